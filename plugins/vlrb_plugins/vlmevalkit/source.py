@@ -1,0 +1,246 @@
+"""The log source ``vlmevalkit``: samples from TSV files, outcomes from workbooks.
+
+Correctness is read from columns whose meaning is sure, and from no others: ``is_correct``; VLMEvalKit's ``hit`` of
+multiple-choice datasets; its ``score`` of HallusionBench and MathVerse.  In particular ``eval_match`` and ``eval_score`` of
+DocVQA and InfoVQA are distances, and a judge's ``res`` and ``log`` are no verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from vlrb.errors import DataError, Problem, shortened
+from vlrb.specs import Dataset
+from vlrb.types import Catalog, Listing, Part
+from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.vlmevalkit.tree import Files, read_tree, tsv_folder
+from vlrb_plugins.vlmevalkit.workbook import Cell, Sheet, read_sheet, text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STORED_VERDICTS: Mapping[str, str] = {
+    "mcq": "hit",
+    "mmbench": "hit",
+    "mmmu": "hit",
+    "yes-no": "score",
+    "mathverse": "score",
+}
+"""Scorer of a dataset -> the column in which VLMEvalKit stores its verdict, besides ``is_correct``."""
+
+ROTATION = 1_000_000
+"""MMBench: the index of rotation r of a question is the question's index + r times this."""
+
+_VERDICTS: Mapping[object, float] = {
+    True: 1.0,
+    False: 0.0,
+    **{t: 1.0 for t in ("1", "1.0", "True", "true", "TRUE")},
+    **{t: 0.0 for t in ("0", "0.0", "False", "false", "FALSE")},
+}
+_USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
+
+
+class VlmevalkitSource:
+    """Reads a tree of workbooks and TSV files."""
+
+    def __init__(self, params: VlmevalkitParams) -> None:
+        self.params = params
+
+    def list(self, catalog: Catalog) -> Listing:
+        """List a part per dataset (its samples) and a part per dataset and model (its outcomes)."""
+        tree = read_tree(self.params, catalog)
+        datasets = sorted({d for d, _ in tree.files})
+        if self.params.images == "required":
+            folder = tsv_folder(self.params)
+            sheets = {d: (folder / f"{d}.tsv",) for d in datasets}
+            missing = [str(f) for files in sheets.values() for f in files if not f.is_file()]
+            if missing:
+                raise DataError(
+                    [Problem("there is no such file", m, 'add it, or set images = "none" in [logs]') for m in missing]
+                )
+        else:
+            sheets = {d: _any_workbook(tree.files, d) for d in datasets}
+        parts = [Part(f"samples/{d}", "samples", sheets[d], d) for d in datasets]
+        parts += [
+            Part(f"outcomes/{d}/{m}", "outcomes", (*files.predictions, *files.scored), d, m)
+            for (d, m), files in sorted(tree.files.items())
+        ]
+        return Listing(tuple(parts), tree.ignored)
+
+    def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
+        """Stream a part."""
+        dataset = catalog.dataset(part.dataset)
+        if dataset is None:
+            raise DataError(f"dataset {part.dataset!r} is not known", where=part.id)
+        if part.kind == "outcomes":
+            yield _outcomes(part, dataset)
+        elif part.files[0].suffix == ".tsv":
+            from vlrb_plugins.vlmevalkit.tsv import read_samples
+
+            yield from read_samples(part.files[0], dataset)
+        else:
+            from vlrb_plugins.vlmevalkit.tsv import samples_of_sheet
+
+            yield samples_of_sheet(read_sheet(part.files[0]), dataset)
+
+
+def _any_workbook(files: Mapping[tuple[str, str], Files], dataset: str) -> tuple[Path, ...]:
+    """Return the workbook that the questions of a dataset are read from when there is no TSV file."""
+    every = [f for (d, _), f in sorted(files.items()) if d == dataset]
+    return next(((p,) for f in every for p in (*f.predictions, *f.scored)), ())
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class _Rows:
+    """A sheet's rows by their canonical index, with rotations left out."""
+
+    sheet: Sheet
+    order: Sequence[str]
+    position: Mapping[str, int]
+
+    def column(self, name: str, *, formulas: bool = False) -> list[Cell]:
+        """Return a column's cells in ``order``."""
+        cells = self.sheet.column(name, formulas=formulas)
+        return [cells[self.position[i]] for i in self.order]
+
+
+def _rows(path: Path, dataset: Dataset) -> _Rows:
+    sheet = read_sheet(path)
+    cells = sheet.column("index")
+    indices = [text(cell) for cell in cells]
+    problems = [
+        Problem("the index is empty", sheet.where(i), "give every row the index of its sample")
+        for i, index in enumerate(indices)
+        if not index
+    ]
+    position: dict[str, int] = {}
+    for row, index in enumerate(indices):
+        first = position.setdefault(index, row)
+        if first != row and index:
+            problems.append(
+                Problem(f"index {index!r} stands in row {first + 2} already", sheet.where(row), "remove one of the rows")
+            )
+    if problems:
+        raise DataError(problems[:20])
+    if not position:
+        raise DataError("there are no rows below the header", where=sheet.where())
+    order = [i for i in position if not (dataset.circular and is_rotation(i))]
+    return _Rows(sheet, order, position)
+
+
+def is_rotation(index: str) -> bool:
+    """Tell whether an index of a circular dataset belongs to a rotation rather than to the question itself."""
+    return index.isdecimal() and int(index) >= ROTATION
+
+
+def _outcomes(part: Part, dataset: Dataset) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    answers, scored = _answers_and_scored(part, dataset)
+    verdicts, verdict = _verdicts(scored, dataset) if scored is not None else ({}, "no scored workbook")
+    if scored is not None:
+        _same_rows(answers, scored)
+    keys = answers.order if dataset.id_column == "index" else [text(c) for c in answers.column(dataset.id_column)]
+    usage = {name: _usage(answers, columns) for name, columns in _USAGE.items()}
+    n = len(keys)
+    schema = pa.schema(
+        [
+            ("dataset", pa.string()),
+            ("key", pa.string()),
+            ("prediction", pa.string()),
+            ("score", pa.float64()),
+            ("input_tokens", pa.int64()),
+            ("output_tokens", pa.int64()),
+            ("cost", pa.float64()),
+        ],
+        metadata={"verdict": verdict},
+    )
+    columns = [
+        [dataset.name] * n,
+        keys,
+        [text(c) for c in answers.column("prediction")],
+        [verdicts.get(i) for i in answers.order],
+        usage["input_tokens"],
+        usage["output_tokens"],
+        [None] * n,
+    ]
+    arrays = [pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _answers_and_scored(part: Part, dataset: Dataset) -> tuple[_Rows, _Rows | None]:
+    """Return the rows that hold the predictions and those that hold the verdicts.
+
+    A scored workbook holds the predictions too and stands in where there is no other.
+    """
+    sheets = [_rows(f, dataset) for f in part.files]
+    if len(sheets) == 2:
+        return sheets[0], sheets[1]
+    only = sheets[0]
+    return only, only if _verdict_column(only.sheet, dataset) else None
+
+
+def _same_rows(answers: _Rows, scored: _Rows) -> None:
+    extra = [i for i in scored.order if i not in answers.position]
+    if extra:
+        raise DataError(
+            f"{len(extra)} scored rows have no prediction in {answers.sheet.path}: index {shortened(extra)}",
+            where=scored.sheet.where(scored.position[extra[0]]),
+            fix="use predictions and verdicts of one run",
+        )
+
+
+def _verdict_column(sheet: Sheet, dataset: Dataset) -> str | None:
+    candidates = ("is_correct", STORED_VERDICTS.get(dataset.scorer, "is_correct"))
+    return next((c for c in candidates if sheet.has(c)), None)
+
+
+def _verdicts(scored: _Rows, dataset: Dataset) -> tuple[dict[str, float], str]:
+    """Return index -> 0 or 1, and where it was read."""
+    sheet = scored.sheet
+    column = _verdict_column(sheet, dataset)
+    if column is None:
+        return {}, f"{sheet.where()} has no column whose meaning is correctness (columns: {', '.join(sheet.header)})"
+    cells = scored.column(column, formulas=True)
+    values = [_VERDICTS.get(c) if isinstance(c, bool | float | int | str) else None for c in cells]
+    bad = [(i, c) for i, c, v in zip(scored.order, cells, values, strict=True) if v is None]
+    if bad:
+        shown = [
+            Problem(
+                f"{column} of index {i!r} is {_shown(c)}, which is neither 0 nor 1",
+                sheet.where(scored.position[i]),
+                "write 0 or 1 (or False and True) in every row",
+            )
+            for i, c in bad[:5]
+        ]
+        more = [Problem(f"{len(bad) - 5} more rows like these", sheet.where())] if len(bad) > 5 else []
+        raise DataError([*shown, *more])
+    return {i: v for i, v in zip(scored.order, values, strict=True) if v is not None}, f"{column} of {sheet.path}"
+
+
+def _shown(cell: Cell) -> str:
+    return "empty" if cell == "" else repr(cell)
+
+
+def _usage(rows: _Rows, columns: tuple[str, ...]) -> list[int | None]:
+    """Return token counts from the logs' own usage columns, None where there are none."""
+    name = next((c for c in columns if rows.sheet.has(c)), None)
+    if name is None:
+        return [None] * len(rows.order)
+    counts: list[int | None] = []
+    for index, cell in zip(rows.order, rows.column(name), strict=True):
+        if not isinstance(cell, float | int) or isinstance(cell, bool) or cell < 0 or cell != int(cell):
+            raise DataError(
+                f"{name} of index {index!r} is {_shown(cell)}, which is no number of tokens",
+                where=rows.sheet.where(rows.position[index]),
+                fix='write a whole number, or count tokens with [tokens] counter = "cl100k"',
+            )
+        counts.append(int(cell))
+    return counts

@@ -1,0 +1,108 @@
+"""Where runs and the cache are, and how files get there: written aside, then renamed, under locks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+DEFAULT_RUNS = "runs"
+DEFAULT_CACHE = ".vlrb-cache"
+
+
+@attrs.frozen
+class Places:
+    """The folder of the runs and that of the cache, both relative to the working directory unless given."""
+
+    runs: Path
+    cache: Path
+
+    @classmethod
+    def of(cls, runs: str | None = None, cache: str | None = None) -> Places:
+        """Return the places that ``--runs`` and ``--cache`` name, else the environment, else the defaults."""
+        return cls(
+            Path(runs or os.environ.get("VLRB_RUNS") or DEFAULT_RUNS).absolute(),
+            Path(cache or os.environ.get("VLRB_CACHE") or DEFAULT_CACHE).absolute(),
+        )
+
+    def use(self) -> None:
+        """Make the places known to this process, its children and its plugins."""
+        os.environ["VLRB_RUNS"], os.environ["VLRB_CACHE"] = str(self.runs), str(self.cache)
+
+
+def cache_directory() -> Path:
+    """Return the folder of the cache in use, for plugins that keep something there."""
+    return Places.of().cache
+
+
+@contextlib.contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Hold the lock beside ``target``; a process that dies lets go of it."""
+    from filelock import FileLock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(target.name + ".lock")):
+        yield
+
+
+@contextlib.contextmanager
+def new_directory(target: Path) -> Iterator[Path]:
+    """Give a folder to fill; it becomes ``target`` only when the block ends without an error.
+
+    Call it with the lock of ``target`` held.  What a killed process left aside is removed first.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        yield aside
+        if target.exists():
+            shutil.rmtree(target)
+        aside.rename(target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """Give the path of a file to write; it becomes ``target`` only when the block ends without an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        yield aside
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file by write-then-rename."""
+    with new_file(target) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write strict JSON (no NaN, no Infinity) by write-then-rename."""
+    write_text(target, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    :raises DataError: naming the file when it is missing or truncated
+    """
+    from vlrb.errors import DataError
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=str(path), fix="delete the folder and run again") from None

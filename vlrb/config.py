@@ -1,0 +1,423 @@
+"""From TOML to checked data: the experiment file, its includes, and strict structuring.
+
+Nothing is coerced ("5" is not 5, 5.7 is not 5, "false" is not True; an integer may stand for a float); unknown keys are
+refused with a did-you-mean; every problem has a file and a key path.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import attrs
+import cattrs
+from attrs import validators
+from cattrs.errors import (
+    AttributeValidationNote,
+    BaseValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn, override
+
+from vlrb.errors import ConfigError, Problem, did_you_mean
+from vlrb.specs import param, toml_name
+
+T = TypeVar("T")
+KeyPath = tuple[str | int, ...]
+
+TABLES = ("logs", "benchmark", "tokens", "split", "features", "plugin")
+ARRAYS = ("router", "metric", "report", "model", "dataset")
+
+
+# --- what the sections of an experiment file hold ---------------------------------------------------------------------
+
+
+def _fraction(_: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"must be between 0 and 1, both excluded, not {value!r}")
+
+
+def _file_name(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    if not value or value != Path(value).name or value.startswith(".") or "\\" in value:
+        raise ValueError(f"must be usable as the name of a folder, not {value!r}")
+
+
+@attrs.frozen
+class General:
+    """The keys that stand at the top of the file."""
+
+    name: str = param(validator=_file_name, help="name of the experiment and of its folder under runs/")
+    seeds: tuple[int, ...] = param(default=(42,), help="seeds of the routers, one cell each")
+    protocol: Literal["strict"] = param(default="strict", help="how the evaluation is set up")
+    cost_bounds: Literal["train", "all"] = param(
+        default="train", help="rows from which the cost bounds of the rank score are taken"
+    )
+    select_by: str = param(default="rank-score", help="metric on dev by which a router may select")
+    requires: tuple[str, ...] = param(default=("mlflow",), help="plugins without which the run is refused")
+    plugins: tuple[str, ...] = param(default=(), help="plugin files, relative to this file")
+    include: tuple[str, ...] = param(default=(), help="files that are merged into this one")
+
+    @seeds.validator
+    def _seeds(self, _: Any, value: tuple[int, ...]) -> None:
+        if not value or len(set(value)) != len(value) or min(value) < 0:
+            raise ValueError(f"must be distinct integers of at least 0, at least one, not {list(value)!r}")
+
+
+@attrs.frozen
+class BenchmarkSection:
+    """``[benchmark]``."""
+
+    datasets: tuple[str, ...] = param(default=(), help="names, aliases, task groups or sets; default: what the logs hold")
+    models: tuple[str, ...] = param(default=(), help="names, aliases or sets; default: what the logs hold")
+    missing: Literal["error", "drop-sample", "drop-model"] = param(
+        default="error", help="what becomes of a sample that not every model answered"
+    )
+    unknown: Literal["error", "wrong", "drop"] = param(
+        default="error", help="what becomes of an answer that no rule can judge"
+    )
+    correct_at: float = param(default=1.0, help="score from which an answer counts as correct in Y")
+
+    @correct_at.validator
+    def _in_range(self, _: Any, value: float) -> None:
+        if not 0 < value <= 1:
+            raise ValueError(f"must be above 0 and at most 1, not {value!r}")
+
+
+@attrs.frozen
+class SplitSection:
+    """``[split]``."""
+
+    method: Literal["stratified", "paper"] = param(
+        default="stratified", help="paper: sample by sample, numpy seed over sorted ids, not stratified"
+    )
+    train: float = param(default=0.7, validator=_fraction, help="share of the samples")
+    dev: float = param(default=0.1, validator=_fraction, help="share of the samples")
+    test: float = param(default=0.2, validator=_fraction, help="share of the samples")
+    seed: int = param(default=42, validator=validators.ge(0), help="seed of the split, apart from the routers' seeds")
+    group_by: Literal["image", "sample"] = param(
+        default="image", help="image: questions that share an image never straddle two splits"
+    )
+
+
+@attrs.frozen
+class FeatureSection:
+    """``[features.NAME]``; the encoders stand beside it, as components."""
+
+    fusion: Literal["concat", "normalize-concat"] = param(
+        default="normalize-concat", help="normalize-concat: each encoder's rows are scaled to unit length first"
+    )
+
+
+@attrs.frozen
+class ModelSection:
+    """``[[model]]``: a candidate model of one's own, or other prices for a known one."""
+
+    name: str = param()
+    aliases: tuple[str, ...] = param(default=())
+    input_price_per_million: float | None = param(default=None, validator=validators.optional(validators.ge(0)))
+    output_price_per_million: float | None = param(default=None, validator=validators.optional(validators.ge(0)))
+    parameters: float | Literal["api"] | None = param(default=None, help='billions, or "api" where not published')
+
+
+@attrs.frozen
+class DatasetSection:
+    """``[[dataset]]``: a dataset of one's own."""
+
+    name: str = param()
+    group: str = param(default="own")
+    task: str = param(default="")
+    scorer: str = param(default="")
+    slug: str = param(default="")
+    aliases: tuple[str, ...] = param(default=())
+    samples: int | None = param(default=None)
+    id_column: str = param(default="index")
+    circular: bool = param(default=False)
+
+
+# --- reading and merging ----------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Document:
+    """An experiment file with its includes merged.  ``origins`` tells which file a table or key stands in."""
+
+    path: Path
+    tree: Mapping[str, Any]
+    origins: Mapping[KeyPath, Path]
+
+    def origin(self, path: KeyPath) -> Path:
+        """Return the file that a key path stands in."""
+        while path and path not in self.origins:
+            path = path[:-1]
+        return self.origins.get(path, self.path)
+
+    def where(self, path: KeyPath) -> str:
+        """Return file and key path, as errors show them."""
+        keys = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
+        return f"{self.origin(path)}: {keys}" if keys else str(self.origin(path))
+
+    def plugin_files(self) -> tuple[str, ...]:
+        """Return ``plugins``, each relative path made absolute; what is no list of strings is left to the checks."""
+        listed = self.tree.get("plugins", [])
+        base = self.origin(("plugins",)).parent
+        texts = [p for p in listed if isinstance(p, str)] if isinstance(listed, list) else []
+        return tuple(str((base / p).resolve()) if p.endswith(".py") else p for p in texts)
+
+
+def read_document(path: Path) -> Document:
+    """Read an experiment file and what it includes.
+
+    :raises ConfigError: when a file is missing or no TOML, or two files set one key differently
+    """
+    origins: dict[KeyPath, Path] = {}
+    tree = _read_merged(path, origins, ())
+    return Document(path, tree, origins)
+
+
+def _read_merged(path: Path, origins: dict[KeyPath, Path], above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ConfigError(f"{path} includes itself", where=str(above[-1]), fix="remove the include")
+    tree = _read_toml(path, above[-1] if above else None)
+    includes = tree.get("include", [])
+    if not isinstance(includes, list) or not all(isinstance(i, str) for i in includes):
+        raise ConfigError("must be a list of file names", where=f"{path}: include")
+    _note_origins(tree, path, origins, ())
+    for included in includes:
+        below: dict[KeyPath, Path] = {}
+        other = _read_merged(path.parent / included, below, (*above, path.resolve()))
+        other.pop("include", None)
+        _merge(tree, other, origins, below, ())
+    return tree
+
+
+def _read_toml(path: Path, included_by: Path | None) -> dict[str, Any]:
+    where = str(included_by) if included_by else ""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}", where=where, fix="give the path of a TOML file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder", where=where, fix="give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not valid TOML: {error}", where=str(path)) from None
+
+
+def _note_origins(value: Any, file: Path, origins: dict[KeyPath, Path], path: KeyPath) -> None:
+    origins[path] = file
+    items: Iterator[tuple[str | int, Any]] = iter(())
+    if isinstance(value, dict):
+        items = iter(value.items())
+    elif isinstance(value, list) and all(isinstance(v, dict) for v in value):
+        items = iter(enumerate(value))
+    for key, child in items:
+        _note_origins(child, file, origins, (*path, key))
+
+
+def _merge(
+    tree: dict[str, Any],
+    other: Mapping[str, Any],
+    origins: dict[KeyPath, Path],
+    below: Mapping[KeyPath, Path],
+    path: KeyPath,
+) -> None:
+    """Merge ``other`` into ``tree``: tables key by key, arrays of tables one after the other."""
+
+    def adopt(source: KeyPath, target: KeyPath) -> None:
+        origins.update(
+            {target + p[len(source) :]: file for p, file in below.items() if p[: len(source)] == source}
+        )
+
+    for key, value in other.items():
+        here = (*path, key)
+        if key not in tree:
+            tree[key] = value
+            adopt(here, here)
+        elif isinstance(value, dict) and isinstance(tree[key], dict):
+            _merge(tree[key], value, origins, below, here)
+        elif _tables(value) and _tables(tree[key]):
+            for i, item in enumerate(value):
+                adopt((*here, i), (*here, len(tree[key])))
+                tree[key].append(item)
+        elif value != tree[key]:
+            name = ".".join(str(p) for p in here)
+            first, second = origins.get(here, ""), below.get(here, "")
+            raise ConfigError(
+                f"is {tree[key]!r} in {first} and {value!r} in {second}", where=name, fix="remove one of the two"
+            )
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+# --- strict structuring -----------------------------------------------------------------------------------------------
+
+_NAMES: dict[Any, str] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    Path: "a path (a string)",
+}
+
+
+def structure(value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem]) -> T | None:
+    """Structure a TOML value strictly as ``cls``; put what is wrong into ``problems`` and return None then."""
+    if not isinstance(value, dict):
+        problems.append(Problem(f"must be a table, not {value!r}", document.where(path)))
+        return None
+    try:
+        return _converter(document.origin(path).parent).structure(value, cls)
+    except BaseValidationError as error:
+        problems.extend(_flatten(error, document, path))
+    return None
+
+
+def unstructure(value: Any) -> Any:
+    """Return a parameter object as plain JSON data: parameter names as in TOML, paths as text, inf as "inf"."""
+    if attrs.has(type(value)):
+        fields = attrs.fields(type(value))
+        return {toml_name(f.name): unstructure(getattr(value, f.name)) for f in fields}
+    if isinstance(value, Mapping):
+        return {str(k): unstructure(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [unstructure(v) for v in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _converter(base: Path) -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    for kind in (bool, int, str):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(Path, lambda v, _: (base / _exactly(str)(v, str)).resolve())
+    converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _literal)
+    converter.register_structure_hook_factory(_is_union, lambda t: _union(t, converter))
+    converter.register_structure_hook_factory(_is_tuple, lambda t: _tuple(t, converter))
+    converter.register_structure_hook_factory(attrs.has, lambda c: _attrs_class(c, converter))
+    return converter
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"must be {_NAMES[kind]}, not {value!r}")
+        return value
+
+    return hook
+
+
+def _number(value: Any, _: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"must be a number, not {value!r}")
+    if value != value:
+        raise ValueError("must be a number, not nan")
+    return float(value)
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    allowed = get_args(kind)
+    if value not in allowed or type(value) not in {type(a) for a in allowed}:
+        fix = did_you_mean(value, [a for a in allowed if isinstance(a, str)]) if isinstance(value, str) else ""
+        names = " or ".join(repr(a) for a in allowed)
+        raise ValueError(f"must be {names}, not {value!r}" + (f"; {fix}" if fix.startswith("did") else ""))
+    return value
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _union(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    members = [a for a in get_args(kind) if a is not type(None)]
+
+    def hook(value: Any, _: Any) -> Any:
+        failures = []
+        for member in members:
+            try:
+                return converter.structure(value, member)
+            except (TypeError, ValueError) as error:
+                failures.append(str(error).split(", not ")[0].removeprefix("must be "))
+            except BaseValidationError:
+                if len(members) == 1:
+                    raise
+                failures.append(f"a {member.__name__}")
+        raise TypeError(f"must be {' or '.join(failures)}, not {value!r}")
+
+    return hook
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,)
+
+
+def _tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], tuple[Any, ...]]:
+    member = get_args(kind)[0]
+
+    def hook(value: Any, _: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError(f"must be a list, not {value!r}")
+        return tuple(converter.structure(value, list[member]))  # type: ignore[valid-type]
+
+    return hook
+
+
+def _attrs_class(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """Structure an attrs class with its TOML names, running each field's validator with the field.
+
+    attrs itself runs validators only once all fields are there, which would hide range errors behind type errors.
+    """
+    overrides = {
+        field.name: override(rename=toml_name(field.name), struct_hook=_checked(field, converter))
+        for field in attrs.fields(attrs.resolve_types(cls))
+        if field.init
+    }
+    plain = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **overrides)  # type: ignore[arg-type]
+
+    def hook(value: Any, kind: Any) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError(f"must be a table, not {value!r}")
+        return plain(value, kind)
+
+    return hook
+
+
+def _checked(field: attrs.Attribute[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any) -> Any:
+        result = converter.structure(value, field.type)  # type: ignore[arg-type]
+        if field.validator is not None:
+            field.validator(None, field, result)
+        return result
+
+    return hook
+
+
+def _flatten(error: BaseException, document: Document, path: KeyPath) -> Iterator[Problem]:
+    """Turn cattrs' tree of errors into problems with key paths."""
+    if isinstance(error, BaseValidationError):
+        for child in error.exceptions:
+            yield from _flatten(child, document, path + _step(child))
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = [toml_name(f.name) for f in attrs.fields(error.cl) if f.init]
+        for key in sorted(error.extra_fields):
+            yield Problem("unknown key", document.where((*path, key)), did_you_mean(key, known))
+    elif isinstance(error, KeyError):
+        yield Problem("is missing", document.where(path), "add it")
+    else:
+        message = str(error.args[0]) if error.args else str(error)
+        yield Problem(message, document.where(path))
+
+
+def _step(error: BaseException) -> KeyPath:
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            return (toml_name(note.name),)
+        if isinstance(note, IterableValidationNote):
+            return (note.index,)
+    return ()

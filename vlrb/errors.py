@@ -1,0 +1,95 @@
+"""Errors that a user can act on, and the exit codes they lead to.
+
+Every error names the thing, the value, the place and the fix.  An error may hold many problems: whatever is wrong with
+one experiment file or one log tree is reported at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+
+class ExitCode(enum.IntEnum):
+    """Exit status of the ``vlrb`` command."""
+
+    OK = 0
+    CELLS_FAILED = 1
+    INTERRUPTED = 2
+    INTERNAL = 3
+    USAGE = 4
+    PLUGIN = 5
+    TRACKING = 6
+
+
+@attrs.frozen
+class Problem:
+    """One thing that is wrong: what, where (file, sheet and row; TOML key path; plugin) and how to mend it."""
+
+    message: str
+    where: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n    fix: {self.fix}" if self.fix else text
+
+
+class VlrbError(Exception):
+    """Base of all errors shown without a traceback."""
+
+    exit_code = ExitCode.INTERNAL
+
+    def __init__(self, problems: str | Problem | Sequence[Problem], *, where: str = "", fix: str = "") -> None:
+        if isinstance(problems, str):
+            problems = Problem(problems, where, fix)
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+    def __reduce__(self) -> tuple[type[VlrbError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class ConfigError(VlrbError):
+    """The experiment file or the command line asks for something impossible."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(VlrbError):
+    """Logs, caches or runs hold something that cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class PluginError(VlrbError):
+    """A plugin cannot be loaded, breaks its contract, or raised."""
+
+    exit_code = ExitCode.PLUGIN
+
+
+class TrackingError(VlrbError):
+    """An observer such as MLflow could not be reached; the results on disk are complete."""
+
+    exit_code = ExitCode.TRACKING
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a fix that names the closest known names, or lists all of them when none is close."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if not close:
+        close = [n for n in names if n.lower() == name.lower()]
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "known: " + ", ".join(names) if names else "there is none to choose from"
+
+
+def shortened(items: Iterable[object], limit: int = 5) -> str:
+    """Join ``items`` for a message: the first ``limit``, then how many more there are."""
+    listed = [str(i) for i in items]
+    more = len(listed) - limit
+    return ", ".join(listed[:limit]) + (f" and {more} more" if more > 0 else "")

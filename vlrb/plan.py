@@ -1,0 +1,480 @@
+"""From an experiment file to a plan: every name resolved against the plugins, every parameter checked, all problems at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from vlrb.config import (
+    ARRAYS,
+    TABLES,
+    BenchmarkSection,
+    DatasetSection,
+    Document,
+    FeatureSection,
+    General,
+    KeyPath,
+    ModelSection,
+    SplitSection,
+    read_document,
+    structure,
+    unstructure,
+)
+from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
+from vlrb.plugins import Plugin, Registered, Registry, Selection, blame, load, missing_requirements
+from vlrb.specs import GROUPS, Dataset, Kind, Model, slugify, toml_name
+from vlrb.types import Catalog, MetricInfo
+
+DEFAULT_METRICS = (
+    "metrics/accuracy",
+    "metrics/average-cost",
+    "metrics/cost-per-10k",
+    "metrics/rank-score",
+    "metrics/oracle-gap-closed",
+    "metrics/requests-per-second",
+    "metrics/tokens-per-second",
+    "metrics/routing-ms",
+    "metrics/encoding-ms",
+)
+DEFAULT_ENCODERS = ("encoders/hashed-text", "encoders/image-statistics")
+DEFAULT_REPORTS = ("reports/leaderboard",)
+ROUTER_KEYS = ("use", "label", "features")
+
+
+@attrs.frozen(eq=False)
+class Chosen:
+    """A component that the experiment uses, with its parameters."""
+
+    kind: Kind
+    registered: Registered
+    params: Any
+
+    @property
+    def spec(self) -> Any:
+        """Return the component's record."""
+        return self.registered.record
+
+    @property
+    def plugin(self) -> Plugin:
+        """Return the plugin that the component comes from."""
+        return self.registered.plugin
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the component's numbers: its name, its plugin's version and sources, its parameters."""
+        return {
+            "id": self.registered.id,
+            "version": self.plugin.version,
+            "sources": self.plugin.sources_digest(),
+            "parameters": unstructure(self.params),
+        }
+
+    def make(self, *methods: str) -> Any:
+        """Call the factory and check that what it returns has the methods it must have.
+
+        :raises PluginError: naming plugin and dist
+        """
+        doing = f"making {self.kind} {self.spec.name!r}"
+        with blame(self.plugin, doing):
+            made = self.spec.factory(self.params)
+        lacking = [m for m in methods if not callable(getattr(made, m, None))]
+        if lacking:
+            raise PluginError(
+                f"{self.plugin.label} failed while {doing}: its factory returned {type(made).__name__}, "
+                f"which has no method {lacking[0]}()",
+                fix=f"return an object with {', '.join(methods)}",
+            )
+        return made
+
+
+@attrs.frozen(eq=False)
+class FeatureSet:
+    """A named feature set: encoders and how they are fused."""
+
+    name: str
+    encoders: tuple[Chosen, ...]
+    fusion: str
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the features."""
+        return {"encoders": [e.identity() for e in self.encoders], "fusion": self.fusion}
+
+
+@attrs.frozen(eq=False)
+class PlannedRouter:
+    """A ``[[router]]`` table."""
+
+    label: str
+    chosen: Chosen
+    features: str | None
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """An experiment whose every name is resolved and every parameter checked."""
+
+    document: Document
+    registry: Registry
+    general: General
+    benchmark: BenchmarkSection
+    split: SplitSection
+    catalog: Catalog
+    logs: Chosen
+    counter: Chosen
+    feature_sets: Mapping[str, FeatureSet]
+    routers: tuple[PlannedRouter, ...]
+    metrics: tuple[Chosen, ...]
+    reports: tuple[Chosen, ...]
+    settings: Mapping[str, Any]
+
+    def scorer(self, dataset: Dataset) -> Chosen | None:
+        """Return the scorer of a dataset, or None when it names none or one that is not installed."""
+        if not dataset.scorer or all(dataset.scorer not in (r.name, r.id) for r in self.registry.all("scorer")):
+            return None
+        registered = self.registry.find("scorer", dataset.scorer)
+        return Chosen("scorer", registered, registered.record.params())
+
+    def metric_infos(self) -> tuple[MetricInfo, ...]:
+        """Return how to show the metrics, in their order."""
+        return tuple(
+            MetricInfo(
+                c.spec.name, c.spec.unit, c.spec.higher_is_better, c.spec.summary, unstructure(c.params)
+            )
+            for c in self.metrics
+        )
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the experiment with every default filled in, as JSON data."""
+        general = unstructure(self.general)
+        for key in ("plugins", "include"):
+            general.pop(key)
+        return {
+            **general,
+            "logs": _table(self.logs),
+            "benchmark": unstructure(self.benchmark),
+            "tokens": _table(self.counter, key="counter"),
+            "split": unstructure(self.split),
+            "features": {
+                s.name: {"encoders": [_table(e) for e in s.encoders], "fusion": s.fusion}
+                for s in self.feature_sets.values()
+            },
+            "router": [
+                {**_table(r.chosen), "label": r.label, **({"features": r.features} if r.features else {})}
+                for r in self.routers
+            ],
+            "metric": [_table(m) for m in self.metrics],
+            "report": [_table(r) for r in self.reports],
+            "plugin": {name: unstructure(s) for name, s in self.settings.items()},
+        }
+
+
+def _table(chosen: Chosen, key: str = "use") -> dict[str, Any]:
+    return {key: chosen.registered.id, **unstructure(chosen.params)}
+
+
+def digest_of(value: Any) -> str:
+    """Return a digest of JSON data that does not depend on the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def make_plan(path: Path, options: Iterable[str] = ()) -> Plan:
+    """Read an experiment file, load the plugins it needs, and resolve it.
+
+    :param options: what ``-p`` said
+    :raises ConfigError: with all problems of the file
+    :raises PluginError: when a plugin is broken
+    """
+    document = read_document(path)
+    registry = load(Selection.of(tuple(options), document.plugin_files()))
+    registry.check()
+    return Resolver(document, registry).plan()
+
+
+class Resolver:
+    """Resolves a document; collects problems instead of stopping at the first."""
+
+    def __init__(self, document: Document, registry: Registry) -> None:
+        self.document = document
+        self.registry = registry
+        self.problems: list[Problem] = []
+
+    def plan(self) -> Plan:
+        """Return the plan.
+
+        :raises ConfigError: with all problems
+        """
+        tree = dict(self.document.tree)
+        sections = {key: tree.pop(key, {}) for key in TABLES}
+        arrays = {key: self._array(key, tree.pop(key, [])) for key in ARRAYS}
+        general = self._general(tree)
+        catalog = self._catalog(arrays["dataset"], arrays["model"])
+        benchmark = structure(sections["benchmark"], BenchmarkSection, self.document, ("benchmark",), self.problems)
+        if benchmark is not None:
+            catalog = self._wanted(catalog, benchmark)
+        split = structure(sections["split"], SplitSection, self.document, ("split",), self.problems)
+        if split is not None and abs(split.train + split.dev + split.test - 1) > 1e-9:
+            self._problem(("split",), "train, dev and test must add up to 1")
+        logs = self._component("log-source", sections["logs"], ("logs",))
+        counter = self._component("token-counter", sections["tokens"], ("tokens",), key="counter", default="usage")
+        features = self._feature_sets(sections["features"])
+        routers = self._routers(arrays["router"], features)
+        metrics = self._with_defaults("metric", arrays["metric"], DEFAULT_METRICS)
+        reports = self._with_defaults("reporter", arrays["report"], DEFAULT_REPORTS)
+        settings = self._settings(sections["plugin"])
+        if general is not None:
+            self._check_general(general, metrics)
+        if self.problems or None in (general, benchmark, split, logs, counter):
+            raise ConfigError(self.problems)
+        return Plan(
+            self.document,
+            self.registry,
+            general,  # type: ignore[arg-type]
+            benchmark,  # type: ignore[arg-type]
+            split,  # type: ignore[arg-type]
+            catalog,
+            logs,  # type: ignore[arg-type]
+            counter,  # type: ignore[arg-type]
+            features,
+            routers,
+            metrics,
+            reports,
+            settings,
+        )
+
+    def _problem(self, path: KeyPath, message: str, fix: str = "") -> None:
+        self.problems.append(Problem(message, self.document.where(path), fix))
+
+    def _array(self, key: str, value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            self._problem((key,), f"must be an array of tables, written [[{key}]]")
+            return []
+        return value
+
+    def _general(self, tree: dict[str, Any]) -> General | None:
+        known = {toml_name(f.name) for f in attrs.fields(General)}
+        for key in [k for k in tree if k not in known]:
+            del tree[key]
+            self._problem((key,), "unknown key", did_you_mean(key, known | set(TABLES) | set(ARRAYS)))
+        return structure(tree, General, self.document, (), self.problems)
+
+    def _check_general(self, general: General, metrics: tuple[Chosen, ...]) -> None:
+        for i, name in enumerate(general.requires):
+            if self.registry.plugin(name) is None:
+                known = {p.name for p in self.registry.plugins if p.object is not None}
+                self._problem(
+                    ("requires", i),
+                    f"plugin {name!r} is required and is not loaded",
+                    f"install or unblock it, or remove it from requires; {did_you_mean(name, known)}",
+                )
+        names = {m.spec.name for m in metrics} | {m.registered.id for m in metrics}
+        if general.select_by not in names:
+            self._problem(("select_by",), f"{general.select_by!r} is no metric", did_you_mean(general.select_by, names))
+
+    # --- components ---------------------------------------------------------------------------------------------------
+
+    def _component(
+        self,
+        kind: Kind,
+        table: Any,
+        path: KeyPath,
+        *,
+        key: str = "use",
+        default: str | None = None,
+        beside: Iterable[str] = (),
+    ) -> Chosen | None:
+        """Resolve a table ``{use = NAME, parameter = value, ...}``; keys in ``beside`` belong to the core."""
+        if not isinstance(table, dict):
+            self._problem(path, f"must be a table, not {table!r}")
+            return None
+        name = table.get(key, default)
+        if name is None:
+            names = ", ".join(r.name for r in self.registry.all(kind))
+            self._problem((*path, key), "is missing", f"add {key} = NAME, one of: {names}")
+            return None
+        registered = self._find(kind, name, (*path, key))
+        if registered is None:
+            return None
+        lacking = missing_requirements(registered.record)
+        if lacking:
+            extra = f'pip install "vlrb[{registered.record.extra}]"' if registered.record.extra else "install it"
+            self._problem((*path, key), f"{kind} {registered.id!r} needs {', '.join(lacking)}", extra)
+        own = {k: v for k, v in table.items() if k != key and k not in beside}
+        params = structure(own, registered.record.params, self.document, path, self.problems)
+        return None if params is None else Chosen(kind, registered, params)
+
+    def _find(self, kind: Kind, name: Any, path: KeyPath) -> Registered | None:
+        if not isinstance(name, str):
+            self._problem(path, f"must be a string, not {name!r}")
+            return None
+        try:
+            return self.registry.find(kind, name)
+        except ConfigError as error:
+            self._problem(path, error.problems[0].message, error.problems[0].fix)
+            return None
+
+    def _with_defaults(self, kind: Kind, tables: list[Any], defaults: tuple[str, ...]) -> tuple[Chosen, ...]:
+        """Return the default components, each replaced by the file's table of the same component, then the others."""
+        key = {"metric": "metric", "reporter": "report"}[kind]
+        chosen = {name: self._default(kind, name) for name in defaults}
+        for i, table in enumerate(tables):
+            made = self._component(kind, table, (key, i))
+            if made is not None and made.registered.id in chosen and chosen[made.registered.id].params != _initial(made):
+                self._problem((key, i), f"{made.registered.id!r} is configured twice")
+            elif made is not None:
+                chosen[made.registered.id] = made
+        return tuple(chosen.values())
+
+    def _default(self, kind: Kind, name: str) -> Chosen:
+        registered = self.registry.find(kind, name)
+        return Chosen(kind, registered, registered.record.params())
+
+    def _feature_sets(self, table: Any) -> dict[str, FeatureSet]:
+        if not isinstance(table, dict):
+            self._problem(("features",), f"must be a table of tables such as [features.default], not {table!r}")
+            return {}
+        sets = {}
+        for name, section in table.items() or {"default": {"encoders": list(DEFAULT_ENCODERS)}}.items():
+            path: KeyPath = ("features", name)
+            if not isinstance(section, dict):
+                self._problem(path, f"must be a table, not {section!r}", f"write [features.{name}]")
+                continue
+            encoders = self._encoders(section.get("encoders"), (*path, "encoders"))
+            rest = {k: v for k, v in section.items() if k != "encoders"}
+            settings = structure(rest, FeatureSection, self.document, path, self.problems)
+            if settings is not None:
+                sets[name] = FeatureSet(name, encoders, settings.fusion)
+        return sets
+
+    def _encoders(self, listed: Any, path: KeyPath) -> tuple[Chosen, ...]:
+        if not isinstance(listed, list) or not listed:
+            self._problem(path, f"must be a list of encoders, names or tables with use, not {listed!r}")
+            return ()
+        tables = [{"use": item} if isinstance(item, str) else item for item in listed]
+        made = [self._component("encoder", t, (*path, i)) for i, t in enumerate(tables)]
+        return tuple(m for m in made if m is not None)
+
+    def _routers(self, tables: list[Any], feature_sets: Mapping[str, FeatureSet]) -> tuple[PlannedRouter, ...]:
+        routers: dict[str, PlannedRouter] = {}
+        for i, table in enumerate(tables):
+            path: KeyPath = ("router", i)
+            chosen = self._component("router", table, path, beside=ROUTER_KEYS)
+            if chosen is None:
+                continue
+            label = table.get("label", chosen.spec.name)
+            if not isinstance(label, str) or not label or label != Path(label).name or label.startswith("."):
+                self._problem((*path, "label"), f"must be usable as the name of a folder, not {label!r}")
+            elif label in routers:
+                self._problem((*path, "label"), f"{label!r} is taken by another router", "give one of them a label")
+            else:
+                routers[label] = PlannedRouter(label, chosen, self._features_of(chosen, table, path, feature_sets))
+        return tuple(routers.values())
+
+    def _features_of(
+        self, chosen: Chosen, table: Mapping[str, Any], path: KeyPath, sets: Mapping[str, FeatureSet]
+    ) -> str | None:
+        name = table.get("features", "default" if chosen.spec.needs_features else None)
+        if name is None:
+            return None
+        if name not in sets:
+            self._problem(
+                (*path, "features"), f"there is no feature set {name!r}", did_you_mean(str(name), sets)
+            )
+        elif not chosen.spec.needs_features:
+            self._problem((*path, "features"), f"router {chosen.spec.name!r} uses no features", "remove the key")
+        return str(name)
+
+    def _settings(self, table: Any) -> dict[str, Any]:
+        classes = self.registry.settings_classes()
+        if not isinstance(table, dict):
+            self._problem(("plugin",), f"must be a table of tables such as [plugin.mlflow], not {table!r}")
+            return {}
+        for name in table.keys() - classes.keys():
+            self._problem(("plugin", name), f"no loaded plugin {name!r} has settings", did_you_mean(name, classes))
+        made = {
+            name: structure(table.get(name, {}), cls, self.document, ("plugin", name), self.problems)
+            for name, cls in sorted(classes.items())
+        }
+        return {name: settings for name, settings in made.items() if settings is not None}
+
+    # --- datasets and models ------------------------------------------------------------------------------------------
+
+    def _catalog(self, datasets: list[Any], models: list[Any]) -> Catalog:
+        """Return what plugins register and the file declares; a declaration in the file replaces a plugin's record."""
+        own_datasets = self._declared("dataset", datasets, DatasetSection, _dataset)
+        own_models = self._declared("model", models, ModelSection, _model)
+        return Catalog(
+            tuple({**{r.name: r.record for r in self.registry.all("dataset")}, **own_datasets}.values()),
+            tuple({**{r.name: r.record for r in self.registry.all("model")}, **own_models}.values()),
+        )
+
+    def _declared(self, key: str, tables: list[Any], section: type, make: Callable[[Any], Any]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for i, table in enumerate(tables):
+            checked = structure(table, section, self.document, (key, i), self.problems)
+            if checked is None:
+                continue
+            if checked.name in made:
+                self._problem((key, i, "name"), f"{key} {checked.name!r} is declared twice", "remove one")
+            try:
+                made[checked.name] = make(checked)
+            except ValueError as error:
+                self._problem((key, i), str(error))
+        return made
+
+    def _wanted(self, catalog: Catalog, section: BenchmarkSection) -> Catalog:
+        return attrs.evolve(
+            catalog,
+            wanted_datasets=self._expand(section.datasets, catalog.datasets, ("benchmark", "datasets")),
+            wanted_models=self._expand(section.models, catalog.models, ("benchmark", "models")),
+        )
+
+    def _expand(
+        self, names: tuple[str, ...], records: tuple[Dataset | Model, ...], path: KeyPath
+    ) -> frozenset[str] | None:
+        """Return the records' names that names, aliases, groups and sets stand for."""
+        if not names:
+            return None
+        wanted: set[str] = set()
+        handles = [(r.name, {r.name, *r.aliases, *r.sets, getattr(r, "group", r.name)}) for r in records]
+        for i, name in enumerate(names):
+            found = {record for record, known in handles if name in known}
+            if not found:
+                known = {h for _, hs in handles for h in hs}
+                self._problem((*path, i), f"{name!r} is no {path[-1].rstrip('s')}", did_you_mean(name, known))  # type: ignore[union-attr]
+            wanted |= found
+        return frozenset(wanted)
+
+
+def _initial(chosen: Chosen) -> Any:
+    return chosen.spec.params()
+
+
+def _dataset(section: DatasetSection) -> Dataset:
+    group = next((slug for slug, title in GROUPS.items() if section.group == title), section.group)
+    return Dataset(
+        name=section.name,
+        group=group,
+        task=section.task,
+        scorer=section.scorer,
+        slug=section.slug or slugify(section.name),
+        aliases=section.aliases,
+        samples=section.samples,
+        id_column=section.id_column,
+        circular=section.circular,
+    )
+
+
+def _model(section: ModelSection) -> Model:
+    known = section.parameters
+    return Model(
+        name=section.name,
+        aliases=section.aliases,
+        input_price_per_million=section.input_price_per_million,
+        output_price_per_million=section.output_price_per_million,
+        parameters=known if isinstance(known, float) else None,
+        open=False if known == "api" else None,
+    )

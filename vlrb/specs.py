@@ -1,0 +1,225 @@
+"""The records that plugins register.  All are frozen, inert and cheap to make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+if TYPE_CHECKING:
+    import click
+
+    from vlrb.types import Encoder, Fitted, LogSource, Metric, Router, RunResult, Scorer, TokenCounter
+
+KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+GROUPS = {"general": "General", "stem": "STEM", "charts-ocr": "Charts & OCR"}
+"""Slugs and titles of the paper's task groups (VL-RouterBench, section 3.1)."""
+
+
+def param(
+    *, default: Any = attrs.NOTHING, help: str = "", validator: Any = None, factory: Callable[[], Any] | None = None
+) -> Any:
+    """Declare a parameter of a component: an attrs field with a help text, which ``vlrb list`` shows."""
+    if factory is not None:
+        return attrs.field(factory=factory, validator=validator, metadata={"help": help}, kw_only=True)
+    return attrs.field(default=default, validator=validator, metadata={"help": help}, kw_only=True)
+
+
+def toml_name(field_name: str) -> str:
+    """Return how a parameter is written in TOML: a trailing underscore is dropped (``lambda_`` is ``lambda``)."""
+    return field_name.removesuffix("_")
+
+
+def slugify(name: str) -> str:
+    """Return the kebab-case form of a name as it stands in logs."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+@attrs.frozen
+class NoParams:
+    """For components that take none."""
+
+
+# --- plain records ----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Dataset:
+    """A dataset of the benchmark, by its name in the logs.
+
+    ``group`` is the slug of a task group; ``scorer`` names the component that judges raw answers; ``samples`` is the expected
+    number of samples; ``id_column`` is the column whose text names a sample (``index`` joins files in any case);
+    ``circular`` says that an answer is asked for several rotations of the options (MMBench).
+    """
+
+    name: str
+    group: str = attrs.field()
+    task: str = ""
+    scorer: str = ""
+    slug: str = attrs.field(default=attrs.Factory(lambda self: slugify(self.name), takes_self=True))
+    aliases: tuple[str, ...] = ()
+    samples: int | None = None
+    licence: str = ""
+    id_column: str = "index"
+    circular: bool = False
+    sets: tuple[str, ...] = ()
+
+    @group.validator
+    def _kebab(self, _: Any, value: str) -> None:
+        if not KEBAB.fullmatch(value):
+            raise ValueError(f"a task group is a kebab-case slug such as 'general', not {value!r}")
+
+
+@attrs.frozen
+class Model:
+    """A candidate model, by its name in the logs, with its price in USD per million tokens.
+
+    ``parameters`` is in billions, None where it is not published.
+    """
+
+    name: str
+    input_price_per_million: float | None = attrs.field(default=None)
+    output_price_per_million: float | None = attrs.field(default=None)
+    parameters: float | None = None
+    open: bool | None = None
+    aliases: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+
+    @input_price_per_million.validator
+    @output_price_per_million.validator
+    def _price(self, _: Any, value: float | None) -> None:
+        if value is not None and not 0 <= value < float("inf"):
+            raise ValueError(f"a price is a finite number of US dollars per million tokens, at least 0, not {value!r}")
+
+
+# --- components -------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Component:
+    """What all components have: a kebab-case name, a factory, the class of its parameters, and a line of help.
+
+    ``requires`` names Python packages that the component needs beyond vlrb's own, and ``extra`` the extra that brings them.
+    """
+
+    name: str = attrs.field()
+    summary: str
+    factory: Callable[[Any], Any]
+    params: type = attrs.field(default=NoParams)
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+
+    @name.validator
+    def _kebab(self, _: Any, value: str) -> None:
+        if not isinstance(value, str) or not KEBAB.fullmatch(value):
+            raise ValueError(f"a component's name is kebab-case such as 'my-router', not {value!r}")
+
+    @params.validator
+    def _attrs_class(self, _: Any, value: type) -> None:
+        if not isinstance(value, type) or not attrs.has(value):
+            raise ValueError(f"params of {self.name!r} must be an attrs class, not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class LogSourceSpec(Component):
+    """A source of logs: ``factory(params) -> LogSource``.
+
+    Fields of ``params`` that hold a ``pathlib.Path`` are resolved against the experiment file's folder.
+    """
+
+    factory: Callable[[Any], LogSource]
+
+
+@attrs.frozen(kw_only=True)
+class ScorerSpec(Component):
+    """A scorer of raw answers: ``factory(params) -> Scorer``."""
+
+    factory: Callable[[Any], Scorer]
+
+
+@attrs.frozen(kw_only=True)
+class TokenCounterSpec(Component):
+    """A token counter: ``factory(params) -> TokenCounter``."""
+
+    factory: Callable[[Any], TokenCounter]
+
+
+@attrs.frozen(kw_only=True)
+class EncoderSpec(Component):
+    """An encoder: ``factory(params) -> Encoder``."""
+
+    factory: Callable[[Any], Encoder]
+
+
+@attrs.frozen(kw_only=True)
+class RouterSpec(Component):
+    """A router: ``factory(params) -> Router``; ``load(directory)`` brings back what ``Fitted.save`` wrote.
+
+    ``needs_features`` routers get ``queries.features``, of the feature set that the experiment names.
+    """
+
+    factory: Callable[[Any], Router]
+    load: Callable[[Path], Fitted] | None = None
+    needs_features: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class MetricSpec(Component):
+    """A metric over an evaluation: ``factory(params) -> Metric``.
+
+    ``per_subset`` metrics are also computed per dataset and task group.
+    """
+
+    factory: Callable[[Any], Metric]
+    unit: str = ""
+    higher_is_better: bool = True
+    per_subset: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class ReporterSpec(Component):
+    """A report: ``factory(params)`` returns a function of (result, directory) that gives the files it wrote."""
+
+    factory: Callable[[Any], Callable[[RunResult, Path], Sequence[Path]]]
+
+
+@attrs.frozen
+class CommandSpec:
+    """A command of the ``vlrb`` command line: ``load()`` returns the click command."""
+
+    name: str
+    summary: str
+    load: Callable[[], click.Command]
+
+
+Record = Dataset | Model | Component | CommandSpec
+
+KINDS: Mapping[str, tuple[str, type]] = {
+    "dataset": ("vlrb_datasets", Dataset),
+    "model": ("vlrb_models", Model),
+    "log-source": ("vlrb_log_sources", LogSourceSpec),
+    "scorer": ("vlrb_scorers", ScorerSpec),
+    "token-counter": ("vlrb_token_counters", TokenCounterSpec),
+    "encoder": ("vlrb_encoders", EncoderSpec),
+    "router": ("vlrb_routers", RouterSpec),
+    "metric": ("vlrb_metrics", MetricSpec),
+    "reporter": ("vlrb_reporters", ReporterSpec),
+    "command": ("vlrb_commands", CommandSpec),
+}
+"""Kind of component -> its registration hook and the class of its records."""
+
+Kind = Literal[
+    "dataset",
+    "model",
+    "log-source",
+    "scorer",
+    "token-counter",
+    "encoder",
+    "router",
+    "metric",
+    "reporter",
+    "command",
+]

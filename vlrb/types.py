@@ -1,0 +1,472 @@
+"""Data that crosses the edges between the core and the plugins, and the protocols that plugins implement.
+
+Everything here is frozen and every array is read-only.  The module imports neither numpy nor pyarrow nor PIL, so that a
+plugin can be registered without paying for them.
+
+Shapes: n samples, k candidate models.  The *quality matrix* ``Y[n, k]`` says whether a model's answer counts as correct,
+the *cost matrix* ``C[n, k]`` holds US dollars per sample (VL-RouterBench, arXiv 2512.23562, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import attrs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from vlrb.images import Images
+    from vlrb.specs import Dataset, Model
+
+    Array = npt.NDArray[Any]
+    Choices = npt.NDArray[np.integer[Any]]
+
+OUTCOME_COLUMNS = ("dataset", "key", "prediction", "score", "input_tokens", "output_tokens", "cost")
+SAMPLE_COLUMNS = ("dataset", "key", "question", "options", "hint", "answer", "images")
+
+
+@attrs.frozen
+class Undefined:
+    """A metric that has no value here, and why.  Never a NaN, 0 or -1."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"undefined: {self.reason}"
+
+
+MetricValue = float | Undefined
+
+
+# --- log sources ------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Part:
+    """A piece of a log tree that is read on its own: the samples of a dataset, or one model's outcomes on a dataset.
+
+    ``files`` are the files the part is read from; when none of them changed, it is not read again.
+    """
+
+    id: str
+    kind: Literal["samples", "outcomes"]
+    files: tuple[Path, ...]
+    dataset: str
+    model: str = ""
+
+
+@attrs.frozen
+class Catalog:
+    """The datasets and models that are known to this experiment: those of plugins and those that the file declares.
+
+    ``wanted_datasets`` and ``wanted_models`` are the names that ``[benchmark]`` asks for, or None for all there are.
+    """
+
+    datasets: tuple[Dataset, ...]
+    models: tuple[Model, ...]
+    wanted_datasets: frozenset[str] | None = None
+    wanted_models: frozenset[str] | None = None
+
+    def dataset(self, name: str) -> Dataset | None:
+        """Return the dataset with this name or alias, or None."""
+        return next((d for d in self.datasets if name == d.name or name in d.aliases), None)
+
+    def model(self, name: str) -> Model | None:
+        """Return the candidate model with this name or alias, or None."""
+        return next((m for m in self.models if name == m.name or name in m.aliases), None)
+
+
+@attrs.frozen
+class Listing:
+    """What a log source found: parts, files passed over (path -> why), and a word on the data if it is synthetic."""
+
+    parts: tuple[Part, ...]
+    ignored: Mapping[str, str] = attrs.field(factory=dict)
+    synthetic: str = ""
+
+
+class LogSource(Protocol):
+    """Reads logs.  ``list`` is cheap (names of files only); ``read`` streams one part as Arrow record batches.
+
+    Batches of a part of kind ``samples`` have the columns SAMPLE_COLUMNS: strings, ``options`` a list of
+    {letter, text}, ``images`` a list of encoded image files (binary).  Batches of kind ``outcomes`` have OUTCOME_COLUMNS:
+    ``score`` is float64 in [0, 1] or null where the logs hold no verdict; ``input_tokens``, ``output_tokens`` (int64) and
+    ``cost`` (float64, USD) are null where the logs do not record them.  ``key`` identifies a sample inside its dataset.
+    The schema metadata of outcomes may say under ``verdict`` where the score comes from, or why there is none.
+    """
+
+    def list(self, catalog: Catalog) -> Listing:
+        """List the parts.
+
+        :raises DataError: naming the file or folder, when the logs are missing or belong to nothing known
+        """
+
+    def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
+        """Stream the rows of ``part``.
+
+        :raises DataError: naming file, sheet and row of whatever cannot be trusted
+        """
+
+
+class TokenCounter(Protocol):
+    """Counts tokens of questions and answers."""
+
+    def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> Array | None:
+        """Return input tokens int64[n] that hold for every model, or None when they stand in the outcomes.
+
+        :param images: int64[n], the number of images of each sample
+        """
+
+    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[Array | None, Array]:
+        """Return input tokens int64[n] (None if ``sample_tokens`` gives them) and output tokens int64[n]."""
+
+
+@attrs.frozen
+class Case:
+    """What a scorer judges: a question, its gold answer, and what one model answered."""
+
+    id: str
+    question: str
+    options: tuple[tuple[str, str], ...]
+    answer: str
+    prediction: str
+
+
+@attrs.frozen
+class Score:
+    """A verdict in [0, 1], or None where the scorer's rules cannot decide, and the reason."""
+
+    value: float | None
+    reason: str = ""
+
+
+class Scorer(Protocol):
+    """Turns raw answers of one model on one dataset into scores."""
+
+    def score(self, cases: Sequence[Case]) -> Sequence[Score]:
+        """Return one score per case, in order."""
+
+
+# --- routing ----------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Candidate:
+    """A model that may be chosen, with its prices in USD per million tokens (None where the logs gave costs instead)."""
+
+    name: str
+    input_price: float | None = None
+    output_price: float | None = None
+    parameters: float | None = None
+
+
+@attrs.frozen
+class Column:
+    """One column of a feature matrix."""
+
+    name: str
+    kind: Literal["dense", "numeric", "categorical"] = "dense"
+    may_be_missing: bool = False
+
+
+@attrs.frozen(eq=False)
+class Features:
+    """A float32 matrix [n, d] and its d columns.  NaN only in columns that may be missing."""
+
+    matrix: Array
+    columns: tuple[Column, ...]
+
+    def take(self, rows: Array) -> Features:
+        """Return the features of some rows."""
+        return Features(_frozen_array(self.matrix[rows]), self.columns)
+
+
+@attrs.frozen(eq=False)
+class Queries:
+    """What a router sees of n samples: never an answer, a score, a cost or a dataset name."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    options: Sequence[tuple[tuple[str, str], ...]]
+    hints: Sequence[str]
+    images: Images
+    candidates: tuple[Candidate, ...]
+    features: Features | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Array) -> Queries:
+        """Return some of the queries, in the order of ``rows``."""
+        index = rows.tolist()
+
+        def pick(values: Sequence[Any]) -> list[Any]:
+            return [values[i] for i in index]
+
+        return attrs.evolve(
+            self,
+            ids=pick(self.ids),
+            texts=pick(self.texts),
+            options=pick(self.options),
+            hints=pick(self.hints),
+            images=self.images.take(rows),
+            features=self.features.take(rows) if self.features is not None else None,
+        )
+
+
+@attrs.frozen(eq=False)
+class Labelled:
+    """Queries with what is known of every candidate on them: Y (bool[n, k]), raw score and cost (float64[n, k], USD)."""
+
+    queries: Queries
+    quality: Array
+    score: Array
+    cost: Array
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+
+@attrs.frozen
+class CostBounds:
+    """Smallest and largest mean cost (USD per sample) over the candidates, and the rows they were taken from."""
+
+    low: float
+    high: float
+    rows: str = "train"
+
+
+@attrs.frozen(eq=False)
+class FitContext:
+    """What ``fit`` may use besides the data.
+
+    ``dev_score(choices)`` is the selection metric on the dev split.  ``rng`` is seeded by the seed and the router's label, so
+    that adding a router to an experiment moves nobody else's numbers.
+    """
+
+    candidates: tuple[Candidate, ...]
+    bounds: CostBounds
+    dev_score: Callable[[Array], MetricValue]
+    rng: np.random.Generator
+    seed: int
+    device: str
+    threads: int
+    work_directory: Path
+    progress: Callable[[int, int], None]
+    log: Callable[[int, Mapping[str, float]], None]
+
+
+@attrs.frozen(eq=False)
+class Estimate:
+    """Probability of a correct answer and expected cost (USD), both float64[n, k]."""
+
+    p_correct: Array
+    cost: Array
+
+
+class Fitted(Protocol):
+    """A fitted router.  It may also have ``scores(queries) -> float[n, k]`` whose argmax equals ``route``, and
+    ``estimate(queries) -> Estimate``."""
+
+    def route(self, queries: Queries) -> Array:
+        """Return the index of the chosen candidate for every query, int[n]."""
+
+    def save(self, directory: Path) -> None:
+        """Write the fitted router without pickle."""
+
+
+@runtime_checkable
+class WithScores(Protocol):
+    """A fitted router that ranks the candidates."""
+
+    def scores(self, queries: Queries) -> Array:
+        """Return float[n, k], whose argmax equals ``route``."""
+
+
+@runtime_checkable
+class WithEstimate(Protocol):
+    """A fitted router that estimates."""
+
+    def estimate(self, queries: Queries) -> Estimate:
+        """Return the probability of being right and the expected cost."""
+
+
+class Router(Protocol):
+    """Learns to choose."""
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Fitted:
+        """Learn from ``train``; ``dev`` is for early stopping and selection only."""
+
+
+class Encoder(Protocol):
+    """Turns queries into features.  Stateless: whatever must be fitted belongs to a router."""
+
+    def encode(self, queries: Queries) -> Features:
+        """Return one row of features per query, whatever other queries stand beside it."""
+
+
+@attrs.frozen
+class Timing:
+    """Seconds that routing and encoding took for ``requests`` queries."""
+
+    requests: int
+    route_seconds: float
+    encode_seconds: float
+
+
+@attrs.frozen(eq=False)
+class Evaluation:
+    """What a metric sees: a router's choices int[n] on some rows, and what is known of these rows.
+
+    ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers [n, k].  ``best_single`` is the
+    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.
+    """
+
+    choices: Array
+    quality: Array
+    score: Array
+    cost: Array
+    input_tokens: Array
+    output_tokens: Array
+    bounds: CostBounds
+    best_single: float
+    oracle: float
+    timing: Timing | None = None
+    estimate: Estimate | None = None
+
+    def chosen(self, matrix: Array) -> Array:
+        """Return the entries [n] of a matrix [n, k] at the chosen models."""
+        import numpy as np
+
+        return np.take_along_axis(matrix, self.choices[:, None].astype(np.intp), axis=1)[:, 0]
+
+
+class Metric(Protocol):
+    """A number over an evaluation."""
+
+    def __call__(self, evaluation: Evaluation) -> MetricValue:
+        """Return the value, or Undefined with a reason."""
+
+
+# --- what observers and reporters see ---------------------------------------------------------------------------------
+
+Scores = Mapping[str, Mapping[str, MetricValue]]
+"""Scope -> metric -> value.  Scopes: ``overall``, ``group/SLUG``, ``dataset/SLUG``."""
+
+
+@attrs.frozen
+class CellInfo:
+    """One router with one set of parameters and one seed."""
+
+    key: str
+    label: str
+    router: str
+    parameters: Mapping[str, Any]
+    seed: int
+    features: str | None
+    plugin: str
+    dist: str
+    sources: str
+
+    @property
+    def name(self) -> str:
+        """Return the name that tells the cells of a run apart."""
+        return f"{self.label}-seed{self.seed}"
+
+
+@attrs.frozen
+class CellResult:
+    """What came of a cell: ``scores`` per split (dev, test), or an error and no scores."""
+
+    cell: CellInfo
+    status: Literal["done", "failed"]
+    reused: bool
+    directory: Path
+    scores: Mapping[str, Scores]
+    error: str = ""
+    fit_seconds: float = 0.0
+    timing: Timing | None = None
+    choices: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
+    hardware: str = ""
+
+
+@attrs.frozen
+class ReferenceResult:
+    """A reference point: what a rule that is no router reaches on the same rows."""
+
+    name: str
+    summary: str
+    scores: Mapping[str, Scores]
+
+
+@attrs.frozen
+class MetricInfo:
+    """How to show a metric."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    summary: str
+    parameters: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class BenchmarkInfo:
+    """A benchmark in a few words.  ``synthetic`` is empty for real logs, else says what the data are."""
+
+    fingerprint: str
+    samples: int
+    models: tuple[str, ...]
+    datasets: Mapping[str, int]
+    synthetic: str
+    excluded: Mapping[str, int]
+    total_tokens: int
+
+
+@attrs.frozen
+class RunInfo:
+    """A run that has been planned.  ``settings`` holds the validated ``[plugin.NAME]`` tables by plugin."""
+
+    name: str
+    key: str
+    directory: Path
+    protocol: str
+    experiment: Mapping[str, Any]
+    benchmark: BenchmarkInfo
+    split: Mapping[str, Any]
+    bounds: CostBounds
+    metrics: tuple[MetricInfo, ...]
+    cells: tuple[CellInfo, ...]
+    settings: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Return the identity of the run, the name of its directory."""
+        return f"{self.name}/{self.directory.name}"
+
+
+@attrs.frozen
+class RunResult:
+    """A finished run."""
+
+    run: RunInfo
+    cells: tuple[CellResult, ...]
+    references: tuple[ReferenceResult, ...]
+    started: str
+    finished: str
+
+
+def _frozen_array(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
+
+
+def read_only(values: Iterable[Array]) -> tuple[Array, ...]:
+    """Mark arrays read-only and return them."""
+    return tuple(_frozen_array(v) for v in values)
