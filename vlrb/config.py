@@ -71,7 +71,9 @@ class General:
 class BenchmarkSection:
     """``[benchmark]``."""
 
-    datasets: tuple[str, ...] = param(default=(), help="names, aliases, task groups or sets; default: what the logs hold")
+    datasets: tuple[str, ...] = param(
+        default=(), help="names, aliases, task groups or sets; default: what the logs hold"
+    )
     models: tuple[str, ...] = param(default=(), help="names, aliases or sets; default: what the logs hold")
     missing: Literal["error", "drop-sample", "drop-model"] = param(
         default="error", help="what becomes of a sample that not every model answered"
@@ -98,9 +100,15 @@ class SplitSection:
     dev: float = param(default=0.1, validator=_fraction, help="share of the samples")
     test: float = param(default=0.2, validator=_fraction, help="share of the samples")
     seed: int = param(default=42, validator=validators.ge(0), help="seed of the split, apart from the routers' seeds")
-    group_by: Literal["image", "sample"] = param(
-        default="image", help="image: questions that share an image never straddle two splits"
+    group_by: Literal["image", "sample"] | None = param(
+        default=None,
+        help="image (default): questions that share an image never straddle two splits; sample: the paper's method",
     )
+
+    @property
+    def grouping(self) -> str:
+        """Return what is dealt out as a whole."""
+        return self.group_by or ("sample" if self.method == "paper" else "image")
 
 
 @attrs.frozen
@@ -227,9 +235,7 @@ def _merge(
     """Merge ``other`` into ``tree``: tables key by key, arrays of tables one after the other."""
 
     def adopt(source: KeyPath, target: KeyPath) -> None:
-        origins.update(
-            {target + p[len(source) :]: file for p, file in below.items() if p[: len(source)] == source}
-        )
+        origins.update({target + p[len(source) :]: file for p, file in below.items() if p[: len(source)] == source})
 
     for key, value in other.items():
         here = (*path, key)

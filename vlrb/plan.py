@@ -118,6 +118,7 @@ class Plan:
     """An experiment whose every name is resolved and every parameter checked."""
 
     document: Document
+    options: tuple[str, ...]
     registry: Registry
     general: General
     benchmark: BenchmarkSection
@@ -138,12 +139,15 @@ class Plan:
         registered = self.registry.find("scorer", dataset.scorer)
         return Chosen("scorer", registered, registered.record.params())
 
+    def selection(self) -> Chosen:
+        """Return the metric by which routers select on dev."""
+        name = self.general.select_by
+        return next(m for m in self.metrics if name in (m.spec.name, m.registered.id))
+
     def metric_infos(self) -> tuple[MetricInfo, ...]:
         """Return how to show the metrics, in their order."""
         return tuple(
-            MetricInfo(
-                c.spec.name, c.spec.unit, c.spec.higher_is_better, c.spec.summary, unstructure(c.params)
-            )
+            MetricInfo(c.spec.name, c.spec.unit, c.spec.higher_is_better, c.spec.summary, unstructure(c.params))
             for c in self.metrics
         )
 
@@ -188,18 +192,23 @@ def make_plan(path: Path, options: Iterable[str] = ()) -> Plan:
     :raises ConfigError: with all problems of the file
     :raises PluginError: when a plugin is broken
     """
-    document = read_document(path)
-    registry = load(Selection.of(tuple(options), document.plugin_files()))
+    return plan_document(read_document(path), tuple(options))
+
+
+def plan_document(document: Document, options: tuple[str, ...]) -> Plan:
+    """Load the plugins that a document needs and resolve it; a worker process does so from the same document."""
+    registry = load(Selection.of(options, document.plugin_files()))
     registry.check()
-    return Resolver(document, registry).plan()
+    return Resolver(document, registry, options).plan()
 
 
 class Resolver:
     """Resolves a document; collects problems instead of stopping at the first."""
 
-    def __init__(self, document: Document, registry: Registry) -> None:
+    def __init__(self, document: Document, registry: Registry, options: tuple[str, ...] = ()) -> None:
         self.document = document
         self.registry = registry
+        self.options = options
         self.problems: list[Problem] = []
 
     def plan(self) -> Plan:
@@ -218,6 +227,8 @@ class Resolver:
         split = structure(sections["split"], SplitSection, self.document, ("split",), self.problems)
         if split is not None and abs(split.train + split.dev + split.test - 1) > 1e-9:
             self._problem(("split",), "train, dev and test must add up to 1")
+        if split is not None and split.method == "paper" and split.group_by == "image":
+            self._problem(("split", "group_by"), "the paper's split is made sample by sample", "remove group_by or method")
         logs = self._component("log-source", sections["logs"], ("logs",))
         counter = self._component("token-counter", sections["tokens"], ("tokens",), key="counter", default="usage")
         features = self._feature_sets(sections["features"])
@@ -231,6 +242,7 @@ class Resolver:
             raise ConfigError(self.problems)
         return Plan(
             self.document,
+            self.options,
             self.registry,
             general,  # type: ignore[arg-type]
             benchmark,  # type: ignore[arg-type]
@@ -270,7 +282,10 @@ class Resolver:
                     f"plugin {name!r} is required and is not loaded",
                     f"install or unblock it, or remove it from requires; {did_you_mean(name, known)}",
                 )
-        names = {m.spec.name for m in metrics} | {m.registered.id for m in metrics}
+        bare = [m.spec.name for m in metrics]
+        for name in sorted({n for n in bare if bare.count(n) > 1}):
+            self._problem(("metric",), f"two metrics are named {name!r}, so that results could not tell them apart")
+        names = {*bare, *(m.registered.id for m in metrics)}
         if general.select_by not in names:
             self._problem(("select_by",), f"{general.select_by!r} is no metric", did_you_mean(general.select_by, names))
 
@@ -322,7 +337,11 @@ class Resolver:
         chosen = {name: self._default(kind, name) for name in defaults}
         for i, table in enumerate(tables):
             made = self._component(kind, table, (key, i))
-            if made is not None and made.registered.id in chosen and chosen[made.registered.id].params != _initial(made):
+            if (
+                made is not None
+                and made.registered.id in chosen
+                and chosen[made.registered.id].params != _initial(made)
+            ):
                 self._problem((key, i), f"{made.registered.id!r} is configured twice")
             elif made is not None:
                 chosen[made.registered.id] = made
@@ -380,9 +399,7 @@ class Resolver:
         if name is None:
             return None
         if name not in sets:
-            self._problem(
-                (*path, "features"), f"there is no feature set {name!r}", did_you_mean(str(name), sets)
-            )
+            self._problem((*path, "features"), f"there is no feature set {name!r}", did_you_mean(str(name), sets))
         elif not chosen.spec.needs_features:
             self._problem((*path, "features"), f"router {chosen.spec.name!r} uses no features", "remove the key")
         return str(name)

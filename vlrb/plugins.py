@@ -357,7 +357,8 @@ def _collect(plugins: list[Plugin], kinds: Sequence[str]) -> tuple[list[Plugin],
         found += mine
     clash = _clashing_records(found)
     kept = [
-        attrs.evolve(p, object=None, error=clash[p.name]) if p.name in clash and p.object is not None else p for p in kept
+        attrs.evolve(p, object=None, error=clash[p.name]) if p.name in clash and p.object is not None else p
+        for p in kept
     ]
     by_kind: dict[str, tuple[Registered, ...]] = {}
     for kind in kinds:

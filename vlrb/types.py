@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from vlrb.specs import Dataset, Model
 
     Array = npt.NDArray[Any]
-    Choices = npt.NDArray[np.integer[Any]]
-
-OUTCOME_COLUMNS = ("dataset", "key", "prediction", "score", "input_tokens", "output_tokens", "cost")
-SAMPLE_COLUMNS = ("dataset", "key", "question", "options", "hint", "answer", "images")
+else:
+    Array = Any
 
 
 @attrs.frozen
@@ -93,8 +91,9 @@ class Listing:
 class LogSource(Protocol):
     """Reads logs.  ``list`` is cheap (names of files only); ``read`` streams one part as Arrow record batches.
 
-    Batches of a part of kind ``samples`` have the columns SAMPLE_COLUMNS: strings, ``options`` a list of
-    {letter, text}, ``images`` a list of encoded image files (binary).  Batches of kind ``outcomes`` have OUTCOME_COLUMNS:
+    Batches of a part of kind ``samples`` have the schema :data:`vlrb.schemas.SAMPLES`: strings, ``options`` a list of
+    {letter, text}, ``images`` a list of encoded image files (binary).  Batches of kind ``outcomes`` have
+    :data:`vlrb.schemas.OUTCOMES`:
     ``score`` is float64 in [0, 1] or null where the logs hold no verdict; ``input_tokens``, ``output_tokens`` (int64) and
     ``cost`` (float64, USD) are null where the logs do not record them.  ``key`` identifies a sample inside its dataset.
     The schema metadata of outcomes may say under ``verdict`` where the score comes from, or why there is none.

@@ -1,0 +1,47 @@
+"""Token counters: the logs' own usage columns, and cl100k as the paper counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import validators
+
+from vlrb import hookimpl
+from vlrb.specs import NoParams, TokenCounterSpec, param
+
+if TYPE_CHECKING:
+    from vlrb.types import TokenCounter
+
+
+@attrs.frozen
+class Cl100kParams:
+    """Parameters of the token counter ``cl100k``."""
+
+    image_tokens: int = param(default=256, validator=validators.ge(0), help="input tokens that one image counts for")
+
+
+def _usage(_: NoParams) -> TokenCounter:
+    from vlrb_plugins.tokens.counters import Usage
+
+    return Usage()
+
+
+def _cl100k(params: Cl100kParams) -> TokenCounter:
+    from vlrb_plugins.tokens.counters import Cl100k
+
+    return Cl100k(params.image_tokens)
+
+
+@hookimpl
+def vlrb_token_counters() -> list[TokenCounterSpec]:
+    """Return the two counters."""
+    return [
+        TokenCounterSpec(name="usage", summary="the tokens that the logs record themselves", factory=_usage),
+        TokenCounterSpec(
+            name="cl100k",
+            summary="tiktoken's cl100k_base of question and answer, a constant per image (VL-RouterBench)",
+            factory=_cl100k,
+            params=Cl100kParams,
+        ),
+    ]

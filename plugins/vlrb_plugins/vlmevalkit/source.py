@@ -125,7 +125,9 @@ def _rows(path: Path, dataset: Dataset) -> _Rows:
         first = position.setdefault(index, row)
         if first != row and index:
             problems.append(
-                Problem(f"index {index!r} stands in row {first + 2} already", sheet.where(row), "remove one of the rows")
+                Problem(
+                    f"index {index!r} stands in row {first + 2} already", sheet.where(row), "remove one of the rows"
+                )
             )
     if problems:
         raise DataError(problems[:20])
@@ -143,6 +145,8 @@ def is_rotation(index: str) -> bool:
 def _outcomes(part: Part, dataset: Dataset) -> pa.RecordBatch:
     import pyarrow as pa
 
+    from vlrb.schemas import OUTCOMES
+
     answers, scored = _answers_and_scored(part, dataset)
     verdicts, verdict = _verdicts(scored, dataset) if scored is not None else ({}, "no scored workbook")
     if scored is not None:
@@ -150,18 +154,7 @@ def _outcomes(part: Part, dataset: Dataset) -> pa.RecordBatch:
     keys = answers.order if dataset.id_column == "index" else [text(c) for c in answers.column(dataset.id_column)]
     usage = {name: _usage(answers, columns) for name, columns in _USAGE.items()}
     n = len(keys)
-    schema = pa.schema(
-        [
-            ("dataset", pa.string()),
-            ("key", pa.string()),
-            ("prediction", pa.string()),
-            ("score", pa.float64()),
-            ("input_tokens", pa.int64()),
-            ("output_tokens", pa.int64()),
-            ("cost", pa.float64()),
-        ],
-        metadata={"verdict": verdict},
-    )
+    schema = OUTCOMES.with_metadata({"verdict": verdict})
     columns = [
         [dataset.name] * n,
         keys,

@@ -172,7 +172,9 @@ def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
             names = ", ".join(repr(n) for n in lacking)
             problems.append(
                 Problem(
-                    f"holds no workbook of {word} {names}", str(root), f"leave it out of [benchmark] {word}s, or add its logs"
+                    f"holds no workbook of {word} {names}",
+                    str(root),
+                    f"leave it out of [benchmark] {word}s, or add its logs",
                 )
             )
     return problems

@@ -135,9 +135,7 @@ def _reference_targets(path: Path) -> set[str]:
     if "image" not in header:
         return set()
     column = header.index("image")
-    return {
-        cells[column] for cells, _ in reader if len(cells) > column and 0 < len(cells[column]) <= LONGEST_REFERENCE
-    }
+    return {cells[column] for cells, _ in reader if len(cells) > column and 0 < len(cells[column]) <= LONGEST_REFERENCE}
 
 
 def _decoded(cell: str, line: str) -> list[bytes]:
@@ -187,16 +185,6 @@ def _sample(row: Row, dataset: Dataset, images: Sequence[bytes], line: str) -> d
 def _batch(samples: list[dict[str, Any]]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    option = pa.struct([("letter", pa.string()), ("text", pa.string())])
-    schema = pa.schema(
-        [
-            ("dataset", pa.string()),
-            ("key", pa.string()),
-            ("question", pa.string()),
-            ("options", pa.list_(option)),
-            ("hint", pa.string()),
-            ("answer", pa.string()),
-            ("images", pa.list_(pa.binary())),
-        ]
-    )
-    return pa.RecordBatch.from_pylist(samples, schema=schema)
+    from vlrb.schemas import SAMPLES
+
+    return pa.RecordBatch.from_pylist(samples, schema=SAMPLES)

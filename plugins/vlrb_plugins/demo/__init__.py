@@ -1,0 +1,50 @@
+"""Synthetic logs: images, questions and answers of 17 models, so that everything can be tried without any download."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from vlrb import hookimpl
+from vlrb.specs import LogSourceSpec, param
+
+if TYPE_CHECKING:
+    from vlrb_plugins.demo.source import DemoSource
+
+FEWEST_SAMPLES = 300
+MOST_SAMPLES = 30_540
+"""The paper's number of samples (VL-RouterBench, arXiv 2512.23562)."""
+
+
+@attrs.frozen
+class DemoParams:
+    """Parameters of the log source ``demo``."""
+
+    samples: int = param(
+        default=3000,
+        validator=attrs.validators.and_(attrs.validators.ge(FEWEST_SAMPLES), attrs.validators.le(MOST_SAMPLES)),
+        help=f"number of samples, {FEWEST_SAMPLES} to {MOST_SAMPLES}, in the paper's proportions over the 14 datasets",
+    )
+    seed: int = param(
+        default=0, validator=attrs.validators.ge(0), help="of images, questions and answers; the same seed, the same logs"
+    )
+
+
+def _source(params: DemoParams) -> DemoSource:
+    from vlrb_plugins.demo.source import DemoSource
+
+    return DemoSource(params)
+
+
+@hookimpl
+def vlrb_log_sources() -> list[LogSourceSpec]:
+    """Return the log source ``demo``."""
+    return [
+        LogSourceSpec(
+            name="demo",
+            summary="synthetic images, questions and answers of 17 models, in VLMEvalKit's layout",
+            factory=_source,
+            params=DemoParams,
+        )
+    ]

@@ -1,0 +1,283 @@
+"""Cells: one router with one set of parameters and one seed, fitted, routed, checked and kept in the cache by its key."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vlrb import __version__
+from vlrb.benchmark import Benchmark
+from vlrb.cache import Places, locked, new_directory, read_json, write_json
+from vlrb.config import unstructure
+from vlrb.errors import PluginError
+from vlrb.evaluate import Evaluator
+from vlrb.features import Encoded, encode
+from vlrb.parts import Progress
+from vlrb.plan import Plan, PlannedRouter, digest_of
+from vlrb.plugins import blame
+from vlrb.split import Split
+from vlrb.types import (
+    Array,
+    CellInfo,
+    Estimate,
+    FitContext,
+    Fitted,
+    Labelled,
+    Queries,
+    Timing,
+    WithEstimate,
+    WithScores,
+)
+
+SCHEMA_VERSION = 1
+DEVICE = "cpu"
+ROUTED = ("dev", "test")
+
+Log = Callable[[int, Mapping[str, float]], None]
+
+
+@attrs.frozen(eq=False)
+class Bench:
+    """Everything that the cells of a run share."""
+
+    plan: Plan
+    places: Places
+    benchmark: Benchmark
+    split: Split
+    evaluator: Evaluator
+
+    @cached_property
+    def routers(self) -> dict[str, PlannedRouter]:
+        """Return the routers by label."""
+        return {r.label: r for r in self.plan.routers}
+
+    def cells(self) -> tuple[CellInfo, ...]:
+        """Return the cells: every router with every seed."""
+        return tuple(self._cell(r, seed) for r in self.plan.routers for seed in self.plan.general.seeds)
+
+    def _cell(self, router: PlannedRouter, seed: int) -> CellInfo:
+        chosen, sets = router.chosen, self.plan.feature_sets
+        identity = {
+            "schema": SCHEMA_VERSION,
+            "vlrb": __version__,
+            "benchmark": self.benchmark.fingerprint,
+            "split": self.split.digest,
+            "features": sets[router.features].identity() if router.features else None,
+            "router": chosen.identity(),
+            "label": router.label,
+            "seed": seed,
+            "bounds": attrs.asdict(self.evaluator.bounds),
+            "selection": self.evaluator.selection.identity(),
+            "device": DEVICE,
+        }
+        return CellInfo(
+            key=digest_of(identity),
+            label=router.label,
+            router=chosen.registered.id,
+            parameters=unstructure(chosen.params),
+            seed=seed,
+            features=router.features,
+            plugin=chosen.plugin.name,
+            dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
+            sources=chosen.plugin.sources_digest(),
+        )
+
+    def folder(self, cell: CellInfo) -> Path:
+        """Return the folder of a cell in the cache."""
+        return self.places.cache / "cells" / cell.key[:20]
+
+    def finished(self, cell: CellInfo) -> bool:
+        """Tell whether the cell's result is in the cache."""
+        return (self.folder(cell) / "cell.json").is_file()
+
+    def encoded(self, name: str, progress: Progress) -> Encoded:
+        """Return a feature set of all samples."""
+        return encode(self.plan.feature_sets[name], self.benchmark, self.places, progress)
+
+
+def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Progress) -> None:
+    """Fit a router, let it route dev and test, and keep what came of it; nothing is kept of a cell that fails.
+
+    :param threads: that BLAS and OpenMP may use
+    :raises PluginError: when the router raises or returns what it must not
+    """
+    import threadpoolctl
+
+    target = bench.folder(cell)
+    with locked(target):
+        if bench.finished(cell):
+            return
+        encoded = bench.encoded(cell.features, progress) if cell.features else None
+        with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads):
+            began = time.perf_counter()
+            fitted = _fit(bench, cell, encoded, aside, threads, log, progress)
+            fit_seconds = time.perf_counter() - began
+            timings = {name: _route(bench, cell, encoded, fitted, name, aside) for name in ROUTED}
+            about = {
+                "schema": SCHEMA_VERSION,
+                "cell": attrs.asdict(cell),
+                "fit_seconds": fit_seconds,
+                "timing": {name: attrs.asdict(t) for name, t in timings.items()},
+                "threads": threads,
+                "hardware": hardware(),
+            }
+            write_json(aside / "cell.json", about)
+    shutil.rmtree(bench.places.cache / "work" / cell.key[:20], ignore_errors=True)
+
+
+def _fit(
+    bench: Bench, cell: CellInfo, encoded: Encoded | None, folder: Path, threads: int, log: Log, progress: Progress
+) -> Fitted:
+    chosen = bench.routers[cell.label].chosen
+    train, dev = (_labelled(bench, encoded, bench.split.rows(name)) for name in ("train", "dev"))
+    work = bench.places.cache / "work" / cell.key[:20]
+    work.mkdir(parents=True, exist_ok=True)
+    context = FitContext(
+        candidates=bench.benchmark.candidates,
+        bounds=bench.evaluator.bounds,
+        dev_score=lambda choices: bench.evaluator.select("dev", _checked_choices(choices, len(dev), bench, cell)),
+        rng=np.random.default_rng(list(f"{cell.seed}:{cell.label}".encode())),
+        seed=cell.seed,
+        device=DEVICE,
+        threads=threads,
+        work_directory=work,
+        progress=lambda done, total: progress(f"fitting {cell.name}", done, total),
+        log=lambda step, values: log(int(step), _finite(values, cell)),
+    )
+    router = chosen.make("fit")
+    with blame(chosen.plugin, f"fitting {cell.label!r}"):
+        fitted: Fitted = router.fit(train, dev, context)
+    if not callable(getattr(fitted, "route", None)):
+        raise _broken(bench, cell, f"fit returned {type(fitted).__name__}, which has no method route()")
+    if callable(getattr(fitted, "save", None)):
+        (folder / "router").mkdir()
+        with blame(chosen.plugin, f"saving {cell.label!r}"):
+            fitted.save(folder / "router")
+    return fitted
+
+
+def _labelled(bench: Bench, encoded: Encoded | None, rows: Array) -> Labelled:
+    return bench.benchmark.labelled(rows, encoded.features.take(rows) if encoded is not None else None)
+
+
+def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted, name: str, folder: Path) -> Timing:
+    """Route the rows of a split, check what comes back, and write it beside the sample ids."""
+    rows = bench.split.rows(name)
+    queries = _labelled(bench, encoded, rows).queries
+    plugin = bench.routers[cell.label].chosen.plugin
+    with blame(plugin, f"routing {name} with {cell.label!r}"):
+        began = time.perf_counter()
+        routed = fitted.route(queries)
+        seconds = time.perf_counter() - began
+    choices = _checked_choices(routed, len(queries), bench, cell)
+    models = [c.name for c in queries.candidates]
+    columns: dict[str, Any] = {
+        "id": pa.array(queries.ids, pa.string()),
+        "choice": choices,
+        "model": pa.array(np.asarray(models)[choices]),
+    }
+    if isinstance(fitted, WithScores):
+        with blame(plugin, f"scoring {name} with {cell.label!r}"):
+            scores = fitted.scores(queries)
+        columns |= _by_model("score", _checked_scores(scores, choices, queries, bench, cell), models)
+    if isinstance(fitted, WithEstimate):
+        with blame(plugin, f"estimating {name} with {cell.label!r}"):
+            estimate = fitted.estimate(queries)
+        _check_estimate(estimate, queries, bench, cell)
+        columns |= _by_model("p_correct", estimate.p_correct, models) | _by_model("cost", estimate.cost, models)
+    pq.write_table(pa.table(columns), folder / f"{name}.parquet", compression="zstd")
+    encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
+    return Timing(len(queries), seconds, encode_seconds)
+
+
+def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:
+    return {f"{kind}:{name}": np.asarray(matrix)[:, j] for j, name in enumerate(models)}
+
+
+# --- checking what a router returns --------------------------------------------------------------------------------------
+
+
+def _broken(bench: Bench, cell: CellInfo, what: str) -> PluginError:
+    plugin = bench.routers[cell.label].chosen.plugin
+    return PluginError(f"router {cell.router!r} of {plugin.label}: {what}", where=cell.label, fix="mend the router")
+
+
+def _checked_choices(routed: Any, n: int, bench: Bench, cell: CellInfo) -> Array:
+    """Return the choices as int64[n].
+
+    :raises PluginError: when they are not n integers from 0 to k - 1
+    """
+    choices = np.asarray(routed)
+    k = len(bench.benchmark.candidates)
+    if choices.shape != (n,):
+        raise _broken(bench, cell, f"route returned shape {choices.shape} for {n} queries")
+    if choices.dtype.kind not in "iu":
+        raise _broken(bench, cell, f"route returned {choices.dtype} instead of integers")
+    if n and not (choices.min() >= 0 and choices.max() < k):
+        outside = choices[(choices < 0) | (choices >= k)][0]
+        raise _broken(bench, cell, f"route chose model {outside}; the candidates are 0 to {k - 1}")
+    return choices.astype(np.int64)
+
+
+def _checked_scores(scores: Any, choices: Array, queries: Queries, bench: Bench, cell: CellInfo) -> Array:
+    matrix = np.asarray(scores)
+    shape = (len(queries), len(queries.candidates))
+    if matrix.shape != shape or matrix.dtype.kind != "f" or not np.isfinite(matrix).all():
+        raise _broken(bench, cell, f"scores must be finite floats of shape {shape}, not {matrix.dtype} {matrix.shape}")
+    differing = np.flatnonzero(matrix.argmax(axis=1) != choices)
+    if differing.size:
+        row = int(differing[0])
+        raise _broken(bench, cell, f"the highest score of sample {queries.ids[row]!r} is not that of the model it chose")
+    return matrix
+
+
+def _check_estimate(estimate: Any, queries: Queries, bench: Bench, cell: CellInfo) -> None:
+    shape = (len(queries), len(queries.candidates))
+    if not isinstance(estimate, Estimate):
+        raise _broken(bench, cell, f"estimate returned {type(estimate).__name__} instead of an Estimate")
+    for name, matrix, high in (("p_correct", estimate.p_correct, 1.0), ("cost", estimate.cost, np.inf)):
+        values = np.asarray(matrix)
+        if values.shape != shape or not (np.isfinite(values).all() and (values >= 0).all() and (values <= high).all()):
+            raise _broken(bench, cell, f"{name} of its estimate must be finite, at least 0, of shape {shape}")
+
+
+def _finite(values: Mapping[str, float], cell: CellInfo) -> dict[str, float]:
+    numbers = {str(k): float(v) for k, v in values.items()}
+    bad = [k for k, v in numbers.items() if not np.isfinite(v)]
+    if bad:
+        raise ValueError(f"log({bad[0]}={numbers[bad[0]]}) in {cell.label!r}: logged values must be finite")
+    return numbers
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------------------
+
+
+def hardware() -> str:
+    """Return the machine in a few words, for throughput figures."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} CPUs, {DEVICE}"
+
+
+def read_cell(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what is known of a finished cell, and its choices int64[n] on dev and test.
+
+    :raises DataError: naming a file that is missing or broken
+    """
+    about = read_json(folder / "cell.json")
+    choices = {n: pq.read_table(folder / f"{n}.parquet", columns=["choice"]).column(0).to_numpy() for n in ROUTED}
+    return about, choices

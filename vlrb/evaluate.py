@@ -1,0 +1,97 @@
+"""Metrics over choices: overall, per task group and per dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vlrb.benchmark import Benchmark
+from vlrb.errors import PluginError
+from vlrb.plan import Chosen
+from vlrb.plugins import blame
+from vlrb.reference import oracle, strongest
+from vlrb.split import Split
+from vlrb.types import Array, CostBounds, Evaluation, MetricValue, Scores, Timing, Undefined
+
+
+def cost_bounds(benchmark: Benchmark, split: Split, rows: str) -> CostBounds:
+    """Return the smallest and the largest mean cost of a single model.
+
+    :param rows: ``train``, or ``all`` as the paper does
+    """
+    means = (benchmark.cost[split.train] if rows == "train" else benchmark.cost).mean(axis=0)
+    return CostBounds(float(means.min()), float(means.max()), rows)
+
+
+class Evaluator:
+    """Computes an experiment's metrics; holds the metrics once made."""
+
+    def __init__(
+        self, benchmark: Benchmark, split: Split, bounds: CostBounds, metrics: Sequence[Chosen], selection: Chosen
+    ) -> None:
+        self.benchmark = benchmark
+        self.split = split
+        self.bounds = bounds
+        self.selection = selection
+        self._metrics = [(chosen, chosen.make("__call__")) for chosen in metrics]
+        self._select = selection.make("__call__")
+        self._best = strongest(benchmark.quality[split.train])
+        self._scopes = benchmark.subsets()
+
+    def scores(self, name: str, choices: Array, timing: Timing | None = None) -> Scores:
+        """Return scope -> metric -> value on a split; scopes without samples there are left out."""
+        rows = self.split.rows(name)
+        result = {"overall": self._values(rows, choices, timing, self._metrics)}
+        subset_metrics = [(c, m) for c, m in self._metrics if c.spec.per_subset]
+        for scope, member in self._scopes.items():
+            inside = member[rows]
+            if inside.any():
+                result[scope] = self._values(rows[inside], choices[inside], None, subset_metrics)
+        return result
+
+    def select(self, name: str, choices: Array) -> MetricValue:
+        """Return the selection metric on a split."""
+        return self._values(self.split.rows(name), choices, None, [(self.selection, self._select)])[
+            self.selection.spec.name
+        ]
+
+    def _values(
+        self, rows: Array, choices: Array, timing: Timing | None, metrics: Sequence[tuple[Chosen, Any]]
+    ) -> Mapping[str, MetricValue]:
+        quality, cost = self.benchmark.quality[rows], self.benchmark.cost[rows]
+        best = oracle(quality, cost)
+        evaluation = Evaluation(
+            choices=choices,
+            quality=quality,
+            score=self.benchmark.score[rows],
+            cost=cost,
+            input_tokens=self.benchmark.input_tokens[rows],
+            output_tokens=self.benchmark.output_tokens[rows],
+            bounds=self.bounds,
+            best_single=float(quality[:, self._best].mean()),
+            oracle=float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
+            timing=timing,
+        )
+        return {chosen.spec.name: _value(chosen, metric, evaluation) for chosen, metric in metrics}
+
+
+def _value(chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:
+    with blame(chosen.plugin, f"computing metric {chosen.registered.id!r}"):
+        value = metric(evaluation)
+    if isinstance(value, Undefined):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer) or np.isnan(value):
+        raise PluginError(
+            f"metric {chosen.registered.id!r} of {chosen.plugin.label} returned {value!r}",
+            fix="return a number, or Undefined with a reason",
+        )
+    return float(value)
+
+
+def choice_counts(benchmark: Benchmark, choices: Array) -> dict[str, int]:
+    """Return model -> how often it was chosen."""
+    counts = np.bincount(choices, minlength=len(benchmark.candidates))
+    return {c.name: int(n) for c, n in zip(benchmark.candidates, counts, strict=True)}
+

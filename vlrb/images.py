@@ -1,0 +1,177 @@
+"""Images of samples: encoded files kept once per content, memory-mapped, decoded only when somebody looks.
+
+Nothing is ever put in the place of an image that cannot be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlrb.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from PIL import Image
+
+    from vlrb.types import Array
+
+MAX_PIXELS = 89_478_485
+"""Largest image that is decoded: a quarter of a gigabyte as RGB, Pillow's own limit."""
+
+BATCH_BYTES = 32 * 1024**2
+
+
+def content_hash(data: bytes) -> str:
+    """Return the hash by which equal image files are recognised."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def opened(data: bytes, whose: str) -> Image.Image:
+    """Open an image file without decoding its pixels.
+
+    :param whose: the sample, for messages
+    :raises DataError: when it is no image, or has more than MAX_PIXELS pixels
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+        raise _unreadable(whose, data, str(error)) from None
+    if image.width * image.height > MAX_PIXELS:
+        raise _unreadable(whose, data, f"{image.width} x {image.height} pixels is above the limit of {MAX_PIXELS:,}")
+    return image
+
+
+def decoded(data: bytes, whose: str) -> Image.Image:
+    """Decode an image file.
+
+    :raises DataError: naming the sample, when it is broken or cut off
+    """
+    image = opened(data, whose)
+    try:
+        image.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _unreadable(whose, data, str(error)) from None
+    return image
+
+
+def _unreadable(whose: str, data: bytes, reason: str) -> DataError:
+    return DataError(
+        f"an image cannot be read ({len(data):,} bytes): {reason}",
+        where=whose,
+        fix="replace the image, or leave the sample out",
+    )
+
+
+class ImageWriter:
+    """Writes each image file once, by its content, into an Arrow file; use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        self._schema = pa.schema([("hash", pa.string()), ("data", pa.large_binary())])
+        self._writer = pa.ipc.new_file(str(path), self._schema)
+        self._known: set[str] = set()
+        self._waiting: list[tuple[str, bytes]] = []
+        self._size = 0
+
+    def __enter__(self) -> ImageWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._writer.close()
+
+    def add(self, data: bytes, whose: str) -> str:
+        """Keep an image file, after a look at its header, and return its hash."""
+        name = content_hash(data)
+        if name not in self._known:
+            opened(data, whose)
+            self._known.add(name)
+            self._waiting.append((name, data))
+            self._size += len(data)
+            if self._size > BATCH_BYTES:
+                self._flush()
+        return name
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            names, files = zip(*self._waiting, strict=True)
+            arrays = [pa.array(names, pa.string()), pa.array(files, pa.large_binary())]
+            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        self._waiting, self._size = [], 0
+
+
+class ImageStore:
+    """Image files by content hash, in memory-mapped Arrow files that are opened at the first use."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self.files = tuple(files)
+        self._tables: list[pa.Table] = []
+        self._index: dict[str, tuple[int, int]] | None = None
+
+    def data(self, name: str) -> bytes:
+        """Return the image file with this hash.
+
+        :raises DataError: when it is not there
+        """
+        if self._index is None:
+            self._index = self._open()
+        if name not in self._index:
+            raise DataError(
+                f"image {name[:12]} is in none of the files {[str(f) for f in self.files]}", fix="build again"
+            )
+        table, row = self._index[name]
+        return bytes(self._tables[table].column("data")[row].as_py())
+
+    def _open(self) -> dict[str, tuple[int, int]]:
+        import pyarrow as pa
+
+        index: dict[str, tuple[int, int]] = {}
+        for number, file in enumerate(self.files):
+            try:
+                table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+            except (OSError, pa.ArrowInvalid) as error:
+                raise DataError(f"cannot be read: {error}", where=str(file), fix="build the benchmark again") from None
+            self._tables.append(table)
+            index.update((name, (number, row)) for row, name in enumerate(table.column("hash").to_pylist()))
+        return index
+
+
+class Images(Sequence[tuple[Any, ...]]):
+    """The images of n samples: item i is a tuple of PIL images, decoded when it is asked for."""
+
+    def __init__(self, store: ImageStore, hashes: Sequence[tuple[str, ...]], ids: Sequence[str]) -> None:
+        self.hashes = hashes
+        self._store = store
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def __getitem__(self, item: Any) -> Any:
+        if isinstance(item, slice):
+            return Images(self._store, self.hashes[item], self._ids[item])
+        return tuple(decoded(data, self._ids[item]) for data in self.encoded(item))
+
+    def __iter__(self) -> Iterator[tuple[Image.Image, ...]]:
+        return (self[i] for i in range(len(self)))
+
+    def encoded(self, item: int) -> tuple[bytes, ...]:
+        """Return the image files of a sample as they stood in the logs."""
+        return tuple(self._store.data(name) for name in self.hashes[item])
+
+    def take(self, rows: Array) -> Images:
+        """Return the images of some samples."""
+        index = rows.tolist()
+        return Images(self._store, [self.hashes[i] for i in index], [self._ids[i] for i in index])

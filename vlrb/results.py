@@ -1,0 +1,163 @@
+"""Run directories, the source of truth: what was planned, what came of it, and what can be read back.
+
+A run directory stands on its own: it holds its cells' choices, so that a report needs neither cache nor logs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from vlrb.cache import read_json, write_json
+from vlrb.errors import ConfigError, DataError, did_you_mean
+from vlrb.types import MetricValue, RunInfo, RunResult, Undefined
+
+SCHEMA_VERSION = 1
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def without_secrets(value: Any) -> Any:
+    """Return JSON data whose addresses have lost user names and passwords."""
+    if isinstance(value, str):
+        return _CREDENTIALS.sub("***@", value)
+    if isinstance(value, Mapping):
+        return {k: without_secrets(v) for k, v in value.items()}
+    return [without_secrets(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------------------
+
+
+def _value_to_json(value: MetricValue) -> Any:
+    if isinstance(value, Undefined):
+        return {"undefined": value.reason}
+    return value if abs(value) != float("inf") else str(value)
+
+
+def _value_from_json(value: Any, _: Any) -> MetricValue:
+    return Undefined(value["undefined"]) if isinstance(value, Mapping) else float(value)
+
+
+def _is_metric_value(kind: Any) -> bool:
+    return get_origin(kind) is not None and Undefined in get_args(kind)
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook_func(_is_metric_value, _value_to_json)
+    converter.register_structure_hook_func(_is_metric_value, _value_from_json)
+    converter.register_unstructure_hook(Path, str)
+    converter.register_structure_hook(Path, lambda v, _: Path(v))
+    # settings are plugins' own objects and may hold addresses with passwords: they are for the running process only
+    info = make_dict_unstructure_fn(RunInfo, converter, settings=override(omit=True))
+    converter.register_unstructure_hook(RunInfo, info)
+    return converter
+
+
+def result_to_json(result: RunResult) -> dict[str, Any]:
+    """Return a result as JSON data; undefined values carry their reasons, infinity is text, paths are relative."""
+    tree = _converter().unstructure(result)
+    tree["run"]["directory"] = result.run.directory.name
+    for cell in tree["cells"]:
+        cell["directory"] = f"cells/{Path(cell['directory']).name}"
+    return {"schema": SCHEMA_VERSION, **without_secrets(tree)}
+
+
+def read_result(directory: Path) -> RunResult:
+    """Read the result of a finished run.
+
+    :raises DataError: when there is none, or it is of another schema version
+    """
+    tree = read_json(directory / "results.json")
+    if tree.get("schema") != SCHEMA_VERSION:
+        raise DataError(f"has schema version {tree.get('schema')!r}, not {SCHEMA_VERSION}", where=str(directory))
+    tree["run"] |= {"directory": str(directory), "settings": {}}
+    for cell in tree["cells"]:
+        cell["directory"] = str(directory / cell["directory"])
+    return _converter().structure({k: v for k, v in tree.items() if k != "schema"}, RunResult)
+
+
+def write_result(result: RunResult) -> None:
+    """Write ``results.json`` into the run's directory."""
+    write_json(result.run.directory / "results.json", result_to_json(result))
+
+
+# --- run directories ------------------------------------------------------------------------------------------------------
+
+
+def run_directory(runs: Path, name: str, key: str, *, fresh: bool) -> Path:
+    """Return the directory of a run: the newest with this key, so that a run goes on where it stopped, else a new one.
+
+    :param fresh: make a new one in any case
+    """
+    parent = runs / name
+    known = [] if fresh else sorted(p for p in parent.glob(f"*-{key[:8]}*") if p.is_dir())
+    if known:
+        return known[-1]
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    directory = parent / f"{stamp}-{key[:8]}"
+    number = 1
+    while directory.exists():
+        number += 1
+        directory = parent / f"{stamp}-{key[:8]}-{number}"
+    directory.mkdir(parents=True)
+    return directory
+
+
+def find_run(runs: Path, given: str) -> Path:
+    """Return the run directory that a user means: a path, ``NAME/DIRECTORY``, or ``NAME`` for its newest finished run.
+
+    :raises ConfigError: when there is none
+    """
+    for candidate in (Path(given), runs / given):
+        if (candidate / "results.json").is_file():
+            return candidate.absolute()
+        finished = sorted(p.parent for p in candidate.glob("*/results.json")) if candidate.is_dir() else []
+        if finished:
+            return finished[-1].absolute()
+    known = {p.parent.parent.name for p in runs.glob("*/*/results.json")}
+    raise ConfigError(f"there is no finished run {given!r} under {runs}", fix=did_you_mean(given, known))
+
+
+def write_plan(run: RunInfo, source: str) -> None:
+    """Write what was planned: the experiment as resolved and as it stood in its file, the plan, the environment."""
+    tree = without_secrets(_converter().unstructure(run))
+    write_json(run.directory / "experiment.json", tree["experiment"])
+    write_json(run.directory / "environment.json", tree["environment"])
+    keys = ("name", "key", "protocol", "benchmark", "split", "bounds", "metrics", "cells")
+    write_json(run.directory / "plan.json", {"schema": SCHEMA_VERSION, **{k: tree[k] for k in keys}})
+    (run.directory / "experiment.toml").write_text(without_secrets(source), encoding="utf-8")
+
+
+def adopt_cell(folder: Path, target: Path) -> None:
+    """Put a finished cell's files into a run directory, as links where the file system can."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in sorted(p for p in folder.iterdir() if p.is_file()):
+        here = target / file.name
+        if here.exists() and os.path.samefile(here, file):
+            continue
+        here.unlink(missing_ok=True)
+        try:
+            os.link(file, here)
+        except OSError:
+            shutil.copy2(file, here)
+
+
+def strict_json(value: Any) -> str:
+    """Return JSON text for programs."""
+    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+

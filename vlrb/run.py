@@ -1,0 +1,382 @@
+"""Runs: an experiment's cells, its reference points, its results on disk, its observers and reports."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import shutil
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from vlrb import __version__
+from vlrb.build import build, quiet
+from vlrb.cache import Places, locked, write_text
+from vlrb.cells import ROUTED, Bench, read_cell, run_cell
+from vlrb.errors import ConfigError, ExitCode, PluginError, VlrbError, did_you_mean
+from vlrb.evaluate import Evaluator, choice_counts, cost_bounds
+from vlrb.observers import Observers
+from vlrb.parts import Progress
+from vlrb.plan import Plan, digest_of, plan_document
+from vlrb.plugins import blame
+from vlrb.reference import SUMMARIES, reference_choices
+from vlrb.results import (
+    adopt_cell,
+    now,
+    read_result,
+    run_directory,
+    without_secrets,
+    write_plan,
+    write_result,
+)
+from vlrb.split import make_split, write_split
+from vlrb.types import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Timing
+
+logger = logging.getLogger("vlrb")
+
+
+@attrs.frozen(eq=False)
+class Outcome:
+    """What came of ``vlrb run``: the result, what observers and reports failed at, and the exit status."""
+
+    result: RunResult
+    errors: tuple[VlrbError, ...]
+    already_finished: bool
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return the exit status: failed cells weigh more than failed tracking."""
+        if any(c.status == "failed" for c in self.result.cells):
+            return ExitCode.CELLS_FAILED
+        return ExitCode.TRACKING if self.errors else ExitCode.OK
+
+
+def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> Bench:
+    """Build the benchmark, split it, and set up the metrics.
+
+    :raises DataError: with everything that is wrong with the logs
+    """
+    benchmark = build(plan, places, jobs, progress)
+    split = make_split(benchmark, plan.split)
+    bounds = cost_bounds(benchmark, split, plan.general.cost_bounds)
+    return Bench(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection()))
+
+
+def execute(
+    plan: Plan,
+    places: Places,
+    *,
+    jobs: int | None = None,
+    fresh: Sequence[str] | None = None,
+    progress: Progress = quiet,
+) -> Outcome:
+    """Run an experiment, or go on with it where it stopped; an identical finished run is not run again.
+
+    :param jobs: processes; default: one per CPU to read logs, and one cell at a time, so that cells do not slow each other
+    :param fresh: labels of routers to fit again although their results are known; an empty list means all
+    :raises VlrbError: for what makes the whole run impossible; a cell that fails is part of the result
+    """
+    if not plan.routers:
+        raise ConfigError("there is no router", where=plan.document.where(("router",)), fix="add a table [[router]]")
+    _check_labels(plan, fresh)
+    bench = prepare(plan, places, jobs, progress)
+    cells = bench.cells()
+    key = _run_key(bench, cells)
+    with locked(places.runs / plan.general.name / f".{key[:8]}"):
+        if fresh is not None:
+            _forget(bench, [c for c in cells if not fresh or c.label in fresh])
+        directory = run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
+        run = _run_info(bench, cells, key, directory)
+        observers = Observers(plan.registry)
+        known = _finished_result(run)
+        if known is not None:
+            _replay(known, observers)
+            return Outcome(known, tuple(observers.errors), already_finished=True)
+        write_plan(run, plan.document.path.read_text(encoding="utf-8"))
+        write_split(bench.split, bench.benchmark, directory / "split.parquet")
+        return _execute(bench, run, observers, jobs or 1, progress)
+
+
+def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
+    labels = {r.label for r in plan.routers}
+    for label in fresh or ():
+        if label not in labels:
+            raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
+
+
+def _forget(bench: Bench, cells: Iterable[CellInfo]) -> None:
+    """Remove cells from the cache; runs that have them keep their own copies."""
+    for cell in cells:
+        with locked(bench.folder(cell)):
+            shutil.rmtree(bench.folder(cell), ignore_errors=True)
+
+
+def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
+    plan = bench.plan
+    return digest_of(
+        {
+            "vlrb": __version__,
+            "experiment": without_secrets(plan.resolved()),
+            "benchmark": bench.benchmark.fingerprint,
+            "split": bench.split.digest,
+            "cells": [c.key for c in cells],
+            "metrics": [m.identity() for m in plan.metrics],
+            "reports": [r.identity() for r in plan.reports],
+        }
+    )
+
+
+def _run_info(bench: Bench, cells: tuple[CellInfo, ...], key: str, directory: Path) -> RunInfo:
+    plan = bench.plan
+    return RunInfo(
+        name=plan.general.name,
+        key=key,
+        directory=directory,
+        protocol=plan.general.protocol,
+        experiment=without_secrets(plan.resolved()),
+        benchmark=bench.benchmark.info(),
+        split=bench.split.about,
+        bounds=bench.evaluator.bounds,
+        metrics=plan.metric_infos(),
+        cells=cells,
+        settings=plan.settings,
+        environment=_environment(plan),
+    )
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    """Return what the figures were made with."""
+    packages = ("numpy", "pyarrow", "scikit-learn", "scipy", "mlflow", "pluggy", "attrs")
+    versions = {p: importlib.metadata.version(p) for p in packages}
+    plugins = {f"plugin {p.name}": f"{p.dist} {p.version}".strip() for p in plan.registry.plugins if p.object is not None}
+    return {"vlrb": __version__, "python": platform.python_version(), "platform": platform.platform(), **versions, **plugins}
+
+
+def _finished_result(run: RunInfo) -> RunResult | None:
+    """Return the result of this very run if it is finished and no cell failed."""
+    if not (run.directory / "results.json").is_file():
+        return None
+    result = read_result(run.directory)
+    if any(c.status == "failed" for c in result.cells):
+        return None
+    return attrs.evolve(result, run=attrs.evolve(result.run, settings=run.settings))
+
+
+def _replay(result: RunResult, observers: Observers) -> None:
+    """Show a finished run to the observers, so that they complete what they lack."""
+    observers.call("vlrb_run_start", run=result.run)
+    for cell in result.cells:
+        observers.call("vlrb_cell_end", run=result.run, result=attrs.evolve(cell, reused=True))
+    observers.call("vlrb_run_end", result=result)
+
+
+def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> Outcome:
+    started = now()
+    observers.call("vlrb_run_start", run=run)
+    results: dict[str, CellResult] = {}
+
+    def finish(cell: CellInfo, error: str, reused: bool) -> None:
+        results[cell.name] = _cell_result(bench, run, cell, error, reused)
+        observers.call("vlrb_cell_end", run=run, result=results[cell.name])
+        progress("cells", len(results), len(run.cells))
+
+    waiting = [c for c in run.cells if not bench.finished(c)]
+    for cell in run.cells:
+        if cell not in waiting:
+            finish(cell, "", reused=True)
+    ready = _with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
+    runner = _one_by_one if jobs < 2 or len(ready) < 2 else _side_by_side
+    runner(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
+    result = RunResult(run, tuple(results[c.name] for c in run.cells), _references(bench), started, now())
+    errors = _write_reports(bench.plan, result)
+    write_result(result)
+    observers.call("vlrb_run_end", result=result)
+    return Outcome(result, (*observers.errors, *errors), already_finished=False)
+
+
+def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:
+    directory = run.directory / "cells" / cell.name
+    if error:
+        write_text(directory / "error.txt", error + "\n")
+        return CellResult(cell, "failed", False, directory, {}, error.splitlines()[0])
+    adopt_cell(bench.folder(cell), directory)
+    (directory / "error.txt").unlink(missing_ok=True)
+    about, choices = read_cell(directory)
+    timing = {name: Timing(**t) for name, t in about["timing"].items()}
+    return CellResult(
+        cell=cell,
+        status="done",
+        reused=reused,
+        directory=directory,
+        scores={n: bench.evaluator.scores(n, choices[n], timing[n]) for n in ROUTED},
+        fit_seconds=about["fit_seconds"],
+        timing=timing["test"],
+        choices={n: choice_counts(bench.benchmark, choices[n]) for n in ROUTED},
+        hardware=about["hardware"],
+    )
+
+
+def _references(bench: Bench) -> tuple[ReferenceResult, ...]:
+    choices = {n: reference_choices(bench.benchmark, bench.split, bench.split.rows(n)) for n in ROUTED}
+    return tuple(
+        ReferenceResult(name, summary, {n: bench.evaluator.scores(n, choices[n][name]) for n in ROUTED})
+        for name, summary in SUMMARIES.items()
+    )
+
+
+def _write_reports(plan: Plan, result: RunResult) -> list[VlrbError]:
+    errors: list[VlrbError] = []
+    for chosen in plan.reports:
+        try:
+            report = chosen.make("__call__")
+            with blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
+                report(result, result.run.directory / "reports")
+        except VlrbError as error:
+            logger.warning("%s", error)
+            errors.append(error)
+    return errors
+
+
+# --- running cells --------------------------------------------------------------------------------------------------------
+
+Finish = Callable[[CellInfo, str], None]
+
+
+def _with_features(bench: Bench, cells: Sequence[CellInfo], finish: Finish, progress: Progress) -> list[CellInfo]:
+    """Make the features that cells need, once; cells whose features cannot be made have failed. Return the others."""
+    failed: dict[str, str] = {}
+    for name in dict.fromkeys(c.features for c in cells if c.features):
+        try:
+            bench.encoded(name, progress)
+        except VlrbError as error:
+            failed[name] = str(error)
+    for cell in cells:
+        if cell.features in failed:
+            finish(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
+    return [c for c in cells if c.features not in failed]
+
+
+def _error_text(error: BaseException) -> str:
+    """Return an error as its message, followed by where it came from if it was not foreseen."""
+    if isinstance(error, VlrbError) and error.__cause__ is None:
+        return str(error)
+    first = str(error) if isinstance(error, VlrbError) else f"{type(error).__name__}: {error}"
+    return f"{first}\n\n{''.join(traceback.format_exception(error))}"
+
+
+def _one_by_one(
+    bench: Bench,
+    run: RunInfo,
+    cells: Sequence[CellInfo],
+    observers: Observers,
+    _jobs: int,
+    finish: Finish,
+    progress: Progress,
+) -> None:
+    for cell in cells:
+        observers.call("vlrb_cell_start", run=run, cell=cell)
+
+        def log(step: int, values: Mapping[str, float], cell: CellInfo = cell) -> None:
+            observers.call("vlrb_cell_log", run=run, cell=cell, step=step, values=values)
+
+        finish(cell, _attempt(bench, cell, os.cpu_count() or 1, log, progress))
+
+
+def _attempt(bench: Bench, cell: CellInfo, threads: int, log: Any, progress: Progress) -> str:
+    """Run a cell; return what went wrong, or an empty text."""
+    try:
+        run_cell(bench, cell, threads, log, progress)
+    except (Exception, SystemExit) as error:
+        return _error_text(error)
+    return ""
+
+
+def _side_by_side(
+    bench: Bench,
+    run: RunInfo,
+    cells: Sequence[CellInfo],
+    observers: Observers,
+    jobs: int,
+    finish: Finish,
+    progress: Progress,
+) -> None:
+    """Run each cell in a spawned process of its own; what routers log comes through a pipe."""
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    arguments = (bench.plan.document, bench.plan.options, bench.places, threads)
+    waiting = list(cells)
+    running: dict[Any, tuple[CellInfo, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                cell = waiting.pop(0)
+                observers.call("vlrb_cell_start", run=run, cell=cell)
+                here, there = context.Pipe(duplex=False)
+                process = context.Process(target=_cell_process, args=(*arguments, cell, there), name=cell.name)
+                process.start()
+                there.close()
+                running[here] = (cell, process)
+            for pipe in wait(list(running)):
+                cell, process = running[pipe]
+                error = _receive(pipe, process, cell, run, observers, progress)
+                if error is not None:
+                    del running[pipe]
+                    finish(cell, error)
+    finally:
+        for _, process in running.values():
+            process.terminate()
+        for _, process in running.values():
+            process.join()
+
+
+def _receive(pipe: Any, process: Any, cell: CellInfo, run: RunInfo, observers: Observers, progress: Progress) -> str | None:
+    """Take one message of a cell's process; return its error text (empty: none) when it has ended, else None."""
+    try:
+        kind, *content = pipe.recv()
+    except EOFError:
+        process.join()
+        code = process.exitcode
+        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit status {code}"
+        return str(PluginError(f"the process of {cell.name!r} died ({name}) while running router {cell.router!r}"))
+    if kind == "log":
+        observers.call("vlrb_cell_log", run=run, cell=cell, step=content[0], values=content[1])
+    elif kind == "progress":
+        progress(*content)
+    else:
+        process.join()
+        return str(content[0])
+    return None
+
+
+def _cell_process(document: Any, options: tuple[str, ...], places: Places, threads: int, cell: CellInfo, pipe: Any) -> None:
+    """Run a cell in this process, which was started for it."""
+    places.use()
+    try:
+        bench = prepare(plan_document(document, options), places, jobs=1)
+        if cell not in bench.cells():
+            raise ConfigError(f"{cell.name!r} is no longer what it was: a file changed while the run was going on")
+    except VlrbError as error:
+        pipe.send(("end", _error_text(error)))
+        return
+    pipe.send(
+        (
+            "end",
+            _attempt(
+                bench,
+                cell,
+                threads,
+                lambda step, values: pipe.send(("log", step, values)),
+                lambda *what: pipe.send(("progress", *what)),
+            ),
+        )
+    )
+
