@@ -239,7 +239,9 @@ def _checked_scores(scores: Any, choices: Array, queries: Queries, bench: Bench,
     differing = np.flatnonzero(matrix.argmax(axis=1) != choices)
     if differing.size:
         row = int(differing[0])
-        raise _broken(bench, cell, f"the highest score of sample {queries.ids[row]!r} is not that of the model it chose")
+        raise _broken(
+            bench, cell, f"the highest score of sample {queries.ids[row]!r} is not that of the model it chose"
+        )
     return matrix
 
 

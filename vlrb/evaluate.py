@@ -94,4 +94,3 @@ def choice_counts(benchmark: Benchmark, choices: Array) -> dict[str, int]:
     """Return model -> how often it was chosen."""
     counts = np.bincount(choices, minlength=len(benchmark.candidates))
     return {c.name: int(n) for c, n in zip(benchmark.candidates, counts, strict=True)}
-

@@ -100,7 +100,9 @@ def _checked(block: object, queries: Queries, before: list[Features], chosen: Ch
     if not isinstance(block, Features):
         problem = f"{type(block).__name__} instead of Features"
     elif np.shape(block.matrix) != (len(queries), len(block.columns)):
-        problem = f"a matrix of shape {np.shape(block.matrix)} with {len(block.columns)} columns for {len(queries)} queries"
+        problem = (
+            f"a matrix of shape {np.shape(block.matrix)} with {len(block.columns)} columns for {len(queries)} queries"
+        )
     elif block.matrix.dtype != np.float32:
         problem = f"a matrix of {block.matrix.dtype} instead of float32"
     elif before and before[0].columns != block.columns:
@@ -110,7 +112,9 @@ def _checked(block: object, queries: Queries, before: list[Features], chosen: Ch
         bad = np.isinf(block.matrix) | (np.isnan(block.matrix) & ~gaps)
         if bad.any():
             row, column = (int(i) for i in np.argwhere(bad)[0])
-            problem = f"{block.matrix[row, column]} in column {block.columns[column].name!r} of sample {queries.ids[row]!r}"
+            problem = (
+                f"{block.matrix[row, column]} in column {block.columns[column].name!r} of sample {queries.ids[row]!r}"
+            )
     if problem or not isinstance(block, Features):
         raise PluginError(f"encoder {chosen.registered.id!r} of {chosen.plugin.label} returned {problem}")
     return block

@@ -42,4 +42,6 @@ def _call(plugin: Plugin, hook: str, arguments: dict[str, Any]) -> None:
     with blame(plugin, f"observing the run ({hook})"):
         returned = implementation(**{k: v for k, v in arguments.items() if k in taken})
     if returned is not None:
-        raise PluginError(f"{hook} of {plugin.label} returned {type(returned).__name__}; a lifecycle hook returns nothing")
+        raise PluginError(
+            f"{hook} of {plugin.label} returned {type(returned).__name__}; a lifecycle hook returns nothing"
+        )

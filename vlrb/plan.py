@@ -228,7 +228,9 @@ class Resolver:
         if split is not None and abs(split.train + split.dev + split.test - 1) > 1e-9:
             self._problem(("split",), "train, dev and test must add up to 1")
         if split is not None and split.method == "paper" and split.group_by == "image":
-            self._problem(("split", "group_by"), "the paper's split is made sample by sample", "remove group_by or method")
+            self._problem(
+                ("split", "group_by"), "the paper's split is made sample by sample", "remove group_by or method"
+            )
         logs = self._component("log-source", sections["logs"], ("logs",))
         counter = self._component("token-counter", sections["tokens"], ("tokens",), key="counter", default="usage")
         features = self._feature_sets(sections["features"])

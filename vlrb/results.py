@@ -160,4 +160,3 @@ def adopt_cell(folder: Path, target: Path) -> None:
 def strict_json(value: Any) -> str:
     """Return JSON text for programs."""
     return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
-

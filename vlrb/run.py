@@ -154,8 +154,16 @@ def _environment(plan: Plan) -> dict[str, str]:
     """Return what the figures were made with."""
     packages = ("numpy", "pyarrow", "scikit-learn", "scipy", "mlflow", "pluggy", "attrs")
     versions = {p: importlib.metadata.version(p) for p in packages}
-    plugins = {f"plugin {p.name}": f"{p.dist} {p.version}".strip() for p in plan.registry.plugins if p.object is not None}
-    return {"vlrb": __version__, "python": platform.python_version(), "platform": platform.platform(), **versions, **plugins}
+    plugins = {
+        f"plugin {p.name}": f"{p.dist} {p.version}".strip() for p in plan.registry.plugins if p.object is not None
+    }
+    return {
+        "vlrb": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **versions,
+        **plugins,
+    }
 
 
 def _finished_result(run: RunInfo) -> RunResult | None:
@@ -338,7 +346,9 @@ def _side_by_side(
             process.join()
 
 
-def _receive(pipe: Any, process: Any, cell: CellInfo, run: RunInfo, observers: Observers, progress: Progress) -> str | None:
+def _receive(
+    pipe: Any, process: Any, cell: CellInfo, run: RunInfo, observers: Observers, progress: Progress
+) -> str | None:
     """Take one message of a cell's process; return its error text (empty: none) when it has ended, else None."""
     try:
         kind, *content = pipe.recv()
@@ -357,7 +367,9 @@ def _receive(pipe: Any, process: Any, cell: CellInfo, run: RunInfo, observers: O
     return None
 
 
-def _cell_process(document: Any, options: tuple[str, ...], places: Places, threads: int, cell: CellInfo, pipe: Any) -> None:
+def _cell_process(
+    document: Any, options: tuple[str, ...], places: Places, threads: int, cell: CellInfo, pipe: Any
+) -> None:
     """Run a cell in this process, which was started for it."""
     places.use()
     try:
@@ -379,4 +391,3 @@ def _cell_process(document: Any, options: tuple[str, ...], places: Places, threa
             ),
         )
     )
-

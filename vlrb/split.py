@@ -104,7 +104,7 @@ def groups_of(benchmark: Benchmark) -> Array:
 def paper_split(n: int, section: SplitSection) -> dict[str, Array]:
     """Return VL-RouterBench's split: a numpy-seeded shuffle of the samples, in order of their ids, cut in three."""
     order = np.arange(n)
-    np.random.RandomState(section.seed).shuffle(order)  # noqa: NPY002 - the paper's generator
+    np.random.RandomState(section.seed).shuffle(order)
     train, dev = int(section.train * n), int(section.dev * n)
     cuts = np.split(order, [train, train + dev])
     return {name: np.sort(cut) for name, cut in zip(NAMES, cuts, strict=True)}

@@ -33,9 +33,16 @@ def _load(directory: Path) -> Fitted:
 def vlrb_routers() -> list[RouterSpec]:
     """Return the three baselines."""
     return [
-        RouterSpec(name="random", summary="a model drawn by a hash of the sample id", factory=_router("Random"), load=_load),
         RouterSpec(
-            name="strongest", summary="always the most accurate model on train", factory=_router("Strongest"), load=_load
+            name="random", summary="a model drawn by a hash of the sample id", factory=_router("Random"), load=_load
         ),
-        RouterSpec(name="cheapest", summary="always the cheapest model on train", factory=_router("Cheapest"), load=_load),
+        RouterSpec(
+            name="strongest",
+            summary="always the most accurate model on train",
+            factory=_router("Strongest"),
+            load=_load,
+        ),
+        RouterSpec(
+            name="cheapest", summary="always the cheapest model on train", factory=_router("Cheapest"), load=_load
+        ),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
-
 from vlrb import hookimpl
 from vlrb.specs import LogSourceSpec, param
 
@@ -27,7 +26,9 @@ class DemoParams:
         help=f"number of samples, {FEWEST_SAMPLES} to {MOST_SAMPLES}, in the paper's proportions over the 14 datasets",
     )
     seed: int = param(
-        default=0, validator=attrs.validators.ge(0), help="of images, questions and answers; the same seed, the same logs"
+        default=0,
+        validator=attrs.validators.ge(0),
+        help="of images, questions and answers; the same seed, the same logs",
     )
 
 

@@ -74,7 +74,18 @@ def _number(text: str) -> float | None:
 def slips(value: int) -> list[str]:
     """Return numbers that one may get instead of ``value``: off by a little, a digit misread, a step forgotten."""
     swapped = int(str(value)[::-1])
-    around = (value + 1, value - 1, value + 2, value + 3, value + 10, value - 10, value * 2, value // 2, swapped, value + 7)
+    around = (
+        value + 1,
+        value - 1,
+        value + 2,
+        value + 3,
+        value + 10,
+        value - 10,
+        value * 2,
+        value // 2,
+        swapped,
+        value + 7,
+    )
     return [str(v) for v in around if v > 0]
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
-
 from vlrb import hookimpl
 from vlrb.specs import EncoderSpec, NoParams, param
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import attrs
 import numpy as np
-
 from vlrb.cache import new_file, read_json, write_json
 from vlrb.config import unstructure
 from vlrb.errors import DataError
 from vlrb.targets import hard_labels
 from vlrb.types import Array, FitContext, Labelled, Queries
+
 from vlrb_plugins.feature_routers import KnnParams
 from vlrb_plugins.feature_routers.scaling import ZScore
 
@@ -147,5 +147,7 @@ def _inverse(distances: Array) -> Array:
 
 def _matrix(queries: Queries) -> Array:
     if queries.features is None:
-        raise DataError("knn needs features", where="[[router]]", fix='set features = "NAME" of a [features.NAME] table')
+        raise DataError(
+            "knn needs features", where="[[router]]", fix='set features = "NAME" of a [features.NAME] table'
+        )
     return queries.features.matrix

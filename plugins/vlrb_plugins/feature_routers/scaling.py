@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import attrs
 import numpy as np
-
 from vlrb.types import Array
 
 

@@ -10,7 +10,12 @@ from vlrb.specs import Model
 
 
 def _model(
-    name: str, prices: tuple[float, float], parameters: float | None, aliases: tuple[str, ...] = (), *, open: bool = True
+    name: str,
+    prices: tuple[float, float],
+    parameters: float | None,
+    aliases: tuple[str, ...] = (),
+    *,
+    open: bool = True,
 ) -> Model:
     low, high = prices
     return Model(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
 from vlrb.errors import DataError, shortened
 from vlrb.types import Array
 
@@ -17,7 +18,7 @@ VOCABULARY = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
 class Usage:
     """Takes input and output tokens from the logs' usage columns."""
 
-    def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> None:  # noqa: ARG002
+    def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> None:
         """Return None: the tokens stand in the outcomes."""
 
     def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[Array, Array]:
@@ -45,13 +46,20 @@ class Cl100k:
     """Counts the tokens of cl100k_base; text such as ``<|endoftext|>`` is ordinary text."""
 
     def __init__(self, image_tokens: int) -> None:
+        self.image_tokens = image_tokens
+        self._failure: DataError | None = None
+
+    @cached_property
+    def _encoding(self) -> Any:
+        """The vocabulary, loaded when something is counted: what was counted before needs none."""
         import tiktoken
 
-        self.image_tokens = image_tokens
-        try:
-            self._encoding = tiktoken.get_encoding("cl100k_base")
-        except Exception as error:
-            raise _no_vocabulary(error) from error
+        if self._failure is None:
+            try:
+                return tiktoken.get_encoding("cl100k_base")
+            except Exception as error:
+                self._failure = _no_vocabulary(error)
+        raise self._failure
 
     def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> Array:
         """Return the tokens of the questions plus a constant per image, the same for every model (VL-RouterBench)."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import attrs
-
 from vlrb import hookimpl
 from vlrb.specs import LogSourceSpec, param
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-
 from vlrb.errors import DataError, Problem, shortened
 from vlrb.specs import Dataset
 from vlrb.types import Catalog, Listing, Part
+
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.tree import Files, read_tree, tsv_folder
 from vlrb_plugins.vlmevalkit.workbook import Cell, Sheet, read_sheet, text
@@ -38,8 +38,8 @@ ROTATION = 1_000_000
 _VERDICTS: Mapping[object, float] = {
     True: 1.0,
     False: 0.0,
-    **{t: 1.0 for t in ("1", "1.0", "True", "true", "TRUE")},
-    **{t: 0.0 for t in ("0", "0.0", "False", "false", "FALSE")},
+    **dict.fromkeys(("1", "1.0", "True", "true", "TRUE"), 1.0),
+    **dict.fromkeys(("0", "0.0", "False", "false", "FALSE"), 0.0),
 }
 _USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
 
@@ -144,7 +144,6 @@ def is_rotation(index: str) -> bool:
 
 def _outcomes(part: Part, dataset: Dataset) -> pa.RecordBatch:
     import pyarrow as pa
-
     from vlrb.schemas import OUTCOMES
 
     answers, scored = _answers_and_scored(part, dataset)

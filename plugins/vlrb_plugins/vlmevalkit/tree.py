@@ -7,16 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
-
 from vlrb.errors import DataError, Problem, did_you_mean, shortened
 from vlrb.types import Catalog
+
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 
 SHADOWS = frozenset(
-    "MMBench MMBench_DEV_EN MMBench_TEST_EN_V11 MMBench_DEV_CN_V11 MMStar_KO MMStar_TR MMStar_MINI AI2D_TEST_NO_MASK "
-    "OCRBench_v2 OCRBench_MINI MathVerse_MINI_Vision_Only MathVerse_MINI_Vision_Only_cot MathVerse_MINI_Vision_Dominant "
-    "MathVerse_MINI_Vision_Intensive MathVerse_MINI_Text_Lite MathVerse_MINI_Text_Dominant MathVision MathVision_MINI "
-    "DocVQA_TEST InfoVQA_TEST MMMU_TEST MMMU_Pro_10c".split()
+    ["MMBench", "MMBench_DEV_EN", "MMBench_TEST_EN_V11", "MMBench_DEV_CN_V11", "MMStar_KO", "MMStar_TR", "MMStar_MINI", "AI2D_TEST_NO_MASK", "OCRBench_v2", "OCRBench_MINI", "MathVerse_MINI_Vision_Only", "MathVerse_MINI_Vision_Only_cot", "MathVerse_MINI_Vision_Dominant", "MathVerse_MINI_Vision_Intensive", "MathVerse_MINI_Text_Lite", "MathVerse_MINI_Text_Dominant", "MathVision", "MathVision_MINI", "DocVQA_TEST", "InfoVQA_TEST", "MMMU_TEST", "MMMU_Pro_10c"]
 )
 """VLMEvalKit's names of other datasets that a known name begins, or that begin with one: never to be mistaken for it."""
 

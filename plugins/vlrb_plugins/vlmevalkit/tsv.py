@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlrb.errors import DataError
 from vlrb.specs import Dataset
+
 from vlrb_plugins.vlmevalkit.source import is_rotation
 from vlrb_plugins.vlmevalkit.workbook import Sheet, text
 
@@ -184,7 +185,6 @@ def _sample(row: Row, dataset: Dataset, images: Sequence[bytes], line: str) -> d
 
 def _batch(samples: list[dict[str, Any]]) -> pa.RecordBatch:
     import pyarrow as pa
-
     from vlrb.schemas import SAMPLES
 
     return pa.RecordBatch.from_pylist(samples, schema=SAMPLES)

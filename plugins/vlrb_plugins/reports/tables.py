@@ -1,0 +1,80 @@
+"""The leaderboard as files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from vlrb.cache import new_file, write_text
+from vlrb.leaderboard import leaderboard
+from vlrb.types import MetricValue, RunResult, Scores, Undefined
+
+COLUMNS = (
+    "kind",
+    "name",
+    "router",
+    "seed",
+    "split",
+    "scope",
+    "metric",
+    "value",
+    "undefined",
+    "status",
+    "reused",
+    "synthetic",
+)
+
+
+def write_leaderboard(result: RunResult, directory: Path) -> list[Path]:
+    """Write ``leaderboard.md`` and ``leaderboard.csv``, and return their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    markdown, table = directory / "leaderboard.md", directory / "leaderboard.csv"
+    write_text(markdown, _markdown(result))
+    with new_file(table) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(_csv_rows(result))
+    return [markdown, table]
+
+
+def _markdown(result: RunResult) -> str:
+    board = leaderboard(result)
+    lines = [f"# {board.title}", "", *(f"- {note}" for note in board.notes), ""]
+    lines += ["| | " + " | ".join(("name", "kind", *board.headings, "note")) + " |"]
+    lines += ["|---" * 3 + "|---:" * len(board.headings) + "|---|"]
+    for number, row in enumerate(board.rows, 1):
+        cells = [c.text(name) for name, c in zip(board.headings, row.cells, strict=True)]
+        note = row.note.replace("|", "\\|")
+        lines.append("| " + " | ".join((str(number), row.name, row.kind, *cells, note)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _csv_rows(result: RunResult) -> Iterator[dict[str, object]]:
+    synthetic = {"synthetic": result.run.benchmark.synthetic}
+    for reference in result.references:
+        yield from _scores({"kind": "reference", "name": reference.name, **synthetic}, reference.scores)
+    for cell in result.cells:
+        about = {
+            "kind": "router",
+            "name": cell.cell.label,
+            "router": cell.cell.router,
+            "seed": cell.cell.seed,
+            "status": cell.status,
+            "reused": cell.reused,
+            **synthetic,
+        }
+        if cell.status == "failed":
+            yield {**about, "undefined": cell.error}
+        yield from _scores(about, cell.scores)
+
+
+def _scores(about: Mapping[str, object], splits: Mapping[str, Scores]) -> Iterator[dict[str, object]]:
+    for split, scopes in splits.items():
+        for scope, values in scopes.items():
+            for metric, value in values.items():
+                yield {**about, "split": split, "scope": scope, "metric": metric, **_value(value)}
+
+
+def _value(value: MetricValue) -> dict[str, object]:
+    return {"undefined": value.reason} if isinstance(value, Undefined) else {"value": repr(value)}

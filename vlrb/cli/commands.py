@@ -1,0 +1,307 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vlrb import __version__
+from vlrb.specs import KINDS
+
+if TYPE_CHECKING:
+    from vlrb.plan import Plan
+    from vlrb.plugins import Plugin, Registered, Registry
+
+
+class Root(click.Group):
+    """The command group; plugins' commands are found only when one is asked for, or listed by ``--help``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all commands, those of plugins last."""
+        return [*super().list_commands(ctx), *self._of_plugins(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command of this group or of a plugin."""
+        own = super().get_command(ctx, cmd_name)
+        return own if own is not None else self._of_plugins(ctx).get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, with a did-you-mean for a misspelt one."""
+        from vlrb.errors import did_you_mean
+
+        name = args[0]
+        if self.get_command(ctx, name) is None:
+            raise click.UsageError(f"there is no command {name!r}; {did_you_mean(name, self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _of_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
+        from vlrb.plugins import Selection, blame, load
+
+        selection = Selection.of(ctx.params.get("plugins") or ())
+        commands: dict[str, click.Command] = {}
+        for registered in load(selection, commands_only=True).all("command"):
+            if registered.name not in self.commands:
+                with blame(registered.plugin, f"loading command {registered.name!r}"):
+                    commands[registered.name] = registered.record.load()
+        return commands
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-p", "plugins", multiple=True, metavar="NAME", is_eager=True,
+    help="Load plugin file or module NAME; no:NAME leaves out an installed plugin.",
+)  # fmt: skip
+@click.option("--runs", metavar="DIR", help="Folder of the runs (default: runs, or VLRB_RUNS).")
+@click.option("--cache", metavar="DIR", help="Folder of the cache (default: .vlrb-cache, or VLRB_CACHE).")
+@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@click.version_option(__version__, prog_name="vlrb")
+@click.pass_context
+def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
+    """Benchmark routers between vision-language models."""
+    from vlrb.cache import Places
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if verbose else logging.WARNING)
+    ctx.obj = (plugins, Places.of(runs, cache))
+    ctx.obj[1].use()
+
+
+experiment_file = click.argument("file", type=click.Path(path_type=Path))
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="Processes. Default: one per CPU to read logs, and one router at a time, so that their timings hold.",
+)  # fmt: skip
+
+
+def _plan(ctx: click.Context, file: Path) -> Plan:
+    from vlrb.plan import make_plan
+
+    return make_plan(file, ctx.obj[0])
+
+
+def _registry(ctx: click.Context) -> Registry:
+    from vlrb.plugins import Selection, load
+
+    return load(Selection.of(ctx.obj[0]))
+
+
+def _echo_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False))
+
+
+@vlrb.command()
+@experiment_file
+@jobs_option
+@click.option(
+    "--fresh", is_flag=False, flag_value="", multiple=True, metavar="[LABEL]",
+    help="Fit routers again although their results are known: all, or the one with this label (may be repeated).",
+)  # fmt: skip
+@as_json
+@click.pass_context
+def run(ctx: click.Context, file: Path, jobs: int | None, fresh: tuple[str, ...], as_json: bool) -> int:
+    """Run an experiment: build, split, fit, evaluate, report and track.
+
+    A run that was stopped goes on where it stopped; an identical finished run prints its result.
+    """
+    from vlrb.cli.show import print_leaderboard, progress_bars
+    from vlrb.results import result_to_json
+    from vlrb.run import execute
+
+    labels = None if not fresh else [f for f in fresh if f]
+    with progress_bars() as progress:
+        outcome = execute(_plan(ctx, file), ctx.obj[1], jobs=jobs, fresh=labels, progress=progress)
+    result = outcome.result
+    if as_json:
+        _echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
+    else:
+        print_leaderboard(result)
+        if outcome.already_finished:
+            click.echo("finished before; --fresh runs it again")
+        click.echo(f"results: {_relative(result.run.directory)}")
+    for cell in result.cells:
+        if cell.status == "failed":
+            click.echo(f"error: {cell.cell.name} failed: {cell.error}", err=True)
+            click.echo(f"    see {_relative(cell.directory / 'error.txt')}", err=True)
+    for error in outcome.errors:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+    return outcome.exit_code
+
+
+@vlrb.command()
+@experiment_file
+@as_json
+@click.pass_context
+def check(ctx: click.Context, file: Path, as_json: bool) -> None:
+    """Check an experiment file and the names of its logs, without reading or running anything."""
+    from vlrb.parts import PartBuilder
+    from vlrb.results import without_secrets
+
+    plan = _plan(ctx, file)
+    listing = PartBuilder(plan, ctx.obj[1]).list()
+    datasets = {p.dataset for p in listing.parts}
+    models = {p.model for p in listing.parts if p.model}
+    cells = len(plan.routers) * len(plan.general.seeds)
+    if as_json:
+        about = {"datasets": sorted(datasets), "models": sorted(models), "cells": cells, "synthetic": listing.synthetic}
+        _echo_json({**about, "ignored_files": dict(listing.ignored), "experiment": without_secrets(plan.resolved())})
+        return
+    click.echo(f"{file}: fine")
+    click.echo(f"  {len(datasets)} datasets, {len(models)} models, {cells} cells ({len(plan.routers)} routers)")
+    for name, reason in listing.ignored.items():
+        click.echo(f"  passed over: {name} ({reason})")
+    if listing.synthetic:
+        click.echo(f"  {listing.synthetic}")
+
+
+@vlrb.command()
+@experiment_file
+@jobs_option
+@as_json
+@click.pass_context
+def build(ctx: click.Context, file: Path, jobs: int | None, as_json: bool) -> None:
+    """Build an experiment's benchmark and report on its data."""
+    from vlrb.build import build as build_benchmark
+    from vlrb.cli.show import print_benchmark, progress_bars
+    from vlrb.data_report import data_report
+
+    with progress_bars() as progress:
+        benchmark = build_benchmark(_plan(ctx, file), ctx.obj[1], jobs, progress)
+    report = data_report(benchmark)
+    if as_json:
+        _echo_json(report)
+    else:
+        print_benchmark(report)
+
+
+@vlrb.command()
+@click.argument("run_name", metavar="RUN")
+@as_json
+@click.pass_context
+def report(ctx: click.Context, run_name: str, as_json: bool) -> None:
+    """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
+    from vlrb.cli.show import print_leaderboard
+    from vlrb.results import find_run, read_result, result_to_json
+
+    directory = find_run(ctx.obj[1].runs, run_name)
+    result = read_result(directory)
+    if as_json:
+        _echo_json({**result_to_json(result), "run_directory": str(directory)})
+        return
+    print_leaderboard(result)
+    click.echo(f"results: {_relative(directory)}")
+
+
+@vlrb.command(name="list")
+@click.argument("kind", required=False, type=click.Choice([k for k in KINDS if k != "command"]))
+@as_json
+@click.pass_context
+def list_(ctx: click.Context, kind: Any, as_json: bool) -> None:
+    """List what plugins offer; with a KIND, each with its parameters."""
+    registry = _registry(ctx)
+    kinds = [kind] if kind else [k for k in KINDS if k != "command"]
+    described = {k: [_description(r) for r in registry.all(k)] for k in kinds}
+    if as_json:
+        _echo_json(described)
+        return
+    for each, entries in described.items():
+        click.echo(f"{each}:")
+        for entry in entries:
+            missing = f"  [needs {entry['missing']}]" if entry["missing"] else ""
+            click.echo(f"  {entry['id']:<38} {entry['summary']}{missing}")
+            for parameter in entry["parameters"] if kind else ():
+                default = f" = {parameter['default']}" if parameter["default"] is not None else ""
+                click.echo(f"      {parameter['name']}: {parameter['type']}{default}  {parameter['help']}".rstrip())
+
+
+def _description(registered: Registered) -> dict[str, Any]:
+    from vlrb.plugins import missing_requirements
+    from vlrb.specs import Component, Dataset
+
+    record = registered.record
+    entry: dict[str, Any] = {"id": registered.id, "name": record.name, "plugin": registered.plugin.name}
+    entry |= {"dist": registered.plugin.dist, "version": registered.plugin.version, "missing": "", "parameters": []}
+    if isinstance(record, Component):
+        lacking = missing_requirements(record)
+        extra = f'pip install "vlrb[{record.extra}]"' if record.extra else ", ".join(lacking)
+        return {
+            **entry,
+            "summary": record.summary,
+            "missing": extra if lacking else "",
+            "parameters": _parameters(record),
+        }
+    if isinstance(record, Dataset):
+        return {**entry, "summary": f"{record.group}, {record.task}, {record.samples} samples, slug {record.slug}"}
+    prices = (record.input_price_per_million, record.output_price_per_million)
+    size = f"{record.parameters:g}B" if record.parameters else "size not published"
+    return {**entry, "summary": f"{prices[0]:g} / {prices[1]:g} USD per million tokens in / out, {size}"}
+
+
+def _parameters(record: Any) -> list[dict[str, Any]]:
+    import attrs
+
+    from vlrb.specs import toml_name
+
+    parameters = []
+    for field in attrs.fields(record.params):
+        plain = field.default is None or isinstance(field.default, str | int | float | bool)
+        parameters.append(
+            {
+                "name": toml_name(field.name),
+                "type": str(field.type),
+                "required": field.default is attrs.NOTHING,
+                "default": None if not plain or field.default is None else str(field.default),
+                "help": field.metadata.get("help", ""),
+            }
+        )
+    return parameters
+
+
+@vlrb.command(name="plugins")
+@as_json
+@click.pass_context
+def plugins_(ctx: click.Context, as_json: bool) -> None:
+    """List the plugins: dist, version, and what is wrong with those that cannot be loaded."""
+    registry = _registry(ctx)
+    entries = [_plugin_entry(p, registry) for p in registry.plugins]
+    if as_json:
+        _echo_json(entries)
+        return
+    for entry in entries:
+        dist = f"{entry['dist']} {entry['version']}".strip()
+        click.echo(f"{entry['name']:<18} {dist:<24} {entry['state']:<8} {entry['detail']}")
+
+
+def _plugin_entry(plugin: Plugin, registry: Registry) -> dict[str, str]:
+    state = "blocked" if plugin.blocked else "broken" if plugin.error else "loaded"
+    counts = {k: sum(r.plugin is plugin for r in registry.all(k)) for k in KINDS}  # type: ignore[arg-type]
+    offers = ", ".join(f"{n} {k}{'s' if n > 1 else ''}" for k, n in counts.items() if n)
+    detail = plugin.error or ("" if plugin.blocked else offers or "observer")
+    return {"name": plugin.name, "dist": plugin.dist, "version": plugin.version, "state": state, "detail": detail}
+
+
+@vlrb.command()
+@as_json
+def hooks(as_json: bool) -> None:
+    """List the hooks that a plugin may implement."""
+    from vlrb.plugins import hook_list
+
+    rows = hook_list()
+    if as_json:
+        _echo_json([{"name": n, "arguments": a, "summary": s} for n, a, s in rows])
+        return
+    for name, signature, summary in rows:
+        click.echo(f"{name}{signature}\n    {summary}")
+
+
+def _relative(path: Path) -> str:
+    """Return a path as seen from the working directory, if it is below it."""
+    shown = os.path.relpath(path)
+    return str(path) if shown.startswith("..") else shown

@@ -1,0 +1,135 @@
+"""What the commands show: tables on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from vlrb.leaderboard import leaderboard
+from vlrb.parts import Progress as ProgressFunction
+from vlrb.types import RunResult
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between lines of progress where there is no terminal."""
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[ProgressFunction]:
+    """Give a function that shows progress: bars on a terminal, else a line now and then."""
+    if not sys.stderr.isatty():
+        yield _plain_progress()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def _plain_progress() -> ProgressFunction:
+    last: dict[str, float] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if done >= total or time.monotonic() - last.get(what, float("-inf")) > PLAIN_INTERVAL:
+            last[what] = time.monotonic()
+            sys.stderr.write(f"{what}: {done}/{total}\n")
+
+    return show
+
+
+def console() -> Console:
+    """Return the console of stdout; wide where there is no terminal, so that a piped table is not cut."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+def print_leaderboard(result: RunResult) -> None:
+    """Print a run's leaderboard."""
+    board = leaderboard(result)
+    table = Table(title=board.title, title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("name", overflow="fold")
+    table.add_column("kind")
+    for heading in board.headings:
+        table.add_column(_with_unit(heading), justify="right")
+    notes = any(row.note for row in board.rows)
+    if notes:
+        table.add_column("note", overflow="fold")
+    for number, row in enumerate(board.rows, 1):
+        cells = [c.text(name) for name, c in zip(board.headings, row.cells, strict=True)]
+        style = "dim" if row.kind == "reference" else None
+        table.add_row(str(number), row.name, row.kind, *cells, *([row.note] if notes else []), style=style)
+    out = console()
+    out.print(table)
+    for note in board.notes:
+        out.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def _with_unit(heading: str) -> str:
+    units = {"accuracy": "accuracy %", "cost-per-10k": "USD / 10k", "oracle-gap-closed": "gap closed %"}
+    units["requests-per-second"] = "requests/s"
+    return units.get(heading, heading.replace("accuracy ", "") + " %" if heading.startswith("accuracy ") else heading)
+
+
+def print_benchmark(report: Mapping[str, Any]) -> None:
+    """Print what a benchmark holds."""
+    out = console()
+    if report["synthetic"]:
+        out.print(f"SYNTHETIC DATA: {report['synthetic']}", markup=False, highlight=False)
+    tables = {
+        "datasets": ("samples", "expected", "images", "oracle %", "best model %", "best model"),
+        "models": ("accuracy %", "USD / 10k", "output tokens", "input tokens"),
+    }
+    for kind, headings in tables.items():
+        table = Table(title=kind, title_justify="left")
+        table.add_column("name", overflow="fold")
+        for heading in headings:
+            table.add_column(heading, justify="right")
+        for entry in report[kind]:
+            table.add_row(entry["name"], *(_shown(entry[_KEYS[h]], h) for h in headings))
+        out.print(table)
+    for line in report["excluded"]:
+        out.print(f"left out or changed: {line['count']:,} {line['reason']}", markup=False, highlight=False)
+    for name, reason in report["ignored_files"].items():
+        out.print(f"passed over: {name} ({reason})", markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f"{report['samples']:,} samples, {report['pairs']:,} pairs, {report['total_tokens']:,} tokens "
+        f"(counter {report['token_counter']}), fingerprint {report['fingerprint'][:12]}",
+        highlight=False,
+    )
+    out.print(f"benchmark: {report['directory']}", markup=False, highlight=False, soft_wrap=True)
+
+
+_KEYS = {
+    "samples": "samples",
+    "expected": "expected_samples",
+    "images": "images",
+    "oracle %": "oracle_accuracy",
+    "best model %": "best_accuracy",
+    "best model": "best_model",
+    "accuracy %": "accuracy",
+    "USD / 10k": "cost_per_10k",
+    "output tokens": "output_tokens",
+    "input tokens": "input_tokens",
+}
+
+
+def _shown(value: Any, heading: str) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if heading.endswith("%"):
+        return f"{100 * value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

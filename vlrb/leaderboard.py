@@ -1,0 +1,143 @@
+"""The leaderboard of a run: routers (mean over their seeds) and reference points, the best first."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import attrs
+
+from vlrb.specs import GROUPS
+from vlrb.types import CellResult, MetricInfo, MetricValue, RunResult, Undefined
+
+SHOWN = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed", "requests-per-second")
+PERCENT = frozenset({"accuracy", "oracle-gap-closed"})
+
+
+@attrs.frozen
+class Cell:
+    """A value of the table: mean over seeds, and the standard deviation where there are several."""
+
+    value: MetricValue
+    deviation: float | None = None
+
+    def text(self, name: str) -> str:
+        """Return the value as a person reads it; ``-`` where it is undefined."""
+        if isinstance(self.value, Undefined):
+            return "-"
+        scale, digits = (100.0, 2) if name in PERCENT or name.startswith("accuracy ") else (1.0, _digits(self.value))
+        text = f"{self.value * scale:,.{digits}f}"
+        return text if self.deviation is None else f"{text} ± {self.deviation * scale:,.{digits}f}"
+
+
+@attrs.frozen
+class Row:
+    """A line of the leaderboard."""
+
+    name: str
+    kind: str
+    cells: tuple[Cell, ...]
+    note: str = ""
+
+
+@attrs.frozen
+class Leaderboard:
+    """Headings and rows on test, and the lines that say what the figures are."""
+
+    title: str
+    notes: tuple[str, ...]
+    headings: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def leaderboard(result: RunResult) -> Leaderboard:
+    """Return the leaderboard of a finished run."""
+    run = result.run
+    names = [m.name for m in run.metrics]
+    columns = [(n, ("overall", n)) for n in (*(s for s in SHOWN if s in names), *(n for n in names if n not in _KNOWN))]
+    if "accuracy" in names:
+        columns += [(f"accuracy {GROUPS.get(g, g)}", (f"group/{g}", "accuracy")) for g in _groups(result)]
+    by_label: dict[str, list[CellResult]] = {}
+    for cell in result.cells:
+        by_label.setdefault(cell.cell.label, []).append(cell)
+    rows = [_router_row(label, cells, columns) for label, cells in by_label.items()]
+    rows += [
+        Row(r.name, "reference", tuple(Cell(_value(r.scores.get("test", {}), at)) for _, at in columns))
+        for r in result.references
+    ]
+    key = next((i for i, (n, _) in enumerate(columns) if n == run.experiment.get("select_by")), 0)
+    sign = _sign(run.metrics, columns[key][0])
+    rows.sort(key=lambda r: (_position(r, key, sign), r.kind, r.name))
+    return Leaderboard(f"{run.name}: test", _notes(result), tuple(n for n, _ in columns), tuple(rows))
+
+
+_KNOWN = frozenset({*SHOWN, "average-cost", "tokens-per-second", "routing-ms", "encoding-ms"})
+
+
+def _groups(result: RunResult) -> list[str]:
+    scopes = [s for r in result.references for s in r.scores.get("test", {}) if s.startswith("group/")]
+    found = list(dict.fromkeys(s.removeprefix("group/") for s in scopes))
+    return found if len(found) > 1 else []
+
+
+def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[tuple[str, tuple[str, str]]]) -> Row:
+    failed = [c for c in cells if c.status == "failed"]
+    done = [c for c in cells if c.status == "done"]
+    note = f"{len(failed)} of {len(cells)} cells failed: {failed[0].error}" if failed else ""
+    if not note and done and all(c.reused for c in done):
+        note = "reused"
+    values = [[_value(c.scores["test"], at) for c in done] for _, at in columns]
+    return Row(label, "router", tuple(_mean(v) for v in values), note)
+
+
+def _mean(values: Sequence[MetricValue]) -> Cell:
+    numbers = [v for v in values if not isinstance(v, Undefined)]
+    if not values or len(numbers) < len(values):
+        undefined = next((v for v in values if isinstance(v, Undefined)), Undefined("no cell has finished"))
+        return Cell(undefined)
+    return Cell(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
+
+
+def _value(scores: object, at: tuple[str, str]) -> MetricValue:
+    scope, name = at
+    values = scores.get(scope, {}) if isinstance(scores, dict) else {}
+    found: MetricValue = values.get(name, Undefined("there are no such samples on test"))
+    return found
+
+
+def _position(row: Row, key: int, sign: float) -> float:
+    value = row.cells[key].value if row.cells else Undefined("nothing to show")
+    return math.inf if isinstance(value, Undefined) else -sign * value
+
+
+def _sign(metrics: Sequence[MetricInfo], name: str) -> float:
+    return next((1.0 if m.higher_is_better else -1.0 for m in metrics if m.name == name), 1.0)
+
+
+def _digits(value: float) -> int:
+    """Return how many digits after the point show about four significant ones."""
+    if value == 0 or not math.isfinite(value):
+        return 2
+    return max(0, min(8, 3 - math.floor(math.log10(abs(value)))))
+
+
+def _notes(result: RunResult) -> tuple[str, ...]:
+    run = result.run
+    split, bounds = run.split, run.bounds
+    counts = ", ".join(f"{n} {c:,}" for n, c in split["samples"].items())
+    notes = [
+        f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples of {len(run.benchmark.datasets)} "
+        f"datasets, {len(run.benchmark.models)} models",
+        f"protocol {run.protocol}; split by {split['group_by']}, seed {split['seed']}: {counts}",
+        f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
+    ]
+    leaking = split["image_also_in_train"]["test"]
+    if leaking:
+        notes.append(f"{leaking:,} test samples share an image with a train sample")
+    if split["samples_without_images"]:
+        notes.append(f"{split['samples_without_images']:,} samples have no image and were grouped by their text")
+    notes += [f"left out or changed: {count:,} {reason}" for reason, count in run.benchmark.excluded.items()]
+    if run.benchmark.synthetic:
+        notes.insert(0, f"SYNTHETIC DATA: {run.benchmark.synthetic}")
+    return tuple(notes)
