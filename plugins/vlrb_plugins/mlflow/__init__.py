@@ -1,0 +1,85 @@
+"""MLflow as an observer of runs, and the command ``vlrb ui``.
+
+One MLflow run per vlrb run, with a nested run per cell and per reference point.  What is tracked is kept beside the results,
+so that a run that is repeated or resumed completes what MLflow lacks and logs nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import validators
+
+from vlrb import hookimpl
+from vlrb.specs import CommandSpec, param
+
+if TYPE_CHECKING:
+    import click
+
+    from vlrb.types import CellInfo, CellResult, RunInfo, RunResult
+    from vlrb_plugins.mlflow.tracking import Tracker
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+
+@attrs.frozen
+class MlflowSettings:
+    """``[plugin.mlflow]``."""
+
+    uri: str = param(default=DEFAULT_URI, help="where runs are tracked; a file is relative to the working directory")
+    experiment: str = param(default="vlrb", validator=validators.min_len(1), help="name of the MLflow experiment")
+    timeout: float = param(default=5.0, validator=validators.gt(0), help="seconds until a server counts as down")
+
+
+class MlflowPlugin:
+    """The plugin: one tracker per run that it sees."""
+
+    def __init__(self) -> None:
+        self._trackers: dict[str, Tracker] = {}
+
+    @hookimpl
+    def vlrb_settings(self) -> type:
+        """Return the class of ``[plugin.mlflow]``."""
+        return MlflowSettings
+
+    @hookimpl
+    def vlrb_commands(self) -> list[CommandSpec]:
+        """Return the command ``ui``."""
+        return [CommandSpec("ui", "Open the MLflow UI on the runs that were tracked here.", _ui)]
+
+    @hookimpl
+    def vlrb_run_start(self, run: RunInfo) -> None:
+        """Open the MLflow run, unless it is known.
+
+        :raises TrackingError: when MLflow cannot be reached
+        """
+        from vlrb_plugins.mlflow.tracking import Tracker
+
+        self._trackers[run.id] = Tracker(run, run.settings["mlflow"])
+        self._trackers[run.id].start()
+
+    @hookimpl
+    def vlrb_cell_log(self, run: RunInfo, cell: CellInfo, step: int, values: Mapping[str, float]) -> None:
+        """Log values of a long fit as it goes."""
+        self._trackers[run.id].log(cell, step, values)
+
+    @hookimpl
+    def vlrb_cell_end(self, run: RunInfo, result: CellResult) -> None:
+        """Log a cell."""
+        self._trackers[run.id].cell(result)
+
+    @hookimpl
+    def vlrb_run_end(self, result: RunResult) -> None:
+        """Log reference points and reports, and close the MLflow run."""
+        self._trackers.pop(result.run.id).end(result)
+
+
+def _ui() -> click.Command:
+    from vlrb_plugins.mlflow.ui import ui
+
+    return ui
+
+
+plugin = MlflowPlugin()

@@ -1,0 +1,137 @@
+"""Reaching MLflow: quickly, quietly, and without a race for a new database."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vlrb.cache import locked
+from vlrb.errors import TrackingError
+from vlrb_plugins.mlflow import MlflowSettings
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def without_credentials(text: str) -> str:
+    """Return text whose addresses have lost user names and passwords."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+def database_file(uri: str) -> Path | None:
+    """Return the file of a sqlite address, absolute, or None for other addresses."""
+    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+
+
+def absolute(uri: str) -> str:
+    """Return the address with the file of a sqlite address made absolute."""
+    file = database_file(uri)
+    return f"sqlite:///{file}" if file is not None else uri
+
+
+def artifact_folder(uri: str) -> Path | None:
+    """Return where artifacts go: beside the file of a sqlite address; a server has a place of its own (None)."""
+    file = database_file(uri)
+    return file.parent / "mlartifacts" if file is not None else None
+
+
+def environment(timeout: float) -> dict[str, str]:
+    """Return what MLflow is told: no telemetry, and no waiting for minutes for a server that is down."""
+    return {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(timeout))),
+    }
+
+
+@contextlib.contextmanager
+def reaching(settings: MlflowSettings) -> Iterator[None]:
+    """Turn whatever MLflow, its database or its connection raises into a tracking error without credentials."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow's own, about itself and what it is built on
+            yield
+    except TrackingError:
+        raise
+    except Exception as error:
+        detail = without_credentials(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+        raise unreachable(settings, detail) from error
+
+
+def unreachable(settings: MlflowSettings, detail: str) -> TrackingError:
+    """Return the error for a store that cannot be used."""
+    return TrackingError(
+        f"MLflow at {without_credentials(settings.uri)} cannot be used: {detail}; results on disk are complete",
+        where="[plugin.mlflow] uri",
+        fix="start the server or change the address, then run the same command again: it logs what is missing",
+    )
+
+
+def probe(settings: MlflowSettings) -> None:
+    """Ask a server once, and once more, whether it is there.
+
+    :raises TrackingError: when it does not answer in time
+    """
+    if not settings.uri.startswith(("http://", "https://")):
+        return
+    address = _CREDENTIALS.sub("", settings.uri).rstrip("/") + "/health"
+    reason = ""
+    for _ in range(2):
+        try:
+            with urllib.request.urlopen(address, timeout=settings.timeout):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers, even if it wants a password for this page
+        except (OSError, ValueError) as error:
+            reason = str(error)
+    raise unreachable(settings, reason)
+
+
+def open_store(settings: MlflowSettings) -> tuple[Any, str]:
+    """Return an MLflow client and the id of the experiment, which is made if need be.
+
+    The first opening of a sqlite file writes its tables, so it happens under a lock.
+
+    :raises TrackingError: when the store cannot be reached
+    """
+    probe(settings)
+    for name, value in environment(settings.timeout).items():
+        os.environ.setdefault(name, value)
+    file = database_file(settings.uri)
+    with reaching(settings):
+        from mlflow.tracking import MlflowClient
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        with locked(file) if file is not None else contextlib.nullcontext():
+            client = MlflowClient(tracking_uri=absolute(settings.uri))
+            return client, _experiment(client, settings)
+
+
+def _experiment(client: Any, settings: MlflowSettings) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(settings.experiment)
+    if found is None:
+        folder = artifact_folder(settings.uri)
+        try:
+            return str(client.create_experiment(settings.experiment, folder.as_uri() if folder is not None else None))
+        except MlflowException:
+            found = client.get_experiment_by_name(settings.experiment)
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"the MLflow experiment {settings.experiment!r} was deleted",
+            where="[plugin.mlflow] experiment",
+            fix="restore it in the UI, or name another experiment",
+        )
+    return str(found.experiment_id)

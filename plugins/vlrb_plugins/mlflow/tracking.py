@@ -1,0 +1,297 @@
+"""What is logged to MLflow, and the record of what has been."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+from vlrb.cache import read_json, write_json
+from vlrb.errors import TrackingError
+from vlrb.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Scores, Undefined
+from vlrb_plugins.mlflow import MlflowSettings
+from vlrb_plugins.mlflow.store import database_file, open_store, reaching, without_credentials
+
+BATCH = 100
+"""Values per request, for parameters and tags; metrics take ten times as many (MLflow's limits)."""
+
+LONGEST_PARAMETER = 6000
+LONGEST_TAG = 4000
+FLUSH_VALUES, FLUSH_SECONDS = 200, 2.0
+
+P = ParamSpec("P")
+
+
+def _unless_dead(
+    method: Callable[Concatenate[Tracker, P], None],
+) -> Callable[Concatenate[Tracker, P], None]:
+    """Do nothing once MLflow has failed in this run: the first failure is told, and the rest waits for another run."""
+
+    @functools.wraps(method)
+    def guarded(self: Tracker, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self.dead:
+            return
+        try:
+            with reaching(self.settings):
+                method(self, *args, **kwargs)
+        except TrackingError:
+            self.dead = True
+            raise
+
+    return guarded
+
+
+class Tracker:
+    """Logs one vlrb run; its state, ``tracking/mlflow.json`` in the run's directory, says what MLflow has."""
+
+    def __init__(self, run: RunInfo, settings: MlflowSettings) -> None:
+        self.run = run
+        self.settings = settings
+        self.dead = False
+        self.identity = f"{run.key[:16]}/{run.directory.name}"
+        self._file = run.directory / "tracking" / "mlflow.json"
+        self._place = f"{without_credentials(settings.uri)} {settings.experiment}"
+        self._states: dict[str, Any] = read_json(self._file) if self._file.is_file() else {}
+        database = database_file(settings.uri)
+        if database is not None and not database.is_file():
+            self._states.pop(self._place, None)
+        self._store: tuple[Any, str] | None = None
+        self._found: dict[str, str] = {}
+        self._buffer: dict[str, list[tuple[int, str, float]]] = {}
+        self._flushed = time.monotonic()
+
+    # --- hooks ------------------------------------------------------------------------------------------------------------
+
+    @_unless_dead
+    def start(self) -> None:
+        """Open the parent run, unless it is known."""
+        if "run" in self._state["nodes"]:
+            return
+        run_id = self._open("run", f"{self.run.name} {self.run.directory.name}", {})
+        benchmark, split, bounds = self.run.benchmark, self.run.split, self.run.bounds
+        params = {f"split.{k}": v for k, v in _flat(split)} | {"bounds.low": bounds.low, "bounds.high": bounds.high}
+        params |= {"bounds.rows": bounds.rows, "protocol": self.run.protocol, "samples": benchmark.samples}
+        params |= {"seeds": self.run.experiment.get("seeds"), "models": len(benchmark.models)}
+        self._log(run_id, params=params, tags={f"environment.{k}": str(v) for k, v in self.run.environment.items()})
+        self._log_dataset(run_id, benchmark)
+
+    @_unless_dead
+    def log(self, cell: CellInfo, step: int, values: Mapping[str, float]) -> None:
+        """Keep values of a long fit, and send them now and then."""
+        waiting = self._buffer.setdefault(cell.name, [])
+        waiting.extend((step, name, value) for name, value in values.items())
+        if len(waiting) >= FLUSH_VALUES or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._flush(cell)
+
+    @_unless_dead
+    def cell(self, result: CellResult) -> None:
+        """Log a cell's result, unless MLflow has it."""
+        cell = result.cell
+        node = f"cell/{cell.name}"
+        if self._state["done"].get(node) == result.status:
+            return
+        run_id = self._open_cell(cell)
+        self._flush(cell)
+        params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed, "features": cell.features}
+        params |= {f"router.{k}": v for k, v in _flat(cell.parameters)}
+        tags = {"status": result.status, "reused": str(result.reused).lower(), "hardware": result.hardware}
+        metrics, undefined = _metrics(result.scores)
+        if result.status == "done":
+            metrics["fit_seconds"] = result.fit_seconds
+            tags["vlrb.error"] = ""
+        else:
+            tags["vlrb.error"] = _cut(without_credentials(result.error))
+        self._log(run_id, metrics, params, tags | undefined)
+        self._upload(run_id, sorted(p for p in result.directory.glob("*") if p.is_file()), "cell")
+        self._close(node, run_id, "FINISHED" if result.status == "done" else "FAILED", result.status)
+
+    @_unless_dead
+    def end(self, result: RunResult) -> None:
+        """Log reference points, results and reports, and close the parent run."""
+        if self._state["done"].get("run") == result.finished:
+            return
+        run_id = self._open("run", "", {})
+        for reference in result.references:
+            self._reference(reference)
+        directory = self.run.directory
+        names = ("experiment.json", "experiment.toml", "plan.json", "environment.json", "results.json", "split.parquet")
+        self._upload(run_id, [directory / n for n in names if (directory / n).is_file()], "")
+        self._upload(run_id, sorted(p for p in (directory / "reports").glob("*") if p.is_file()), "reports")
+        failed = any(c.status == "failed" for c in result.cells)
+        self._log(run_id, tags={"status": "failed" if failed else "done"})
+        self._close("run", run_id, "FAILED" if failed else "FINISHED", result.finished)
+
+    def _reference(self, reference: ReferenceResult) -> None:
+        node = f"reference/{reference.name}"
+        if node in self._state["done"]:
+            return
+        run_id = self._open(node, reference.name, {"vlrb.kind": "reference", "mlflow.note.content": reference.summary})
+        metrics, undefined = _metrics(reference.scores)
+        self._log(run_id, metrics, {"label": reference.name}, undefined)
+        self._close(node, run_id, "FINISHED", "done")
+
+    # --- MLflow -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        """Runs by node (``run``, ``cell/NAME``, ``reference/NAME``), and which are done, in the store in use."""
+        state: dict[str, Any] = self._states.setdefault(self._place, {"nodes": {}, "done": {}})
+        return state
+
+    @property
+    def _client(self) -> Any:
+        """The client, made at the first use, when what MLflow has is compared with the state."""
+        if self._store is None:
+            client, experiment = open_store(self.settings)
+            self._store = (client, experiment)
+            self._reconcile(client, experiment)
+        return self._store[0]
+
+    def _reconcile(self, client: Any, experiment: str) -> None:
+        """Find runs that were opened and not noted before a kill, and forget a state whose runs are gone."""
+        known = self._state["nodes"].get("run")
+        found = client.search_runs([experiment], f"tags.`vlrb.run` = '{self.identity}'", max_results=10_000)
+        self._found = {r.data.tags["vlrb.node"]: r.info.run_id for r in found}
+        if known is not None and known not in self._found.values():
+            self._states[self._place] = {"nodes": {}, "done": {}}
+
+    def _open_cell(self, cell: CellInfo) -> str:
+        tags = {
+            "vlrb.kind": "router",
+            "vlrb.cell": cell.key,
+            "vlrb.plugin": cell.plugin,
+            "vlrb.dist": cell.dist,
+            "vlrb.sources": cell.sources,
+        }
+        return self._open(f"cell/{cell.name}", cell.name, tags)
+
+    def _open(self, node: str, name: str, tags: Mapping[str, str]) -> str:
+        """Return the MLflow run of a node, made if there is none; it carries from the start what it is found by."""
+        client = self._client
+        nodes = self._state["nodes"]
+        if node not in nodes:
+            nodes[node] = self._found.get(node) or self._create(client, node, name, tags)
+            write_json(self._file, self._states)
+        return str(nodes[node])
+
+    def _create(self, client: Any, node: str, name: str, tags: Mapping[str, str]) -> str:
+        benchmark = self.run.benchmark
+        known = {
+            "vlrb.run": self.identity,
+            "vlrb.node": node,
+            "vlrb.name": self.run.name,
+            "vlrb.protocol": self.run.protocol,
+            "vlrb.benchmark": benchmark.fingerprint[:36],
+            "vlrb.split": f"{self.run.split.get('group_by')} seed {self.run.split.get('seed')}",
+            "vlrb.synthetic": benchmark.synthetic,
+            "vlrb.version": str(self.run.environment.get("vlrb", "")),
+        }
+        if node != "run":
+            known["mlflow.parentRunId"] = self._open("run", f"{self.run.name} {self.run.directory.name}", {})
+        assert self._store is not None
+        created = client.create_run(self._store[1], run_name=name, tags={**known, **tags})
+        return str(created.info.run_id)
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        short, extra = self._short_params(run_id, params or {})
+        for batch in _batches([Metric(k, v, now, 0) for k, v in (metrics or {}).items()], 10 * BATCH):
+            self._client.log_batch(run_id, metrics=batch)
+        for batch in _batches([Param(k, v) for k, v in short.items()], BATCH):
+            self._client.log_batch(run_id, params=batch)
+        for batch in _batches([RunTag(k, _cut(v)) for k, v in {**(tags or {}), **extra}.items()], BATCH):
+            self._client.log_batch(run_id, tags=batch)
+
+    def _short_params(self, run_id: str, params: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return parameters as text, and tags about those too long for MLflow, which become artifacts as a whole."""
+        short, tags = {}, {}
+        for name, value in params.items():
+            text = without_credentials(str(value))
+            if len(text) > LONGEST_PARAMETER:
+                file = f"parameters/{name}.txt"
+                self._client.log_text(run_id, text, file)
+                text, tags[f"long.{name}"] = f"{len(text)} characters, see artifact {file}", file
+            short[name] = text
+        return short, tags
+
+    def _log_dataset(self, run_id: str, benchmark: BenchmarkInfo) -> None:
+        import json
+
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        profile = {"samples": benchmark.samples, "datasets": dict(benchmark.datasets), "synthetic": benchmark.synthetic}
+        dataset = Dataset(
+            name=f"{self.run.name} benchmark",
+            digest=benchmark.fingerprint[:36],
+            source_type="vlrb",
+            source=json.dumps({"fingerprint": benchmark.fingerprint}),
+            profile=json.dumps(profile),
+        )
+        tags = [InputTag("mlflow.data.context", "benchmark")]
+        self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+    def _upload(self, run_id: str, files: Sequence[Path], folder: str) -> None:
+        for file in files:
+            self._client.log_artifact(run_id, str(file), folder or None)
+
+    def _flush(self, cell: CellInfo) -> None:
+        from mlflow.entities import Metric
+
+        waiting = self._buffer.pop(cell.name, [])
+        self._flushed = time.monotonic()
+        if not waiting:
+            return
+        run_id, now = self._open_cell(cell), int(time.time() * 1000)
+        for batch in _batches([Metric(f"fit/{name}", value, now, step) for step, name, value in waiting], 10 * BATCH):
+            self._client.log_batch(run_id, metrics=batch)
+
+    def _close(self, node: str, run_id: str, status: str, done: str) -> None:
+        self._client.set_terminated(run_id, status)
+        self._state["done"][node] = done
+        write_json(self._file, self._states)
+
+
+def _metrics(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return metrics ``SPLIT/METRIC`` and ``SPLIT/SCOPE/METRIC``, and tags for values that are no finite numbers."""
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    for split, scopes in scores.items():
+        for scope, values in scopes.items():
+            prefix = split if scope == "overall" else f"{split}/{scope}"
+            for name, value in values.items():
+                if isinstance(value, Undefined):
+                    tags[f"undefined.{prefix}/{name}"] = value.reason
+                elif math.isfinite(value):
+                    metrics[f"{prefix}/{name}"] = value
+                else:
+                    tags[f"undefined.{prefix}/{name}"] = str(value)
+    return metrics, tags
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _cut(text: str) -> str:
+    """Return a text that fits into a tag, and says so where it was cut; the whole stands in the artifacts."""
+    return text if len(text) <= LONGEST_TAG else f"{text[:LONGEST_TAG]} ... ({len(text)} characters in all)"

@@ -1,0 +1,115 @@
+"""``vlrb ui``: the MLflow UI on the right store, ended cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from vlrb.errors import ConfigError, TrackingError
+from vlrb_plugins.mlflow import DEFAULT_URI
+from vlrb_plugins.mlflow.store import absolute, artifact_folder, database_file, environment, without_credentials
+
+STARTUP_SECONDS = 60.0
+GRACE_SECONDS = 5.0
+
+
+@click.command()
+@click.option("--uri", default=DEFAULT_URI, show_default=True, help="The store, as in [plugin.mlflow].")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+def ui(uri: str, host: str, port: int) -> None:
+    """Open the MLflow UI on the runs that were tracked here; Ctrl-C ends it."""
+    _check(uri, host, port)
+    # MLflow starts processes of its own: in a group of their own they can be ended together
+    process = subprocess.Popen(_command(uri, host, port), env=_environment(), start_new_session=True)
+    try:
+        with _termination_as_interrupt():
+            _wait_until_open(process, host, port)
+            click.echo(f"MLflow UI: http://{host}:{port} (Ctrl-C ends it)")
+            status = process.wait()
+        raise TrackingError(f"the MLflow UI ended by itself with status {status}")
+    except KeyboardInterrupt:
+        click.echo("ended", err=True)
+    finally:
+        _end_group(process)
+
+
+def _check(uri: str, host: str, port: int) -> None:
+    if uri.startswith(("http://", "https://")):
+        raise ConfigError(f"{without_credentials(uri)} is a server, which has a UI", fix="open the address in a browser")
+    file = database_file(uri)
+    if file is not None and not file.is_file():
+        raise ConfigError(
+            f"there is no database {file}", where="--uri", fix="do a `vlrb run` here first, or name the store with --uri"
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(f"port {port} of {host} is taken: {error}", where="--port", fix="name another") from None
+
+
+def _command(uri: str, host: str, port: int) -> list[str]:
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", absolute(uri)]
+    folder = artifact_folder(uri)
+    if folder is not None:
+        command += ["--default-artifact-root", folder.as_uri()]
+    return [*command, "--workers", "1", "--host", host, "--port", str(port)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, **environment(5.0), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+@contextlib.contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, so that the group ends either way."""
+
+    def interrupt(_signal: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> None:
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TrackingError(f"the MLflow UI did not start: it ended with status {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0):
+            return
+        time.sleep(0.2)
+    raise TrackingError(f"the MLflow UI did not answer within {STARTUP_SECONDS:g} seconds")
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End all of MLflow's processes, by force if they do not go."""
+    for step in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, step)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        if not _group_lives(process.pid):
+            return
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
