@@ -171,9 +171,9 @@ def _apply_missing(joined: _Joined, policy: str) -> None:
     if joined.present.all():
         return
     if policy == "drop-sample":
-        joined.keep_samples(joined.present.all(axis=1), "samples that not every model answered")
+        joined.keep_samples(np.asarray(joined.present.all(axis=1)), "samples that not every model answered")
     elif policy == "drop-model":
-        joined.keep_models(joined.present.all(axis=0), "models that did not answer every sample")
+        joined.keep_models(np.asarray(joined.present.all(axis=0)), "models that did not answer every sample")
     else:
         names = np.asarray(joined.samples.column("dataset").to_pylist())
         ids = joined.samples.column("id")
@@ -196,7 +196,7 @@ def _apply_unknown(joined: _Joined, plan: Plan, about: Sequence[Mapping[str, Any
         return
     policy = plan.benchmark.unknown
     if policy == "drop":
-        joined.keep_samples(~unknown.any(axis=1), "samples with an answer that no rule can judge")
+        joined.keep_samples(np.asarray(~unknown.any(axis=1)), "samples with an answer that no rule can judge")
         return
     names = np.asarray(joined.samples.column("dataset").to_pylist())
     problems = []

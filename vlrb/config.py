@@ -36,12 +36,12 @@ ARRAYS = ("router", "metric", "report", "model", "dataset")
 # --- what the sections of an experiment file hold ---------------------------------------------------------------------
 
 
-def _fraction(_: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+def _fraction(_: Any, _attribute: attrs.Attribute[Any], value: float) -> None:
     if not 0 < value < 1:
         raise ValueError(f"must be between 0 and 1, both excluded, not {value!r}")
 
 
-def _file_name(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+def _file_name(_: Any, _attribute: attrs.Attribute[Any], value: str) -> None:
     if not value or value != Path(value).name or value.startswith(".") or "\\" in value:
         raise ValueError(f"must be usable as the name of a folder, not {value!r}")
 
@@ -303,7 +303,7 @@ def _converter(base: Path) -> cattrs.Converter:
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(Path, lambda v, _: (base / _exactly(str)(v, str)).resolve())
-    converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _literal)
+    converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_factory(_is_union, lambda t: _union(t, converter))
     converter.register_structure_hook_factory(_is_tuple, lambda t: _tuple(t, converter))
     converter.register_structure_hook_factory(attrs.has, lambda c: _attrs_class(c, converter))
@@ -334,6 +334,11 @@ def _literal(value: Any, kind: Any) -> Any:
         names = " or ".join(repr(a) for a in allowed)
         raise ValueError(f"must be {names}, not {value!r}" + (f"; {fix}" if fix.startswith("did") else ""))
     return value
+
+
+def _is_literal(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return bool(origin is Literal)
 
 
 def _is_union(kind: Any) -> bool:
@@ -384,7 +389,12 @@ def _attrs_class(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any],
         for field in attrs.fields(attrs.resolve_types(cls))
         if field.init
     }
-    plain = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **overrides)  # type: ignore[arg-type]
+    plain: Callable[[Any, Any], Any] = make_dict_structure_fn(
+        cls,
+        converter,
+        _cattrs_forbid_extra_keys=True,
+        **overrides,  # type: ignore[arg-type]
+    )
 
     def hook(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):

@@ -433,7 +433,7 @@ class Resolver:
     def _declared(self, key: str, tables: list[Any], section: type, make: Callable[[Any], Any]) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for i, table in enumerate(tables):
-            checked = structure(table, section, self.document, (key, i), self.problems)
+            checked: Any = structure(table, section, self.document, (key, i), self.problems)
             if checked is None:
                 continue
             if checked.name in made:

@@ -375,6 +375,7 @@ def _records(plugin: Plugin, kind: str) -> list[Record]:
     if not isinstance(returned, Sequence) or isinstance(returned, str):
         raise PluginError(f"{hook} must return a list of {record_class.__name__}, not {type(returned).__name__}")
     names: set[str] = set()
+    record: Any
     for record in returned:
         if not isinstance(record, record_class):
             raise PluginError(f"{hook} must return {record_class.__name__} records, not {type(record).__name__}")

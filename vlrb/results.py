@@ -148,7 +148,7 @@ def adopt_cell(folder: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(p for p in folder.iterdir() if p.is_file()):
         here = target / file.name
-        if here.exists() and os.path.samefile(here, file):
+        if here.exists() and here.samefile(file):
             continue
         here.unlink(missing_ok=True)
         try:

@@ -197,7 +197,7 @@ class CommandSpec:
 
 Record = Dataset | Model | Component | CommandSpec
 
-KINDS: Mapping[str, tuple[str, type]] = {
+KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "dataset": ("vlrb_datasets", Dataset),
     "model": ("vlrb_models", Model),
     "log-source": ("vlrb_log_sources", LogSourceSpec),

@@ -66,7 +66,8 @@ def make_split(benchmark: Benchmark, section: SplitSection) -> Split:
     digest = hashlib.sha256()
     for name in NAMES:
         digest.update(("\0".join(benchmark.ids[i] for i in parts[name]) + "\1").encode())
-    return Split(*read_only(parts[name] for name in NAMES), about=about, digest=digest.hexdigest())
+    train, dev, test = read_only(parts[name] for name in NAMES)
+    return Split(train, dev, test, about, digest.hexdigest())
 
 
 def write_split(split: Split, benchmark: Benchmark, path: Path) -> None:

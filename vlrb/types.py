@@ -348,7 +348,7 @@ class Evaluation:
 class Metric(Protocol):
     """A number over an evaluation."""
 
-    def __call__(self, evaluation: Evaluation) -> MetricValue:
+    def __call__(self, evaluation: Evaluation, /) -> MetricValue:
         """Return the value, or Undefined with a reason."""
 
 

@@ -203,11 +203,11 @@ def report(ctx: click.Context, run_name: str, as_json: bool) -> None:
 @click.argument("kind", required=False, type=click.Choice([k for k in KINDS if k != "command"]))
 @as_json
 @click.pass_context
-def list_(ctx: click.Context, kind: Any, as_json: bool) -> None:
+def list_(ctx: click.Context, kind: str | None, as_json: bool) -> None:
     """List what plugins offer; with a KIND, each with its parameters."""
     registry = _registry(ctx)
     kinds = [kind] if kind else [k for k in KINDS if k != "command"]
-    described = {k: [_description(r) for r in registry.all(k)] for k in kinds}
+    described = {k: [_description(r) for r in registry.all(k)] for k in kinds}  # type: ignore[arg-type]
     if as_json:
         _echo_json(described)
         return

@@ -44,7 +44,7 @@ class Look:
     @classmethod
     def any(cls, rng: np.random.Generator) -> Look:
         """Return a look at random."""
-        return cls(*(float(v) for v in rng.random(5)))
+        return cls(*(float(v) for v in rng.beta(0.6, 0.6, 5)))
 
     def many(self, fewest: int, most: int) -> int:
         """Return a number of things to draw that grows with the density."""
@@ -69,7 +69,7 @@ class Canvas:
         self.width = WIDEST - round(130 * look.small)
         self.height = round(self.width * ratio)
         tint = tuple(int(v) for v in rng.integers(226, 256, 3))
-        self.paper = _mixed(_greyed((tint[0], tint[1], tint[2]), 0.8 * look.dull), (250, 250, 250), 0.4)
+        self.paper = _mixed(_greyed((tint[0], tint[1], tint[2]), 0.68 * look.dull), (250, 250, 250), 0.4)
         self.image = Image.new("RGB", (self.width, self.height), self.paper)
         self._draw = ImageDraw.Draw(self.image)
         self.ink = self.tone(INK)
@@ -77,7 +77,7 @@ class Canvas:
     def tone(self, colour: Colour | str) -> Colour:
         """Return a colour as it appears in this picture: duller and closer to the paper, as the look has it."""
         rgb = COLOURS[colour] if isinstance(colour, str) else colour
-        return _mixed(_greyed(rgb, 0.8 * self.look.dull), self.paper, 0.72 * self.look.faint)
+        return _mixed(_greyed(rgb, 0.68 * self.look.dull), self.paper, 0.72 * self.look.faint)
 
     def scribble(self) -> None:
         """Draw strokes that mean nothing; the more clutter, the more of them."""
@@ -86,6 +86,10 @@ class Canvas:
         tones = [_mixed(self.tone(c), self.paper, 0.6) for c in COLOURS.values()]
         for i, (x, y, dx, dy) in enumerate(spots.tolist()):
             self._draw.line((x, y, x + dx, y + dy), fill=tones[i % len(tones)], width=1 + i % 2)
+
+    def points(self, size: int) -> int:
+        """Return a size of font that is ``size`` in the widest picture and shrinks with the picture."""
+        return max(8, round(size * self.width / WIDEST))
 
     def text(self, at: Point, text: str, size: int = 10, colour: Colour | None = None, anchor: str = "la") -> None:
         """Write a line of text."""

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import attrs
 import numpy as np
 
-from vlrb_plugins.demo.canvas import Picture
+from vlrb_plugins.demo.canvas import Look, Picture
 
 Kind = Literal["read", "count", "compare", "compute", "recall"]
 Skill = Literal["scene", "text", "document", "chart", "science", "math", "knowledge"]
@@ -22,7 +22,7 @@ class Question:
     """A question, and what it takes to answer it.
 
     ``claim`` is a sentence in which ``{}`` stands for the answer; ``given`` repeats in words what must else be read off the
-    picture; ``steps`` counts the things that have to be found or done one after the other.
+    picture; ``subject`` is the school subject, if there is one; ``steps`` counts the things that have to be found or done one after the other.
     """
 
     text: str
@@ -33,6 +33,7 @@ class Question:
     skill: Skill
     steps: int = 1
     given: str = ""
+    subject: str = ""
 
 
 @attrs.frozen
@@ -40,6 +41,7 @@ class Drawn:
     """A picture and all that can be asked about it."""
 
     picture: Picture
+    look: Look
     questions: tuple[Question, ...]
 
 
@@ -74,19 +76,9 @@ def _number(text: str) -> float | None:
 def slips(value: int) -> list[str]:
     """Return numbers that one may get instead of ``value``: off by a little, a digit misread, a step forgotten."""
     swapped = int(str(value)[::-1])
-    around = (
-        value + 1,
-        value - 1,
-        value + 2,
-        value + 3,
-        value + 10,
-        value - 10,
-        value * 2,
-        value // 2,
-        swapped,
-        value + 7,
-    )
-    return [str(v) for v in around if v > 0]
+    near = [value + step for step in (1, -1, 2, 3, 7, 10, -10)]
+    far = [value * 2, value // 2, value * 3 // 2, value * 3 // 4, value * 5 // 4, swapped]
+    return [str(v) for v in near + far if v > 0]
 
 
 def misread(rng: np.random.Generator, text: str) -> list[str]:

@@ -62,7 +62,7 @@ class FittedKnn:
 
     def route(self, queries: Queries) -> Array:
         """Return the model with most votes; of equals the first."""
-        return self.scores(queries).argmax(axis=1)
+        return np.asarray(self.scores(queries).argmax(axis=1))
 
     def scores(self, queries: Queries) -> Array:
         """Return the share of the votes that each model gets, float64[n, k]."""
@@ -71,13 +71,12 @@ class FittedKnn:
         votes = np.ones_like(distances) if self.params.weights == "uniform" else _inverse(distances)
         scores = np.zeros((len(matrix), self.models))
         np.add.at(scores, (np.arange(len(matrix))[:, None], self.labels[neighbours]), votes)
-        return scores / scores.sum(axis=1, keepdims=True)
+        return np.asarray(scores / scores.sum(axis=1, keepdims=True))
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale, "rows": self.rows, "labels": self.labels}
         with new_file(directory / "arrays.npz") as aside, aside.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, mean=self.scaler.mean, scale=self.scaler.scale, rows=self.rows, labels=self.labels)
         content = {"schema": SCHEMA_VERSION, "models": self.models, "parameters": unstructure(self.params)}
         write_json(directory / "router.json", content)
 
@@ -127,15 +126,15 @@ def _exact(block: Array, rows: Array, near: Array, metric: str) -> Array:
     """Return the distances in double precision between each query and its candidates."""
     left, right = block.astype(np.float64)[:, None, :], rows[near].astype(np.float64)
     if metric == "euclidean":
-        return np.sqrt(((left - right) ** 2).sum(axis=2))
+        return np.asarray(np.sqrt(((left - right) ** 2).sum(axis=2)))
     norms = np.linalg.norm(left, axis=2) * np.linalg.norm(right, axis=2)
     cosines = np.divide((left * right).sum(axis=2), norms, out=np.zeros_like(norms), where=norms > 0)
-    return np.maximum(1.0 - cosines, 0.0)
+    return np.asarray(np.maximum(1.0 - cosines, 0.0))
 
 
 def _unit(matrix: Array) -> Array:
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    return np.asarray(np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0))
 
 
 def _inverse(distances: Array) -> Array:

@@ -12,7 +12,7 @@ import attrs
 from attrs import validators
 from vlrb import hookimpl
 from vlrb.specs import MetricSpec, NoParams, param
-from vlrb.types import Evaluation, MetricValue
+from vlrb.types import Metric
 
 
 @attrs.frozen
@@ -22,17 +22,17 @@ class RankScoreParams:
     beta: float = param(default=0.1, validator=validators.gt(0), help="weight of accuracy against normalised cost")
 
 
-def _plain(name: str) -> Callable[[NoParams], Callable[[Evaluation], MetricValue]]:
-    def make(_: NoParams) -> Callable[[Evaluation], MetricValue]:
+def _plain(name: str) -> Callable[[NoParams], Metric]:
+    def make(_: NoParams) -> Metric:
         from vlrb_plugins.metrics import values
 
-        function: Callable[[Evaluation], MetricValue] = getattr(values, name)
+        function: Metric = getattr(values, name)
         return function
 
     return make
 
 
-def _rank_score(params: RankScoreParams) -> Callable[[Evaluation], MetricValue]:
+def _rank_score(params: RankScoreParams) -> Metric:
     from vlrb_plugins.metrics.values import rank_score_of
 
     return rank_score_of(params.beta)

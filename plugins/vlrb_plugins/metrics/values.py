@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-from vlrb.types import Evaluation, MetricValue, Timing, Undefined
+from vlrb.types import Evaluation, Metric, MetricValue, Timing, Undefined
 
 NOT_ROUTED = Undefined("no router was timed")
 
@@ -25,7 +24,7 @@ def cost_per_10k(evaluation: Evaluation) -> MetricValue:
     return 1e4 * float(evaluation.chosen(evaluation.cost).mean())
 
 
-def rank_score_of(beta: float) -> Callable[[Evaluation], MetricValue]:
+def rank_score_of(beta: float) -> Metric:
     """Return the metric ``rank-score`` for a beta."""
 
     def metric(evaluation: Evaluation) -> MetricValue:

@@ -1,7 +1,7 @@
 """MLflow as an observer of runs, and the command ``vlrb ui``.
 
-One MLflow run per vlrb run, with a nested run per cell and per reference point.  What is tracked is kept beside the results,
-so that a run that is repeated or resumed completes what MLflow lacks and logs nothing twice.
+One MLflow run per vlrb run, with a nested run per cell and per reference point.  What is tracked is kept beside the
+results, so that a run that is repeated or resumed completes what MLflow lacks and logs nothing twice.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
-
 from vlrb import hookimpl
 from vlrb.specs import CommandSpec, param
 
 if TYPE_CHECKING:
     import click
-
     from vlrb.types import CellInfo, CellResult, RunInfo, RunResult
+
     from vlrb_plugins.mlflow.tracking import Tracker
 
 DEFAULT_URI = "sqlite:///mlflow.db"

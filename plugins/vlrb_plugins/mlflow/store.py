@@ -15,9 +15,10 @@ from typing import Any
 
 from vlrb.cache import locked
 from vlrb.errors import TrackingError
+
 from vlrb_plugins.mlflow import MlflowSettings
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
 
 
 def without_credentials(text: str) -> str:

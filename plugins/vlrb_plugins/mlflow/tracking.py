@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
+import attrs
 from vlrb.cache import read_json, write_json
-from vlrb.errors import TrackingError
+from vlrb.errors import DataError, TrackingError
 from vlrb.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Scores, Undefined
+
 from vlrb_plugins.mlflow import MlflowSettings
-from vlrb_plugins.mlflow.store import database_file, open_store, reaching, without_credentials
+from vlrb_plugins.mlflow.store import absolute, database_file, open_store, reaching, without_credentials
 
 BATCH = 100
 """Values per request, for parameters and tags; metrics take ten times as many (MLflow's limits)."""
@@ -21,6 +25,7 @@ BATCH = 100
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 4000
 FLUSH_VALUES, FLUSH_SECONDS = 200, 2.0
+_NO_METRIC_NAME = re.compile(r"[^\w. :/-]", re.ASCII)
 
 P = ParamSpec("P")
 
@@ -31,7 +36,7 @@ def _unless_dead(
     """Do nothing once MLflow has failed in this run: the first failure is told, and the rest waits for another run."""
 
     @functools.wraps(method)
-    def guarded(self: Tracker, *args: P.args, **kwargs: P.kwargs) -> None:
+    def guarded(self: Tracker, /, *args: P.args, **kwargs: P.kwargs) -> None:
         if self.dead:
             return
         try:
@@ -49,13 +54,16 @@ class Tracker:
 
     def __init__(self, run: RunInfo, settings: MlflowSettings) -> None:
         self.run = run
-        self.settings = settings
+        self.settings = attrs.evolve(settings, uri=absolute(settings.uri))
         self.dead = False
         self.identity = f"{run.key[:16]}/{run.directory.name}"
         self._file = run.directory / "tracking" / "mlflow.json"
-        self._place = f"{without_credentials(settings.uri)} {settings.experiment}"
-        self._states: dict[str, Any] = read_json(self._file) if self._file.is_file() else {}
-        database = database_file(settings.uri)
+        self._place = f"{without_credentials(self.settings.uri)} {settings.experiment}"
+        self._states: dict[str, Any] = {}
+        if self._file.is_file():
+            with contextlib.suppress(DataError):  # a damaged record: what it said is found again in MLflow
+                self._states = read_json(self._file)
+        database = database_file(self.settings.uri)
         if database is not None and not database.is_file():
             self._states.pop(self._place, None)
         self._store: tuple[Any, str] | None = None
@@ -63,20 +71,27 @@ class Tracker:
         self._buffer: dict[str, list[tuple[int, str, float]]] = {}
         self._flushed = time.monotonic()
 
-    # --- hooks ------------------------------------------------------------------------------------------------------------
+    # --- hooks --------------------------------------------------------------------------------------------------------
 
     @_unless_dead
     def start(self) -> None:
         """Open the parent run, unless it is known."""
-        if "run" in self._state["nodes"]:
-            return
+        if "start" not in self._state["done"]:
+            self._parent()
+
+    def _parent(self) -> str:
+        """Return the parent run, which says from the start what is run."""
         run_id = self._open("run", f"{self.run.name} {self.run.directory.name}", {})
+        if "start" in self._state["done"]:
+            return run_id
         benchmark, split, bounds = self.run.benchmark, self.run.split, self.run.bounds
         params = {f"split.{k}": v for k, v in _flat(split)} | {"bounds.low": bounds.low, "bounds.high": bounds.high}
         params |= {"bounds.rows": bounds.rows, "protocol": self.run.protocol, "samples": benchmark.samples}
         params |= {"seeds": self.run.experiment.get("seeds"), "models": len(benchmark.models)}
         self._log(run_id, params=params, tags={f"environment.{k}": str(v) for k, v in self.run.environment.items()})
         self._log_dataset(run_id, benchmark)
+        self._note("start", "done")
+        return run_id
 
     @_unless_dead
     def log(self, cell: CellInfo, step: int, values: Mapping[str, float]) -> None:
@@ -91,11 +106,14 @@ class Tracker:
         """Log a cell's result, unless MLflow has it."""
         cell = result.cell
         node = f"cell/{cell.name}"
-        if self._state["done"].get(node) == result.status:
+        error = without_credentials(result.error)
+        outcome = "done" if result.status == "done" else f"failed: {_cut(error)}"
+        if self._state["done"].get(node) == outcome:
             return
         run_id = self._open_cell(cell)
         self._flush(cell)
-        params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed, "features": cell.features}
+        params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed}
+        params |= {"features": cell.features}
         params |= {f"router.{k}": v for k, v in _flat(cell.parameters)}
         tags = {"status": result.status, "reused": str(result.reused).lower(), "hardware": result.hardware}
         metrics, undefined = _metrics(result.scores)
@@ -103,17 +121,17 @@ class Tracker:
             metrics["fit_seconds"] = result.fit_seconds
             tags["vlrb.error"] = ""
         else:
-            tags["vlrb.error"] = _cut(without_credentials(result.error))
+            tags["vlrb.error"] = error
         self._log(run_id, metrics, params, tags | undefined)
         self._upload(run_id, sorted(p for p in result.directory.glob("*") if p.is_file()), "cell")
-        self._close(node, run_id, "FINISHED" if result.status == "done" else "FAILED", result.status)
+        self._close(node, run_id, "FINISHED" if result.status == "done" else "FAILED", outcome)
 
     @_unless_dead
     def end(self, result: RunResult) -> None:
         """Log reference points, results and reports, and close the parent run."""
         if self._state["done"].get("run") == result.finished:
             return
-        run_id = self._open("run", "", {})
+        run_id = self._parent()
         for reference in result.references:
             self._reference(reference)
         directory = self.run.directory
@@ -133,7 +151,7 @@ class Tracker:
         self._log(run_id, metrics, {"label": reference.name}, undefined)
         self._close(node, run_id, "FINISHED", "done")
 
-    # --- MLflow -----------------------------------------------------------------------------------------------------------
+    # --- MLflow -------------------------------------------------------------------------------------------------------
 
     @property
     def _state(self) -> dict[str, Any]:
@@ -190,10 +208,10 @@ class Tracker:
             "vlrb.version": str(self.run.environment.get("vlrb", "")),
         }
         if node != "run":
-            known["mlflow.parentRunId"] = self._open("run", f"{self.run.name} {self.run.directory.name}", {})
+            known["mlflow.parentRunId"] = self._parent()
         assert self._store is not None
-        created = client.create_run(self._store[1], run_name=name, tags={**known, **tags})
-        return str(created.info.run_id)
+        texts = {k: _cut(v) for k, v in {**known, **tags}.items()}
+        return str(client.create_run(self._store[1], run_name=name, tags=texts).info.run_id)
 
     def _log(
         self,
@@ -253,11 +271,21 @@ class Tracker:
         if not waiting:
             return
         run_id, now = self._open_cell(cell), int(time.time() * 1000)
-        for batch in _batches([Metric(f"fit/{name}", value, now, step) for step, name, value in waiting], 10 * BATCH):
+        values = [(step, f"fit/{_NO_METRIC_NAME.sub('_', name)}", float(value)) for step, name, value in waiting]
+        metrics = [Metric(name, value, now, step) for step, name, value in values if math.isfinite(value)]
+        for batch in _batches(metrics, 10 * BATCH):
             self._client.log_batch(run_id, metrics=batch)
+        odd = {
+            f"undefined.{name}": f"{value} at step {step}" for step, name, value in values if not math.isfinite(value)
+        }
+        if odd:
+            self._log(run_id, tags=odd)
 
     def _close(self, node: str, run_id: str, status: str, done: str) -> None:
         self._client.set_terminated(run_id, status)
+        self._note(node, done)
+
+    def _note(self, node: str, done: str) -> None:
         self._state["done"][node] = done
         write_json(self._file, self._states)
 

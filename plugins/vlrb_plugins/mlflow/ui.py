@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
-
 from vlrb.errors import ConfigError, TrackingError
+
 from vlrb_plugins.mlflow import DEFAULT_URI
 from vlrb_plugins.mlflow.store import absolute, artifact_folder, database_file, environment, without_credentials
 
@@ -29,27 +29,32 @@ GRACE_SECONDS = 5.0
 def ui(uri: str, host: str, port: int) -> None:
     """Open the MLflow UI on the runs that were tracked here; Ctrl-C ends it."""
     _check(uri, host, port)
-    # MLflow starts processes of its own: in a group of their own they can be ended together
-    process = subprocess.Popen(_command(uri, host, port), env=_environment(), start_new_session=True)
-    try:
-        with _termination_as_interrupt():
+    with _handled((signal.SIGTERM, signal.SIGHUP), _interrupt):  # a closed terminal ends it too
+        # MLflow starts processes of its own: in a group of their own they can be ended together
+        process = subprocess.Popen(_command(host, port), env=_environment(uri), start_new_session=True)
+        try:
             _wait_until_open(process, host, port)
             click.echo(f"MLflow UI: http://{host}:{port} (Ctrl-C ends it)")
             status = process.wait()
-        raise TrackingError(f"the MLflow UI ended by itself with status {status}")
-    except KeyboardInterrupt:
-        click.echo("ended", err=True)
-    finally:
-        _end_group(process)
+            raise TrackingError(f"the MLflow UI ended by itself with status {status}")
+        except KeyboardInterrupt:
+            click.echo("ended", err=True)
+        finally:
+            with _handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN):
+                _end_group(process)
 
 
 def _check(uri: str, host: str, port: int) -> None:
     if uri.startswith(("http://", "https://")):
-        raise ConfigError(f"{without_credentials(uri)} is a server, which has a UI", fix="open the address in a browser")
+        raise ConfigError(
+            f"{without_credentials(uri)} is a server, which has a UI", fix="open the address in a browser"
+        )
     file = database_file(uri)
     if file is not None and not file.is_file():
         raise ConfigError(
-            f"there is no database {file}", where="--uri", fix="do a `vlrb run` here first, or name the store with --uri"
+            f"there is no database {file}",
+            where="--uri",
+            fix="do a `vlrb run` here first, or name the store with --uri",
         )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,30 +64,36 @@ def _check(uri: str, host: str, port: int) -> None:
             raise ConfigError(f"port {port} of {host} is taken: {error}", where="--port", fix="name another") from None
 
 
-def _command(uri: str, host: str, port: int) -> list[str]:
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", absolute(uri)]
+def _command(host: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", host, "--port", str(port)]
+
+
+def _environment(uri: str) -> dict[str, str]:
+    """Return the environment of MLflow; the address, which may hold a password, stands in no list of processes."""
+    told = {
+        **environment(5.0),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": absolute(uri),
+    }
     folder = artifact_folder(uri)
     if folder is not None:
-        command += ["--default-artifact-root", folder.as_uri()]
-    return [*command, "--workers", "1", "--host", host, "--port", str(port)]
+        told["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = folder.as_uri()
+    return {**os.environ, **told}
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, **environment(5.0), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+def _interrupt(_signal: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that the group ends either way."""
-
-    def interrupt(_signal: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+def _handled(signals: Sequence[signal.Signals], handler: Any) -> Iterator[None]:
+    """Handle signals in this way inside the block."""
+    before = [(s, signal.signal(s, handler)) for s in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, old in before:
+            signal.signal(number, old)
 
 
 def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> None:

@@ -63,7 +63,7 @@ class Cl100k:
 
     def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> Array:
         """Return the tokens of the questions plus a constant per image, the same for every model (VL-RouterBench)."""
-        return self._count(samples.column("question")) + self.image_tokens * images
+        return np.asarray(self._count(samples.column("question")) + self.image_tokens * images)
 
     def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[None, Array]:
         """Return the tokens of the answers."""

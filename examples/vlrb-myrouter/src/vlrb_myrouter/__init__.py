@@ -7,7 +7,6 @@ from typing import Any
 import attrs
 import numpy as np
 from attrs import validators
-
 from vlrb import hookimpl
 from vlrb.specs import RouterSpec, param
 from vlrb.types import FitContext, Labelled, Queries
@@ -17,7 +16,9 @@ from vlrb.types import FitContext, Labelled, Queries
 class Params:
     """Parameters of ``best-value``."""
 
-    tolerance: float = param(default=0.05, validator=validators.ge(0), help="accuracy that may be lost for a lower price")
+    tolerance: float = param(
+        default=0.05, validator=validators.ge(0), help="accuracy that may be lost for a lower price"
+    )
 
 
 @attrs.frozen
