@@ -13,8 +13,13 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import settings
 
 from vlrb import cli
+
+# the time that one example takes says nothing on a busy machine
+settings.register_profile("vlrb", deadline=None)
+settings.load_profile("vlrb")
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "support" / "tiny.py"
@@ -49,7 +54,9 @@ class Project:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def experiment(self, routers: str = '[[router]]\nuse = "cheapest"\n', top: str = "", logs: str = "", more: str = "") -> Path:
+    def experiment(
+        self, routers: str = '[[router]]\nuse = "cheapest"\n', top: str = "", logs: str = "", more: str = ""
+    ) -> Path:
         """Write an experiment on the tiny logs."""
         head = f'name = "t"\nplugins = ["tiny.py"]\nrequires = []\n{top}\n[logs]\nuse = "tiny"\n{logs}\n'
         return self.file(f"{head}\n{more}\n{routers}")

@@ -301,6 +301,9 @@ def _validated(plugin: Plugin) -> Plugin:
     """Check a plugin's hook implementations against the hook specs."""
     if plugin.object is None:
         return plugin
+    problem = _hook_problem(plugin)
+    if problem:
+        return attrs.evolve(plugin, object=None, error=problem)
     manager = pluggy.PluginManager("vlrb")
     manager.add_hookspecs(hookspecs)
     try:
@@ -308,8 +311,7 @@ def _validated(plugin: Plugin) -> Plugin:
         manager.check_pending()
     except (pluggy.PluginValidationError, ValueError) as error:
         return attrs.evolve(plugin, object=None, error=" ".join(str(error).split()))
-    problem = _hook_problem(plugin)
-    return attrs.evolve(plugin, object=None, error=problem) if problem else plugin
+    return plugin
 
 
 def _hook_problem(plugin: Plugin) -> str:

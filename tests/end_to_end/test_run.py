@@ -26,11 +26,27 @@ def test_a_run_ends_with_a_leaderboard_and_a_run_directory(project: Any) -> None
     shown = project.vlrb("run", project.experiment(ROUTERS))
 
     assert shown.status == 0
-    for name in ("knn", "random", "strongest", "cheapest", "oracle", "strongest-per-dataset", "best-single", "cheapest-single"):
+    for name in (
+        "knn",
+        "random",
+        "strongest",
+        "cheapest",
+        "oracle",
+        "strongest-per-dataset",
+        "best-single",
+        "cheapest-single",
+    ):
         assert f" {name} " in shown.out
     assert "SYNTHETIC DATA: made up for the tests" in shown.out
     run = next(project.folder.glob("runs/t/*/"))
-    for file in ("experiment.toml", "experiment.json", "plan.json", "environment.json", "split.parquet", "results.json"):
+    for file in (
+        "experiment.toml",
+        "experiment.json",
+        "plan.json",
+        "environment.json",
+        "split.parquet",
+        "results.json",
+    ):
         assert (run / file).is_file()
     assert "SYNTHETIC" in (run / "reports" / "leaderboard.md").read_text(encoding="utf-8")
     assert "synthetic" in (run / "reports" / "leaderboard.csv").read_text(encoding="utf-8").splitlines()[0]
@@ -69,8 +85,12 @@ def test_an_identical_finished_run_prints_its_result(project: Any) -> None:
 
 def test_two_fresh_runs_give_identical_choices(project: Any) -> None:
     """The same experiment, fitted again from nothing, chooses the same, whatever routers stand beside it."""
-    project.vlrb("--cache", "one", "--runs", "first", "run", project.experiment(ROUTERS + '[[router]]\nuse = "peeking"\n'))
-    project.vlrb("--cache", "two", "--runs", "second", "run", project.experiment('[[router]]\nuse = "peeking"\n' + ROUTERS))
+    project.vlrb(
+        "--cache", "one", "--runs", "first", "run", project.experiment(ROUTERS + '[[router]]\nuse = "peeking"\n')
+    )
+    project.vlrb(
+        "--cache", "two", "--runs", "second", "run", project.experiment('[[router]]\nuse = "peeking"\n' + ROUTERS)
+    )
 
     for file in sorted(project.folder.glob("first/t/*/cells/*/test.parquet")):
         other = next(project.folder.glob(f"second/t/*/cells/{file.parent.name}/test.parquet"))
@@ -224,7 +244,9 @@ def test_a_failed_cell_is_tried_again(project: Any) -> None:
 def test_a_broken_encoder_fails_its_cells_only(project: Any, fault: str) -> None:
     """Features that cannot be made fail the cells that need them, with the encoder's name."""
     more = f'[features.default]\nencoders = [{{ use = "odd", fault = "{fault}" }}]\n'
-    shown = project.vlrb("run", project.experiment('[[router]]\nuse = "knn"\n[[router]]\nuse = "cheapest"\n', more=more))
+    shown = project.vlrb(
+        "run", project.experiment('[[router]]\nuse = "knn"\n[[router]]\nuse = "cheapest"\n', more=more)
+    )
 
     assert shown.status == 1
     assert "'odd'" in shown.err or "tiny/odd" in shown.err
@@ -257,7 +279,13 @@ def test_observers_see_everything_and_cannot_stop_a_run(project: Any) -> None:
     assert shown.status == 6
     assert "plugin 'watch'" in shown.err
     assert "no more space" in shown.err
-    assert (project.folder / "seen").read_text().split("\n")[:-1] == ["start", "cell peeking", "log 1", "log 2", "done done"]
+    assert (project.folder / "seen").read_text().split("\n")[:-1] == [
+        "start",
+        "cell peeking",
+        "log 1",
+        "log 2",
+        "done done",
+    ]
     assert len(project.results()) == 1
 
 

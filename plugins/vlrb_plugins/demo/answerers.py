@@ -192,6 +192,8 @@ ANSWERERS: tuple[Answerer, ...] = (
 )
 """In the order of the paper's table."""
 
+_EYES = np.array([a.eyes for a in ANSWERERS])
+
 
 def chances(question: Question, look: Look, reliance: float, surprise: float) -> Floats:
     """Return the probability that each of ``ANSWERERS`` is right.
@@ -201,7 +203,8 @@ def chances(question: Question, look: Look, reliance: float, surprise: float) ->
     """
     seen = np.array(attrs.astuple(look)) - 0.5
     hard = DIFFICULTY[question.kind] + STEP * (question.steps - 1) + HIDDEN * surprise
-    ability = np.array([a.ability + a.skills.get(question.skill, 0.0) + a.kinds.get(question.kind, 0.0) for a in ANSWERERS])
-    disturbed = np.array([a.eyes for a in ANSWERERS]) @ seen
-    logits = SHARPNESS * (ability - hard - reliance * disturbed)
+    ability = np.array(
+        [a.ability + a.skills.get(question.skill, 0.0) + a.kinds.get(question.kind, 0.0) for a in ANSWERERS]
+    )
+    logits = SHARPNESS * (ability - hard - reliance * (_EYES @ seen))
     return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=np.float64)

@@ -10,7 +10,15 @@ from vlrb_plugins.demo.questions import Drawn, Question, misread, one_of, pick, 
 
 _PEOPLE = ("Ana Weber", "Tom Hughes", "Ines Costa", "Omar Said", "Lena Novak", "Kurt Olsen", "Mia Rossi", "Paul Stone")
 _TOWNS = ("Bristol", "Ghent", "Turin", "Porto", "Lyon", "Graz", "Malmo", "Utrecht", "Basel", "Tampere")
-_FIRMS = ("Birch Paper Ltd", "Nordlight", "Marsh and Sons", "Copper Kettle", "Blue Harbour", "Quill Press", "Stonebridge")
+_FIRMS = (
+    "Birch Paper Ltd",
+    "Nordlight",
+    "Marsh and Sons",
+    "Copper Kettle",
+    "Blue Harbour",
+    "Quill Press",
+    "Stonebridge",
+)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PAGES = ("Invoice", "Receipt", "Delivery note", "Order form", "Contract", "Claim form")
 _MONEY = ("Freight", "Tax", "Deposit", "Discount")
@@ -158,7 +166,13 @@ _TOPICS = (
         "History",
         "In which century did the event named on the card begin?",
         "it began in the {} century",
-        {"Black Death": "14th", "Waterloo": "19th", "Moon landing": "20th", "Salem trials": "17th", "Reformation": "16th"},
+        {
+            "Black Death": "14th",
+            "Waterloo": "19th",
+            "Moon landing": "20th",
+            "Salem trials": "17th",
+            "Reformation": "16th",
+        },
     ),
     _Topic(
         "Astronomy",

@@ -16,9 +16,7 @@ HUNTERS = ("Fox", "Owl", "Hawk", "Snake", "Wolf")
 def _number(
     rng: np.random.Generator, text: str, value: int, claim: str, steps: int, given: str = "", kind: Kind = "compute"
 ) -> Question:
-    return Question(
-        text, str(value), wrong_answers(rng, str(value), slips(value)), claim, kind, "math", steps, given
-    )
+    return Question(text, str(value), wrong_answers(rng, str(value), slips(value)), claim, kind, "math", steps, given)
 
 
 def geometry(rng: np.random.Generator, look: Look) -> Drawn:
@@ -146,37 +144,22 @@ def food_web(rng: np.random.Generator, look: Look) -> Drawn:
 def _web_questions(rng: np.random.Generator, layers: list[list[str]], eats: dict[str, str]) -> list[Question]:
     every = [*PLANTS, *GRAZERS, *HUNTERS]
     eater = one_of(rng, sorted(eats))
-    hunter, grazer = one_of(rng, layers[2]), one_of(rng, layers[1])
-    plant, count = one_of(rng, layers[0]), sum(len(names) for names in layers)
+    hunter, plant = one_of(rng, layers[2]), one_of(rng, layers[0])
+    count = sum(len(names) for names in layers)
 
     def ask(text: str, answer: str, claim: str, wrong: list[str], kind: Kind, skill: Skill, steps: int) -> Question:
         return Question(text, answer, wrong_answers(rng, answer, wrong), claim, kind, skill, steps)
 
-    far, most, low = eats[eats[hunter]], "top of the food web", "bottom of the food web"
     others = [n for n in every if n not in layers[0]]
+    prey, far, low = eats[hunter], eats[eats[hunter]], "bottom of the food web"
+    unharmed = [n for n in every if eats.get(n) != prey]
+    sun = "Which of the living things in this diagram makes its own food from sunlight?"
+    starving = f"What would be left without food if the {prey} died out?"
     return [
         ask(f"What does the {eater} eat?", eats[eater], f"The {eater} eats {{}}.", every, "read", "science", 1),
         ask("How many living things are shown?", str(count), "{} are shown.", slips(count), "count", "science", 2),
         ask(f"Which of these is at the {low}?", plant, f"{{}} is at the {low}.", others, "recall", "knowledge", 1),
-        ask(
-            f"Which of these is at the {most}, like the {hunter}'s kind?"
-            if len(layers[2]) == 1
-            else f"What would be left without food if the {eats[hunter]} died out?",
-            hunter,
-            f"It is the {hunter}, or {{}}.",
-            [n for n in every if eats.get(n) != eats[hunter]],
-            "recall",
-            "science",
-            3,
-        ),
+        ask(starving, hunter, "{} would be left without food.", unharmed, "recall", "science", 3),
         ask(f"What is the food of the {hunter}'s food?", far, "It is {}.", every, "compare", "science", 3),
-        ask(
-            f"If the {eats[grazer]} disappeared, which consumer would be affected first?",
-            grazer,
-            "The first one affected is {}.",
-            [n for n in every if eats.get(n) != eats[grazer]],
-            "recall",
-            "knowledge",
-            3,
-        ),
+        ask(sun, plant, "It is {}.", others, "recall", "knowledge", 2),
     ]

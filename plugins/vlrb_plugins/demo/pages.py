@@ -39,7 +39,9 @@ def form(rng: np.random.Generator, look: Look) -> Drawn:
     first, last = shown[0], shown[-1]
     wrong = wrong_answers(rng, last, fields)
     text = "What is the label of the last line of this document?"
-    questions.append(Question(text, last, wrong, f"The first line is {first}, the last one {{}}.", "count", "document", 2))
+    questions.append(
+        Question(text, last, wrong, f"The first line is {first}, the last one {{}}.", "count", "document", 2)
+    )
     return Drawn(canvas.finish(), look, tuple(shuffled(rng, questions)))
 
 

@@ -95,7 +95,11 @@ def _sentence(form: Form, said: str, talk: Talk, option: str, claim: str, rng: n
     if form in ("exact", "brief") or talk == "terse":
         return said
     if form == "choice":
-        return f"The answer is **{said}**." if talk == "wordy" else one_of(rng, (f"{said}. {option}", f"The answer is {said}."))
+        return (
+            f"The answer is **{said}**."
+            if talk == "wordy"
+            else one_of(rng, (f"{said}. {option}", f"The answer is {said}."))
+        )
     if form == "yes-no":
         return said if talk == "wordy" else f"{said}."
     if form == "number":

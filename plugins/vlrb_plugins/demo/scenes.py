@@ -110,9 +110,7 @@ def _car(canvas: Canvas, at: Point, colour: str) -> None:
         canvas.disc((x + long * wheel, y + long * 0.34), long * 0.11, canvas.ink)
 
 
-def _street_questions(
-    rng: np.random.Generator, cars: list[str], light: str, number: str, limit: str
-) -> list[Question]:
+def _street_questions(rng: np.random.Generator, cars: list[str], light: str, number: str, limit: str) -> list[Question]:
     first, count = cars[0], str(len(cars))
 
     def ask(text: str, answer: str, claim: str, wrong: list[str], steps: int = 1) -> Question:

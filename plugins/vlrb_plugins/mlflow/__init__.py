@@ -60,6 +60,11 @@ class MlflowPlugin:
         self._trackers[run.id].start()
 
     @hookimpl
+    def vlrb_cell_start(self, run: RunInfo, cell: CellInfo) -> None:
+        """Show a cell as running."""
+        self._trackers[run.id].begin(cell)
+
+    @hookimpl
     def vlrb_cell_log(self, run: RunInfo, cell: CellInfo, step: int, values: Mapping[str, float]) -> None:
         """Log values of a long fit as it goes."""
         self._trackers[run.id].log(cell, step, values)

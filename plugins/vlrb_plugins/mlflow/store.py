@@ -63,8 +63,13 @@ def reaching(settings: MlflowSettings) -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as error:
-        detail = without_credentials(f"{type(error).__name__}: {error}".strip().splitlines()[0])
-        raise unreachable(settings, detail) from error
+        raise unreachable(settings, without_credentials(_cause(error))) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return an error in a line; SQLAlchemy may put a remark of its own before the cause."""
+    lines = [line for line in str(error).splitlines() if line and not line.startswith("(raised as a result of")]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def unreachable(settings: MlflowSettings, detail: str) -> TrackingError:
@@ -112,6 +117,7 @@ def open_store(settings: MlflowSettings) -> tuple[Any, str]:
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows what it raises as well
         with locked(file) if file is not None else contextlib.nullcontext():
             client = MlflowClient(tracking_uri=absolute(settings.uri))
             return client, _experiment(client, settings)

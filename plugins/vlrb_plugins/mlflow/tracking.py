@@ -94,6 +94,11 @@ class Tracker:
         return run_id
 
     @_unless_dead
+    def begin(self, cell: CellInfo) -> None:
+        """Open the nested run of a cell."""
+        self._open_cell(cell)
+
+    @_unless_dead
     def log(self, cell: CellInfo, step: int, values: Mapping[str, float]) -> None:
         """Keep values of a long fit, and send them now and then."""
         waiting = self._buffer.setdefault(cell.name, [])

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class VlmevalkitParams:
     """Parameters of the log source ``vlmevalkit``."""
 
-    path: Path = param(help="folder with VLMEvalKit_evaluation and VLMEvalKit_inference, or with a folder per model")
-    data: Path | None = param(
+    path: Path = param(  # noqa: RUF009 (param declares a field)
+        help="folder with VLMEvalKit_evaluation and VLMEvalKit_inference, or with a folder per model"
+    )
+    data: Path | None = param(  # noqa: RUF009
         default=None, help="folder with the datasets' TSV files; default: TSV_images or LMUData below path"
     )
     images: Literal["required", "none"] = param(

@@ -7,18 +7,18 @@ DocVQA and InfoVQA are distances, and a judge's ``res`` and ``log`` are no verdi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 from vlrb.errors import DataError, Problem, shortened
 from vlrb.specs import Dataset
 from vlrb.types import Catalog, Listing, Part
 
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
-from vlrb_plugins.vlmevalkit.tree import Files, read_tree, tsv_folder
-from vlrb_plugins.vlmevalkit.workbook import Cell, Sheet, read_sheet, text
+from vlrb_plugins.vlmevalkit.rows import Rows, read_rows
+from vlrb_plugins.vlmevalkit.tree import Files, Tree, read_tree, tsv_folder
+from vlrb_plugins.vlmevalkit.workbook import Cell, Sheet, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,15 +32,13 @@ STORED_VERDICTS: Mapping[str, str] = {
 }
 """Scorer of a dataset -> the column in which VLMEvalKit stores its verdict, besides ``is_correct``."""
 
-ROTATION = 1_000_000
-"""MMBench: the index of rotation r of a question is the question's index + r times this."""
-
 _VERDICTS: Mapping[object, float] = {
     True: 1.0,
     False: 0.0,
     **dict.fromkeys(("1", "1.0", "True", "true", "TRUE"), 1.0),
     **dict.fromkeys(("0", "0.0", "False", "false", "FALSE"), 0.0),
 }
+_MOST_TOKENS = 2**53
 _USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
 
 
@@ -53,29 +51,31 @@ class VlmevalkitSource:
     def list(self, catalog: Catalog) -> Listing:
         """List a part per dataset (its samples) and a part per dataset and model (its outcomes)."""
         tree = read_tree(self.params, catalog)
-        datasets = sorted({d for d, _ in tree.files})
-        if self.params.images == "required":
-            folder = tsv_folder(self.params)
-            sheets = {d: (folder / f"{d}.tsv",) for d in datasets}
-            missing = [str(f) for files in sheets.values() for f in files if not f.is_file()]
-            if missing:
-                raise DataError(
-                    [Problem("there is no such file", m, 'add it, or set images = "none" in [logs]') for m in missing]
-                )
-        else:
-            sheets = {d: _any_workbook(tree.files, d) for d in datasets}
-        parts = [Part(f"samples/{d}", "samples", sheets[d], d) for d in datasets]
+        parts = [Part(f"samples/{d}", "samples", files, d) for d, files in self._sample_files(tree).items()]
         parts += [
             Part(f"outcomes/{d}/{m}", "outcomes", (*files.predictions, *files.scored), d, m)
             for (d, m), files in sorted(tree.files.items())
         ]
         return Listing(tuple(parts), tree.ignored)
 
+    def _sample_files(self, tree: Tree) -> dict[str, tuple[Path, ...]]:
+        """Return dataset -> the file that its samples are read from."""
+        datasets = sorted({d for d, _ in tree.files})
+        if self.params.images == "none":
+            return {d: _any_workbook(tree.files, d) for d in datasets}
+        folder = tsv_folder(self.params)
+        files = {d: folder / f"{d}.tsv" for d in datasets}
+        fix = 'add it, or set images = "none" in [logs]'
+        missing = [Problem("there is no such file", str(f), fix) for f in files.values() if not f.is_file()]
+        if missing:
+            raise DataError(missing)
+        return {d: (file,) for d, file in files.items()}
+
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
         """Stream a part."""
         dataset = catalog.dataset(part.dataset)
         if dataset is None:
-            raise DataError(f"dataset {part.dataset!r} is not known", where=part.id)
+            raise DataError(f"dataset {part.dataset!r} is not known", where=part.id, fix="declare it with [[dataset]]")
         if part.kind == "outcomes":
             yield _outcomes(part, dataset)
         elif part.files[0].suffix == ".tsv":
@@ -83,9 +83,9 @@ class VlmevalkitSource:
 
             yield from read_samples(part.files[0], dataset)
         else:
-            from vlrb_plugins.vlmevalkit.tsv import samples_of_sheet
+            from vlrb_plugins.vlmevalkit.tsv import samples_of_workbook
 
-            yield samples_of_sheet(read_sheet(part.files[0]), dataset)
+            yield samples_of_workbook(read_rows(part.files[0], dataset), dataset)
 
 
 def _any_workbook(files: Mapping[tuple[str, str], Files], dataset: str) -> tuple[Path, ...]:
@@ -97,60 +97,14 @@ def _any_workbook(files: Mapping[tuple[str, str], Files], dataset: str) -> tuple
 # --- outcomes ---------------------------------------------------------------------------------------------------------
 
 
-@attrs.frozen(eq=False)
-class _Rows:
-    """A sheet's rows by their canonical index, with rotations left out."""
-
-    sheet: Sheet
-    order: Sequence[str]
-    position: Mapping[str, int]
-
-    def column(self, name: str, *, formulas: bool = False) -> list[Cell]:
-        """Return a column's cells in ``order``."""
-        cells = self.sheet.column(name, formulas=formulas)
-        return [cells[self.position[i]] for i in self.order]
-
-
-def _rows(path: Path, dataset: Dataset) -> _Rows:
-    sheet = read_sheet(path)
-    cells = sheet.column("index")
-    indices = [text(cell) for cell in cells]
-    problems = [
-        Problem("the index is empty", sheet.where(i), "give every row the index of its sample")
-        for i, index in enumerate(indices)
-        if not index
-    ]
-    position: dict[str, int] = {}
-    for row, index in enumerate(indices):
-        first = position.setdefault(index, row)
-        if first != row and index:
-            problems.append(
-                Problem(
-                    f"index {index!r} stands in row {first + 2} already", sheet.where(row), "remove one of the rows"
-                )
-            )
-    if problems:
-        raise DataError(problems[:20])
-    if not position:
-        raise DataError("there are no rows below the header", where=sheet.where())
-    order = [i for i in position if not (dataset.circular and is_rotation(i))]
-    return _Rows(sheet, order, position)
-
-
-def is_rotation(index: str) -> bool:
-    """Tell whether an index of a circular dataset belongs to a rotation rather than to the question itself."""
-    return index.isdecimal() and int(index) >= ROTATION
-
-
 def _outcomes(part: Part, dataset: Dataset) -> pa.RecordBatch:
     import pyarrow as pa
     from vlrb.schemas import OUTCOMES
 
     answers, scored = _answers_and_scored(part, dataset)
-    verdicts, verdict = _verdicts(scored, dataset) if scored is not None else ({}, "no scored workbook")
-    if scored is not None:
-        _same_rows(answers, scored)
-    keys = answers.order if dataset.id_column == "index" else [text(c) for c in answers.column(dataset.id_column)]
+    verdicts, verdict = _verdicts(scored, dataset)
+    _same_rows(answers, scored)
+    keys = answers.keys(dataset)
     usage = {name: _usage(answers, columns) for name, columns in _USAGE.items()}
     n = len(keys)
     schema = OUTCOMES.with_metadata({"verdict": verdict})
@@ -167,24 +121,21 @@ def _outcomes(part: Part, dataset: Dataset) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=schema)
 
 
-def _answers_and_scored(part: Part, dataset: Dataset) -> tuple[_Rows, _Rows | None]:
+def _answers_and_scored(part: Part, dataset: Dataset) -> tuple[Rows, Rows]:
     """Return the rows that hold the predictions and those that hold the verdicts.
 
-    A scored workbook holds the predictions too and stands in where there is no other.
+    Where there is one workbook it stands for both: a scored one holds the predictions too.
     """
-    sheets = [_rows(f, dataset) for f in part.files]
-    if len(sheets) == 2:
-        return sheets[0], sheets[1]
-    only = sheets[0]
-    return only, only if _verdict_column(only.sheet, dataset) else None
+    sheets = [read_rows(f, dataset) for f in part.files]
+    return sheets[0], sheets[-1]
 
 
-def _same_rows(answers: _Rows, scored: _Rows) -> None:
+def _same_rows(answers: Rows, scored: Rows) -> None:
     extra = [i for i in scored.order if i not in answers.position]
     if extra:
         raise DataError(
-            f"{len(extra)} scored rows have no prediction in {answers.sheet.path}: index {shortened(extra)}",
-            where=scored.sheet.where(scored.position[extra[0]]),
+            f"{len(extra)} scored rows have no prediction in {answers.sheet.path}: index {shortened(map(repr, extra))}",
+            where=scored.where(extra[0]),
             fix="use predictions and verdicts of one run",
         )
 
@@ -194,7 +145,7 @@ def _verdict_column(sheet: Sheet, dataset: Dataset) -> str | None:
     return next((c for c in candidates if sheet.has(c)), None)
 
 
-def _verdicts(scored: _Rows, dataset: Dataset) -> tuple[dict[str, float], str]:
+def _verdicts(scored: Rows, dataset: Dataset) -> tuple[dict[str, float], str]:
     """Return index -> 0 or 1, and where it was read."""
     sheet = scored.sheet
     column = _verdict_column(sheet, dataset)
@@ -207,12 +158,12 @@ def _verdicts(scored: _Rows, dataset: Dataset) -> tuple[dict[str, float], str]:
         shown = [
             Problem(
                 f"{column} of index {i!r} is {_shown(c)}, which is neither 0 nor 1",
-                sheet.where(scored.position[i]),
+                scored.where(i),
                 "write 0 or 1 (or False and True) in every row",
             )
             for i, c in bad[:5]
         ]
-        more = [Problem(f"{len(bad) - 5} more rows like these", sheet.where())] if len(bad) > 5 else []
+        more = [Problem(f"{len(bad) - 5} more rows like these", sheet.where(), "mend them too")] if len(bad) > 5 else []
         raise DataError([*shown, *more])
     return {i: v for i, v in zip(scored.order, values, strict=True) if v is not None}, f"{column} of {sheet.path}"
 
@@ -221,18 +172,22 @@ def _shown(cell: Cell) -> str:
     return "empty" if cell == "" else repr(cell)
 
 
-def _usage(rows: _Rows, columns: tuple[str, ...]) -> list[int | None]:
+def _usage(rows: Rows, columns: tuple[str, ...]) -> list[int | None]:
     """Return token counts from the logs' own usage columns, None where there are none."""
     name = next((c for c in columns if rows.sheet.has(c)), None)
     if name is None:
         return [None] * len(rows.order)
     counts: list[int | None] = []
     for index, cell in zip(rows.order, rows.column(name), strict=True):
-        if not isinstance(cell, float | int) or isinstance(cell, bool) or cell < 0 or cell != int(cell):
+        if isinstance(cell, bool) or not isinstance(cell, float | int) or not _is_count(cell):
             raise DataError(
                 f"{name} of index {index!r} is {_shown(cell)}, which is no number of tokens",
-                where=rows.sheet.where(rows.position[index]),
+                where=rows.where(index),
                 fix='write a whole number, or count tokens with [tokens] counter = "cl100k"',
             )
         counts.append(int(cell))
     return counts
+
+
+def _is_count(number: float) -> bool:
+    return 0 <= number < _MOST_TOKENS and float(number).is_integer()

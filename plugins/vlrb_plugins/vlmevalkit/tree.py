@@ -13,11 +13,38 @@ from vlrb.types import Catalog
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 
 SHADOWS = frozenset(
-    ["MMBench", "MMBench_DEV_EN", "MMBench_TEST_EN_V11", "MMBench_DEV_CN_V11", "MMStar_KO", "MMStar_TR", "MMStar_MINI", "AI2D_TEST_NO_MASK", "OCRBench_v2", "OCRBench_MINI", "MathVerse_MINI_Vision_Only", "MathVerse_MINI_Vision_Only_cot", "MathVerse_MINI_Vision_Dominant", "MathVerse_MINI_Vision_Intensive", "MathVerse_MINI_Text_Lite", "MathVerse_MINI_Text_Dominant", "MathVision", "MathVision_MINI", "DocVQA_TEST", "InfoVQA_TEST", "MMMU_TEST", "MMMU_Pro_10c"]
+    [
+        "MMBench",
+        "MMBench_DEV_EN",
+        "MMBench_TEST_EN_V11",
+        "MMBench_DEV_CN_V11",
+        "MMStar_KO",
+        "MMStar_TR",
+        "MMStar_MINI",
+        "AI2D_TEST_NO_MASK",
+        "OCRBench_v2",
+        "OCRBench_MINI",
+        "MathVerse_MINI_Vision_Only",
+        "MathVerse_MINI_Vision_Only_cot",
+        "MathVerse_MINI_Vision_Dominant",
+        "MathVerse_MINI_Vision_Intensive",
+        "MathVerse_MINI_Text_Lite",
+        "MathVerse_MINI_Text_Dominant",
+        "MathVision",
+        "MathVision_MINI",
+        "DocVQA_TEST",
+        "InfoVQA_TEST",
+        "MMMU_TEST",
+        "MMMU_Pro",
+    ]
 )
 """VLMEvalKit's names of other datasets that a known name begins, or that begin with one: never to be mistaken for it."""
 
+MORE_OF_A_NAME = re.compile(r"_[A-Z]{2,}(_.*)?")
+"""What follows a known name when it is the beginning of another: ``_MINI``, ``_TEST``.  Judges and suffixes look otherwise."""
+
 RUN_DIRECTORY = re.compile(r"T\d{8}(-\d{6}|_G.*)")
+_LAYOUT = "it is the folder that holds a folder per model, or VLMEvalKit_evaluation and VLMEvalKit_inference"
 _LEFTOVERS = (".lock", ".tmp", ".partial")
 _NO_MODELS = frozenset({"LMUData", "TSV_images", "logs", "images", "__pycache__"})
 
@@ -52,9 +79,9 @@ def read_tree(params: VlmevalkitParams, catalog: Catalog) -> Tree:
     """
     root = params.path
     if not root.is_dir():
-        raise DataError(f"there is no folder {root}", where="[logs] path", fix="give the folder that holds the logs")
+        raise DataError(f"there is no folder {root}", where="[logs] path", fix=_LAYOUT)
     found = _Found()
-    for folder in _model_folders(root):
+    for folder in _model_folders(root, found):
         _read_model(folder, catalog, found)
     problems = found.problems or _absent(found, catalog, root) or _several(found)
     if problems:
@@ -78,87 +105,92 @@ def tsv_folder(params: VlmevalkitParams) -> Path:
     )
 
 
-def _model_folders(root: Path) -> Iterator[Path]:
-    roots = [r for r in (root / "VLMEvalKit_evaluation", root / "VLMEvalKit_inference") if r.is_dir()] or [root]
-    for one in roots:
-        yield from sorted(p for p in one.iterdir() if p.is_dir() and p.name not in _NO_MODELS and p.name[0] not in "._")
+def _model_folders(root: Path, found: _Found) -> Iterator[Path]:
+    roots = [r for r in (root / "VLMEvalKit_evaluation", root / "VLMEvalKit_inference") if r.is_dir()]
+    for one in roots or [root]:
+        yield from _folders(one)
+    if roots:
+        for folder in _folders(root):
+            if folder not in roots:
+                found.ignored[str(folder)] = f"stands beside {roots[0].name}: only what is inside it is read"
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and p.name not in _NO_MODELS and p.name[0] not in "._")
 
 
 def _read_model(folder: Path, catalog: Catalog, found: _Found) -> None:
     model = catalog.model(folder.name)
     wanted = catalog.wanted_models
-    if model is None or (wanted is not None and model.name not in wanted):
-        if wanted is None:
-            names = {m.name for m in catalog.models}
-            found.problems.append(
-                Problem(
-                    f"{folder.name!r} is no known model",
-                    str(folder),
-                    f"declare it with [[model]], or name the models to use in [benchmark]; {did_you_mean(folder.name, names)}",
-                )
-            )
-        else:
-            found.ignored[str(folder)] = "a model that [benchmark] does not ask for"
-        return
-    for file in sorted(folder.iterdir()):
-        _read_file(file, folder.name, model.name, catalog, found)
-
-
-def _read_file(file: Path, prefix: str, model: str, catalog: Catalog, found: _Found) -> None:
-    if file.is_dir():
-        if RUN_DIRECTORY.fullmatch(file.name):
-            found.ignored[str(file)] = "run directories are not read: copy the run's files into the model's folder"
-        return
-    if file.name.startswith(("~$", ".")) or file.suffix in _LEFTOVERS:
-        found.ignored[str(file)] = "a left-over of a program"
-        return
-    if file.suffix != ".xlsx":
-        found.ignored[str(file)] = (
-            "pickles are never loaded: convert it to xlsx" if file.suffix == ".pkl" else "not a workbook (.xlsx)"
-        )
-        return
-    named = _dataset_and_suffix(file.stem, prefix, catalog)
-    if named is None or (catalog.wanted_datasets is not None and named[0] not in catalog.wanted_datasets):
-        if catalog.wanted_datasets is None:
-            found.problems.append(
-                Problem(
-                    f"belongs to no known dataset (a file is named {prefix}_DATASET, then perhaps a judge and a suffix)",
-                    str(file),
-                    "declare the dataset with [[dataset]], or name the datasets to use in [benchmark]",
-                )
-            )
-        else:
-            found.ignored[str(file)] = "a dataset that [benchmark] does not ask for"
-        return
-    dataset, suffix = named
-    have = found.files.get((dataset, model), Files())
-    if suffix.endswith("_extract"):
-        found.ignored[str(file)] = "a judge's intermediate file"
-    elif suffix:
-        found.files[dataset, model] = attrs.evolve(have, scored=(*have.scored, file))
+    if wanted is not None and (model is None or model.name not in wanted):
+        found.ignored[str(folder)] = "a model that [benchmark] does not ask for"
+    elif model is None:
+        hint = did_you_mean(folder.name, {m.name for m in catalog.models})
+        fix = f"declare it with [[model]], or name the models to use in [benchmark]; {hint}"
+        found.problems.append(Problem(f"{folder.name!r} is no known model", str(folder), fix))
     else:
-        in_evaluation = file.parent.parent.name == "VLMEvalKit_evaluation"
-        kind = "scored" if in_evaluation else "predictions"
-        found.files[dataset, model] = attrs.evolve(have, **{kind: (*getattr(have, kind), file)})
+        for file in sorted(folder.iterdir()):
+            reason = _why_not_read(file)
+            if reason:
+                found.ignored[str(file)] = reason
+            elif file.is_file() or file.is_symlink():
+                _read_workbook(file, folder.name, model.name, catalog, found)
 
 
-def _dataset_and_suffix(stem: str, prefix: str, catalog: Catalog) -> tuple[str, str] | None:
-    """Return the dataset's name and the suffix of a file MODEL_DATASET[_SUFFIX], the longest known name winning."""
-    if not stem.startswith(prefix + "_"):
-        return None
-    rest = stem[len(prefix) + 1 :]
+def _why_not_read(file: Path) -> str:
+    """Return why a file or folder inside a model's folder is passed over, or an empty text."""
+    if file.is_dir():
+        run = RUN_DIRECTORY.fullmatch(file.name)
+        return "run directories are not read: copy the run's files into the model's folder" if run else "a folder"
+    if file.name.startswith(("~$", ".")) or file.suffix in _LEFTOVERS:
+        return "a left-over of a program"
+    if file.suffix == ".pkl":
+        return "pickles are never loaded: convert it to xlsx"
+    return "" if file.suffix == ".xlsx" else "not a workbook (.xlsx)"
+
+
+def _read_workbook(file: Path, prefix: str, model: str, catalog: Catalog, found: _Found) -> None:
+    dataset, suffix = _dataset_and_suffix(file.stem, prefix, catalog)
+    wanted = catalog.wanted_datasets
+    if wanted is not None and dataset not in wanted:
+        found.ignored[str(file)] = "a dataset that [benchmark] does not ask for"
+    elif not dataset:
+        known = shortened(sorted(d.name for d in catalog.datasets))
+        found.problems.append(
+            Problem(
+                f"belongs to no known dataset (a file is named {prefix}_DATASET, then perhaps a judge and a suffix)",
+                str(file),
+                f"declare the dataset with [[dataset]], or name the datasets to use in [benchmark]; known: {known}",
+            )
+        )
+    elif suffix.endswith("_extract"):
+        found.ignored[str(file)] = "a judge's intermediate file"
+    else:
+        have = found.files.get((dataset, model), Files())
+        if suffix or file.parent.parent.name == "VLMEvalKit_evaluation":
+            have = attrs.evolve(have, scored=(*have.scored, file))
+        else:
+            have = attrs.evolve(have, predictions=(*have.predictions, file))
+        found.files[dataset, model] = have
+
+
+def _dataset_and_suffix(stem: str, prefix: str, catalog: Catalog) -> tuple[str, str]:
+    """Return the dataset's name and the suffix of a file MODEL_DATASET[_SUFFIX], the longest known name winning.
+
+    The dataset is empty when it is none of the catalog's.
+    """
+    rest = stem.removeprefix(prefix + "_")
     names = SHADOWS.union(*({d.name, *d.aliases} for d in catalog.datasets))
-    fitting = [n for n in names if rest == n or rest.startswith(n + "_")]
-    if not fitting:
-        return None
-    name = max(fitting, key=len)
+    name = max((n for n in names if rest == n or rest.startswith(n + "_")), key=len, default="")
     dataset = catalog.dataset(name)
-    return None if dataset is None or (name in SHADOWS and name != dataset.name) else (dataset.name, rest[len(name) :])
+    suffix = rest[len(name) :]
+    foreign = dataset is None or rest == stem or (name in SHADOWS and name != dataset.name)
+    return ("", "") if dataset is None or foreign or MORE_OF_A_NAME.fullmatch(suffix) else (dataset.name, suffix)
 
 
 def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
     if not found.files:
-        return [Problem("holds no workbooks of a known model and dataset", str(root), "check [logs] path")]
+        return [Problem("holds no workbooks of a known model and dataset", str(root), f"check [logs] path; {_LAYOUT}")]
     problems = []
     for word, wanted, there in (
         ("dataset", catalog.wanted_datasets, {d for d, _ in found.files}),
@@ -178,15 +210,13 @@ def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
 
 
 def _several(found: _Found) -> list[Problem]:
-    problems = []
-    for (dataset, model), files in sorted(found.files.items()):
-        for word, paths in (("predictions", files.predictions), ("verdicts", files.scored)):
-            if len(paths) > 1:
-                problems.append(
-                    Problem(
-                        f"several workbooks hold the {word} of {model} on {dataset}: {shortened(p.name for p in paths)}",
-                        str(paths[0].parent),
-                        "keep one",
-                    )
-                )
-    return problems
+    return [
+        Problem(
+            f"several workbooks hold the {word} of {model} on {dataset}: {shortened(paths)}",
+            str(paths[0].parent),
+            "keep one of them there",
+        )
+        for (dataset, model), files in sorted(found.files.items())
+        for word, paths in (("predictions", files.predictions), ("verdicts", files.scored))
+        if len(paths) > 1
+    ]

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from vlrb.errors import DataError
 from vlrb.specs import Dataset
 
-from vlrb_plugins.vlmevalkit.source import is_rotation
-from vlrb_plugins.vlmevalkit.workbook import Sheet, text
+from vlrb_plugins.vlmevalkit.rows import Rows, is_rotation
+from vlrb_plugins.vlmevalkit.workbook import text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,37 +37,53 @@ def read_samples(path: Path, dataset: Dataset) -> Iterator[pa.RecordBatch]:
 
     :raises DataError: naming file and line of a row that is broken, repeated, or refers to an image that is not there
     """
-    targets = _reference_targets(path)
-    held: dict[str, list[bytes]] = {}
-    waiting: list[tuple[Row, str]] = []
     batch: list[dict[str, Any]] = []
     size = 0
-    for row, line in _rows(path, dataset):
-        cell = row["image"]
-        if 0 < len(cell) <= LONGEST_REFERENCE:
-            if cell not in held:
-                waiting.append((row, line))
-                continue
-            images = held[cell]
-        else:
-            images = _decoded(cell, line)
-        if row["index"] in targets:
-            held[row["index"]] = images
-        if not (dataset.circular and is_rotation(row["index"])):
-            batch.append(_sample(row, dataset, images, line))
-            size += sum(len(i) for i in images)
+    for row, images, line in _with_images(path, dataset):
+        if dataset.circular and is_rotation(row["index"]):
+            continue
+        batch.append(_sample(row, dataset, images, line))
+        size += sum(len(i) for i in images)
         if size > BATCH_BYTES:
             yield _batch(batch)
             batch, size = [], 0
-    batch += [_sample(r, dataset, _referred(r, held, line), line) for r, line in _kept(waiting, dataset)]
     if batch:
         yield _batch(batch)
 
 
-def _kept(waiting: list[tuple[Row, str]], dataset: Dataset) -> Iterator[tuple[Row, str]]:
+def samples_of_workbook(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
+    """Return the samples, without images, of a workbook of predictions.
+
+    :raises DataError: naming file, sheet and row of a cell that cannot be trusted
+    """
+    optional = ("hint", "answer", "choices", *string.ascii_uppercase)
+    columns = {name: rows.column(name) for name in ("question", *(c for c in optional if rows.sheet.has(c)))}
+    samples = []
+    for i, (index, key) in enumerate(zip(rows.order, rows.keys(dataset), strict=True)):
+        row = {name: text(cells[i]) for name, cells in columns.items()} | {dataset.id_column: key}
+        samples.append(_sample(row, dataset, [], rows.where(index)))
+    return _batch(samples)
+
+
+def _with_images(path: Path, dataset: Dataset) -> Iterator[tuple[Row, list[bytes], str]]:
+    """Yield rows with their images: first those that hold their own or refer backwards, then those that refer forwards."""
+    targets = _reference_targets(path)
+    held: dict[str, list[bytes]] = {}
+    waiting: list[tuple[Row, str]] = []
+    for row, line in _rows(path, dataset):
+        cell = row["image"]
+        refers = 0 < len(cell) <= LONGEST_REFERENCE
+        if refers and cell not in held:
+            waiting.append((row, line))
+            continue
+        images = held[cell] if refers else _decoded(cell, line)
+        if images and row["index"] in targets:
+            held[row["index"]] = images
+        yield row, images, line
     for row, line in waiting:
-        if not (dataset.circular and is_rotation(row["index"])):
-            yield row, line
+        images = _referred(row, held, line)
+        held[row["index"]] = images
+        yield row, images, line
 
 
 def _referred(row: Row, held: Mapping[str, list[bytes]], line: str) -> list[bytes]:
@@ -80,28 +96,18 @@ def _referred(row: Row, held: Mapping[str, list[bytes]], line: str) -> list[byte
     return held[row["image"]]
 
 
-def samples_of_sheet(sheet: Sheet, dataset: Dataset) -> pa.RecordBatch:
-    """Return the samples, without images, of a workbook of predictions."""
-    samples = []
-    for i, cells in enumerate(sheet.rows):
-        row = {name: text(cell) for name, cell in zip(sheet.header, cells, strict=True)}
-        if "question" not in row:
-            sheet.column("question")
-        if not (dataset.circular and is_rotation(row["index"])):
-            samples.append(_sample(row, dataset, [], sheet.where(i)))
-    return _batch(samples)
-
-
 def _reader(path: Path) -> Iterator[tuple[list[str], int]]:
     csv.field_size_limit(sys.maxsize)
+    line = 0
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t", strict=True)
             for cells in reader:
-                yield cells, reader.line_num
+                line = reader.line_num
+                yield cells, line
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"is broken or cut off: {error}", where=str(path), fix="download or copy the file again"
+            f"is broken or cut off: {error}", where=f"{path}, after line {line}", fix="download or copy the file again"
         ) from None
 
 
@@ -109,24 +115,41 @@ def _rows(path: Path, dataset: Dataset) -> Iterator[tuple[Row, str]]:
     """Yield the rows by column name, with file and line for messages."""
     reader = _reader(path)
     header, _ = next(reader, ([], 0))
-    for column in ("index", "question", "image", dataset.id_column):
-        if header.count(column) != 1:
-            found = ", ".join(header) or "none, the file is empty"
-            raise DataError(f"must have one column {column!r}; its columns are: {found}", where=str(path))
-    seen: dict[str, int] = {}
+    _check_header(path, header, dataset)
+    unique = {"index", dataset.id_column}
+    seen: dict[tuple[str, str], int] = {}
     for cells, number in reader:
         line = f"{path}, line {number}"
         if len(cells) != len(header):
             raise DataError(
-                f"the row has {len(cells)} cells, the header {len(header)}", where=line, fix="the file may be cut off"
+                f"the row has {len(cells)} cells, the header {len(header)}",
+                where=line,
+                fix="the file may be cut off: download or copy it again",
             )
         row = dict(zip(header, cells, strict=True))
-        if row["index"] in seen:
-            raise DataError(f"index {row['index']!r} stands in line {seen[row['index']]} already", where=line)
-        seen[row["index"]] = number
+        for column in sorted(unique):
+            before = seen.setdefault((column, row[column]), number)
+            if before != number:
+                raise DataError(
+                    f"{column} {row[column]!r} stands in line {before} already", where=line, fix="keep one of the rows"
+                )
         yield row, line
     if not seen:
         raise DataError("has no rows below its header", where=str(path), fix="download or copy the file again")
+
+
+def _check_header(path: Path, header: Sequence[str], dataset: Dataset) -> None:
+    for column in ("index", "question", "image", dataset.id_column):
+        if header.count(column) != 1:
+            found = ", ".join(header) or "none, the file is empty"
+            by_path = column == "image" and "image_path" in header
+            raise DataError(
+                f"must have one column {column!r}; its columns are: {found}",
+                where=str(path),
+                fix="images by path are not read: put them into a column image as base64"
+                if by_path
+                else "download or write the file again; it must have columns index, question and image",
+            )
 
 
 def _reference_targets(path: Path) -> set[str]:

@@ -6,9 +6,11 @@ so the sheet's XML is searched for these first.
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,11 +18,10 @@ import attrs
 from vlrb.errors import DataError, Problem, shortened
 
 MAX_UNPACKED_BYTES = 2 * 1024**3
-_SUSPECT = re.compile(rb'\bt="e"|<(?:\w+:)?f[\s/>]')
-_CELL = re.compile(rb'<(?:\w+:)?c r="([A-Z]+)(\d+)"([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)', re.DOTALL)
-_VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</")
-_FORMULA = re.compile(rb"<(?:\w+:)?f(?:\s[^>]*)?(?:/>|>([^<]*)</)")
-_REFERENCE = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_SUSPECT = re.compile(rb"""\bt=["']e["']|<(?:\w+:)?f[\s/>]""")
+_LARGEST_EXACT = 2**53
+_FORMULA = "a formula"
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, ElementTree.ParseError, EOFError, OSError, RuntimeError)
 
 Cell = object
 
@@ -62,25 +63,23 @@ class Sheet:
         :raises DataError: when the column is missing, stands there twice, or holds cells that cannot be trusted
         """
         if self.header.count(name) != 1:
-            state = "there is no column" if name not in self.header else "there are two columns"
+            state = "there is no column" if name not in self.header else "there are several columns"
             raise DataError(
                 f"{state} {name!r}; the columns are: {', '.join(self.header)}",
                 where=self.where(),
-                fix=f"add a column {name!r}" if name not in self.header else "remove one",
+                fix=f"add a column {name!r}" if name not in self.header else "keep one",
             )
         position = self.header.index(name)
         self._refuse_suspects(name, position, formulas)
         return [row[position] for row in self.rows]
 
     def _refuse_suspects(self, name: str, position: int, formulas: bool) -> None:
-        bad = [
-            s for s in self.suspects if s.column == position and not (formulas and s.kind == "a formula") and s.row > 1
-        ]
+        bad = [s for s in self.suspects if s.column == position and not (formulas and s.kind == _FORMULA) and s.row > 1]
         if not bad:
             return
         cells = shortened(f"row {s.row} is {s.kind} ({s.text})" if s.text else f"row {s.row} is {s.kind}" for s in bad)
         raise DataError(
-            f"column {name!r} holds cells whose text was lost when the file was written: {cells}",
+            f"column {name!r} holds cells whose value was lost, or never stored, when the file was written: {cells}",
             where=self.where(),
             fix="write the workbook again with these cells as plain values",
         )
@@ -100,7 +99,11 @@ def read_sheet(path: Path) -> Sheet:
     except (python_calamine.CalamineError, OSError, ValueError, IndexError) as error:
         raise _no_workbook(path, str(error)) from None
     if not rows or not any(cell != "" for cell in rows[0]):
-        raise DataError("the first row, which names the columns, is empty", where=f"{path}, sheet {sheet.name!r}")
+        raise DataError(
+            "the first row, which names the columns, is empty",
+            where=f"{path}, sheet {sheet.name!r}",
+            fix="put the table into the first sheet, beginning in cell A1 with the names of its columns",
+        )
     header = tuple(text(cell).strip() for cell in rows[0])
     body = rows[1:]
     while body and all(cell == "" for cell in body[-1]):
@@ -110,7 +113,7 @@ def read_sheet(path: Path) -> Sheet:
 
 def text(cell: Cell) -> str:
     """Return a cell as the text it was written from: 12.0 is ``12``, since workbooks store no integers."""
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _LARGEST_EXACT:
         return str(int(cell))
     return str(cell)
 
@@ -130,40 +133,79 @@ def _suspect_cells(path: Path) -> tuple[SuspectCell, ...]:
     """Find error cells and formulas in the XML of the first sheet."""
     try:
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(i.file_size for i in archive.infolist())
-            if unpacked > MAX_UNPACKED_BYTES:
-                raise DataError(
-                    f"unpacks to {unpacked:,} bytes, above the limit of {MAX_UNPACKED_BYTES:,}", where=str(path)
-                )
-            xml = archive.read(_first_sheet(archive))
-    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError, StopIteration, EOFError, OSError) as error:
+            _refuse_large(archive, path)
+            book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
+            xml = archive.read(_first_sheet(archive, book))
+        return tuple(_suspects(xml, _never_calculated(book))) if _SUSPECT.search(xml) else ()
+    except _UNREADABLE as error:
         raise _no_workbook(path, f"{type(error).__name__}: {error}") from None
-    if _SUSPECT.search(xml) is None:
-        return ()
-    return tuple(s for m in _CELL.finditer(xml) if (s := _suspect(m)) is not None)
 
 
-def _suspect(match: re.Match[bytes]) -> SuspectCell | None:
-    letters, row, attributes, content = match.groups()
-    column = 0
-    for letter in letters:
-        column = column * 26 + letter - 64
-    value = _VALUE.search(content or b"")
-    formula = _FORMULA.search(content or b"")
-    shown = (value.group(1) if value else b"").decode(errors="replace")
-    if b't="e"' in attributes:
-        return SuspectCell(column - 1, int(row), "an error cell", shown)
-    if formula is not None:
-        source = "=" + (formula.group(1) or b"").decode(errors="replace")
-        kind = "a formula" if value is not None else "a formula without a stored value"
-        return SuspectCell(column - 1, int(row), kind, source)
-    return None
+def _refuse_large(archive: zipfile.ZipFile, path: Path) -> None:
+    unpacked = sum(i.file_size for i in archive.infolist())
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise DataError(
+            f"unpacks to {unpacked:,} bytes, above the limit of {MAX_UNPACKED_BYTES:,}",
+            where=str(path),
+            fix="check where the file comes from; if it is right, write it again without the columns that are not needed",
+        )
 
 
-def _first_sheet(archive: zipfile.ZipFile) -> str:
+def _suspects(xml: bytes, never_calculated: bool) -> Iterator[SuspectCell]:
+    """Yield error cells and formulas.  A cell or row without its ``r`` attribute follows the one before it."""
+    row = column = 0
+    for event, element in ElementTree.iterparse(io.BytesIO(xml), events=("start", "end")):
+        tag = _local(element.tag)
+        if event == "start" and tag == "row":
+            row, column = int(element.get("r", row + 1)), 0
+        elif event == "end" and tag == "c":
+            column = _column_number(element.get("r", "")) or column + 1
+            suspect = _suspect(element, never_calculated)
+            if suspect is not None:
+                yield SuspectCell(column - 1, row, *suspect)
+        elif event == "end" and tag == "row":
+            element.clear()
+
+
+def _suspect(cell: ElementTree.Element, never_calculated: bool) -> tuple[str, str] | None:
+    """Return the kind of a suspect cell and what it shows, or None for a plain value."""
+    parts = {_local(part.tag): part.text or "" for part in cell}
+    if cell.get("t") == "e":
+        return "an error cell", parts.get("v", "")
+    if "f" not in parts:
+        return None
+    has_value = bool(parts.get("v")) or ("v" in parts and cell.get("t") == "str")
+    if never_calculated and has_value:
+        return "a formula that was never calculated", f"={parts['f']}"
+    return _FORMULA if has_value else "a formula without a stored value", f"={parts['f']}"
+
+
+def _never_calculated(book: ElementTree.Element) -> bool:
+    """Tell whether a workbook asks for all its formulas to be calculated when it is opened.
+
+    Then their stored values are no results: xlsxwriter writes 0 for every formula.
+    """
+    return any(_local(e.tag) == "calcPr" and e.get("fullCalcOnLoad") in ("1", "true") for e in book)
+
+
+def _first_sheet(archive: zipfile.ZipFile, book: ElementTree.Element) -> str:
     """Return the name, inside the archive, of the first sheet's XML."""
-    book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
     relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
-    identifier = next(e.get(_REFERENCE) for e in book.iter() if e.tag.endswith("}sheet"))
-    target = next(e.get("Target", "") for e in relations if e.get("Id") == identifier)
+    targets = {e.get("Id"): e.get("Target", "") for e in relations}
+    sheet = next((e for e in book.iter() if _local(e.tag) == "sheet"), None)
+    if sheet is None:
+        raise KeyError("the workbook has no sheet")
+    target = targets[next(value for name, value in sheet.items() if _local(name) == "id")]
     return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+
+
+def _column_number(reference: str) -> int:
+    """Return the number, from 1, of the column of a cell such as AB12; 0 where there is no reference."""
+    number = 0
+    for letter in reference.rstrip("0123456789"):
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]

@@ -1,0 +1,49 @@
+"""Writing workbooks and TSV files."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import datetime
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vlrb_plugins.demo.rows import Row
+
+CREATED = datetime.datetime(2026, 1, 1)
+"""When the workbooks say they were made: always the same, so that equal data give equal files."""
+
+Cell = str | int | bool
+
+
+def write_sheet(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write a workbook of one sheet; texts stay texts, whatever they begin with."""
+    import xlsxwriter
+
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with xlsxwriter.Workbook(str(path), {**options, "strings_to_numbers": False}) as book:
+        book.set_properties({"created": CREATED})
+        sheet = book.add_worksheet()
+        for column, name in enumerate(header):
+            sheet.write_string(0, column, name)
+        for number, row in enumerate(rows, start=1):
+            for column, cell in enumerate(row):
+                if isinstance(cell, str):
+                    if cell:
+                        sheet.write_string(number, column, cell)
+                elif isinstance(cell, bool):
+                    sheet.write_boolean(number, column, cell)
+                else:
+                    sheet.write_number(number, column, cell)
+
+
+def write_tsv(path: Path, rows: Sequence[Row]) -> None:
+    """Write a dataset, each picture once as base64 text; other rows give the index of the row that has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(["index", "image", *rows[0].cells])
+        for row in rows:
+            image = row.image_of or base64.b64encode(row.picture.data).decode("ascii")
+            writer.writerow([row.index, image, *row.cells.values()])

@@ -1,0 +1,7 @@
+from vlrb import hookimpl
+from vlrb.specs import Model, RouterSpec
+
+
+@hookimpl
+def vlrb_routers():
+    return [RouterSpec(name="My Router", summary="s", factory=object)]

@@ -1,0 +1,10 @@
+from vlrb import hookimpl
+from vlrb.specs import Model, RouterSpec
+
+
+R = RouterSpec(name="r", summary="s", factory=object)
+
+
+@hookimpl
+def vlrb_routers():
+    return [R, R]

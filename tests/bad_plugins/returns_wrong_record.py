@@ -1,0 +1,7 @@
+from vlrb import hookimpl
+from vlrb.specs import Model, RouterSpec
+
+
+@hookimpl
+def vlrb_routers():
+    return ["knn"]

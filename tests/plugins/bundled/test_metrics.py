@@ -1,0 +1,97 @@
+"""Metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlrb.types import CostBounds, Evaluation, Timing, Undefined
+from vlrb_plugins.metrics import values
+from vlrb_plugins.metrics.values import rank_score
+
+
+def evaluation(**more: Any) -> Evaluation:
+    given: dict[str, Any] = {
+        "choices": np.array([0, 1, 1, 0]),
+        "quality": np.array([[1, 0], [0, 1], [1, 0], [0, 0]], dtype=bool),
+        "score": np.zeros((4, 2)),
+        "cost": np.array([[4.0, 1.0]] * 4),
+        "input_tokens": np.full((4, 2), 10),
+        "output_tokens": np.full((4, 2), 5),
+        "bounds": CostBounds(1.0, 4.0),
+        "best_single": 0.25,
+        "oracle": 0.75,
+    }
+    return Evaluation(**{**given, **more})
+
+
+def test_the_plain_metrics_by_hand() -> None:
+    """Accuracy, cost, gap and throughput of four samples that can be computed in the head."""
+    timed = evaluation(timing=Timing(4, 0.5, 1.5))
+
+    assert values.accuracy(timed) == 0.5
+    assert values.average_cost(timed) == 2.5
+    assert values.cost_per_10k(timed) == 25000
+    assert values.oracle_gap_closed(timed) == 0.5
+    assert values.requests_per_second(timed) == 2
+    assert values.tokens_per_second(timed) == 20
+    assert values.routing_ms(timed) == 125
+    assert values.encoding_ms(timed) == 375
+
+
+def test_what_has_no_value_says_why() -> None:
+    """No timing, no gap: undefined with a reason, never 0 or NaN."""
+    untimed = evaluation(best_single=0.75)
+
+    for metric in (values.requests_per_second, values.tokens_per_second, values.routing_ms, values.encoding_ms):
+        assert isinstance(metric(untimed), Undefined)
+    assert isinstance(values.oracle_gap_closed(untimed), Undefined)
+
+
+def test_rank_score_equals_the_reference_on_regular_rows(shared: Callable[[str], Path]) -> None:
+    """810 regular rows agree to 1e-9; the 12 edge rows are undefined, each with a reason."""
+    with np.load(shared("vectors/rank_score.npz")) as vectors:
+        inputs, outputs, edge = vectors["inputs"], vectors["outputs"], int(vectors["n_edge"])
+
+    for row, expected in zip(inputs[:-edge], outputs[:-edge], strict=True):
+        assert rank_score(*map(float, row)) == pytest.approx(float(expected), abs=1e-9)
+    for row in inputs[-edge:]:
+        value = rank_score(*map(float, row))
+        assert isinstance(value, Undefined)
+        assert value.reason
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+def test_rank_score_is_a_number_from_0_to_1_or_undefined(
+    a: float, c: float, low: float, high: float, beta: float
+) -> None:
+    """No input gives NaN, or a score outside [0, 1]."""
+    value = rank_score(a, c, low, high, beta)
+
+    if not isinstance(value, Undefined):
+        assert 0 <= value <= 1 + 1e-9
+        assert not math.isnan(value)
+
+
+@given(st.floats(0.01, 1), st.floats(0.001, 1), st.floats(0.001, 1))
+def test_rank_score_falls_with_cost_and_rises_with_accuracy(a: float, one: float, two: float) -> None:
+    """The score orders what it is made to order."""
+    dear, cheap = max(one, two), min(one, two)
+    at = {c: rank_score(a, c, 0.0005, 2.0, 0.1) for c in (dear, cheap)}
+    less = rank_score(a / 2, cheap, 0.0005, 2.0, 0.1)
+
+    assert not isinstance(at[cheap], Undefined)
+    assert not isinstance(at[dear], Undefined)
+    assert not isinstance(less, Undefined)
+    assert at[cheap] >= at[dear] - 1e-12
+    assert at[cheap] >= less

@@ -1,0 +1,242 @@
+"""Runs made by hand, to be shown to the MLflow plugin, and what MLflow then holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import attrs
+import pytest
+from vlrb.types import (
+    BenchmarkInfo,
+    CellInfo,
+    CellResult,
+    CostBounds,
+    MetricInfo,
+    ReferenceResult,
+    RunInfo,
+    RunResult,
+    Undefined,
+)
+
+from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
+
+
+class Study:
+    """A finished run of two cells and two reference points in ``root``, and ways to show it to the plugin."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.cells = (cell("knn", {"k": 5, "vote": {"weights": "uniform"}}), cell("linear", {"l2": 0.1}))
+        directory = root / "runs" / "study" / "20260102-030405-0123abcd"
+        self.run = RunInfo(
+            name="study",
+            key="0123abcd" * 8,
+            directory=directory,
+            protocol="paper",
+            experiment={"name": "study", "seeds": [0]},
+            benchmark=BenchmarkInfo(
+                fingerprint="f" * 64,
+                samples=120,
+                models=("small", "large"),
+                datasets={"mmstar": 80, "ai2d": 40},
+                synthetic="made up for tests",
+                excluded={},
+                total_tokens=9000,
+            ),
+            split={"group_by": "image", "seed": 7, "shares": {"train": 0.7, "dev": 0.1}},
+            bounds=CostBounds(0.001, 0.02),
+            metrics=(MetricInfo("accuracy", "%", True, "share of right answers"),),
+            cells=self.cells,
+            settings={"mlflow": MlflowSettings(**settings)},
+            environment={"vlrb": "0.1.0", "python": "3.11"},
+        )
+        for name in ("experiment.json", "plan.json", "environment.json", "results.json"):
+            write(directory / name, json.dumps({"file": name}))
+        write(directory / "reports" / "leaderboard.md", "| router |\n")
+
+    def use(self, **settings: Any) -> None:
+        """Track somewhere else from now on."""
+        self.run = attrs.evolve(self.run, settings={"mlflow": MlflowSettings(**settings)})
+
+    def done(self, info: CellInfo, *, scores: Mapping[str, Any] | None = None) -> CellResult:
+        """Return the result of a cell that went well."""
+        directory = self.run.directory / "cells" / info.name
+        write(directory / "cell.json", json.dumps({"cell": info.name}))
+        write(directory / "dev.parquet", "choices")
+        return CellResult(
+            info, "done", False, directory, scores or some_scores(), fit_seconds=1.5, hardware="a machine"
+        )
+
+    def failed(self, info: CellInfo, error: str = "it broke") -> CellResult:
+        """Return the result of a cell that went wrong."""
+        directory = self.run.directory / "cells" / info.name
+        write(directory / "error.txt", error)
+        return CellResult(info, "failed", False, directory, {}, error)
+
+    def result(self, *cells: CellResult, finished: str = "2026-01-02T03:04:06+00:00") -> RunResult:
+        """Return the result of the run; cells that are not given went well."""
+        given = {c.cell.name: c for c in cells}
+        return RunResult(
+            run=self.run,
+            cells=tuple(given.get(c.name) or self.done(c) for c in self.cells),
+            references=(
+                ReferenceResult("oracle", "the cheapest right model", some_scores()),
+                ReferenceResult("cheapest", "the cheapest model on train", some_scores()),
+            ),
+            started="2026-01-02T03:04:05+00:00",
+            finished=finished,
+        )
+
+    def show(self, *cells: CellResult, plugin: MlflowPlugin | None = None, **result: Any) -> MlflowPlugin:
+        """Call the hooks of a run that has ended so, in order, on a plugin object that knows nothing yet."""
+        plugin = plugin or MlflowPlugin()
+        ended = self.result(*cells, **result)
+        plugin.vlrb_run_start(self.run)
+        for one in ended.cells:
+            plugin.vlrb_cell_end(self.run, one)
+        plugin.vlrb_run_end(ended)
+        return plugin
+
+    @property
+    def state(self) -> Path:
+        """Return the file that says what MLflow has."""
+        return self.run.directory / "tracking" / "mlflow.json"
+
+
+def cell(label: str, parameters: Mapping[str, Any]) -> CellInfo:
+    """Return a cell of a router."""
+    return CellInfo(
+        key=f"key-of-{label}",
+        label=label,
+        router=f"feature-routers/{label}",
+        parameters=parameters,
+        seed=0,
+        features="text",
+        plugin="feature-routers",
+        dist="vlrb 0.1.0",
+        sources="abc123",
+    )
+
+
+def some_scores(**more: Any) -> dict[str, Any]:
+    """Return scores with an undefined and an infinite value, on two splits and three scopes."""
+    overall = {"accuracy": 61.5, "throughput": float("inf"), "brier": Undefined("no estimate"), **more}
+    scopes = {"overall": overall, "group/general": {"accuracy": 60.0}, "dataset/mmstar": {"accuracy": 59.0}}
+    return {"dev": scopes, "test": scopes}
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file into a folder that may be missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+class Reader:
+    """What a sqlite store holds, read with MLflow's own client."""
+
+    def __init__(self, file: Path, experiment: str = "vlrb") -> None:
+        from mlflow.tracking import MlflowClient
+
+        self.client = MlflowClient(tracking_uri=f"sqlite:///{file}")
+        found = self.client.get_experiment_by_name(experiment)
+        assert found is not None
+        self.experiment = found
+
+    def runs(self) -> dict[str, Any]:
+        """Return the MLflow runs by node; two runs of one node are an error."""
+        found = self.client.search_runs([self.experiment.experiment_id])
+        nodes = [r.data.tags["vlrb.node"] for r in found]
+        assert len(nodes) == len(set(nodes)), f"logged twice: {nodes}"
+        return dict(zip(nodes, found, strict=True))
+
+    def ids(self) -> dict[str, str]:
+        """Return the ids of the MLflow runs by node."""
+        return {node: run.info.run_id for node, run in self.runs().items()}
+
+    def artifacts(self, node: str, folder: str | None = None) -> set[str]:
+        """Return the paths of a node's artifacts in a folder."""
+        return {a.path for a in self.client.list_artifacts(self.ids()[node], folder)}
+
+    def text(self, node: str, path: str) -> str:
+        """Return a text artifact of a node."""
+        uri = self.runs()[node].info.artifact_uri
+        return (Path(uri.removeprefix("file://")) / path).read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work in an empty folder, and take back what the plugin tells MLflow through the environment."""
+    monkeypatch.chdir(tmp_path)
+    with mock.patch.dict(os.environ):
+        for name in [n for n in os.environ if n.startswith("MLFLOW_")]:
+            del os.environ[name]
+        yield
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a sqlite store that has its tables and nothing else: making these takes seconds."""
+    from vlrb_plugins.mlflow.store import open_store
+
+    file = tmp_path_factory.mktemp("store") / "empty.db"
+    open_store(MlflowSettings(uri=f"sqlite:///{file}", experiment="other"))
+    return file
+
+
+@pytest.fixture
+def database(tmp_path: Path, empty_database: Path) -> Path:
+    """Return the file of the default store, empty and with its tables."""
+    file = tmp_path / "mlflow.db"
+    shutil.copy(empty_database, file)
+    return file
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Return a run that is tracked in the default store."""
+    return Study(tmp_path)
+
+
+@pytest.fixture
+def read() -> type[Reader]:
+    """Return the class that reads a store."""
+    return Reader
+
+
+@pytest.fixture
+def scores() -> Callable[..., dict[str, Any]]:
+    """Return the function that makes scores."""
+    return some_scores
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
+    """Return a function that starts Python code in a process of its own, where ``Study`` is known."""
+
+    def start(code: str) -> subprocess.Popen[str]:
+        known = f"import runpy, sys\nfrom pathlib import Path\nStudy = runpy.run_path({__file__!r})['Study']\n"
+        return subprocess.Popen(
+            [sys.executable, "-c", known + code],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

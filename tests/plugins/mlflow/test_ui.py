@@ -1,0 +1,163 @@
+"""``vlrb ui``: it opens, answers, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from vlrb.errors import TrackingError
+
+from vlrb_plugins.mlflow import MlflowPlugin
+
+# MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+# SIGINT is ignored in what a shell starts in the background; here it is what Ctrl-C is
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from vlrb.cli import main
+main()
+"""
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line of ``vlrb``."""
+    return [sys.executable, "-c", COMMAND, *arguments]
+
+
+@pytest.fixture
+def start(tmp_path, free_port) -> Iterator[Callable[[], tuple[subprocess.Popen[str], str]]]:
+    """Return a function that starts ``vlrb ui`` and returns its process and address once it says that it is open."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def starting() -> tuple[subprocess.Popen[str], str]:
+        with (tmp_path / "ui.log").open("w") as log:
+            process = subprocess.Popen(
+                command("ui", "--port", str(free_port)), stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        begun.append(process)
+        assert process.stdout is not None
+        address = f"http://127.0.0.1:{free_port}"
+        for line in process.stdout:
+            if address in line and "Ctrl-C" in line:
+                return process, address
+        raise AssertionError((tmp_path / "ui.log").read_text(encoding="utf-8"))
+
+    yield starting
+    for process in begun:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def group_of(process: subprocess.Popen[str]) -> int:
+    """Return the process group that ``vlrb ui`` started."""
+    (group,) = {group for _, parent, group, _ in processes() if parent == process.pid}
+    assert group != process.pid
+    return group
+
+
+def members(group: int) -> set[int]:
+    """Return the living processes of a group."""
+    return {pid for pid, _, of, state in processes() if of == group and state != "Z"}
+
+
+def processes() -> Iterator[tuple[int, int, int, str]]:
+    """Return id, parent, group and state of every process."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            yield int(folder.name), int(fields[1]), int(fields[2]), fields[0]
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc to see the processes of a group")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_opens_answers_and_ends(start, ending):
+    """Protects the whole life of ``vlrb ui``: MLflow's many processes end with it, by Ctrl-C, kill or closed terminal."""
+    process, address = start()
+    group = group_of(process)
+    assert members(group)
+    with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
+        assert answer.status == 200
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        assert b"MLflow" in answer.read()
+    process.send_signal(ending)
+    process.send_signal(ending)  # an impatient second time changes nothing
+    assert process.wait(30) == 0
+    deadline = time.monotonic() + 5
+    while members(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not members(group)
+
+
+def test_run_whose_server_ends_in_the_middle(start, study, database, read):
+    """Protects a run tracked by a server that goes away: one error, soon; the store's next user completes it."""
+    process, address = start()
+    study.use(uri=address, timeout=1.0)
+    plugin, result = MlflowPlugin(), study.result()
+    plugin.vlrb_run_start(study.run)
+    plugin.vlrb_cell_end(study.run, result.cells[0])
+    before = read(database).ids()
+    assert set(before) == {"run", "cell/knn-seed0"}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    started = time.monotonic()
+    with pytest.raises(TrackingError, match="cannot be used"):
+        plugin.vlrb_cell_end(study.run, result.cells[1])
+    plugin.vlrb_run_end(result)
+    assert time.monotonic() - started < 20
+    study.use()
+    study.show()
+    store = read(database)
+    assert len(store.ids()) == 5
+    assert before.items() <= store.ids().items()
+    assert {r.info.status for r in store.runs().values()} == {"FINISHED"}
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Return a function that runs a command which must fail as a usage error, and returns what it says."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 4, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    return run
+
+
+def test_missing_database(refused, tmp_path):
+    """Protects a user in the wrong folder: MLflow would show an empty database, made on the spot."""
+    said = refused("ui")
+    assert f"there is no database {tmp_path / 'mlflow.db'}" in said
+    assert "fix: do a `vlrb run` here first, or name the store with --uri" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("database")
+def test_taken_port(refused):
+    """Protects a user who has something else on the port: the error names it and the way out."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        said = refused("ui", "--port", str(port))
+    assert f"port {port} of 127.0.0.1 is taken" in said
+    assert "fix: name another" in said
+
+
+def test_server_has_its_own_ui(refused):
+    """Protects a user who tracks on a server, and the password in its address."""
+    said = refused("ui", "--uri", "http://user:secret@example.org:5000")
+    assert "http://***@example.org:5000 is a server" in said
+    assert "secret" not in said

@@ -1,0 +1,148 @@
+"""Strict structuring of experiment files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import pytest
+from attrs import validators
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlrb.config import Document, read_document, structure, unstructure
+from vlrb.errors import ConfigError, Problem
+from vlrb.specs import param
+
+DOCUMENT = Document(Path("/x/file.toml"), {}, {})
+
+
+@attrs.frozen
+class Inner:
+    size: int = param(default=1, validator=validators.ge(1))
+
+
+@attrs.frozen
+class Everything:
+    number: float = param(default=1.0)
+    count: int = param(default=1)
+    word: str = param(default="a")
+    flag: bool = param(default=False)
+    lambda_: float = param(default=0.5)
+    kind: Literal["a", "b"] = param(default="a")
+    maybe: int | None = param(default=None)
+    either: float | Literal["auto"] = param(default="auto")
+    many: tuple[int, ...] = param(default=())
+    place: Path = param(default=Path("/y"))
+    inner: Inner = param(default=Inner())
+
+
+def structured(table: Any) -> tuple[Everything | None, list[Problem]]:
+    problems: list[Problem] = []
+    return structure(table, Everything, DOCUMENT, ("router", 0), problems), problems
+
+
+def test_what_is_written_right_is_taken_as_it_stands() -> None:
+    """An integer may stand for a float; a path is relative to the file; a trailing underscore is not written."""
+    made, problems = structured(
+        {
+            "number": 3,
+            "lambda": float("inf"),
+            "many": [1, 2],
+            "place": "logs",
+            "either": 2,
+            "inner": {"size": 4},
+            "maybe": 7,
+        }
+    )
+
+    assert not problems
+    assert made == Everything(
+        number=3.0, lambda_=float("inf"), many=(1, 2), place=Path("/x/logs"), either=2.0, inner=Inner(size=4), maybe=7
+    )
+    assert unstructure(made)["lambda"] == "inf"
+    assert unstructure(made)["place"] == "/x/logs"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"count": "5"}, "router[0].count: must be an integer, not '5'"),
+        ({"count": 5.0}, "router[0].count: must be an integer, not 5.0"),
+        ({"count": True}, "router[0].count: must be an integer, not True"),
+        ({"flag": "false"}, "router[0].flag: must be true or false, not 'false'"),
+        ({"flag": 0}, "router[0].flag: must be true or false, not 0"),
+        ({"word": 3}, "router[0].word: must be a string, not 3"),
+        ({"number": True}, "router[0].number: must be a number, not True"),
+        ({"number": float("nan")}, "router[0].number: must be a number, not nan"),
+        ({"many": "12"}, "router[0].many: must be a list, not '12'"),
+        ({"many": [1, "2"]}, "router[0].many[1]: must be an integer, not '2'"),
+        ({"kind": "A"}, "router[0].kind: must be 'a' or 'b', not 'A'"),
+        ({"maybe": "x"}, "router[0].maybe: must be an integer, not 'x'"),
+        ({"either": "automatic"}, "router[0].either: must be a number or 'auto'"),
+        ({"inner": {"size": 0}}, "router[0].inner.size: 'size' must be >= 1: 0"),
+        ({"inner": {"sise": 1}}, "router[0].inner.sise: unknown key"),
+        ({"inner": 3}, "router[0].inner: must be a table, not 3"),
+        ({"lambda_": 1.0}, "router[0].lambda_: unknown key"),
+        (5, "router[0]: must be a table, not 5"),
+    ],
+)
+def test_nothing_is_coerced(table: Any, said: str) -> None:
+    """Each wrong type or value is refused with its key path."""
+    made, problems = structured(table)
+
+    assert made is None
+    assert said in str(problems[0])
+
+
+def test_all_problems_of_a_table_are_found_at_once() -> None:
+    """Types, ranges and unknown keys are reported together."""
+    _, problems = structured({"count": "5", "inner": {"size": 0}, "wrod": "x", "kind": 3})
+
+    assert len(problems) == 4
+    assert any("did you mean 'word'" in p.fix for p in problems)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([f.name.removesuffix("_") for f in attrs.fields(Everything)]) | st.text(max_size=6), JSON
+    )
+)
+def test_any_table_is_taken_or_refused_with_problems(table: dict[str, Any]) -> None:
+    """No input raises; what is taken has the declared types."""
+    made, problems = structured(table)
+
+    assert (made is None) == bool(problems)
+    if made is not None:
+        assert type(made.count) is int
+        assert type(made.number) is float
+        assert type(made.flag) is bool
+
+
+def test_an_include_that_includes_itself_is_refused(tmp_path: Path) -> None:
+    """A circle of includes is an error, not a recursion."""
+    (tmp_path / "a.toml").write_text('include = ["b.toml"]\n', encoding="utf-8")
+    (tmp_path / "b.toml").write_text('include = ["a.toml"]\n', encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="includes itself"):
+        read_document(tmp_path / "a.toml")
+
+
+def test_origins_tell_which_file_a_key_stands_in(tmp_path: Path) -> None:
+    """Tables of an included file come after the file's own, and keep their place."""
+    (tmp_path / "a.toml").write_text('include = ["b.toml"]\n[[model]]\nname = "x"\n', encoding="utf-8")
+    (tmp_path / "b.toml").write_text('[[model]]\nname = "y"\n[split]\nseed = 1\n', encoding="utf-8")
+    document = read_document(tmp_path / "a.toml")
+
+    assert [m["name"] for m in document.tree["model"]] == ["x", "y"]
+    assert document.where(("model", 1, "name")) == f"{tmp_path / 'b.toml'}: model[1].name"
+    assert document.where(("model", 0)) == f"{tmp_path / 'a.toml'}: model[0]"
+    assert document.where(("split", "seed")) == f"{tmp_path / 'b.toml'}: split.seed"

@@ -1,0 +1,104 @@
+"""Splits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vlrb.config import SplitSection
+from vlrb.split import groups_of, make_split, paper_split, stratified_split
+
+
+class Samples:
+    """Stands in for a benchmark: ids, datasets, image hashes and texts."""
+
+    def __init__(
+        self, images: list[tuple[str, ...]], datasets: list[str] | None = None, texts: list[str] | None = None
+    ) -> None:
+        import pyarrow as pa
+
+        n = len(images)
+        self.ids = [f"D/{i:04d}" for i in range(n)]
+        self.image_hashes = images
+        self.datasets = np.array(datasets or ["D"] * n)
+        self.samples = pa.table({"question": texts or [f"q{i}" for i in range(n)]})
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def of(images: Any, *more: Any) -> Any:
+    return Samples(images, *more)
+
+
+def test_samples_that_share_an_image_are_one_group_transitively() -> None:
+    """a-b and b-c share images, so a, b and c stay together; samples without images go by their text."""
+    groups = groups_of(
+        of([("x",), ("x", "y"), ("y",), ("z",), (), ()], None, ["1", "2", "3", "4", "Same  text", "same text"])
+    )
+
+    assert groups.tolist() == [0, 0, 0, 3, 4, 4]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2)), min_size=40, max_size=120), st.integers(0, 9))
+def test_no_image_straddles_two_splits_and_every_sample_is_in_one(samples: list[tuple[int, int]], seed: int) -> None:
+    """Whatever shares an image stays together, all rows are dealt out once, and the same again for the same seed."""
+    benchmark = of([(f"{d}-{i}",) for i, d in samples], [f"d{d}" for _, d in samples])
+    units = groups_of(benchmark)
+    parts = stratified_split(benchmark.ids, benchmark.datasets, units, SplitSection(seed=seed))
+
+    rows = np.concatenate(list(parts.values()))
+    assert sorted(rows.tolist()) == list(range(len(samples)))
+    owner = {}
+    for name, part in parts.items():
+        for i in part.tolist():
+            assert owner.setdefault(units[i], name) == name
+    again = stratified_split(benchmark.ids, benchmark.datasets, units, SplitSection(seed=seed))
+    assert all(np.array_equal(parts[n], again[n]) for n in parts)
+
+
+def test_single_samples_are_stratified_by_dataset() -> None:
+    """Each dataset has its share in each split, to within one sample."""
+    datasets = ["a"] * 100 + ["b"] * 50 + ["c"] * 10
+    benchmark = of([(str(i),) for i in range(160)], datasets)
+    split = make_split(benchmark, SplitSection())
+
+    for name, share in (("train", 0.7), ("dev", 0.1), ("test", 0.2)):
+        for dataset, size in (("a", 100), ("b", 50), ("c", 10)):
+            assert abs((benchmark.datasets[split.rows(name)] == dataset).sum() - share * size) <= 1
+    assert split.about["image_also_in_train"] == {"dev": 0, "test": 0}
+
+
+def test_large_and_small_groups_are_spread_alike() -> None:
+    """Images with many questions do not all end up in train."""
+    images = [(f"big{i // 5}",) for i in range(500)] + [(f"small{i}",) for i in range(500)]
+    split = make_split(of(images), SplitSection())
+
+    for name, share in (("train", 0.7), ("dev", 0.1), ("test", 0.2)):
+        large = (split.rows(name) < 500).mean()
+        assert abs(split.rows(name).size - share * 1000) <= 5
+        assert 0.35 < large < 0.65
+
+
+def test_the_papers_split_is_numpys_seeded_shuffle() -> None:
+    """int(.7 n), int(.1 n) and the rest, of RandomState(42)'s shuffle, and its leaks are counted."""
+    order = np.arange(30540)
+    np.random.RandomState(42).shuffle(order)  # noqa: NPY002
+    parts = paper_split(30540, SplitSection(method="paper"))
+
+    assert [parts[n].size for n in ("train", "dev", "test")] == [21378, 3054, 6108]
+    assert parts["train"].tolist() == sorted(order[:21378].tolist())
+    split = make_split(of([("same",)] * 100), SplitSection(method="paper"))
+    assert split.about["image_also_in_train"] == {"dev": 10, "test": 20}
+    assert split.about["group_by"] == "sample"
+
+
+def test_one_image_for_all_cannot_be_split() -> None:
+    """An empty split is an error that says why."""
+    with pytest.raises(Exception, match="1 groups that share images"):
+        make_split(of([("same",)] * 100), SplitSection())
