@@ -413,5 +413,6 @@ def hook_list() -> list[tuple[str, str, str]]:
     for name, function in vars(hookspecs).items():
         if name in REGISTRATION | LIFECYCLE:
             doc = inspect.getdoc(function) or ""
-            rows.append((name, str(inspect.signature(function)), doc.splitlines()[0]))
+            signature = str(inspect.signature(function)).replace("'", "")
+            rows.append((name, signature, doc.splitlines()[0]))
     return rows

@@ -255,13 +255,18 @@ def _parameters(record: Any) -> list[dict[str, Any]]:
         parameters.append(
             {
                 "name": toml_name(field.name),
-                "type": str(field.type),
+                "type": field.type if isinstance(field.type, str) else _type_name(field.type),
                 "required": field.default is attrs.NOTHING,
                 "default": None if not plain or field.default is None else str(field.default),
                 "help": field.metadata.get("help", ""),
             }
         )
     return parameters
+
+
+def _type_name(kind: Any) -> str:
+    """Return a type as it is written; attrs may have resolved it from its text."""
+    return kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", ()) else str(kind).replace("typing.", "")
 
 
 @vlrb.command(name="plugins")

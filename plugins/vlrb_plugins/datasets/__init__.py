@@ -14,7 +14,6 @@ DATASETS = (
     Dataset(
         name="MMBench_DEV_EN_V11",
         slug="mmbench",
-        aliases=("MMBench", "MMBench_V11"),
         group="general",
         task="multiple-choice",
         scorer="mmbench",

@@ -1,85 +1,122 @@
-"""What every model answers to a sample."""
+"""Answers of the simulated models.
+
+A model is right with the probability that item response theory gives: it grows with the model's skill in the subject and
+falls with the steps that the question takes and with how hard the picture is to look at for this model.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
 import attrs
 import numpy as np
+import numpy.typing as npt
 
-from vlrb_plugins.demo.answerers import ANSWERERS, Answerer, chances
-from vlrb_plugins.demo.layouts import Item, Pass
-from vlrb_plugins.demo.phrasing import Reply, count_tokens, reply
+from vlrb_plugins.demo.profiles import PROFILES, SKILLS, Profile
+from vlrb_plugins.demo.rows import Row
 
-INSTRUCTIONS = 16
-"""Tokens of the prompt besides question, hint, options and images."""
+STEP = 0.28
+SLOPE = 2.6
+HOPELESS = 0.045
+"""Share of the questions that hardly any model gets right."""
 
-
-@attrs.frozen
-class Said:
-    """The answer to one row: what was meant (a letter or a text), how it was written, and the tokens it took."""
-
-    meant: str
-    reply: Reply
-    input_tokens: int
-    output_tokens: int
+KINDS: Mapping[str, float] = {"read": -0.3, "count": 0.1, "compare": 0.0, "compute": 0.15, "recall": 0.1}
+LOADS: Mapping[str, tuple[float, ...]] = {
+    "scene": (0.6, 0.7, 0.3, 0.2, 1.2),
+    "text": (0.2, 0.9, 0.8, 1.2, 0.1),
+    "document": (0.9, 0.3, 0.9, 1.0, 0.0),
+    "chart": (1.1, 0.3, 0.7, 0.4, 0.9),
+    "science": (1.1, 0.8, 0.6, 0.4, 0.1),
+    "math": (0.7, 0.5, 1.0, 0.4, 0.1),
+    "knowledge": (0.5, 0.5, 0.4, 0.4, 0.2),
+}
+"""How much each property of a look matters for a skill, in the order of the fields of Look."""
 
 
 @attrs.frozen
 class Answer:
-    """A model's answer to a sample: whether it is right, and what it said to each of the sample's rows."""
+    """What a model said, in short and in its own words, and the tokens that went in and came out."""
 
+    said: str
+    text: str
     right: bool
-    said: tuple[Said, ...]
+    input_tokens: int
+    output_tokens: int
 
 
-def answer_all(item: Item, rng: np.random.Generator, apart: bool) -> list[Answer]:
-    """Return the answers of ``ANSWERERS``, in order.
+def correctness(rows: Sequence[Row], hard: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Return bool[n, k]: which of the 17 models are right on which rows.
 
-    :param apart: keep the thinking of thinking models apart from what they answer
+    :param hard: how much harder than usual the rows are
     """
-    probabilities = chances(item.question, item.look, item.reliance, float(rng.standard_normal())).tolist()
-    right = (rng.random(len(ANSWERERS)) < probabilities).tolist()
-    prompts = [_prompt_tokens(p) for p in item.passes]
-    answers = []
-    for model, is_right, probability in zip(ANSWERERS, right, probabilities, strict=True):
-        texts = _texts(item, rng, is_right)
-        pictures = sum(model.image_tokens(*size) for size in item.sizes)
-        effort = 0.5 * (1 - probability) + 0.5 * float(rng.random())
-        said = []
-        for one, text, prompt in zip(item.passes, texts, prompts, strict=True):
-            meant, written = _write(item, one, text, model, rng, effort, apart)
-            spent = count_tokens(written.text) + count_tokens(written.thinking)
-            said.append(Said(meant, written, prompt + pictures, spent))
-        answers.append(Answer(is_right, tuple(said)))
-    return answers
+    n = len(rows)
+    looks = np.array([attrs.astuple(r.look) for r in rows])
+    loads = np.array([LOADS[r.question.skill] for r in rows])
+    seen = (looks - 0.4) * loads * np.array([0.25 if r.in_words else 1.0 for r in rows])[:, None]
+    subject = [SKILLS.index(r.question.skill) for r in rows]
+    steps = np.array([r.question.steps - 1.0 for r in rows])[:, None]
+    asked = np.array([KINDS[r.question.kind] + 0.002 * len(r.cells["question"]) for r in rows])[:, None]
+    skills = np.array([p.skills for p in PROFILES])[:, subject].T
+    eyes = np.array([p.eyes for p in PROFILES])
+    patience = np.array([p.patience for p in PROFILES])
+    easy = skills - hard - asked - STEP * steps / patience - seen @ eyes.T
+    chance = 1 / (1 + np.exp(-SLOPE * easy - rng.normal(0, 0.5, (n, 1))))
+    guess = np.array([0.0 if r.form == "text" else 1 / (1 + len(r.wrong)) for r in rows])[:, None]
+    chance = np.where(rng.random((n, 1)) < HOPELESS, 0.01, guess + (1 - guess) * chance)
+    return np.asarray(rng.random(chance.shape) < chance)
 
 
-def _texts(item: Item, rng: np.random.Generator, right: bool) -> list[str]:
-    """Return the text meant for each row.  Who is wrong on a question is so in one rotation of its options at least."""
-    if right:
-        return [item.answer] * len(item.passes)
-    wrong = item.wrong[int(rng.random() ** 2 * len(item.wrong))]
-    if len(item.passes) == 1:
-        return [wrong]
-    fails = rng.random(len(item.passes)) < 0.6
-    fails[int(rng.integers(len(fails)))] = True
-    return [wrong if f else item.answer for f in fails.tolist()]
+def answers(
+    rows: Sequence[Row], right: npt.NDArray[np.bool_], profile: Profile, rng: np.random.Generator
+) -> list[Answer]:
+    """Return what a model says on each row; where it is wrong, it takes one of the row's wrong answers."""
+    draws = rng.random((len(rows), 2)).tolist()
+    return [_answer(r, bool(ok), profile, *d) for r, ok, d in zip(rows, right.tolist(), draws, strict=True)]
 
 
-def _write(
-    item: Item, one: Pass, text: str, model: Answerer, rng: np.random.Generator, effort: float, apart: bool
-) -> tuple[str, Reply]:
-    right = text == item.answer
-    claim = item.question.claim.format(text)
-    said = next((letter for letter, option in one.options if option == text), text)
-    if item.form == "exact" and model.talk == "wordy" and not right and rng.random() < 0.1:
-        said = f"It seems that {item.question.claim.format(item.answer)}."  # right, but not the bare text that was asked for
-    unspoken = "" if right or item.form in ("choice", "yes-no", "exact") else item.answer
-    written = reply(
-        rng, model.talk, item.form, said, claim, option=text, effort=effort, apart=apart, unspoken=unspoken
-    )
-    return said, written
+def _answer(row: Row, right: bool, profile: Profile, which: float, manner: float) -> Answer:
+    said = row.right if right else row.wrong[int(which * len(row.wrong))]
+    text = _worded(row, said, profile, manner)
+    fixed, per_tile = profile.image
+    tiles = math.ceil(row.picture.width / 28) * math.ceil(row.picture.height / 28)
+    asked = sum(len(row.cells.get(c, "")) for c in ("question", "hint", "A", "B", "C", "D", "choices"))
+    return Answer(said, text, right, round(fixed + per_tile * tiles) + tokens(asked) + 12, tokens(len(text)))
 
 
-def _prompt_tokens(one: Pass) -> int:
-    texts = [str(one.cells["question"]), str(one.cells.get("hint", "")), *(option for _, option in one.options)]
-    return INSTRUCTIONS + sum(count_tokens(t) + 1 for t in texts if t)
+def tokens(characters: int) -> int:
+    """Return the number of tokens of a text of this length, four characters each."""
+    return characters // 4 + 1
+
+
+def _worded(row: Row, said: str, profile: Profile, manner: float) -> str:
+    """Phrase an answer so that the dataset's own rules find in it what was said.
+
+    Free answers stay bare, since most of the rules compare them as a whole.
+    """
+    if row.form == "text":
+        return said
+    final = f"The answer is {said}." if row.form == "letter" else f"{said}."
+    if profile.thinks:
+        return f"<think>{_thought(row, manner)}</think>\n{final}"
+    if manner < profile.wordy:
+        return f"{_thought(row, manner)} {final}"
+    if manner < 0.9:
+        return said
+    return f"({said})" if row.form == "letter" else f"{said}."
+
+
+_THOUGHTS = (
+    "I look at the picture first.",
+    "The question asks for one thing, so I search for the part that shows it.",
+    "Then I compare it with what is next to it.",
+    "The contrast and the size of the marks matter here, so I check them twice.",
+    "Counting once more gives the same.",
+    "This fits the question.",
+)
+
+
+def _thought(row: Row, manner: float) -> str:
+    """Return some sentences, more of them for more steps; none holds a single capital letter, yes or no."""
+    count = 1 + row.question.steps + int(manner * 6)
+    return " ".join(_THOUGHTS[i % len(_THOUGHTS)] for i in range(count))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
 
 from vlrb_plugins.demo.canvas import COLOURS, Canvas, Look
-from vlrb_plugins.demo.questions import Drawn, Question, one_of, pick, slips, wrong_answers
+from vlrb_plugins.demo.questions import Drawn, Kind, Question, one_of, pick, slips, wrong_answers
 
 TOPICS: Mapping[str, tuple[str, ...]] = {
     "Books sold per shop": ("Harbour", "Station", "Castle", "Market", "Museum", "Airport", "Bridge", "Garden"),
@@ -55,7 +56,7 @@ def line_chart(rng: np.random.Generator, look: Look) -> Drawn:
     step = (canvas.width - 50) / (count - 1)
     spots = [(38 + i * step, canvas.height - 22 - v / 100 * (canvas.height - 60)) for i, v in enumerate(values)]
     tone = canvas.tone(one_of(rng, sorted(COLOURS)))
-    for start, end in zip(spots, spots[1:], strict=False):
+    for start, end in itertools.pairwise(spots):
         canvas.line(start, end, 2, tone)
     for (x, y), name, value in zip(spots, names, values, strict=True):
         canvas.disc((x, y), 3, tone)
@@ -82,7 +83,7 @@ def _on_values(rng: np.random.Generator, known: Mapping[str, int], mark: str) ->
     gap, total = abs(known[name] - known[other]), known[name] + known[other]
 
     def number(text: str, value: int, claim: str, steps: int) -> Question:
-        kind = "read" if steps == 1 else "count" if "many" in text else "compute"
+        kind: Kind = "read" if steps == 1 else "count" if "many" in text else "compute"
         return Question(text, str(value), wrong_answers(rng, str(value), slips(value)), claim, kind, "chart", steps)
 
     def which(text: str, answer: str, claim: str) -> Question:

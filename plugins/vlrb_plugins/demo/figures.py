@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from vlrb_plugins.demo.canvas import Canvas, Look, Point
@@ -132,7 +134,7 @@ def food_web(rng: np.random.Generator, look: Look) -> Drawn:
         for row, names in enumerate(layers)
         for i, name in enumerate(names)
     }
-    eats = {n: one_of(rng, below) for below, names in zip(layers, layers[1:], strict=False) for n in names}
+    eats = {n: one_of(rng, below) for below, names in itertools.pairwise(layers) for n in names}
     for eater, food in eats.items():
         (x, y), (u, v) = spots[food], spots[eater]
         canvas.arrow((x, y - 9), (u, v + 10))

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vlrb_plugins.datasets import DATASETS
-from vlrb_plugins.demo.answers import PROFILES, Answer, Profile, answers, correctness
+from vlrb_plugins.demo.answers import Answer, answers, correctness
+from vlrb_plugins.demo.profiles import PROFILES, Profile
 from vlrb_plugins.demo.rows import RECIPES, Row, dataset_rows
 from vlrb_plugins.demo.sheets import Cell, write_sheet, write_tsv
 
@@ -84,9 +86,7 @@ def write_tree(directory: Path, samples: int, seed: int) -> None:
     (directory / "SYNTHETIC.txt").write_text(note, encoding="utf-8")
 
 
-def _right(
-    rows: Sequence[Row], hard: float, rng: np.random.Generator
-) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def _right(rows: Sequence[Row], hard: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Return bool[n, k]; rotations of a question are answered as the question itself."""
     base = [r for r in rows if not r.rotation]
     right = correctness(base, hard, rng)

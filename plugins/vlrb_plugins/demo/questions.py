@@ -22,7 +22,7 @@ class Question:
     """A question, and what it takes to answer it.
 
     ``claim`` is a sentence in which ``{}`` stands for the answer; ``given`` repeats in words what must else be read off the
-    picture; ``subject`` is the school subject, if there is one; ``steps`` counts the things that have to be found or done one after the other.
+    picture; ``steps`` counts the things that have to be found or done one after the other.
     """
 
     text: str

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from vlrb_plugins.demo.canvas import COLOURS, Canvas, Look, Point
-from vlrb_plugins.demo.questions import Drawn, Question, one_of, shuffled, slips, wrong_answers
+from vlrb_plugins.demo.questions import Drawn, Kind, Question, Skill, one_of, shuffled, slips, wrong_answers
 
 FORMS = ("circle", "square", "triangle", "diamond")
 COLUMNS, ROWS = 5, 3
@@ -114,8 +114,8 @@ def _street_questions(rng: np.random.Generator, cars: list[str], light: str, num
     first, count = cars[0], str(len(cars))
 
     def ask(text: str, answer: str, claim: str, wrong: list[str], steps: int = 1) -> Question:
-        kind = "count" if steps > 1 else "read"
-        skill = "text" if answer in (number, limit) else "scene"
+        kind: Kind = "count" if steps > 1 else "read"
+        skill: Skill = "text" if answer in (number, limit) else "scene"
         return Question(text, answer, wrong_answers(rng, answer, wrong), claim, kind, skill, steps)
 
     return [

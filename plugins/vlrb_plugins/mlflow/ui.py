@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -29,7 +29,7 @@ GRACE_SECONDS = 5.0
 def ui(uri: str, host: str, port: int) -> None:
     """Open the MLflow UI on the runs that were tracked here; Ctrl-C ends it."""
     _check(uri, host, port)
-    with _handled((signal.SIGTERM, signal.SIGHUP), _interrupt):  # a closed terminal ends it too
+    with _first_signal_as_interrupt():
         # MLflow starts processes of its own: in a group of their own they can be ended together
         process = subprocess.Popen(_command(host, port), env=_environment(uri), start_new_session=True)
         try:
@@ -40,8 +40,7 @@ def ui(uri: str, host: str, port: int) -> None:
         except KeyboardInterrupt:
             click.echo("ended", err=True)
         finally:
-            with _handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN):
-                _end_group(process)
+            _end_group(process)
 
 
 def _check(uri: str, host: str, port: int) -> None:
@@ -81,19 +80,27 @@ def _environment(uri: str) -> dict[str, str]:
     return {**os.environ, **told}
 
 
-def _interrupt(_signal: int, _frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
 @contextlib.contextmanager
-def _handled(signals: Sequence[signal.Signals], handler: Any) -> Iterator[None]:
-    """Handle signals in this way inside the block."""
-    before = [(s, signal.signal(s, handler)) for s in signals]
+def _first_signal_as_interrupt() -> Iterator[None]:
+    """Treat a kill and a closed terminal as Ctrl-C, and ignore what comes after the first, so that all ends cleanly.
+
+    What was ignored before, as under nohup, stays ignored.
+    """
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [s for s, handler in before.items() if handler is not signal.SIG_IGN]
+
+    def interrupt(_signal: int, _frame: Any) -> None:
+        for s in heard:
+            signal.signal(s, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for s in heard:
+        signal.signal(s, interrupt)
     try:
         yield
     finally:
-        for number, old in before:
-            signal.signal(number, old)
+        for s in heard:
+            signal.signal(s, before[s])
 
 
 def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> None:

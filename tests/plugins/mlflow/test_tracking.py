@@ -206,7 +206,7 @@ def test_finished_run_shown_again(study, database, read, python):
     assert {node: (r.info.run_id, r.info.end_time) for node, r in read(database).runs().items()} == before
 
 
-@pytest.mark.parametrize("lost", ["everything", "damaged", *sorted(NODES)])
+@pytest.mark.parametrize("lost", ["everything", "damaged", "run", "cell/linear-seed0", "reference/oracle"])
 def test_kill_before_the_state_was_written(study, database, read, lost):
     """Protects against doubles: MLflow runs that were made, but not noted before a kill, are found and gone on with."""
     study.show()

@@ -18,6 +18,7 @@ from PIL import Image
 from vlrb.errors import DataError
 from vlrb.specs import Dataset, Model
 from vlrb.types import Catalog, Listing, Part
+
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource

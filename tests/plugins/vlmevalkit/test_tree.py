@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from vlrb.specs import Dataset
+
 from vlrb_plugins.vlmevalkit.tree import RUN_DIRECTORY
 
 ANSWERS = [{"index": 1, "question": "?", "prediction": "A"}]
@@ -328,7 +329,7 @@ def test_missing_folder(logs: Any, refused: Any) -> None:
 
 def test_a_file_in_place_of_the_folder(logs: Any, refused: Any) -> None:
     """An archive that was not unpacked is no folder."""
-    logs.text("../logs", "")
+    logs.root.write_text("no folder", encoding="utf-8")
     with refused(f"no folder {logs.root}", place="[logs] path", fix="a folder per model"):
         logs.list()
 

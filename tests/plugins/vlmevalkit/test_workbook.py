@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
 from vlrb_plugins.vlmevalkit import workbook
 
 ROWS = [{"index": 1, "prediction": "A"}, {"index": 2, "prediction": "B"}]
@@ -249,7 +250,9 @@ def test_the_words_of_a_formula_in_a_text_are_text(logs: Any) -> None:
 # --- texts ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["None", "NA", "N/A", "n/a", "null", "nan", "<NA>", "True", "False", "007", "3.0", "1e3"])
+@pytest.mark.parametrize(
+    "text", ["None", "NA", "N/A", "n/a", "null", "nan", "<NA>", "True", "False", "007", "3.0", "1e3"]
+)
 def test_texts_that_look_like_something_else(logs: Any, text: str) -> None:
     """What pandas would make a gap, a number or a truth value is an answer here."""
     assert predictions(logs, text) == [text]

@@ -1,0 +1,169 @@
+"""The commands besides `run`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_check_reads_and_writes_nothing(project: Any) -> None:
+    """`check` resolves the file and lists the logs; the resolved experiment carries every default."""
+    file = project.experiment('[[router]]\nuse = "knn"\n')
+    shown = project.vlrb("check", file)
+    tree = project.vlrb("check", file, "--json").json
+
+    assert shown.status == 0
+    assert "2 datasets, 3 models, 1 cells" in shown.out
+    assert tree["experiment"]["router"] == [
+        {
+            "use": "feature-routers/knn",
+            "k": 5,
+            "weights": "distance",
+            "metric": "cosine",
+            "label": "knn",
+            "features": "default",
+        }
+    ]
+    assert tree["experiment"]["split"]["train"] == 0.7
+    assert tree["synthetic"] == "made up for the tests"
+    assert sorted(p.name for p in project.folder.iterdir()) == ["experiment.toml", "tiny.py"]
+
+
+def test_build_reports_what_the_benchmark_holds(project: Any) -> None:
+    """Counts, accuracies, tokens and costs per dataset and model, for people and for programs."""
+    file = project.experiment()
+    report = project.vlrb("build", file, "--json").json
+    shown = project.vlrb("build", file).out
+
+    assert report["samples"] == 120
+    assert report["pairs"] == 360
+    assert report["total_tokens"] == 2 * sum(100 + i for i in range(60)) + 360 * 10
+    assert [d["name"] for d in report["datasets"]] == ["TinyA", "TinyB"]
+    assert all(d["images"] == 30 for d in report["datasets"])
+    large = next(m for m in report["models"] if m["name"] == "tiny-large")
+    assert large["cost_per_10k"] == pytest.approx(1e4 * (129.5 * 8 + 10 * 16) / 1e6)
+    for text in ("SYNTHETIC DATA", "TinyA", "tiny-large", report["fingerprint"][:12]):
+        assert text in shown
+
+
+def test_the_fingerprint_is_that_of_the_content(project: Any) -> None:
+    """Equal data, wherever and however often they are built, have one fingerprint; other data another."""
+    fingerprints = [
+        project.vlrb("--cache", cache, "build", project.experiment(logs=logs), "--json").json["fingerprint"]
+        for cache, logs in (("a", ""), ("b", ""), ("c", 'fault = "cost"'), ("d", "images = false"))
+    ]
+
+    assert fingerprints[0] == fingerprints[1]
+    assert len(set(fingerprints)) == 3
+
+
+def test_a_benchmark_of_another_schema_or_a_broken_one_is_refused(project: Any) -> None:
+    """A cache that was written by another version, or damaged, is named; nothing is guessed."""
+    file = project.experiment()
+    project.vlrb("build", file)
+    manifest = next(project.folder.glob(".vlrb-cache/benchmarks/*/manifest.json"))
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace('"schema": 1', '"schema": 7'), encoding="utf-8")
+    shown = project.vlrb("build", file)
+    assert (shown.status, "has schema version 7" in shown.err, str(manifest.parent) in shown.err) == (4, True, True)
+    manifest.write_text(text[:100], encoding="utf-8")
+    assert "manifest.json: cannot be read" in project.vlrb("build", file).err
+    manifest.write_text(text, encoding="utf-8")
+    table = manifest.parent / "quality.parquet"
+    table.write_bytes(table.read_bytes()[:50])
+    shown = project.vlrb("build", file)
+    assert (shown.status, "cannot be read" in shown.err) == (4, True)
+
+
+def test_report_finds_a_run_by_name_or_path_without_the_cache(project: Any) -> None:
+    """A run directory stands on its own: its leaderboard can be shown after the cache is gone."""
+    ran = project.vlrb("run", project.experiment('[[router]]\nuse = "random"\n'))
+    import shutil
+
+    shutil.rmtree(project.folder / ".vlrb-cache")
+    directory = next(project.folder.glob("runs/t/2*"))
+    by_name, by_path = project.vlrb("report", "t"), project.vlrb("report", directory)
+
+    assert by_name.status == by_path.status == 0
+    assert by_name.out == by_path.out
+    assert by_name.out.splitlines()[:10] == ran.out.splitlines()[:10]
+    assert project.vlrb("report", "t", "--json").json["run"]["name"] == "t"
+
+
+def test_list_shows_everything_with_its_parameters(project: Any) -> None:
+    """14 datasets, 17 models, and each router's parameters with types, defaults and help."""
+    listed = project.vlrb("list", "--json").json
+    routers = project.vlrb("list", "router").out
+
+    assert len([d for d in listed["dataset"] if d["plugin"] == "datasets"]) == 14
+    assert len([m for m in listed["model"] if m["plugin"] == "models"]) == 17
+    assert {r["name"] for r in listed["router"]} >= {"random", "strongest", "cheapest", "knn"}
+    assert "k: int = 5  neighbours that vote" in routers
+    assert project.vlrb("list", "ruter").status == 4
+
+
+def test_plugins_shows_dist_version_and_what_is_broken(project: Any) -> None:
+    """A broken plugin is listed with its error, and `run` refuses with the option that skips it."""
+    bad = Path(__file__).parents[1] / "bad_plugins" / "raises.py"
+    entries = json.loads(project.vlrb("-p", bad, "plugins", "--json").out)
+    states = {e["name"]: e for e in entries}
+
+    assert states["raises"]["state"] == "broken"
+    assert "not today" in states["raises"]["detail"]
+    assert states["mlflow"]["state"] == "blocked"
+    assert states["datasets"] == {
+        "name": "datasets", "dist": "vlrb", "version": states["models"]["version"], "state": "loaded", "detail": "14 datasets"
+    }  # fmt: skip
+    shown = project.vlrb("-p", bad, "run", project.experiment())
+    assert shown.status == 5
+    assert "-p no:raises" in shown.err
+    assert project.vlrb("-p", bad, "-p", "no:raises", "check", project.experiment()).status == 0
+
+
+def test_hooks_lists_all_hooks(project: Any) -> None:
+    """Name, arguments and a line each."""
+    rows = {h["name"]: h for h in project.vlrb("hooks", "--json").json}
+
+    assert len(rows) == 16
+    assert rows["vlrb_cell_log"]["arguments"].startswith("(run: RunInfo, cell: CellInfo, step: int")
+    assert all(h["summary"] for h in rows.values())
+    assert "vlrb_run_end" in project.vlrb("hooks").out
+
+
+def test_a_wrong_command_line_is_status_4_with_a_hint(project: Any) -> None:
+    """A misspelt command or option is a usage error, not an internal one."""
+    shown = project.vlrb("rnu")
+    assert (shown.status, "did you mean 'run'" in shown.err) == (4, True)
+    assert project.vlrb("run", "x.toml", "--job", "0").status == 4
+    assert project.vlrb("run").status == 4
+    assert project.vlrb("--help").status == 0
+
+
+def test_a_fault_of_vlrb_is_status_3(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is told as vlrb's own fault, with a traceback, and not as the user's."""
+    import vlrb.results
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr(vlrb.results, "find_run", broken)
+    assert project.vlrb("report", "t").status == 3
+
+
+def test_the_same_metric_may_be_configured_and_others_added(project: Any) -> None:
+    """[[metric]] replaces the default of its name: beta changes the rank score, and the reference points with it."""
+    plain = project.vlrb("run", project.experiment(), "--json").json
+    other = project.vlrb("run", project.experiment(more='[[metric]]\nuse = "rank-score"\nbeta = 2.0\n'), "--json").json
+
+    def score(result: Any) -> float:
+        value: float = next(r for r in result["references"] if r["name"] == "oracle")["scores"]["test"]["overall"][
+            "rank-score"
+        ]
+        return value
+
+    assert score(plain) != score(other)
+    twice = '[[metric]]\nuse = "rank-score"\nbeta = 2.0\n[[metric]]\nuse = "rank-score"\nbeta = 3.0\n'
+    assert "is configured twice" in project.vlrb("check", project.experiment(more=twice)).err
