@@ -282,7 +282,9 @@ def _manifest(
             {"name": n, "slug": records[n].slug, "group": records[n].group, "task": records[n].task, "samples": c}
             for n, c in counts.items()
         ],
-        "expected_samples": {n: records[n].samples for n in counts if records[n].samples is not None},
+        "expected_samples": {
+            n: records[n].samples for n in counts if records[n].samples is not None and not listing.synthetic
+        },
         "policies": {k: getattr(plan.benchmark, k) for k in ("missing", "unknown", "correct_at")},
         "excluded": joined.excluded,
         "total_tokens": int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum()),

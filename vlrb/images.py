@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,35 +119,37 @@ class ImageStore:
 
     def __init__(self, files: Iterable[Path]) -> None:
         self.files = tuple(files)
-        self._tables: list[pa.Table] = []
-        self._index: dict[str, tuple[int, int]] | None = None
+        self._lock = threading.Lock()
 
     def data(self, name: str) -> bytes:
-        """Return the image file with this hash.
+        """Return the image file with this hash; several threads may ask at once.
 
         :raises DataError: when it is not there
         """
-        if self._index is None:
-            self._index = self._open()
-        if name not in self._index:
+        with self._lock:  # the first of several threads opens the files
+            tables, index = self._opened
+        if name not in index:
             raise DataError(
                 f"image {name[:12]} is in none of the files {[str(f) for f in self.files]}", fix="build again"
             )
-        table, row = self._index[name]
-        return bytes(self._tables[table].column("data")[row].as_py())
+        table, row = index[name]
+        return bytes(tables[table].column("data")[row].as_py())
 
-    def _open(self) -> dict[str, tuple[int, int]]:
+    @cached_property
+    def _opened(self) -> tuple[list[pa.Table], dict[str, tuple[int, int]]]:
+        """The files' tables, and for every hash the numbers of its table and row."""
         import pyarrow as pa
 
+        tables: list[pa.Table] = []
         index: dict[str, tuple[int, int]] = {}
         for number, file in enumerate(self.files):
             try:
                 table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
             except (OSError, pa.ArrowInvalid) as error:
                 raise DataError(f"cannot be read: {error}", where=str(file), fix="build the benchmark again") from None
-            self._tables.append(table)
+            tables.append(table)
             index.update((name, (number, row)) for row, name in enumerate(table.column("hash").to_pylist()))
-        return index
+        return tables, index
 
 
 class Images(Sequence[tuple[Any, ...]]):

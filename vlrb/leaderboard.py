@@ -77,14 +77,15 @@ _KNOWN = frozenset({*SHOWN, "average-cost", "tokens-per-second", "routing-ms", "
 
 def _groups(result: RunResult) -> list[str]:
     scopes = [s for r in result.references for s in r.scores.get("test", {}) if s.startswith("group/")]
-    found = list(dict.fromkeys(s.removeprefix("group/") for s in scopes))
+    order = list(GROUPS)
+    found = sorted({s.removeprefix("group/") for s in scopes}, key=lambda g: (order.index(g) if g in order else 99, g))
     return found if len(found) > 1 else []
 
 
 def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[tuple[str, tuple[str, str]]]) -> Row:
     failed = [c for c in cells if c.status == "failed"]
     done = [c for c in cells if c.status == "done"]
-    note = f"{len(failed)} of {len(cells)} cells failed: {failed[0].error}" if failed else ""
+    note = f"{len(failed)} of {len(cells)} cells failed" if failed else ""
     if not note and done and all(c.reused for c in done):
         note = "reused"
     values = [[_value(c.scores["test"], at) for c in done] for _, at in columns]

@@ -458,7 +458,10 @@ class Resolver:
         if not names:
             return None
         wanted: set[str] = set()
-        handles = [(r.name, {r.name, *r.aliases, *r.sets, getattr(r, "group", r.name), getattr(r, "slug", r.name)}) for r in records]
+        handles = [
+            (r.name, {r.name, *r.aliases, *r.sets, getattr(r, "group", r.name), getattr(r, "slug", r.name)})
+            for r in records
+        ]
         for i, name in enumerate(names):
             found = {record for record, known in handles if name in known}
             if not found:

@@ -22,7 +22,7 @@ from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.types import MetricValue, RunInfo, RunResult, Undefined
 
 SCHEMA_VERSION = 1
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
 
 
 def now() -> str:

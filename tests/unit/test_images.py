@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,20 @@ def test_equal_files_are_kept_once_and_come_back_as_they_were(tmp_path: Path) ->
     assert found.encoded(0) == (png((2, 2)), png())
     assert [i.size for i in found.take(np.array([1, 0]))[1]] == [(2, 2), (4, 3)]
     assert len(found[1:]) == 1
+
+
+def test_many_threads_may_open_a_store_at_once(tmp_path: Path) -> None:
+    """Encoders decode in threads: the first use opens the files once, for all."""
+    made = [png(colour=(i, 0, 0)) for i in range(60)]
+    for number in range(6):
+        with ImageWriter(tmp_path / f"{number}.arrow") as writer:
+            for file in made[number * 10 : number * 10 + 10]:
+                writer.add(file, "s")
+    names = [images.content_hash(f) for f in made]
+    for _ in range(20):
+        store = ImageStore(tmp_path / f"{n}.arrow" for n in range(6))
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(store.data, names)) == made
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", png()[:20]])

@@ -141,6 +141,7 @@ def run(ctx: click.Context, file: Path, jobs: int | None, fresh: tuple[str, ...]
 @click.pass_context
 def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     """Check an experiment file and the names of its logs, without reading or running anything."""
+    from vlrb.cli.show import passed_over
     from vlrb.parts import PartBuilder
     from vlrb.results import without_secrets
 
@@ -155,8 +156,8 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
         return
     click.echo(f"{file}: fine")
     click.echo(f"  {len(datasets)} datasets, {len(models)} models, {cells} cells ({len(plan.routers)} routers)")
-    for name, reason in listing.ignored.items():
-        click.echo(f"  passed over: {name} ({reason})")
+    for line in passed_over(listing.ignored):
+        click.echo(f"  {line}")
     if listing.synthetic:
         click.echo(f"  {listing.synthetic}")
 
@@ -266,7 +267,11 @@ def _parameters(record: Any) -> list[dict[str, Any]]:
 
 def _type_name(kind: Any) -> str:
     """Return a type as it is written; attrs may have resolved it from its text."""
-    return kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", ()) else str(kind).replace("typing.", "")
+    return (
+        kind.__name__
+        if isinstance(kind, type) and not getattr(kind, "__args__", ())
+        else str(kind).replace("typing.", "")
+    )
 
 
 @vlrb.command(name="plugins")

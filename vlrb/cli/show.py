@@ -59,7 +59,7 @@ def print_leaderboard(result: RunResult) -> None:
     board = leaderboard(result)
     table = Table(title=board.title, title_justify="left")
     table.add_column("#", justify="right")
-    table.add_column("name", overflow="fold")
+    table.add_column("name", no_wrap=True)
     table.add_column("kind")
     for heading in board.headings:
         table.add_column(_with_unit(heading), justify="right")
@@ -101,14 +101,25 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
         out.print(table)
     for line in report["excluded"]:
         out.print(f"left out or changed: {line['count']:,} {line['reason']}", markup=False, highlight=False)
-    for name, reason in report["ignored_files"].items():
-        out.print(f"passed over: {name} ({reason})", markup=False, highlight=False, soft_wrap=True)
+    for line in passed_over(report["ignored_files"]):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
     out.print(
         f"{report['samples']:,} samples, {report['pairs']:,} pairs, {report['total_tokens']:,} tokens "
         f"(counter {report['token_counter']}), fingerprint {report['fingerprint'][:12]}",
         highlight=False,
     )
     out.print(f"benchmark: {report['directory']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def passed_over(ignored: Mapping[str, str]) -> list[str]:
+    """Return a line per reason for which files were passed over; --json lists every file."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in ignored.items():
+        by_reason.setdefault(reason, []).append(name)
+    return [
+        f"passed over: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "") + f" ({reason})"
+        for reason, names in by_reason.items()
+    ]
 
 
 _KEYS = {

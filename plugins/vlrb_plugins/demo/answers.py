@@ -17,7 +17,10 @@ from vlrb_plugins.demo.profiles import PROFILES, SKILLS, Profile
 from vlrb_plugins.demo.rows import Row
 
 STEP = 0.28
-SLOPE = 2.6
+SLOPE = 5.0
+GUESSING = 0.6
+"""How much of what blind guessing would bring a model gets by it: most wrong answers are firmly believed."""
+
 HOPELESS = 0.045
 """Share of the questions that hardly any model gets right."""
 
@@ -62,7 +65,7 @@ def correctness(rows: Sequence[Row], hard: float, rng: np.random.Generator) -> n
     patience = np.array([p.patience for p in PROFILES])
     easy = skills - hard - asked - STEP * steps / patience - seen @ eyes.T
     chance = 1 / (1 + np.exp(-SLOPE * easy - rng.normal(0, 0.5, (n, 1))))
-    guess = np.array([0.0 if r.form == "text" else 1 / (1 + len(r.wrong)) for r in rows])[:, None]
+    guess = GUESSING * np.array([0.0 if r.form == "text" else 1 / (1 + len(r.wrong)) for r in rows])[:, None]
     chance = np.where(rng.random((n, 1)) < HOPELESS, 0.01, guess + (1 - guess) * chance)
     return np.asarray(rng.random(chance.shape) < chance)
 

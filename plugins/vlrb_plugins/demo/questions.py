@@ -55,7 +55,9 @@ def wrong_answers(rng: np.random.Generator, answer: str, candidates: Iterable[st
     for candidate in shuffled(rng, sorted(set(candidates))):
         if all(_apart(candidate, k) for k in kept):
             kept.append(candidate)
-    return tuple(kept[1 : MOST_WRONG + 1])
+        if len(kept) > MOST_WRONG:
+            break
+    return tuple(kept[1:])
 
 
 def _apart(one: str, other: str) -> bool:
