@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import attrs
 import numpy as np
+
 from vlrb import hookimpl
 from vlrb.specs import RouterSpec, param
 

@@ -1,5 +1,5 @@
 from vlrb import hookimpl
-from vlrb.specs import Model, RouterSpec
+from vlrb.specs import Model
 
 
 @hookimpl

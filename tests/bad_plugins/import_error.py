@@ -1,1 +1,0 @@
-import not_there_at_all

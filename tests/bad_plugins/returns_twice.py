@@ -1,6 +1,5 @@
 from vlrb import hookimpl
-from vlrb.specs import Model, RouterSpec
-
+from vlrb.specs import RouterSpec
 
 R = RouterSpec(name="r", summary="s", factory=object)
 

@@ -1,5 +1,4 @@
 from vlrb import hookimpl
-from vlrb.specs import Model, RouterSpec
 
 
 @hookimpl

@@ -112,7 +112,8 @@ def test_fresh_fits_again_what_it_names(project: Any) -> None:
     """--fresh redoes all cells, --fresh LABEL that router's; the earlier run directory keeps its own copy."""
     one, two = project.folder / "one", project.folder / "two"
     file = project.experiment(
-        f'[[router]]\nuse = "counting"\nlabel = "one"\nfile = "{one}"\n[[router]]\nuse = "counting"\nlabel = "two"\nfile = "{two}"\n'
+        f'[[router]]\nuse = "counting"\nlabel = "one"\nfile = "{one}"\n'
+        f'[[router]]\nuse = "counting"\nlabel = "two"\nfile = "{two}"\n'
     )
     project.vlrb("run", file)
     assert project.vlrb("run", file, "--fresh", "one").status == 0

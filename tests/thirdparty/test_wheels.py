@@ -45,7 +45,19 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a virtual environment with the two wheels; other packages are those of this interpreter."""
     folder = tmp_path_factory.mktemp("wheels")
     for project in (ROOT, ROOT / "examples" / "vlrb-myrouter"):
-        output(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, project, cwd=folder)
+        output(
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            folder,
+            project,
+            cwd=folder,
+        )
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / "bin" / "python"
     wheels = sorted(folder.glob("*.whl"))

@@ -98,7 +98,10 @@ def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
 
 def test_help_loads_command_plugins_only() -> None:
     """No other plugin is imported for --help."""
-    code = "import sys\nfrom vlrb.cli import run\nrun(['--help'])\nprint(sorted(m for m in sys.modules if m.startswith('vlrb_plugins.')))"
+    code = (
+        "import sys\nfrom vlrb.cli import run\nrun(['--help'])\n"
+        "print(sorted(m for m in sys.modules if m.startswith('vlrb_plugins.')))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "ui" in done.stdout

@@ -88,7 +88,7 @@ def test_large_and_small_groups_are_spread_alike() -> None:
 def test_the_papers_split_is_numpys_seeded_shuffle() -> None:
     """int(.7 n), int(.1 n) and the rest, of RandomState(42)'s shuffle, and its leaks are counted."""
     order = np.arange(30540)
-    np.random.RandomState(42).shuffle(order)  # noqa: NPY002
+    np.random.RandomState(42).shuffle(order)
     parts = paper_split(30540, SplitSection(method="paper"))
 
     assert [parts[n].size for n in ("train", "dev", "test")] == [21378, 3054, 6108]

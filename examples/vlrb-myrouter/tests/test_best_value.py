@@ -1,8 +1,9 @@
 """The router on data made for it."""
 
 import numpy as np
-from vlrb.types import Labelled
 from vlrb_myrouter import BestValue, Params, vlrb_routers
+
+from vlrb.types import Labelled
 
 
 def test_a_cheaper_model_within_the_tolerance_is_chosen() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+
 from vlrb.cache import read_json, write_json
 from vlrb.errors import DataError
 from vlrb.types import Array, FitContext, Labelled, Queries

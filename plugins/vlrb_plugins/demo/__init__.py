@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+
 from vlrb import hookimpl
 from vlrb.specs import LogSourceSpec, param
 

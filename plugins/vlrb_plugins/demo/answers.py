@@ -18,7 +18,7 @@ from vlrb_plugins.demo.rows import Row
 
 STEP = 0.28
 SLOPE = 5.0
-GUESSING = 0.6
+GUESSING = 0.4
 """How much of what blind guessing would bring a model gets by it: most wrong answers are firmly believed."""
 
 HOPELESS = 0.045

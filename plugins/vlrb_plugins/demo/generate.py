@@ -14,7 +14,7 @@ from vlrb_plugins.demo.profiles import PROFILES, Profile
 from vlrb_plugins.demo.rows import RECIPES, Row, dataset_rows
 from vlrb_plugins.demo.sheets import Cell, write_sheet, write_tsv
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Changes with everything that changes what is written."""
 
 FEWEST = 8

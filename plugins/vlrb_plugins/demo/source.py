@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
+
 from vlrb.cache import cache_directory, locked, new_directory
 from vlrb.types import Catalog, Listing, Part
-
 from vlrb_plugins.demo import DemoParams
 from vlrb_plugins.demo.generate import GENERATOR_VERSION, write_tree
 from vlrb_plugins.vlmevalkit import VlmevalkitParams

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from vlrb.images import Images
 from vlrb.types import Array, Column, Features, Queries
 

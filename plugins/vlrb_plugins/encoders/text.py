@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from vlrb.types import Array, Column, Features, Queries
 
+from vlrb.types import Array, Column, Features, Queries
 from vlrb_plugins.encoders import HashedTextParams
 
 

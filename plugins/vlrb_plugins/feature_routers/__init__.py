@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 from attrs import validators
+
 from vlrb import hookimpl
 from vlrb.specs import RouterSpec, param
 
 if TYPE_CHECKING:
     from vlrb.types import Fitted
-
     from vlrb_plugins.feature_routers.knn import Knn
 
 

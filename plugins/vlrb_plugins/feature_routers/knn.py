@@ -10,12 +10,12 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+
 from vlrb.cache import new_file, read_json, write_json
 from vlrb.config import unstructure
 from vlrb.errors import DataError
 from vlrb.targets import hard_labels
 from vlrb.types import Array, FitContext, Labelled, Queries
-
 from vlrb_plugins.feature_routers import KnnParams
 from vlrb_plugins.feature_routers.scaling import ZScore
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 from attrs import validators
+
 from vlrb import hookimpl
 from vlrb.specs import MetricSpec, NoParams, param
 from vlrb.types import Metric

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
+
 from vlrb import hookimpl
 from vlrb.specs import CommandSpec, param
 
 if TYPE_CHECKING:
     import click
-    from vlrb.types import CellInfo, CellResult, RunInfo, RunResult
 
+    from vlrb.types import CellInfo, CellResult, RunInfo, RunResult
     from vlrb_plugins.mlflow.tracking import Tracker
 
 DEFAULT_URI = "sqlite:///mlflow.db"

@@ -15,7 +15,6 @@ from typing import Any
 
 from vlrb.cache import locked
 from vlrb.errors import TrackingError
-
 from vlrb_plugins.mlflow import MlflowSettings
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")

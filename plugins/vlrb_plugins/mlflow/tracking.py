@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 import attrs
+
 from vlrb.cache import read_json, write_json
 from vlrb.errors import DataError, TrackingError
 from vlrb.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Scores, Undefined
-
 from vlrb_plugins.mlflow import MlflowSettings
 from vlrb_plugins.mlflow.store import absolute, database_file, open_store, reaching, without_credentials
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from vlrb.errors import ConfigError, TrackingError
 
+from vlrb.errors import ConfigError, TrackingError
 from vlrb_plugins.mlflow import DEFAULT_URI
 from vlrb_plugins.mlflow.store import absolute, artifact_folder, database_file, environment, without_credentials
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+
 from vlrb import hookimpl
 from vlrb.specs import ScorerSpec, param
 from vlrb.types import Case, Score

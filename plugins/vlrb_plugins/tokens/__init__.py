@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators
+
 from vlrb import hookimpl
 from vlrb.specs import NoParams, TokenCounterSpec, param
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from vlrb.errors import DataError, shortened
 from vlrb.types import Array
 

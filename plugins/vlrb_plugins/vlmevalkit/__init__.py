@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import attrs
+
 from vlrb import hookimpl
 from vlrb.specs import LogSourceSpec, param
 
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
 class VlmevalkitParams:
     """Parameters of the log source ``vlmevalkit``."""
 
-    path: Path = param(  # noqa: RUF009 (param declares a field)
-        help="folder with VLMEvalKit_evaluation and VLMEvalKit_inference, or with a folder per model"
-    )
-    data: Path | None = param(  # noqa: RUF009
+    path: Path = param(help="folder with VLMEvalKit_evaluation and VLMEvalKit_inference, or with a folder per model")
+    data: Path | None = param(
         default=None, help="folder with the datasets' TSV files; default: TSV_images or LMUData below path"
     )
     images: Literal["required", "none"] = param(

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
+
 from vlrb.errors import DataError, Problem
 from vlrb.specs import Dataset
-
 from vlrb_plugins.vlmevalkit.workbook import Cell, Sheet, read_sheet, text
 
 ROTATION = 1_000_000

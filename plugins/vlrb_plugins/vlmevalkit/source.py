@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from vlrb.errors import DataError, Problem, shortened
 from vlrb.specs import Dataset
 from vlrb.types import Catalog, Listing, Part
-
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, read_rows
 from vlrb_plugins.vlmevalkit.tree import Files, Tree, read_tree, tsv_folder
@@ -99,6 +98,7 @@ def _any_workbook(files: Mapping[tuple[str, str], Files], dataset: str) -> tuple
 
 def _outcomes(part: Part, dataset: Dataset) -> pa.RecordBatch:
     import pyarrow as pa
+
     from vlrb.schemas import OUTCOMES
 
     answers, scored = _answers_and_scored(part, dataset)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
+
 from vlrb.errors import DataError, Problem, did_you_mean, shortened
 from vlrb.types import Catalog
-
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 
 SHADOWS = frozenset(

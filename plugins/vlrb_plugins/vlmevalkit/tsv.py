@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from vlrb.errors import DataError
 from vlrb.specs import Dataset
-
 from vlrb_plugins.vlmevalkit.rows import Rows, is_rotation
 from vlrb_plugins.vlmevalkit.workbook import text
 
@@ -208,6 +207,7 @@ def _sample(row: Row, dataset: Dataset, images: Sequence[bytes], line: str) -> d
 
 def _batch(samples: list[dict[str, Any]]) -> pa.RecordBatch:
     import pyarrow as pa
+
     from vlrb.schemas import SAMPLES
 
     return pa.RecordBatch.from_pylist(samples, schema=SAMPLES)

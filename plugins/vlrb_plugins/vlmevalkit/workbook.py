@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import attrs
+
 from vlrb.errors import DataError, Problem, shortened
 
 MAX_UNPACKED_BYTES = 2 * 1024**3

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from vlrb.types import Catalog
 
+from vlrb.types import Catalog
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.generate import write_tree
 from vlrb_plugins.models import MODELS

@@ -15,6 +15,7 @@ from unittest import mock
 
 import attrs
 import pytest
+
 from vlrb.types import (
     BenchmarkInfo,
     CellInfo,
@@ -26,7 +27,6 @@ from vlrb.types import (
     RunResult,
     Undefined,
 )
-
 from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
 
 

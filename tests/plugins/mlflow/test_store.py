@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from vlrb.errors import TrackingError
 
+from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowSettings
 from vlrb_plugins.mlflow.store import absolute, artifact_folder, open_store, without_credentials
 

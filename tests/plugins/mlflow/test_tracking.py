@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import attrs
 import pytest
-from vlrb.errors import TrackingError
 
+from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowPlugin
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back

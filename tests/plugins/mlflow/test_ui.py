@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from vlrb.errors import TrackingError
 
+from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowPlugin
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back

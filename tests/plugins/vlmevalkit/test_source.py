@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from vlrb.schemas import OUTCOMES, SAMPLES
 from vlrb.specs import Dataset, Model
 from vlrb.types import Catalog, Part
-
 from vlrb_plugins.vlmevalkit import VlmevalkitParams, vlrb_log_sources
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vlrb.specs import Dataset
 
+from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit.tree import RUN_DIRECTORY
 
 ANSWERS = [{"index": 1, "question": "?", "prediction": "A"}]

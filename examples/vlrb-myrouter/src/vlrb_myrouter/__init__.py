@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 from attrs import validators
+
 from vlrb import hookimpl
 from vlrb.specs import RouterSpec, param
 from vlrb.types import FitContext, Labelled, Queries
