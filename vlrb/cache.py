@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
+logger = logging.getLogger("vlrb")
+
+PATIENCE = 2.0
+"""Seconds for which a lock is waited for in silence."""
 
 DEFAULT_RUNS = "runs"
 DEFAULT_CACHE = ".vlrb-cache"
@@ -45,11 +51,19 @@ def cache_directory() -> Path:
 @contextlib.contextmanager
 def locked(target: Path) -> Iterator[None]:
     """Hold the lock beside ``target``; a process that dies lets go of it."""
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(target.name + ".lock")):
+    lock = FileLock(target.with_name(target.name + ".lock"))
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        logger.warning("another process is working on %s: waiting for it", target)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
