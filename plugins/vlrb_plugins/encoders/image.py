@@ -14,7 +14,7 @@ from vlrb.types import Array, Column, Features, Queries
 if TYPE_CHECKING:
     from PIL import Image
 
-LOOK = 256
+LOOK = 128
 """Longest side, in pixels, of the reduced image that brightness, colours and edges are taken from."""
 
 NAMES = (
