@@ -71,10 +71,11 @@ class Benchmark:
 
     @cached_property
     def _queries(self) -> Queries:
+        """What routers see of all samples; a sample id names the dataset, so they see a hash of it."""
         column = self.samples.column
         options = [tuple((o["letter"], o["text"]) for o in os) for os in column("options").to_pylist()]
         texts, hints = column("question").to_pylist(), column("hint").to_pylist()
-        return Queries(self.ids, texts, options, hints, self.images, self.candidates)
+        return Queries([_opaque(i) for i in self.ids], texts, options, hints, self.images, self.candidates)
 
     @property
     def fingerprint(self) -> str:
@@ -116,6 +117,10 @@ class Benchmark:
             excluded={e["reason"]: e["count"] for e in self.manifest["excluded"]},
             total_tokens=self.manifest["total_tokens"],
         )
+
+
+def _opaque(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
 def write(directory: Path, manifest: Mapping[str, Any], samples: pa.Table, matrices: Mapping[str, Array]) -> None:

@@ -184,7 +184,7 @@ def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted
     choices = _checked_choices(routed, len(queries), bench, cell)
     models = [c.name for c in queries.candidates]
     columns: dict[str, Any] = {
-        "id": pa.array(queries.ids, pa.string()),
+        "id": pa.array([bench.benchmark.ids[i] for i in rows.tolist()], pa.string()),
         "choice": choices,
         "model": pa.array(np.asarray(models)[choices]),
     }
@@ -239,9 +239,7 @@ def _checked_scores(scores: Any, choices: Array, queries: Queries, bench: Bench,
     differing = np.flatnonzero(matrix.argmax(axis=1) != choices)
     if differing.size:
         row = int(differing[0])
-        raise _broken(
-            bench, cell, f"the highest score of sample {queries.ids[row]!r} is not that of the model it chose"
-        )
+        raise _broken(bench, cell, f"the highest score of query {row} is not that of the model it chose")
     return matrix
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -15,7 +16,7 @@ from vlrb.errors import PluginError
 from vlrb.parts import Progress
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
-from vlrb.types import Array, Column, Features, Queries, read_only
+from vlrb.types import Array, Column, Features, read_only
 
 SCHEMA_VERSION = 1
 CHUNK = 256
@@ -84,14 +85,15 @@ def _encode_all(chosen: Chosen, benchmark: Benchmark, folder: Path, progress: Pr
         with blame(chosen.plugin, f"encoding samples with {name!r}"):
             block = encoder.encode(queries)
         seconds += time.perf_counter() - began
-        blocks.append(_checked(block, queries, blocks, chosen))
+        names = benchmark.ids[start : start + CHUNK]
+        blocks.append(_checked(block, names, blocks, chosen))
         progress(f"encoding with {chosen.spec.name}", start + len(queries), len(benchmark))
     np.save(folder / "matrix.npy", np.vstack([b.matrix for b in blocks]), allow_pickle=False)
     columns = [attrs.asdict(c) for c in blocks[0].columns]
     write_json(folder / "features.json", {"encoder": name, "seconds": seconds, "columns": columns})
 
 
-def _checked(block: object, queries: Queries, before: list[Features], chosen: Chosen) -> Features:
+def _checked(block: object, names: Sequence[str], before: list[Features], chosen: Chosen) -> Features:
     """Check what an encoder returned.
 
     :raises PluginError: for a wrong shape or type, changed columns, or values that are not finite
@@ -99,9 +101,9 @@ def _checked(block: object, queries: Queries, before: list[Features], chosen: Ch
     problem = ""
     if not isinstance(block, Features):
         problem = f"{type(block).__name__} instead of Features"
-    elif np.shape(block.matrix) != (len(queries), len(block.columns)):
+    elif np.shape(block.matrix) != (len(names), len(block.columns)):
         problem = (
-            f"a matrix of shape {np.shape(block.matrix)} with {len(block.columns)} columns for {len(queries)} queries"
+            f"a matrix of shape {np.shape(block.matrix)} with {len(block.columns)} columns for {len(names)} queries"
         )
     elif block.matrix.dtype != np.float32:
         problem = f"a matrix of {block.matrix.dtype} instead of float32"
@@ -112,9 +114,7 @@ def _checked(block: object, queries: Queries, before: list[Features], chosen: Ch
         bad = np.isinf(block.matrix) | (np.isnan(block.matrix) & ~gaps)
         if bad.any():
             row, column = (int(i) for i in np.argwhere(bad)[0])
-            problem = (
-                f"{block.matrix[row, column]} in column {block.columns[column].name!r} of sample {queries.ids[row]!r}"
-            )
+            problem = f"{block.matrix[row, column]} in column {block.columns[column].name!r} of sample {names[row]!r}"
     if problem or not isinstance(block, Features):
         raise PluginError(f"encoder {chosen.registered.id!r} of {chosen.plugin.label} returned {problem}")
     return block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,7 @@ _worker: PartBuilder | None = None
 def _start_worker(document: Any, options: tuple[str, ...], places: Places) -> None:
     """Set up a reading process: plugins cannot be sent to it, so it makes the plan anew from the same document."""
     global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops handing out parts
     places.use()
     _worker = PartBuilder(plan_document(document, options), places)
 

@@ -373,6 +373,7 @@ def _cell_process(
     document: Any, options: tuple[str, ...], places: Places, threads: int, cell: CellInfo, pipe: Any
 ) -> None:
     """Run a cell in this process, which was started for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its processes
     places.use()
     try:
         bench = prepare(plan_document(document, options), places, jobs=1)

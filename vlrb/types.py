@@ -187,7 +187,10 @@ class Features:
 
 @attrs.frozen(eq=False)
 class Queries:
-    """What a router sees of n samples: never an answer, a score, a cost or a dataset name."""
+    """What a router sees of n samples: never an answer, a score, a cost or a dataset name.
+
+    ``ids`` are hashes of the sample ids, which would name the dataset.
+    """
 
     ids: Sequence[str]
     texts: Sequence[str]

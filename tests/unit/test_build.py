@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+import numpy as np
 import pytest
 
 from vlrb import parts
@@ -26,7 +28,9 @@ def test_several_processes_read_the_same(project: Any, monkeypatch: pytest.Monke
 
 def test_problems_of_all_parts_come_in_one_report(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user mends a log tree once, whether one process read it or several."""
-    text = project.plugin.read_text(encoding="utf-8").replace('part.model == "tiny-small" and part.dataset == "TinyB"', "True")
+    text = project.plugin.read_text(encoding="utf-8").replace(
+        'part.model == "tiny-small" and part.dataset == "TinyB"', "True"
+    )
     project.plugin.write_text(text, encoding="utf-8")
     file = project.experiment(logs='fault = "score-2"')
     for bound in (parts.PARALLEL_BYTES, -1):
@@ -36,7 +40,9 @@ def test_problems_of_all_parts_come_in_one_report(project: Any, monkeypatch: pyt
         assert shown.err.count("error: ") == 6
 
 
-def test_a_plugins_error_in_a_reading_process_is_still_blamed_on_it(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugins_error_in_a_reading_process_is_still_blamed_on_it(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Exit status 5 and the plugin's name, from another process too."""
     monkeypatch.setattr(parts, "PARALLEL_BYTES", -1)
     shown = project.vlrb("build", project.experiment(logs='fault = "raise"'), "--jobs", "2")
@@ -55,10 +61,33 @@ def test_only_what_changed_is_read_again(project: Any) -> None:
     project.experiment()
     first = fingerprint(project)
     before = times()
-    project.experiment(more='[[model]]\nname = "tiny-large"\ninput_price_per_million = 1\noutput_price_per_million = 1\n')
+    project.experiment(
+        more='[[model]]\nname = "tiny-large"\ninput_price_per_million = 1\noutput_price_per_million = 1\n'
+    )
     assert fingerprint(project) != first
     assert times() == before
     project.plugin.write_text(project.plugin.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     project.experiment()
     assert fingerprint(project) == first
     assert len(times()) == 2 * len(before)
+
+
+def test_routers_cannot_see_datasets_answers_or_scores(project: Any) -> None:
+    """Nothing that a router is given names a dataset or holds a label; sample ids would."""
+    from pathlib import Path
+
+    from vlrb import benchmark
+
+    project.experiment()
+    fingerprint(project)
+    built = benchmark.load(next(Path(project.folder).glob(".vlrb-cache/benchmarks/*/manifest.json")).parent)
+    queries = built.queries(np.arange(len(built)))
+
+    fields = [f.name for f in attrs.fields(type(queries))]
+    assert fields == ["ids", "texts", "options", "hints", "images", "candidates", "features"]
+    assert len(set(queries.ids)) == len(built)
+    assert not any("Tiny" in i for i in queries.ids)
+    labelled = built.labelled(np.arange(3))
+    for matrix in (labelled.quality, labelled.score, labelled.cost):
+        with pytest.raises(ValueError, match="read-only"):
+            matrix[0, 0] = 1

@@ -74,7 +74,9 @@ def test_whoever_waits_long_for_a_lock_says_so(
     assert "another process is working on" in caplog.text
 
 
-def test_places_come_from_options_then_environment_then_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_places_come_from_options_then_environment_then_defaults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """--runs and --cache win; plugins and child processes see the same places."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLRB_RUNS", "r")
