@@ -29,7 +29,8 @@ def test_fresh_store_opened_by_two_processes(python, tmp_path, read):
     both = [python(f"Study(Path.cwd() / 'study{i}').show()") for i in range(2)]
     for process in both:
         out, error = process.communicate(timeout=120)
-        assert (process.returncode, out, error) == (0, "", ""), "a store is opened without a word"
+        others = [line for line in error.splitlines() if not line.startswith("another process is working on")]
+        assert (process.returncode, out, others) == (0, "", []), "a store is opened without a word"
     client = read(tmp_path / "mlflow.db").client
     found = client.search_runs([read(tmp_path / "mlflow.db").experiment.experiment_id])
     assert len(found) == 5, "two runs of one identity would be two"
