@@ -6,7 +6,11 @@ import contextlib
 import logging
 import os
 import re
+import socket
+import sqlite3
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Iterator
@@ -18,11 +22,14 @@ from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowSettings
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
+_QUERY_SECRETS = re.compile(r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key)=)[^&;\s]*")
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Databases that MLflow takes, by the first part of their addresses, and where they listen unless it is said."""
 
 
 def without_credentials(text: str) -> str:
     """Return text whose addresses have lost user names and passwords."""
-    return _CREDENTIALS.sub("***@", text)
+    return _QUERY_SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text))
 
 
 def database_file(uri: str) -> Path | None:
@@ -81,11 +88,12 @@ def unreachable(settings: MlflowSettings, detail: str) -> TrackingError:
 
 
 def probe(settings: MlflowSettings) -> None:
-    """Ask a server once, and once more, whether it is there.
+    """Ask a server once, and once more, whether it is there; MLflow itself would try for minutes.
 
     :raises TrackingError: when it does not answer in time
     """
     if not settings.uri.startswith(("http://", "https://")):
+        _probe_database(settings)
         return
     address = _CREDENTIALS.sub("", settings.uri).rstrip("/") + "/health"
     reason = ""
@@ -98,6 +106,51 @@ def probe(settings: MlflowSettings) -> None:
         except (OSError, ValueError) as error:
             reason = str(error)
     raise unreachable(settings, reason)
+
+
+def _probe_database(settings: MlflowSettings) -> None:
+    """Open the file of a sqlite address, or a connection to the host of another database."""
+    file = database_file(settings.uri)
+    try:
+        if file is not None:
+            if file.exists():
+                with contextlib.closing(sqlite3.connect(file)) as connection:
+                    connection.execute("PRAGMA schema_version")
+            return
+        parts = urllib.parse.urlsplit(settings.uri)
+        port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
+        if parts.hostname and port:
+            socket.create_connection((parts.hostname, port), timeout=settings.timeout).close()
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise unreachable(settings, without_credentials(_cause(error))) from None
+
+
+def active_runs(file: Path) -> set[str] | None:
+    """Return the ids of the runs in a sqlite file, read without MLflow; None where that cannot be told."""
+    if not file.is_file():
+        return set()
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active'")
+            return {str(row[0]) for row in rows}
+    except sqlite3.Error:
+        return None
+
+
+def _make_database(file: Path) -> None:
+    """Make a sqlite file with MLflow's tables aside: half of them, after a kill, could never be opened again.
+
+    Call it with the lock of ``file`` held.
+    """
+    from mlflow.tracking import MlflowClient
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for left in file.parent.glob(f".{file.name}.*.partial*"):
+        left.unlink(missing_ok=True)
+    # a name of its own each time: MLflow keeps connections by address, even to files that are gone
+    aside = file.with_name(f".{file.name}.{os.getpid()}-{time.monotonic_ns()}.partial").absolute()
+    MlflowClient(tracking_uri=f"sqlite:///{aside}")
+    aside.replace(file)
 
 
 def open_store(settings: MlflowSettings) -> tuple[Any, str]:
@@ -118,6 +171,8 @@ def open_store(settings: MlflowSettings) -> tuple[Any, str]:
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows what it raises as well
         with locked(file) if file is not None else contextlib.nullcontext():
+            if file is not None and (not file.exists() or file.stat().st_size == 0):
+                _make_database(file)
             client = MlflowClient(tracking_uri=absolute(settings.uri))
             return client, _experiment(client, settings)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import math
+import posixpath
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
@@ -17,7 +19,14 @@ from vlrb.cache import read_json, write_json
 from vlrb.errors import DataError, TrackingError
 from vlrb.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Scores, Undefined
 from vlrb_plugins.mlflow import MlflowSettings
-from vlrb_plugins.mlflow.store import absolute, database_file, open_store, reaching, without_credentials
+from vlrb_plugins.mlflow.store import (
+    absolute,
+    active_runs,
+    database_file,
+    open_store,
+    reaching,
+    without_credentials,
+)
 
 BATCH = 100
 """Values per request, for parameters and tags; metrics take ten times as many (MLflow's limits)."""
@@ -25,9 +34,11 @@ BATCH = 100
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 4000
 FLUSH_VALUES, FLUSH_SECONDS = 200, 2.0
-_NO_METRIC_NAME = re.compile(r"[^\w. :/-]", re.ASCII)
+LONGEST_NAME = 250
+_NO_NAME = re.compile(r"[^\w. :/-]", re.ASCII)
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def _unless_dead(
@@ -64,8 +75,9 @@ class Tracker:
             with contextlib.suppress(DataError):  # a damaged record: what it said is found again in MLflow
                 self._states = read_json(self._file)
         database = database_file(self.settings.uri)
-        if database is not None and not database.is_file():
-            self._states.pop(self._place, None)
+        existing = active_runs(database) if database is not None else None
+        if existing is not None:
+            self._forget_all_but(existing)
         self._store: tuple[Any, str] | None = None
         self._found: dict[str, str] = {}
         self._buffer: dict[str, list[tuple[int, str, float]]] = {}
@@ -175,11 +187,21 @@ class Tracker:
 
     def _reconcile(self, client: Any, experiment: str) -> None:
         """Find runs that were opened and not noted before a kill, and forget a state whose runs are gone."""
-        known = self._state["nodes"].get("run")
         found = client.search_runs([experiment], f"tags.`vlrb.run` = '{self.identity}'", max_results=10_000)
         self._found = {r.data.tags["vlrb.node"]: r.info.run_id for r in found}
-        if known is not None and known not in self._found.values():
+        self._forget_all_but(set(self._found.values()))
+
+    def _forget_all_but(self, existing: set[str]) -> None:
+        """Forget what was logged to runs that are gone: one node's, or everything if the parent is among them."""
+        nodes, done = self._state["nodes"], self._state["done"]
+        gone = [node for node, run_id in nodes.items() if run_id not in existing]
+        if "run" in gone:
             self._states[self._place] = {"nodes": {}, "done": {}}
+            return
+        for node in gone:
+            del nodes[node]
+            done.pop(node, None)
+            done.pop("run", None)  # the end is told again, so that reference points come back too
 
     def _open_cell(self, cell: CellInfo) -> str:
         tags = {
@@ -196,9 +218,16 @@ class Tracker:
         client = self._client
         nodes = self._state["nodes"]
         if node not in nodes:
-            nodes[node] = self._found.get(node) or self._create(client, node, name, tags)
+            nodes[node] = self._adopt(client, node) or self._create(client, node, name, tags)
             write_json(self._file, self._states)
         return str(nodes[node])
+
+    def _adopt(self, client: Any, node: str) -> str:
+        """Return a run that was opened and not noted, under the parent of today, or an empty text."""
+        run_id = self._found.get(node, "")
+        if run_id and node != "run":
+            client.set_tag(run_id, "mlflow.parentRunId", self._parent())
+        return run_id
 
     def _create(self, client: Any, node: str, name: str, tags: Mapping[str, str]) -> str:
         benchmark = self.run.benchmark
@@ -229,17 +258,17 @@ class Tracker:
 
         now = int(time.time() * 1000)
         short, extra = self._short_params(run_id, params or {})
-        for batch in _batches([Metric(k, v, now, 0) for k, v in (metrics or {}).items()], 10 * BATCH):
+        for batch in _batches([Metric(k, v, now, 0) for k, v in _named(metrics or {}).items()], 10 * BATCH):
             self._client.log_batch(run_id, metrics=batch)
         for batch in _batches([Param(k, v) for k, v in short.items()], BATCH):
             self._client.log_batch(run_id, params=batch)
-        for batch in _batches([RunTag(k, _cut(v)) for k, v in {**(tags or {}), **extra}.items()], BATCH):
+        for batch in _batches([RunTag(k, _cut(v)) for k, v in _named({**(tags or {}), **extra}).items()], BATCH):
             self._client.log_batch(run_id, tags=batch)
 
     def _short_params(self, run_id: str, params: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
         """Return parameters as text, and tags about those too long for MLflow, which become artifacts as a whole."""
         short, tags = {}, {}
-        for name, value in params.items():
+        for name, value in _named(params).items():
             text = without_credentials(str(value))
             if len(text) > LONGEST_PARAMETER:
                 file = f"parameters/{name}.txt"
@@ -276,7 +305,7 @@ class Tracker:
         if not waiting:
             return
         run_id, now = self._open_cell(cell), int(time.time() * 1000)
-        values = [(step, f"fit/{_NO_METRIC_NAME.sub('_', name)}", float(value)) for step, name, value in waiting]
+        values = [(step, _name(f"fit/{name}"), float(value)) for step, name, value in waiting]
         metrics = [Metric(name, value, now, step) for step, name, value in values if math.isfinite(value)]
         for batch in _batches(metrics, 10 * BATCH):
             self._client.log_batch(run_id, metrics=batch)
@@ -318,6 +347,27 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _name(name: str) -> str:
+    """Return a name that MLflow takes: few characters are allowed, and a slash only where a path could have it."""
+    name = _NO_NAME.sub("_", name)
+    if posixpath.normpath(name) != name or name.startswith(("/", "..")):
+        name = name.replace("/", "_")
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _named(values: Mapping[str, T]) -> dict[str, T]:
+    """Return values under names that MLflow takes; names that become one are told apart by underscores."""
+    named: dict[str, T] = {}
+    for key, value in values.items():
+        name = _name(key)
+        while name in named:
+            name = _name(f"{name}_")
+        named[name] = value
+    return named
 
 
 def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
