@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,24 +18,15 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from vlrb.cache import read_json, write_json
 from vlrb.errors import ConfigError, DataError, did_you_mean
+from vlrb.secrets import without_secrets
 from vlrb.types import MetricValue, RunInfo, RunResult, Undefined
 
 SCHEMA_VERSION = 1
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
 
 
 def now() -> str:
     """Return the time in UTC, to the second, as ISO 8601 writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def without_secrets(value: Any) -> Any:
-    """Return JSON data whose addresses have lost user names and passwords."""
-    if isinstance(value, str):
-        return _CREDENTIALS.sub("***@", value)
-    if isinstance(value, Mapping):
-        return {k: without_secrets(v) for k, v in value.items()}
-    return [without_secrets(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------------------

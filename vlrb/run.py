@@ -31,10 +31,10 @@ from vlrb.results import (
     now,
     read_result,
     run_directory,
-    without_secrets,
     write_plan,
     write_result,
 )
+from vlrb.secrets import without_secrets
 from vlrb.split import make_split, write_split
 from vlrb.types import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Timing
 

@@ -16,7 +16,7 @@ LAYERS = (
     ("specs",),
     ("hookspecs",),
     ("__init__",),
-    ("plugins", "cache", "images"),
+    ("plugins", "cache", "images", "secrets"),
     ("config",),
     ("plan",),
     ("benchmark", "targets"),

@@ -143,7 +143,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     """Check an experiment file and the names of its logs, without reading or running anything."""
     from vlrb.cli.show import passed_over
     from vlrb.parts import PartBuilder
-    from vlrb.results import without_secrets
+    from vlrb.secrets import without_secrets
 
     plan = _plan(ctx, file)
     listing = PartBuilder(plan, ctx.obj[1]).list()

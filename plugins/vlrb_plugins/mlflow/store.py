@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import socket
 import sqlite3
 import time
@@ -19,17 +18,11 @@ from typing import Any
 
 from vlrb.cache import locked
 from vlrb.errors import TrackingError
+from vlrb.secrets import without_credentials
 from vlrb_plugins.mlflow import MlflowSettings
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
-_QUERY_SECRETS = re.compile(r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key)=)[^&;\s]*")
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Databases that MLflow takes, by the first part of their addresses, and where they listen unless it is said."""
-
-
-def without_credentials(text: str) -> str:
-    """Return text whose addresses have lost user names and passwords."""
-    return _QUERY_SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text))
 
 
 def database_file(uri: str) -> Path | None:
@@ -95,7 +88,9 @@ def probe(settings: MlflowSettings) -> None:
     if not settings.uri.startswith(("http://", "https://")):
         _probe_database(settings)
         return
-    address = _CREDENTIALS.sub("", settings.uri).rstrip("/") + "/health"
+    parts = urllib.parse.urlsplit(settings.uri)
+    place = parts.netloc.rpartition("@")[2]
+    address = f"{parts.scheme}://{place}{parts.path.rstrip('/')}/health"
     reason = ""
     for _ in range(2):
         try:

@@ -17,6 +17,7 @@ import attrs
 
 from vlrb.cache import read_json, write_json
 from vlrb.errors import DataError, TrackingError
+from vlrb.secrets import without_credentials
 from vlrb.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Scores, Undefined
 from vlrb_plugins.mlflow import MlflowSettings
 from vlrb_plugins.mlflow.store import (
@@ -25,7 +26,6 @@ from vlrb_plugins.mlflow.store import (
     database_file,
     open_store,
     reaching,
-    without_credentials,
 )
 
 BATCH = 100

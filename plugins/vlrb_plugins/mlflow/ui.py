@@ -15,8 +15,9 @@ from typing import Any
 import click
 
 from vlrb.errors import ConfigError, TrackingError
+from vlrb.secrets import without_credentials
 from vlrb_plugins.mlflow import DEFAULT_URI
-from vlrb_plugins.mlflow.store import absolute, artifact_folder, database_file, environment, without_credentials
+from vlrb_plugins.mlflow.store import absolute, artifact_folder, database_file, environment
 
 STARTUP_SECONDS = 60.0
 GRACE_SECONDS = 5.0

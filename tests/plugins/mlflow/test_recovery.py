@@ -10,8 +10,9 @@ import attrs
 import pytest
 
 from vlrb.errors import TrackingError
+from vlrb.secrets import without_credentials
 from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
-from vlrb_plugins.mlflow.store import open_store, without_credentials
+from vlrb_plugins.mlflow.store import open_store
 
 
 def test_database_made_anew_by_another_run(database, empty_database, read, python):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from vlrb.errors import TrackingError
+from vlrb.secrets import without_credentials
 from vlrb_plugins.mlflow import MlflowSettings
-from vlrb_plugins.mlflow.store import absolute, artifact_folder, open_store, without_credentials
+from vlrb_plugins.mlflow.store import absolute, artifact_folder, open_store
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
