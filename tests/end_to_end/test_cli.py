@@ -168,3 +168,14 @@ def test_the_same_metric_may_be_configured_and_others_added(project: Any) -> Non
     assert score(plain) != score(other)
     twice = '[[metric]]\nuse = "rank-score"\nbeta = 2.0\n[[metric]]\nuse = "rank-score"\nbeta = 3.0\n'
     assert "is configured twice" in project.vlrb("check", project.experiment(more=twice)).err
+
+
+def test_a_folder_that_cannot_be_used_is_named(project: Any) -> None:
+    """No traceback for a disk or a folder that will not do; a file stands where the cache would be."""
+    project.file("", "occupied")
+    shown = project.vlrb("--cache", "occupied", "run", project.experiment())
+
+    assert shown.status == 4
+    assert str(project.folder / "occupied") in shown.err
+    assert "--cache" in shown.err
+    assert "Traceback" not in shown.err
