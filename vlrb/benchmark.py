@@ -6,6 +6,7 @@ Rows are sorted by sample id, columns by model name; everything was joined by th
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from vlrb.types import Array, BenchmarkInfo, Candidate, Features, Labelled, Quer
 
 SCHEMA_VERSION = 1
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
+_OPAQUE = re.compile(r"\b[0-9a-f]{24}\b")
 _TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
 
 
@@ -66,16 +68,37 @@ class Benchmark:
     @cached_property
     def images(self) -> Images:
         """Return the images of all samples."""
-        store = ImageStore(Path(f) for f in self.manifest["images"])
-        return Images(store, self.image_hashes, self.ids)
+        cache = self.directory.parents[1]
+        return Images(ImageStore(cache / f for f in self.manifest["images"]), self.image_hashes, self.opaque_ids)
+
+    @cached_property
+    def opaque_ids(self) -> list[str]:
+        """Return what routers and encoders see instead of sample ids, which would name the dataset."""
+        return [hashlib.sha256(i.encode()).hexdigest()[:24] for i in self.ids]
+
+    def unordered(self, rows: Array) -> Array:
+        """Return rows in the order of their opaque ids, so that a row's place in a batch does not tell its dataset."""
+        return np.asarray(rows[np.argsort([self.opaque_ids[i] for i in rows.tolist()])])
+
+    def naming(self, error: DataError) -> DataError:
+        """Return an error with sample ids in the place of opaque ones."""
+        names = dict(zip(self.opaque_ids, self.ids, strict=True))
+        return DataError(
+            [
+                attrs.evolve(
+                    p, **{k: _OPAQUE.sub(lambda m: names.get(m[0], m[0]), getattr(p, k)) for k in ("message", "where")}
+                )
+                for p in error.problems
+            ]
+        )
 
     @cached_property
     def _queries(self) -> Queries:
-        """What routers see of all samples; a sample id names the dataset, so they see a hash of it."""
+        """What routers see of all samples."""
         column = self.samples.column
         options = [tuple((o["letter"], o["text"]) for o in os) for os in column("options").to_pylist()]
         texts, hints = column("question").to_pylist(), column("hint").to_pylist()
-        return Queries([_opaque(i) for i in self.ids], texts, options, hints, self.images, self.candidates)
+        return Queries(self.opaque_ids, texts, options, hints, self.images, self.candidates)
 
     @property
     def fingerprint(self) -> str:
@@ -117,10 +140,6 @@ class Benchmark:
             excluded={e["reason"]: e["count"] for e in self.manifest["excluded"]},
             total_tokens=self.manifest["total_tokens"],
         )
-
-
-def _opaque(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
 def write(directory: Path, manifest: Mapping[str, Any], samples: pa.Table, matrices: Mapping[str, Array]) -> None:

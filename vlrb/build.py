@@ -22,6 +22,7 @@ from vlrb.cache import Places, locked, new_directory, read_json
 from vlrb.errors import DataError, Problem, shortened
 from vlrb.parts import PartBuilder, Progress, read_parts
 from vlrb.plan import Plan, digest_of
+from vlrb.specs import Dataset
 from vlrb.types import Array, Listing, Part
 
 
@@ -40,12 +41,18 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     keys = builder.keys(listing)
     target = places.cache / "benchmarks" / _benchmark_key(plan, listing, keys)[:20]
     with locked(target):
-        if not (target / "manifest.json").is_file():
+        if not _usable(target, places):
             read_parts(builder, listing, keys, jobs or os.cpu_count() or 1, progress)
             folders = {part: builder.folder(keys[part.id]) for part in listing.parts}
             with new_directory(target) as aside:
                 benchmark.write(aside, *_assemble(plan, listing, folders))
     return benchmark.load(target)
+
+
+def _usable(target: Path, places: Places) -> bool:
+    """Tell whether a benchmark is there, and the images that it refers to."""
+    manifest = target / "manifest.json"
+    return manifest.is_file() and all((places.cache / f).is_file() for f in read_json(manifest).get("images", ()))
 
 
 def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str:
@@ -59,6 +66,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
             "datasets": [attrs.asdict(d) for d in plan.catalog.datasets if d.name in used[0]],
             "models": [attrs.asdict(m) for m in plan.catalog.models if m.name in used[1]],
             "synthetic": listing.synthetic,
+            "ignored_files": dict(listing.ignored),
         }
     )
 
@@ -272,7 +280,9 @@ def _manifest(
 ) -> dict[str, Any]:
     names = joined.samples.column("dataset").to_pylist()
     counts = {name: names.count(name) for name in sorted(set(names))}
-    records = {d.name: d for d in plan.catalog.datasets}
+    known = {d.name: d for d in plan.catalog.datasets}
+    # a dataset that nobody declared can be used where the outcomes carry their scores
+    records = {name: known.get(name) or Dataset(name=name, group="own") for name in counts}
     inputs, outputs = joined.matrices["input_tokens"], joined.matrices["output_tokens"]
     return {
         "vlrb": __version__,
@@ -289,7 +299,7 @@ def _manifest(
         "excluded": joined.excluded,
         "total_tokens": int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum()),
         "token_counter": plan.counter.registered.id,
-        "images": [str(f / "images.arrow") for p, f in folders.items() if p.kind == "samples"],
+        "images": [f"parts/{f.name}/images.arrow" for p, f in folders.items() if p.kind == "samples"],
         "parts": [about[p] for p in listing.parts],
         "ignored_files": dict(listing.ignored),
     }

@@ -8,11 +8,14 @@ import logging
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
+
+from vlrb.errors import ConfigError, DataError
 
 logger = logging.getLogger("vlrb")
 
@@ -37,6 +40,21 @@ class Places:
             Path(runs or os.environ.get("VLRB_RUNS") or DEFAULT_RUNS).absolute(),
             Path(cache or os.environ.get("VLRB_CACHE") or DEFAULT_CACHE).absolute(),
         )
+
+    def prepare(self) -> None:
+        """Make the folders, so that one that cannot be written is told before any work is done.
+
+        :raises ConfigError: naming the folder and the option
+        """
+        for option, folder in (("--runs", self.runs), ("--cache", self.cache)):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                raise ConfigError(
+                    f"cannot write in {folder}: {error.strerror}", where=option, fix="name another folder"
+                ) from None
 
     def use(self) -> None:
         """Make the places known to this process, its children and its plugins."""
@@ -75,15 +93,27 @@ def new_directory(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f".{target.name}.*.partial"):
         shutil.rmtree(left, ignore_errors=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    aside = _aside(target)
+    aside.mkdir()  # with the rights that the user's umask gives, so that a group may share a cache
     try:
         yield aside
-        if target.exists():
-            shutil.rmtree(target)
+        remove(target)
         aside.rename(target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder all at once: a kill in the middle leaves no part of it under its name."""
+    if folder.exists():
+        aside = _aside(folder)
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -114,8 +144,6 @@ def read_json(path: Path) -> Any:
 
     :raises DataError: naming the file when it is missing or truncated
     """
-    from vlrb.errors import DataError
-
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import platform
-import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_directory, read_json, write_json
+from vlrb.cache import Places, locked, new_directory, read_json, remove, write_json
 from vlrb.config import unstructure
-from vlrb.errors import PluginError
+from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
 from vlrb.features import Encoded, encode
 from vlrb.parts import Progress
@@ -40,6 +40,8 @@ from vlrb.types import (
     WithEstimate,
     WithScores,
 )
+
+logger = logging.getLogger("vlrb")
 
 SCHEMA_VERSION = 1
 DEVICE = "cpu"
@@ -91,12 +93,22 @@ class Bench:
             features=router.features,
             plugin=chosen.plugin.name,
             dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
-            sources=chosen.plugin.sources_digest(),
+            sources=chosen.plugin.sources_digest(chosen.spec.builds_on),
         )
 
     def folder(self, cell: CellInfo) -> Path:
         """Return the folder of a cell in the cache."""
         return self.places.cache / "cells" / cell.key[:20]
+
+    def work_folder(self, cell: CellInfo) -> Path:
+        """Return where a router may keep what lets it go on after a kill; it is removed when the cell is finished."""
+        return self.places.cache / "work" / cell.key[:20]
+
+    def forget(self, cell: CellInfo) -> None:
+        """Remove a cell and its work from the cache; runs that have it keep their own copies."""
+        with locked(self.folder(cell)):
+            remove(self.folder(cell))
+            remove(self.work_folder(cell))
 
     def finished(self, cell: CellInfo) -> bool:
         """Tell whether the cell's result is in the cache."""
@@ -134,27 +146,29 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
                 "hardware": hardware(),
             }
             write_json(aside / "cell.json", about)
-    shutil.rmtree(bench.places.cache / "work" / cell.key[:20], ignore_errors=True)
+        remove(bench.work_folder(cell))
 
 
 def _fit(
     bench: Bench, cell: CellInfo, encoded: Encoded | None, folder: Path, threads: int, log: Log, progress: Progress
 ) -> Fitted:
     chosen = bench.routers[cell.label].chosen
-    train, dev = (_labelled(bench, encoded, bench.split.rows(name)) for name in ("train", "dev"))
-    work = bench.places.cache / "work" / cell.key[:20]
+    dev_rows = bench.benchmark.unordered(bench.split.dev)
+    train = _labelled(bench, encoded, bench.benchmark.unordered(bench.split.train))
+    dev = _labelled(bench, encoded, dev_rows)
+    work = bench.work_folder(cell)
     work.mkdir(parents=True, exist_ok=True)
     context = FitContext(
         candidates=bench.benchmark.candidates,
         bounds=bench.evaluator.bounds,
-        dev_score=lambda choices: bench.evaluator.select("dev", _checked_choices(choices, len(dev), bench, cell)),
+        dev_score=lambda choices: bench.evaluator.select(dev_rows, _checked_choices(choices, len(dev), bench, cell)),
         rng=np.random.default_rng(list(f"{cell.seed}:{cell.label}".encode())),
         seed=cell.seed,
         device=DEVICE,
         threads=threads,
         work_directory=work,
-        progress=lambda done, total: progress(f"fitting {cell.name}", done, total),
-        log=lambda step, values: log(int(step), _finite(values, cell)),
+        progress=lambda done, total: progress(f"fitting {cell.name}", int(done), int(total)),
+        log=lambda step, values: log(int(step), _finite(values, step, cell)),
     )
     router = chosen.make("fit")
     with blame(chosen.plugin, f"fitting {cell.label!r}"):
@@ -174,7 +188,7 @@ def _labelled(bench: Bench, encoded: Encoded | None, rows: Array) -> Labelled:
 
 def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted, name: str, folder: Path) -> Timing:
     """Route the rows of a split, check what comes back, and write it beside the sample ids."""
-    rows = bench.split.rows(name)
+    rows = bench.benchmark.unordered(bench.split.rows(name))
     queries = _labelled(bench, encoded, rows).queries
     plugin = bench.routers[cell.label].chosen.plugin
     with blame(plugin, f"routing {name} with {cell.label!r}"):
@@ -197,7 +211,8 @@ def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted
             estimate = fitted.estimate(queries)
         _check_estimate(estimate, queries, bench, cell)
         columns |= _by_model("p_correct", estimate.p_correct, models) | _by_model("cost", estimate.cost, models)
-    pq.write_table(pa.table(columns), folder / f"{name}.parquet", compression="zstd")
+    table = pa.table(columns).take(np.argsort(rows))
+    pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
     return Timing(len(queries), seconds, encode_seconds)
 
@@ -211,7 +226,7 @@ def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:
 
 def _broken(bench: Bench, cell: CellInfo, what: str) -> PluginError:
     plugin = bench.routers[cell.label].chosen.plugin
-    return PluginError(f"router {cell.router!r} of {plugin.label}: {what}", where=cell.label, fix="mend the router")
+    return PluginError(f"router {cell.router!r} of {plugin.label}: {what}", fix="mend the router")
 
 
 def _checked_choices(routed: Any, n: int, bench: Bench, cell: CellInfo) -> Array:
@@ -219,6 +234,8 @@ def _checked_choices(routed: Any, n: int, bench: Bench, cell: CellInfo) -> Array
 
     :raises PluginError: when they are not n integers from 0 to k - 1
     """
+    if routed is None:
+        raise _broken(bench, cell, f"route returned None instead of {n} integers")
     choices = np.asarray(routed)
     k = len(bench.benchmark.candidates)
     if choices.shape != (n,):
@@ -234,8 +251,10 @@ def _checked_choices(routed: Any, n: int, bench: Bench, cell: CellInfo) -> Array
 def _checked_scores(scores: Any, choices: Array, queries: Queries, bench: Bench, cell: CellInfo) -> Array:
     matrix = np.asarray(scores)
     shape = (len(queries), len(queries.candidates))
-    if matrix.shape != shape or matrix.dtype.kind != "f" or not np.isfinite(matrix).all():
-        raise _broken(bench, cell, f"scores must be finite floats of shape {shape}, not {matrix.dtype} {matrix.shape}")
+    if matrix.shape != shape or matrix.dtype.kind != "f":
+        raise _broken(bench, cell, f"scores must be floats of shape {shape}, not {matrix.dtype} {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise _broken(bench, cell, f"scores must be finite; {int((~np.isfinite(matrix)).sum())} are NaN or infinite")
     differing = np.flatnonzero(matrix.argmax(axis=1) != choices)
     if differing.size:
         row = int(differing[0])
@@ -253,12 +272,13 @@ def _check_estimate(estimate: Any, queries: Queries, bench: Bench, cell: CellInf
             raise _broken(bench, cell, f"{name} of its estimate must be finite, at least 0, of shape {shape}")
 
 
-def _finite(values: Mapping[str, float], cell: CellInfo) -> dict[str, float]:
+def _finite(values: Mapping[str, float], step: int, cell: CellInfo) -> dict[str, float]:
+    """Return the values that a curve can show; a long fit does not end because of one that it cannot."""
     numbers = {str(k): float(v) for k, v in values.items()}
-    bad = [k for k, v in numbers.items() if not np.isfinite(v)]
+    bad = {k: v for k, v in numbers.items() if not np.isfinite(v)}
     if bad:
-        raise ValueError(f"log({bad[0]}={numbers[bad[0]]}) in {cell.label!r}: logged values must be finite")
-    return numbers
+        logger.warning("%s logged %s at step %s, which no curve can show: left out", cell.name, bad, step)
+    return {k: v for k, v in numbers.items() if k not in bad}
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------------
@@ -273,11 +293,21 @@ def hardware() -> str:
     return f"{name}, {os.cpu_count()} CPUs, {DEVICE}"
 
 
-def read_cell(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def read_cell(folder: Path, ids: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return what is known of a finished cell, and its choices int64[n] on dev and test.
 
-    :raises DataError: naming a file that is missing or broken
+    :param ids: the sample ids of dev and test, in the order of their rows
+    :raises DataError: naming a file that is missing, broken, or of other samples
     """
     about = read_json(folder / "cell.json")
-    choices = {n: pq.read_table(folder / f"{n}.parquet", columns=["choice"]).column(0).to_numpy() for n in ROUTED}
+    choices = {}
+    for name in ROUTED:
+        file = folder / f"{name}.parquet"
+        try:
+            table = pq.read_table(file, columns=["id", "choice"])
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
+        if table.column("id").to_pylist() != list(ids[name]):
+            raise DataError(f"holds other samples than {name}", where=str(file), fix="run again with --fresh")
+        choices[name] = table.column("choice").to_numpy()
     return about, choices

@@ -6,6 +6,7 @@ refused with a did-you-mean; every problem has a file and a key path.
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from cattrs.errors import (
     AttributeValidationNote,
     BaseValidationError,
     ForbiddenExtraKeysError,
+    IterableValidationError,
     IterableValidationNote,
 )
 from cattrs.gen import make_dict_structure_fn, override
@@ -99,7 +101,11 @@ class SplitSection:
     train: float = param(default=0.7, validator=_fraction, help="share of the samples")
     dev: float = param(default=0.1, validator=_fraction, help="share of the samples")
     test: float = param(default=0.2, validator=_fraction, help="share of the samples")
-    seed: int = param(default=42, validator=validators.ge(0), help="seed of the split, apart from the routers' seeds")
+    seed: int = param(
+        default=42,
+        validator=[validators.ge(0), validators.lt(2**32)],
+        help="seed of the split, apart from the routers' seeds",
+    )
     group_by: Literal["image", "sample"] | None = param(
         default=None,
         help="image (default): questions that share an image never straddle two splits; sample: the paper's method",
@@ -156,6 +162,7 @@ class Document:
     path: Path
     tree: Mapping[str, Any]
     origins: Mapping[KeyPath, Path]
+    text: str = ""
 
     def origin(self, path: KeyPath) -> Path:
         """Return the file that a key path stands in."""
@@ -183,7 +190,7 @@ def read_document(path: Path) -> Document:
     """
     origins: dict[KeyPath, Path] = {}
     tree = _read_merged(path, origins, ())
-    return Document(path, tree, origins)
+    return Document(path, tree, origins, path.read_text(encoding="utf-8"))
 
 
 def _read_merged(path: Path, origins: dict[KeyPath, Path], above: tuple[Path, ...]) -> dict[str, Any]:
@@ -305,6 +312,7 @@ def _converter(base: Path) -> cattrs.Converter:
     converter.register_structure_hook(Path, lambda v, _: (base / _exactly(str)(v, str)).resolve())
     converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_factory(_is_union, lambda t: _union(t, converter))
+    converter.register_structure_hook_func(_is_unsupported, _unsupported)
     converter.register_structure_hook_factory(_is_tuple, lambda t: _tuple(t, converter))
     converter.register_structure_hook_factory(attrs.has, lambda c: _attrs_class(c, converter))
     return converter
@@ -368,15 +376,35 @@ def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,)
 
 
+def _is_unsupported(kind: Any) -> bool:
+    return get_origin(kind) in (list, tuple, set, frozenset) and not _is_tuple(kind)
+
+
 def _tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], tuple[Any, ...]]:
     member = get_args(kind)[0]
 
     def hook(value: Any, _: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise TypeError(f"must be a list, not {value!r}")
-        return tuple(converter.structure(value, list[member]))  # type: ignore[valid-type]
+        return tuple(_items(value, member, converter))
 
     return hook
+
+
+def _items(value: list[Any], member: Any, converter: cattrs.Converter) -> Iterator[Any]:
+    problems: list[Exception] = []
+    for i, item in enumerate(value):
+        try:
+            yield converter.structure(item, member)
+        except (TypeError, ValueError, BaseValidationError) as error:
+            error.add_note(IterableValidationNote(f"item {i}", i, member))
+            problems.append(error)
+    if problems:
+        raise IterableValidationError("a list", problems, list)
+
+
+def _unsupported(_: Any, kind: Any) -> Any:
+    raise TypeError(f"cannot be set: its plugin declares it as {kind}, and lists are declared as tuple[TYPE, ...]")
 
 
 def _attrs_class(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
@@ -408,7 +436,9 @@ def _checked(field: attrs.Attribute[Any], converter: cattrs.Converter) -> Callab
     def hook(value: Any, _: Any) -> Any:
         result = converter.structure(value, field.type)  # type: ignore[arg-type]
         if field.validator is not None:
-            field.validator(None, field, result)
+            # a validator that looks at other fields runs when the object is made, not here
+            with contextlib.suppress(AttributeError):
+                field.validator(None, field, result)
         return result
 
     return hook

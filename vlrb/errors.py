@@ -80,11 +80,10 @@ class TrackingError(VlrbError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a fix that names the closest known names, or lists all of them when none is close."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if not close:
-        close = [n for n in names if n.lower() == name.lower()]
+    close = [n for n in names if n.lower().startswith(name.lower())][:3] if name else []
+    close += [n for n in difflib.get_close_matches(name, names, n=3, cutoff=0.6) if n not in close]
     if close:
-        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+        return "did you mean " + " or ".join(repr(c) for c in close[:3]) + "?"
     return "known: " + ", ".join(names) if names else "there is none to choose from"
 
 

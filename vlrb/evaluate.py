@@ -13,7 +13,9 @@ from vlrb.plan import Chosen
 from vlrb.plugins import blame
 from vlrb.reference import oracle, strongest
 from vlrb.split import Split
-from vlrb.types import Array, CostBounds, Evaluation, MetricValue, Scores, Timing, Undefined
+from vlrb.types import Array, CostBounds, Evaluation, MetricValue, Scores, Timing, Undefined, read_only
+
+FAILED_METRIC = "the metric failed"
 
 
 def cost_bounds(benchmark: Benchmark, split: Split, rows: str) -> CostBounds:
@@ -39,6 +41,7 @@ class Evaluator:
         self._select = selection.make("__call__")
         self._best = strongest(benchmark.quality[split.train])
         self._scopes = benchmark.subsets()
+        self.errors: list[PluginError] = []
 
     def scores(self, name: str, choices: Array, timing: Timing | None = None) -> Scores:
         """Return scope -> metric -> value on a split; scopes without samples there are left out."""
@@ -51,16 +54,15 @@ class Evaluator:
                 result[scope] = self._values(rows[inside], choices[inside], None, subset_metrics)
         return result
 
-    def select(self, name: str, choices: Array) -> MetricValue:
-        """Return the selection metric on a split."""
-        return self._values(self.split.rows(name), choices, None, [(self.selection, self._select)])[
-            self.selection.spec.name
-        ]
+    def select(self, rows: Array, choices: Array) -> MetricValue:
+        """Return the selection metric on some rows."""
+        return self._values(rows, choices, None, [(self.selection, self._select)])[self.selection.spec.name]
 
     def _values(
         self, rows: Array, choices: Array, timing: Timing | None, metrics: Sequence[tuple[Chosen, Any]]
     ) -> Mapping[str, MetricValue]:
         quality, cost = self.benchmark.quality[rows], self.benchmark.cost[rows]
+        quality, cost, choices = read_only((quality, cost, choices))
         best = oracle(quality, cost)
         evaluation = Evaluation(
             choices=choices,
@@ -74,10 +76,19 @@ class Evaluator:
             oracle=float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
             timing=timing,
         )
-        return {chosen.spec.name: _value(chosen, metric, evaluation) for chosen, metric in metrics}
+        return {chosen.spec.name: self._value(chosen, metric, evaluation) for chosen, metric in metrics}
+
+    def _value(self, chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:
+        """Return a metric's value; one that fails is undefined, and its error is kept for the end of the run."""
+        try:
+            return _checked_value(chosen, metric, evaluation)
+        except PluginError as error:
+            if str(error) not in {str(e) for e in self.errors}:
+                self.errors.append(error)
+            return Undefined(f"{FAILED_METRIC}: {error.problems[0].message}")
 
 
-def _value(chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:
+def _checked_value(chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:
     with blame(chosen.plugin, f"computing metric {chosen.registered.id!r}"):
         value = metric(evaluation)
     if isinstance(value, Undefined):

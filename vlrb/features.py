@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json, write_json
-from vlrb.errors import PluginError
+from vlrb.errors import DataError, PluginError
 from vlrb.parts import Progress
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
@@ -69,7 +70,11 @@ def _encoded(chosen: Chosen, benchmark: Benchmark, places: Places, progress: Pro
             with new_directory(target) as aside:
                 _encode_all(chosen, benchmark, aside, progress)
     about = read_json(target / "features.json")
-    matrix = np.load(target / "matrix.npy", mmap_mode="r", allow_pickle=False)
+    try:
+        matrix = np.load(target / "matrix.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        fix = "delete the folder and run again"
+        raise DataError(f"cannot be read: {error}", where=str(target / "matrix.npy"), fix=fix) from None
     columns = tuple(Column(**c) for c in about["columns"])
     return Encoded(Features(matrix, columns), about["seconds"] / len(benchmark))
 
@@ -82,8 +87,11 @@ def _encode_all(chosen: Chosen, benchmark: Benchmark, folder: Path, progress: Pr
     for start in range(0, len(benchmark), CHUNK):
         queries = benchmark.queries(np.arange(start, min(start + CHUNK, len(benchmark))))
         began = time.perf_counter()
-        with blame(chosen.plugin, f"encoding samples with {name!r}"):
-            block = encoder.encode(queries)
+        try:
+            with blame(chosen.plugin, f"encoding samples with {name!r}"):
+                block = encoder.encode(queries)
+        except DataError as error:
+            raise benchmark.naming(error) from None
         seconds += time.perf_counter() - began
         names = benchmark.ids[start : start + CHUNK]
         blocks.append(_checked(block, names, blocks, chosen))
@@ -101,10 +109,10 @@ def _checked(block: object, names: Sequence[str], before: list[Features], chosen
     problem = ""
     if not isinstance(block, Features):
         problem = f"{type(block).__name__} instead of Features"
-    elif np.shape(block.matrix) != (len(names), len(block.columns)):
-        problem = (
-            f"a matrix of shape {np.shape(block.matrix)} with {len(block.columns)} columns for {len(names)} queries"
-        )
+    elif _odd(block.matrix, block.columns):
+        problem = _odd(block.matrix, block.columns)
+    elif block.matrix.shape != (len(names), len(block.columns)):
+        problem = f"a matrix of shape {block.matrix.shape} with {len(block.columns)} columns for {len(names)} queries"
     elif block.matrix.dtype != np.float32:
         problem = f"a matrix of {block.matrix.dtype} instead of float32"
     elif before and before[0].columns != block.columns:
@@ -118,3 +126,9 @@ def _checked(block: object, names: Sequence[str], before: list[Features], chosen
     if problem or not isinstance(block, Features):
         raise PluginError(f"encoder {chosen.registered.id!r} of {chosen.plugin.label} returned {problem}")
     return block
+
+
+def _odd(matrix: Any, columns: Any) -> str:
+    if not isinstance(matrix, np.ndarray):
+        return f"a {type(matrix).__name__} instead of an array"
+    return "" if all(isinstance(c, Column) for c in columns) else "columns that are no Column"

@@ -45,7 +45,9 @@ def opened(data: bytes, whose: str) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+    except UnidentifiedImageError:
+        raise _unreadable(whose, data, "its format is not known") from None
+    except (Image.DecompressionBombError, OSError, ValueError) as error:
         raise _unreadable(whose, data, str(error)) from None
     if image.width * image.height > MAX_PIXELS:
         raise _unreadable(whose, data, f"{image.width} x {image.height} pixels is above the limit of {MAX_PIXELS:,}")

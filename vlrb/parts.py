@@ -64,7 +64,7 @@ class PartBuilder:
                 "source": self.plan.logs.identity(),
                 "counter": self.plan.counter.identity(),
                 "part": [part.id, part.kind, part.dataset, part.model],
-                "files": [[str(f), s.st_size, s.st_mtime_ns] for f in part.files if (s := f.stat())],
+                "files": [_stamp(f) for f in part.files],
                 "dataset": attrs.asdict(dataset) if dataset is not None else None,
                 "scorer": scorer.identity() if scorer is not None else None,
                 "samples": samples[part.dataset] if samples is not None and scorer is not None else None,
@@ -160,6 +160,15 @@ class PartBuilder:
         return table.set_column(position, "score", pa.array(column, pa.float64())), chosen.registered.id
 
 
+def _stamp(file: Path) -> list[Any]:
+    try:
+        known = file.stat()
+    except OSError as error:
+        fix = "mend the link, or remove it" if file.is_symlink() else "see to the file's rights"
+        raise DataError(f"cannot be read: {error.strerror}", where=str(file), fix=fix) from None
+    return [str(file), known.st_size, known.st_mtime_ns]
+
+
 def _case(row: Mapping[str, Any], question: Mapping[str, Any]) -> Case:
     options = tuple((o["letter"], o["text"]) for o in question["options"])
     return Case(row["id"], question["question"], options, question["answer"], row["prediction"])
@@ -212,6 +221,8 @@ def _checked(batch: Any, schema: pa.Schema, part: Part, chosen: Chosen) -> pa.Re
             f"{f.name}: {have.get(f.name, 'missing')} instead of {f.type}" for f in schema if have.get(f.name) != f.type
         ]
         required = ("dataset", "key", "prediction", "question")
+        others = set(batch.column("dataset").unique().to_pylist()) - {part.dataset} if not wrong else set()
+        wrong += [f"rows of dataset {name!r}" for name in sorted(map(str, others))]
         wrong += [f"{n}: nulls" for n in required if n in have and batch.column(n).null_count]
         problem = ", ".join(wrong)
     if problem:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -27,7 +27,7 @@ from vlrb.config import (
 )
 from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
 from vlrb.plugins import Plugin, Registered, Registry, Selection, blame, load, missing_requirements
-from vlrb.specs import GROUPS, Dataset, Kind, Model, slugify, toml_name
+from vlrb.specs import GROUPS, Dataset, Kind, Model, toml_name
 from vlrb.types import Catalog, MetricInfo
 
 DEFAULT_METRICS = (
@@ -69,7 +69,7 @@ class Chosen:
         return {
             "id": self.registered.id,
             "version": self.plugin.version,
-            "sources": self.plugin.sources_digest(),
+            "sources": self.plugin.sources_digest(self.spec.builds_on),
             "parameters": unstructure(self.params),
         }
 
@@ -79,7 +79,7 @@ class Chosen:
         :raises PluginError: naming plugin and dist
         """
         doing = f"making {self.kind} {self.spec.name!r}"
-        with blame(self.plugin, doing):
+        with blame(self.plugin, f"{doing} (its factory is called with its parameters)"):
             made = self.spec.factory(self.params)
         lacking = [m for m in methods if not callable(getattr(made, m, None))]
         if lacking:
@@ -226,13 +226,16 @@ class Resolver:
             catalog = self._wanted(catalog, benchmark)
         split = structure(sections["split"], SplitSection, self.document, ("split",), self.problems)
         if split is not None and abs(split.train + split.dev + split.test - 1) > 1e-9:
-            self._problem(("split",), "train, dev and test must add up to 1")
+            shares = f"{split.train:g} + {split.dev:g} + {split.test:g} = {split.train + split.dev + split.test:g}"
+            self._problem(("split",), f"train, dev and test must add up to 1, not {shares}")
         if split is not None and split.method == "paper" and split.group_by == "image":
             self._problem(
                 ("split", "group_by"), "the paper's split is made sample by sample", "remove group_by or method"
             )
         logs = self._component("log-source", sections["logs"], ("logs",))
-        counter = self._component("token-counter", sections["tokens"], ("tokens",), key="counter", default="usage")
+        counter = self._component(
+            "token-counter", sections["tokens"], ("tokens",), key="counter", default="tokens/usage"
+        )
         features = self._feature_sets(sections["features"])
         routers = self._routers(arrays["router"], features)
         metrics = self._with_defaults("metric", arrays["metric"], DEFAULT_METRICS)
@@ -337,16 +340,15 @@ class Resolver:
         """Return the default components, each replaced by the file's table of the same component, then the others."""
         key = {"metric": "metric", "reporter": "report"}[kind]
         chosen = {name: self._default(kind, name) for name in defaults}
+        configured: set[str] = set()
         for i, table in enumerate(tables):
             made = self._component(kind, table, (key, i))
-            if (
-                made is not None
-                and made.registered.id in chosen
-                and chosen[made.registered.id].params != _initial(made)
-            ):
+            if made is None:
+                continue
+            if made.registered.id in configured:
                 self._problem((key, i), f"{made.registered.id!r} is configured twice")
-            elif made is not None:
-                chosen[made.registered.id] = made
+            configured.add(made.registered.id)
+            chosen[made.registered.id] = made
         return tuple(chosen.values())
 
     def _default(self, kind: Kind, name: str) -> Chosen:
@@ -358,7 +360,7 @@ class Resolver:
             self._problem(("features",), f"must be a table of tables such as [features.default], not {table!r}")
             return {}
         sets = {}
-        for name, section in table.items() or {"default": {"encoders": list(DEFAULT_ENCODERS)}}.items():
+        for name, section in {"default": {"encoders": list(DEFAULT_ENCODERS)}, **table}.items():
             path: KeyPath = ("features", name)
             if not isinstance(section, dict):
                 self._problem(path, f"must be a table, not {section!r}", f"write [features.{name}]")
@@ -422,27 +424,45 @@ class Resolver:
     # --- datasets and models ------------------------------------------------------------------------------------------
 
     def _catalog(self, datasets: list[Any], models: list[Any]) -> Catalog:
-        """Return what plugins register and the file declares; a declaration in the file replaces a plugin's record."""
-        own_datasets = self._declared("dataset", datasets, DatasetSection, _dataset)
-        own_models = self._declared("model", models, ModelSection, _model)
+        """Return what plugins register and the file declares; of a known record the file changes the keys it gives."""
         return Catalog(
-            tuple({**{r.name: r.record for r in self.registry.all("dataset")}, **own_datasets}.values()),
-            tuple({**{r.name: r.record for r in self.registry.all("model")}, **own_models}.values()),
+            self._merged("dataset", datasets, DatasetSection, _dataset),
+            self._merged("model", models, ModelSection, _model),
         )
 
-    def _declared(self, key: str, tables: list[Any], section: type, make: Callable[[Any], Any]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
+    def _merged(
+        self, kind: Literal["dataset", "model"], tables: list[Any], section: type, changes: Callable[[Any, Any], Any]
+    ) -> tuple[Any, ...]:
+        known = {r.name: r.record for r in self.registry.all(kind)}
+        declared: set[str] = set()
         for i, table in enumerate(tables):
-            checked: Any = structure(table, section, self.document, (key, i), self.problems)
+            checked: Any = structure(table, section, self.document, (kind, i), self.problems)
             if checked is None:
                 continue
-            if checked.name in made:
-                self._problem((key, i, "name"), f"{key} {checked.name!r} is declared twice", "remove one")
+            if checked.name in declared:
+                self._problem((kind, i, "name"), f"{kind} {checked.name!r} is declared twice", "remove one")
+            declared.add(checked.name)
+            given = {f.name: getattr(checked, f.name) for f in attrs.fields(section) if toml_name(f.name) in table}
             try:
-                made[checked.name] = make(checked)
+                known[checked.name] = changes(known.get(checked.name), given)
             except ValueError as error:
-                self._problem((key, i), str(error))
-        return made
+                self._problem((kind, i), str(error))
+        self._check_handles(kind, tuple(known.values()))
+        return tuple(known.values())
+
+    def _check_handles(self, kind: str, records: tuple[Any, ...]) -> None:
+        """Refuse names, aliases and slugs that two records claim: whatever is found by them would be one of the two."""
+        for what, handles_of in (
+            ("name or alias", lambda r: {r.name, *r.aliases}),
+            ("slug", lambda r: {r.slug} if isinstance(r, Dataset) else set()),
+        ):
+            owners: dict[str, str] = {}
+            for record in records:
+                for handle in sorted(handles_of(record)):
+                    first = owners.setdefault(handle, record.name)
+                    if first != record.name:
+                        fix = f"to change {first!r}, write name = {first!r}; else give {record.name!r} another {what}"
+                        self._problem((kind,), f"{handle!r} is a {what} of both {first!r} and {record.name!r}", fix)
 
     def _wanted(self, catalog: Catalog, section: BenchmarkSection) -> Catalog:
         return attrs.evolve(
@@ -471,32 +491,18 @@ class Resolver:
         return frozenset(wanted)
 
 
-def _initial(chosen: Chosen) -> Any:
-    return chosen.spec.params()
+def _dataset(known: Dataset | None, given: Mapping[str, Any]) -> Dataset:
+    """Return a dataset record as the file declares or changes it."""
+    group = given.get("group", "own")
+    values = {**given, "group": next((slug for slug, title in GROUPS.items() if group == title), group)}
+    if known is not None:
+        return attrs.evolve(known, **{k: v for k, v in values.items() if k in given})
+    return Dataset(**values)
 
 
-def _dataset(section: DatasetSection) -> Dataset:
-    group = next((slug for slug, title in GROUPS.items() if section.group == title), section.group)
-    return Dataset(
-        name=section.name,
-        group=group,
-        task=section.task,
-        scorer=section.scorer,
-        slug=section.slug or slugify(section.name),
-        aliases=section.aliases,
-        samples=section.samples,
-        id_column=section.id_column,
-        circular=section.circular,
-    )
-
-
-def _model(section: ModelSection) -> Model:
-    known = section.parameters
-    return Model(
-        name=section.name,
-        aliases=section.aliases,
-        input_price_per_million=section.input_price_per_million,
-        output_price_per_million=section.output_price_per_million,
-        parameters=known if isinstance(known, float) else None,
-        open=False if known == "api" else None,
-    )
+def _model(known: Model | None, given: Mapping[str, Any]) -> Model:
+    """Return a model record as the file declares or changes it."""
+    values = dict(given)
+    if values.get("parameters") == "api":
+        values |= {"parameters": None, "open": False}
+    return attrs.evolve(known, **values) if known is not None else Model(**values)

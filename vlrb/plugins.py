@@ -44,7 +44,7 @@ class Selection:
         """Make a selection from ``-p`` options, plugin files and ``VLRB_DISABLE_PLUGINS`` (comma-separated names)."""
         blocked = [o.removeprefix("no:") for o in options if o.startswith("no:")]
         blocked += [n.strip() for n in os.environ.get("VLRB_DISABLE_PLUGINS", "").split(",") if n.strip()]
-        extra = [o for o in options if not o.startswith("no:")]
+        extra = [str(Path(o).resolve()) if o.endswith(".py") else o for o in options if not o.startswith("no:")]
         return cls(tuple(dict.fromkeys((*extra, *files))), tuple(dict.fromkeys(blocked)))
 
     def blocks(self, name: str, dist: str) -> bool:
@@ -75,15 +75,22 @@ class Plugin:
         """Return the option that runs vlrb without this plugin."""
         return f"-p no:{self.dist}/{self.name}" if self.version else f"-p no:{self.name}"
 
-    def sources_digest(self) -> str:
-        """Return a digest of the plugin's source files: its module, or every module of its package."""
-        if self.source is None:
-            return ""
-        files = sorted(self.source.parent.rglob("*.py")) if self.source.name == "__init__.py" else [self.source]
+    def sources_digest(self, builds_on: Sequence[str] = ()) -> str:
+        """Return a digest of the plugin's source files: its module, or the whole package that the module stands in.
+
+        :param builds_on: modules whose sources count too
+        """
+        sources = [self.source] if self.source is not None else []
+        for name in builds_on:
+            spec = importlib.util.find_spec(name)
+            if spec is not None and spec.origin:
+                sources.append(Path(spec.origin))
         digest = hashlib.sha256()
-        for file in files:
-            digest.update(f"{file.relative_to(self.source.parent)}\0".encode() + file.read_bytes())
-        return digest.hexdigest()[:16]
+        for source in sources:
+            in_package = (source.parent / "__init__.py").is_file()
+            for file in sorted(source.parent.rglob("*.py")) if in_package else [source]:
+                digest.update(f"{file.relative_to(source.parent)}\0".encode() + file.read_bytes())
+        return digest.hexdigest()[:16] if sources else ""
 
 
 @attrs.frozen(eq=False)
@@ -114,11 +121,12 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
         yield
     except VlrbError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        own = f"mend {plugin.origin}" if not plugin.version else "report it to the plugin's author"
         raise PluginError(
             f"{plugin.label} failed while {doing}: {type(error).__name__}: {error}",
             where=_last_frame(error, plugin),
-            fix=f"report it to the plugin's author, or skip the plugin with {plugin.skip}",
+            fix=f"{own}, or skip the plugin with {plugin.skip}",
         ) from error
 
 
@@ -180,7 +188,9 @@ class Registry:
                 fix="write one of " + ", ".join(repr(r.id) for r in found),
             )
         known = {r.name for r in self.all(kind)} | ({r.id for r in self.all(kind)} if "/" in name else set())
-        raise ConfigError(f"there is no {kind} {name!r}", fix=did_you_mean(name, known))
+        left_out = [p.name for p in self.plugins if p.blocked]
+        hint = f" (left out by -p no: or VLRB_DISABLE_PLUGINS: {', '.join(left_out)})" if left_out else ""
+        raise ConfigError(f"there is no {kind} {name!r}", fix=did_you_mean(name, known) + hint)
 
     def settings_classes(self) -> dict[str, type]:
         """Return the settings class of every plugin that has one."""
@@ -204,10 +214,9 @@ def load(selection: Selection, *, commands_only: bool = False) -> Registry:
     else:
         _check_blocked(selection, entries)
     plugins = [_load_entry(e, selection) for e in _unique(entries)]
-    plugins = _mark_clashes(plugins)
     if not commands_only:
         plugins += [_load_extra(extra, selection) for extra in selection.extra]
-    plugins = [_validated(p) for p in plugins]
+    plugins = [_validated(p) for p in _mark_clashes(plugins)]
     plugins, records = _collect(plugins, ("command",) if commands_only else tuple(KINDS))
     return Registry(tuple(plugins), records, selection)
 
@@ -227,7 +236,7 @@ def _check_blocked(selection: Selection, entries: Sequence[importlib.metadata.En
     unknown = [n for n in selection.blocked if n not in known]
     if unknown:
         raise ConfigError(
-            [Problem(f"there is no plugin {n!r} to leave out", "-p no:", did_you_mean(n, known)) for n in unknown]
+            [Problem(f"there is no plugin {n!r} to leave out", f"-p no:{n}", did_you_mean(n, known)) for n in unknown]
         )
 
 
@@ -255,10 +264,8 @@ def _mark_clashes(plugins: list[Plugin]) -> list[Plugin]:
     for plugin in plugins:
         rivals = [p for p in active if p.name == plugin.name and p is not plugin]
         if rivals and not plugin.blocked:
-            others = ", ".join(f"{p.dist} {p.version}" for p in rivals)
-            plugin = attrs.evolve(
-                plugin, object=None, error=f"its name is taken twice: {plugin.dist} {plugin.version} and {others}"
-            )
+            others = " and ".join(f"{p.dist} {p.version}".strip() for p in (plugin, *rivals))
+            plugin = attrs.evolve(plugin, object=None, error=f"its name is taken twice: {others}")
         result.append(plugin)
     return result
 

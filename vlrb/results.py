@@ -5,7 +5,6 @@ A run directory stands on its own: it holds its cells' choices, so that a report
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import cattrs
+from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from vlrb.cache import read_json, write_json
+from vlrb.cache import read_json, write_json, write_text
 from vlrb.errors import ConfigError, DataError, did_you_mean
-from vlrb.secrets import without_secrets
+from vlrb.secrets import without_secrets, without_secrets_in_toml
 from vlrb.types import MetricValue, RunInfo, RunResult, Undefined
 
 SCHEMA_VERSION = 1
@@ -73,12 +73,25 @@ def read_result(directory: Path) -> RunResult:
     :raises DataError: when there is none, or it is of another schema version
     """
     tree = read_json(directory / "results.json")
+    if not isinstance(tree, dict) or not isinstance(tree.get("run"), dict) or "cells" not in tree:
+        raise _damaged(directory, "it holds no run")
     if tree.get("schema") != SCHEMA_VERSION:
         raise DataError(f"has schema version {tree.get('schema')!r}, not {SCHEMA_VERSION}", where=str(directory))
     tree["run"] |= {"directory": str(directory), "settings": {}}
     for cell in tree["cells"]:
         cell["directory"] = str(directory / cell["directory"])
-    return _converter().structure({k: v for k, v in tree.items() if k != "schema"}, RunResult)
+    try:
+        return _converter().structure({k: v for k, v in tree.items() if k != "schema"}, RunResult)
+    except (BaseValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(directory, error) from None
+
+
+def _damaged(directory: Path, reason: object) -> DataError:
+    return DataError(
+        f"is damaged: {reason}",
+        where=str(directory / "results.json"),
+        fix="remove the folder, and run the experiment again",
+    )
 
 
 def write_result(result: RunResult) -> None:
@@ -130,7 +143,7 @@ def write_plan(run: RunInfo, source: str) -> None:
     write_json(run.directory / "environment.json", tree["environment"])
     keys = ("name", "key", "protocol", "benchmark", "split", "bounds", "metrics", "cells")
     write_json(run.directory / "plan.json", {"schema": SCHEMA_VERSION, **{k: tree[k] for k in keys}})
-    (run.directory / "experiment.toml").write_text(without_secrets(source), encoding="utf-8")
+    write_text(run.directory / "experiment.toml", without_secrets_in_toml(source))
 
 
 def adopt_cell(folder: Path, target: Path) -> None:
@@ -145,8 +158,3 @@ def adopt_cell(folder: Path, target: Path) -> None:
             os.link(file, here)
         except OSError:
             shutil.copy2(file, here)
-
-
-def strict_json(value: Any) -> str:
-    """Return JSON text for programs."""
-    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)

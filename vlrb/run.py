@@ -6,21 +6,24 @@ import importlib.metadata
 import logging
 import os
 import platform
-import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from vlrb import __version__
+from vlrb.benchmark import MATRICES
 from vlrb.build import build, quiet
-from vlrb.cache import Places, locked, write_text
+from vlrb.cache import Places, locked, new_file, write_json, write_text
 from vlrb.cells import ROUTED, Bench, read_cell, run_cell
-from vlrb.errors import ConfigError, ExitCode, PluginError, VlrbError, did_you_mean
-from vlrb.evaluate import Evaluator, choice_counts, cost_bounds
+from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
+from vlrb.evaluate import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
 from vlrb.observers import Observers
 from vlrb.parts import Progress
 from vlrb.plan import Plan, digest_of, plan_document
@@ -36,7 +39,7 @@ from vlrb.results import (
 )
 from vlrb.secrets import without_secrets
 from vlrb.split import make_split, write_split
-from vlrb.types import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Timing
+from vlrb.types import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Timing, Undefined
 
 logger = logging.getLogger("vlrb")
 
@@ -51,9 +54,11 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return the exit status: failed cells weigh more than failed tracking."""
+        """Return the exit status: failed cells weigh more than a plugin that failed, and that more than tracking."""
         if any(c.status == "failed" for c in self.result.cells):
             return ExitCode.CELLS_FAILED
+        if any(isinstance(e, PluginError) for e in self.errors):
+            return ExitCode.PLUGIN
         return ExitCode.TRACKING if self.errors else ExitCode.OK
 
 
@@ -90,17 +95,35 @@ def execute(
     key = _run_key(bench, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
         if fresh is not None:
-            _forget(bench, [c for c in cells if not fresh or c.label in fresh])
+            for cell in cells:
+                if not fresh or cell.label in fresh:
+                    bench.forget(cell)
         directory = run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
         run = _run_info(bench, cells, key, directory)
         observers = Observers(plan.registry)
         known = _finished_result(run)
         if known is not None:
+            errors = _write_reports(plan, known)
             _replay(known, observers)
-            return Outcome(known, tuple(observers.errors), already_finished=True)
-        write_plan(run, plan.document.path.read_text(encoding="utf-8"))
+            return Outcome(known, (*observers.errors, *errors), already_finished=True)
+        write_plan(run, plan.document.text)
+        write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
         write_split(bench.split, bench.benchmark, directory / "split.parquet")
+        _write_evaluated(bench, directory / "evaluated.parquet")
         return _execute(bench, run, observers, jobs or 1, progress)
+
+
+def _write_evaluated(bench: Bench, path: Path) -> None:
+    """Write what is known of every model on dev and test, so that a run directory suffices to compute every metric."""
+    benchmark = bench.benchmark
+    splits = np.repeat(np.array(ROUTED), [bench.split.rows(n).size for n in ROUTED])
+    rows = np.concatenate([bench.split.rows(n) for n in ROUTED])
+    columns = {"id": [benchmark.ids[i] for i in rows.tolist()], "split": splits, "dataset": benchmark.datasets[rows]}
+    for name in MATRICES:
+        matrix = getattr(benchmark, name)[rows]
+        columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}
+    with new_file(path) as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
 
 
 def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
@@ -108,13 +131,6 @@ def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
     for label in fresh or ():
         if label not in labels:
             raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
-
-
-def _forget(bench: Bench, cells: Iterable[CellInfo]) -> None:
-    """Remove cells from the cache; runs that have them keep their own copies."""
-    for cell in cells:
-        with locked(bench.folder(cell)):
-            shutil.rmtree(bench.folder(cell), ignore_errors=True)
 
 
 def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
@@ -126,6 +142,8 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
             "vlrb": __version__,
             "experiment": experiment,
             "benchmark": bench.benchmark.fingerprint,
+            # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
+            "records": [bench.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
             "split": bench.split.digest,
             "cells": [c.key for c in cells],
             "metrics": [m.identity() for m in plan.metrics],
@@ -173,7 +191,14 @@ def _finished_result(run: RunInfo) -> RunResult | None:
     if not (run.directory / "results.json").is_file():
         return None
     result = read_result(run.directory)
-    if any(c.status == "failed" for c in result.cells):
+    failed_metric = any(
+        isinstance(value, Undefined) and value.reason.startswith(FAILED_METRIC)
+        for scores in (*(c.scores for c in result.cells), *(r.scores for r in result.references))
+        for scopes in scores.values()
+        for values in scopes.values()
+        for value in values.values()
+    )
+    if failed_metric or any(c.status == "failed" for c in result.cells):
         return None
     return attrs.evolve(result, run=attrs.evolve(result.run, settings=run.settings))
 
@@ -196,18 +221,21 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
         observers.call("vlrb_cell_end", run=run, result=results[cell.name])
         progress("cells", len(results), len(run.cells))
 
-    waiting = [c for c in run.cells if not bench.finished(c)]
+    waiting = []
     for cell in run.cells:
-        if cell not in waiting:
-            finish(cell, "", reused=True)
+        with locked(bench.folder(cell)):  # nobody may remove it while it is taken over
+            if bench.finished(cell):
+                finish(cell, "", reused=True)
+            else:
+                waiting.append(cell)
     ready = _with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
-    runner = _one_by_one if jobs < 2 or len(ready) < 2 else _side_by_side
+    runner = _one_by_one if jobs < 2 else _side_by_side
     runner(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
     result = RunResult(run, tuple(results[c.name] for c in run.cells), _references(bench), started, now())
     errors = _write_reports(bench.plan, result)
     write_result(result)
     observers.call("vlrb_run_end", result=result)
-    return Outcome(result, (*observers.errors, *errors), already_finished=False)
+    return Outcome(result, (*bench.evaluator.errors, *observers.errors, *errors), already_finished=False)
 
 
 def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:
@@ -217,7 +245,8 @@ def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused:
         return CellResult(cell, "failed", False, directory, {}, error.splitlines()[0])
     adopt_cell(bench.folder(cell), directory)
     (directory / "error.txt").unlink(missing_ok=True)
-    about, choices = read_cell(directory)
+    ids = {n: [bench.benchmark.ids[i] for i in bench.split.rows(n).tolist()] for n in ROUTED}
+    about, choices = read_cell(directory, ids)
     timing = {name: Timing(**t) for name, t in about["timing"].items()}
     return CellResult(
         cell=cell,
@@ -265,7 +294,7 @@ def _with_features(bench: Bench, cells: Sequence[CellInfo], finish: Finish, prog
         try:
             bench.encoded(name, progress)
         except VlrbError as error:
-            failed[name] = str(error)
+            failed[name] = _error_text(error)
     for cell in cells:
         if cell.features in failed:
             finish(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
@@ -302,6 +331,8 @@ def _attempt(bench: Bench, cell: CellInfo, threads: int, log: Any, progress: Pro
     """Run a cell; return what went wrong, or an empty text."""
     try:
         run_cell(bench, cell, threads, log, progress)
+    except DataError as error:
+        return _error_text(bench.benchmark.naming(error))
     except (Exception, SystemExit) as error:
         return _error_text(error)
     return ""
@@ -354,7 +385,7 @@ def _receive(
     """Take one message of a cell's process; return its error text (empty: none) when it has ended, else None."""
     try:
         kind, *content = pipe.recv()
-    except EOFError:
+    except (EOFError, OSError):
         process.join()
         code = process.exitcode
         name = signal.Signals(-code).name if code is not None and code < 0 else f"exit status {code}"

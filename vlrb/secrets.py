@@ -1,4 +1,4 @@
-"""Keeping user names, passwords and tokens of addresses out of messages, logs and results."""
+"""Keeping passwords, tokens and the like out of messages, logs and results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
-_QUERY = re.compile(r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key)=)[^&;\s\"']*")
+_CREDENTIALS = re.compile(r"(?<=://)[^\s\"']*@")
+_QUERY = re.compile(r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key|odbc_connect)=)[^&;\s\"']*")
+_NAMES = r"(?:\w+_)?(?:password|passwd|pwd|secret|api_?key|access_?key|token|credentials?)"
+_NAMED = re.compile(rf"(?i){_NAMES}")
+_TOML = re.compile(rf"(?im)^(\s*[\"']?(?:[\w.-]+\.)?{_NAMES}[\"']?\s*=\s*)(?:\"[^\"\n]*\"|'[^'\n]*')")
 
 
 def without_credentials(text: str) -> str:
@@ -15,10 +18,15 @@ def without_credentials(text: str) -> str:
     return _QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", text))
 
 
-def without_secrets(value: Any) -> Any:
-    """Return JSON data whose texts have lost what is secret in them."""
+def without_secrets(value: Any, name: str = "") -> Any:
+    """Return JSON data whose addresses, and whose texts under names such as ``api_key``, have lost what is secret in them."""
     if isinstance(value, str):
-        return without_credentials(value)
+        return "***" if value and _NAMED.fullmatch(name) else without_credentials(value)
     if isinstance(value, Mapping):
-        return {k: without_secrets(v) for k, v in value.items()}
-    return [without_secrets(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: without_secrets(v, str(k)) for k, v in value.items()}
+    return [without_secrets(v, name) for v in value] if isinstance(value, list | tuple) else value
+
+
+def without_secrets_in_toml(text: str) -> str:
+    """Return a TOML file's text in which the same has been done."""
+    return _TOML.sub(r'\1"***"', without_credentials(text))

@@ -46,6 +46,16 @@ class NoParams:
 # --- plain records ----------------------------------------------------------------------------------------------------
 
 
+def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{attribute.name} must be a text that is not empty, not {value!r}")
+
+
+def _texts(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(v, str) for v in value):
+        raise ValueError(f"{attribute.name} must be a tuple of texts, not {value!r}")
+
+
 @attrs.frozen
 class Dataset:
     """A dataset of the benchmark, by its name in the logs.
@@ -55,17 +65,24 @@ class Dataset:
     ``circular`` says that an answer is asked for several rotations of the options (MMBench).
     """
 
-    name: str
+    name: str = attrs.field(validator=_text)
     group: str = attrs.field()
     task: str = ""
     scorer: str = ""
     slug: str = attrs.field(default=attrs.Factory(lambda self: slugify(self.name), takes_self=True))
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = attrs.field(default=(), validator=_texts)
     samples: int | None = None
     licence: str = ""
     id_column: str = "index"
     circular: bool = False
-    sets: tuple[str, ...] = ()
+    sets: tuple[str, ...] = attrs.field(default=(), validator=_texts)
+
+    @slug.validator
+    def _slug(self, _: Any, value: str) -> None:
+        if not KEBAB.fullmatch(value):
+            raise ValueError(
+                f"the slug of {self.name!r} must be kebab-case such as 'my-dataset', not {value!r}; set slug"
+            )
 
     @group.validator
     def _kebab(self, _: Any, value: str) -> None:
@@ -80,13 +97,13 @@ class Model:
     ``parameters`` is in billions, None where it is not published.
     """
 
-    name: str
+    name: str = attrs.field(validator=_text)
     input_price_per_million: float | None = attrs.field(default=None)
     output_price_per_million: float | None = attrs.field(default=None)
     parameters: float | None = None
     open: bool | None = None
-    aliases: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = attrs.field(default=(), validator=_texts)
+    sets: tuple[str, ...] = attrs.field(default=(), validator=_texts)
 
     @input_price_per_million.validator
     @output_price_per_million.validator
@@ -102,7 +119,8 @@ class Model:
 class Component:
     """What all components have: a kebab-case name, a factory, the class of its parameters, and a line of help.
 
-    ``requires`` names Python packages that the component needs beyond vlrb's own, and ``extra`` the extra that brings them.
+    ``builds_on`` names modules beyond the plugin's own whose sources decide its numbers.  ``requires`` names Python packages
+    that the component needs beyond vlrb's own, and ``extra`` the extra that brings them.
     """
 
     name: str = attrs.field()
@@ -111,6 +129,7 @@ class Component:
     params: type = attrs.field(default=NoParams)
     requires: tuple[str, ...] = ()
     extra: str = ""
+    builds_on: tuple[str, ...] = ()
 
     @name.validator
     def _kebab(self, _: Any, value: str) -> None:

@@ -41,6 +41,25 @@ class Undefined:
 MetricValue = float | Undefined
 
 
+class FrozenDict(dict[Any, Any]):
+    """A dictionary that cannot be changed: what observers see is what is written."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("this is the run's own record: it cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self),)
+
+
+def frozen(value: Any) -> Any:
+    """Return a mapping, and whatever mappings and lists it holds, in a form that cannot be changed."""
+    if isinstance(value, Mapping):
+        return FrozenDict({k: frozen(v) for k, v in value.items()})
+    return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
 # --- log sources ------------------------------------------------------------------------------------------------------
 
 
@@ -368,7 +387,7 @@ class CellInfo:
     key: str
     label: str
     router: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Any] = attrs.field(converter=frozen)
     seed: int
     features: str | None
     plugin: str
@@ -389,11 +408,11 @@ class CellResult:
     status: Literal["done", "failed"]
     reused: bool
     directory: Path
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, Scores] = attrs.field(converter=frozen)
     error: str = ""
     fit_seconds: float = 0.0
     timing: Timing | None = None
-    choices: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
+    choices: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict, converter=frozen)
     hardware: str = ""
 
 
@@ -403,7 +422,7 @@ class ReferenceResult:
 
     name: str
     summary: str
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, Scores] = attrs.field(converter=frozen)
 
 
 @attrs.frozen
@@ -414,7 +433,7 @@ class MetricInfo:
     unit: str
     higher_is_better: bool
     summary: str
-    parameters: Mapping[str, Any] = attrs.field(factory=dict)
+    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
 
 
 @attrs.frozen
@@ -424,9 +443,9 @@ class BenchmarkInfo:
     fingerprint: str
     samples: int
     models: tuple[str, ...]
-    datasets: Mapping[str, int]
+    datasets: Mapping[str, int] = attrs.field(converter=frozen)
     synthetic: str
-    excluded: Mapping[str, int]
+    excluded: Mapping[str, int] = attrs.field(converter=frozen)
     total_tokens: int
 
 
@@ -438,14 +457,14 @@ class RunInfo:
     key: str
     directory: Path
     protocol: str
-    experiment: Mapping[str, Any]
+    experiment: Mapping[str, Any] = attrs.field(converter=frozen)
     benchmark: BenchmarkInfo
-    split: Mapping[str, Any]
+    split: Mapping[str, Any] = attrs.field(converter=frozen)
     bounds: CostBounds
     metrics: tuple[MetricInfo, ...]
     cells: tuple[CellInfo, ...]
     settings: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    environment: Mapping[str, Any] = attrs.field(converter=frozen)
 
     @property
     def id(self) -> str:

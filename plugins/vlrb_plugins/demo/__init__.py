@@ -48,5 +48,6 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
             summary="synthetic images, questions and answers of 17 models, in VLMEvalKit's layout",
             factory=_source,
             params=DemoParams,
+            builds_on=("vlrb_plugins.vlmevalkit",),
         )
     ]

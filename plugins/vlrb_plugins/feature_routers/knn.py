@@ -45,6 +45,12 @@ class Knn:
         kept = np.flatnonzero(labels >= 0)
         if not kept.size:
             raise DataError("no model is right on any train sample, so there is nothing to learn", where="knn")
+        if kept.size < self.params.k:
+            raise DataError(
+                f"k is {self.params.k}, but only {kept.size} train samples have a model that is right",
+                where="knn",
+                fix=f"set k to at most {kept.size}",
+            )
         matrix = _matrix(train.queries)[kept]
         scaler = ZScore.fit(matrix)
         return FittedKnn(self.params, scaler, scaler.apply(matrix), labels[kept], len(context.candidates))
@@ -67,7 +73,7 @@ class FittedKnn:
     def scores(self, queries: Queries) -> Array:
         """Return the share of the votes that each model gets, float64[n, k]."""
         matrix = self.scaler.apply(_matrix(queries))
-        distances, neighbours = nearest(matrix, self.rows, min(self.params.k, len(self.rows)), self.params.metric)
+        distances, neighbours = nearest(matrix, self.rows, self.params.k, self.params.metric)
         votes = np.ones_like(distances) if self.params.weights == "uniform" else _inverse(distances)
         scores = np.zeros((len(matrix), self.models))
         np.add.at(scores, (np.arange(len(matrix))[:, None], self.labels[neighbours]), votes)

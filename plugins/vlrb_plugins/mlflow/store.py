@@ -74,7 +74,7 @@ def _cause(error: Exception) -> str:
 def unreachable(settings: MlflowSettings, detail: str) -> TrackingError:
     """Return the error for a store that cannot be used."""
     return TrackingError(
-        f"MLflow at {without_credentials(settings.uri)} cannot be used: {detail}; results on disk are complete",
+        f"MLflow at {without_credentials(settings.uri)} cannot be used: {detail}; the results on disk do not need it",
         where="[plugin.mlflow] uri",
         fix="start the server or change the address, then run the same command again: it logs what is missing",
     )

@@ -141,7 +141,7 @@ def _same_rows(answers: Rows, scored: Rows) -> None:
 
 
 def _verdict_column(sheet: Sheet, dataset: Dataset) -> str | None:
-    candidates = ("is_correct", STORED_VERDICTS.get(dataset.scorer, "is_correct"))
+    candidates = ("is_correct", STORED_VERDICTS.get(dataset.scorer.rpartition("/")[2], "is_correct"))
     return next((c for c in candidates if sheet.has(c)), None)
 
 
