@@ -41,15 +41,14 @@ class Places:
             Path(cache or os.environ.get("VLRB_CACHE") or DEFAULT_CACHE).absolute(),
         )
 
-    def prepare(self) -> None:
-        """Make the folders, so that one that cannot be written is told before any work is done.
+    def check(self) -> None:
+        """Try whether the folders can be made and written, so that it is told before any work is done.
 
         :raises ConfigError: naming the folder and the option
         """
         for option, folder in (("--runs", self.runs), ("--cache", self.cache)):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
+                with tempfile.TemporaryFile(dir=next(p for p in (folder, *folder.parents) if p.exists())):
                     pass
             except OSError as error:
                 raise ConfigError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded: a quarter of a gigabyte as RGB, Pillow's own limit."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""Formats that are decoded: some of Pillow's others start programs or read further files."""
 
 BATCH_BYTES = 32 * 1024**2
 
@@ -42,12 +44,10 @@ def opened(data: bytes, whose: str) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise _unreadable(whose, data, "its format is not known") from None
-    except (Image.DecompressionBombError, OSError, ValueError) as error:
+        raise _unreadable(whose, data, f"it is none of {', '.join(FORMATS)}") from None
+    except Exception as error:  # Pillow raises what its decoders raise; whatever it is, the image cannot be used
         raise _unreadable(whose, data, str(error)) from None
     if image.width * image.height > MAX_PIXELS:
         raise _unreadable(whose, data, f"{image.width} x {image.height} pixels is above the limit of {MAX_PIXELS:,}")
@@ -62,7 +62,7 @@ def decoded(data: bytes, whose: str) -> Image.Image:
     image = opened(data, whose)
     try:
         image.load()
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # as above
         raise _unreadable(whose, data, str(error)) from None
     return image
 

@@ -55,7 +55,9 @@ def leaderboard(result: RunResult) -> Leaderboard:
     """Return the leaderboard of a finished run."""
     run = result.run
     names = [m.name for m in run.metrics]
-    columns = [(n, ("overall", n)) for n in (*(s for s in SHOWN if s in names), *(n for n in names if n not in _KNOWN))]
+    selected = str(run.experiment.get("select_by", "")).rpartition("/")[2]
+    shown = [n for n in (*SHOWN, *(n for n in names if n not in _KNOWN), selected) if n in names]
+    columns = [(n, ("overall", n)) for n in dict.fromkeys(shown)]
     if "accuracy" in names:
         columns += [(f"accuracy {GROUPS.get(g, g)}", (f"group/{g}", "accuracy")) for g in _groups(result)]
     by_label: dict[str, list[CellResult]] = {}
@@ -66,10 +68,21 @@ def leaderboard(result: RunResult) -> Leaderboard:
         Row(r.name, "reference", tuple(Cell(_value(r.scores.get("test", {}), at)) for _, at in columns))
         for r in result.references
     ]
-    key = next((i for i, (n, _) in enumerate(columns) if n == run.experiment.get("select_by")), 0)
+    key = next((i for i, (n, _) in enumerate(columns) if n == selected), 0)
     sign = _sign(run.metrics, columns[key][0])
     rows.sort(key=lambda r: (_position(r, key, sign), r.kind, r.name))
-    return Leaderboard(f"{run.name}: test", _notes(result), tuple(n for n, _ in columns), tuple(rows))
+    headings = tuple(n for n, _ in columns)
+    return Leaderboard(f"{run.name}: test", (*_notes(result), *_reasons(rows, headings)), headings, tuple(rows))
+
+
+def _reasons(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
+    """Return why values are undefined, a line for each reason."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for heading, cell in zip(headings, row.cells, strict=True):
+            if isinstance(cell.value, Undefined) and not row.note.endswith("failed"):
+                found.setdefault(cell.value.reason, {})[heading] = None
+    return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]
 
 
 _KNOWN = frozenset({*SHOWN, "average-cost", "tokens-per-second", "routing-ms", "encoding-ms"})
@@ -138,6 +151,8 @@ def _notes(result: RunResult) -> tuple[str, ...]:
         notes.append(f"{leaking:,} test samples share an image with a train sample")
     if split["samples_without_images"]:
         notes.append(f"{split['samples_without_images']:,} samples have no image and were grouped by their text")
+    failed = [c for c in result.cells if c.status == "failed"]
+    notes += [f"{c.cell.name} failed, see cells/{c.cell.name}/error.txt: {c.error}" for c in failed]
     notes += [f"left out or changed: {count:,} {reason}" for reason, count in run.benchmark.excluded.items()]
     if run.benchmark.synthetic:
         notes.insert(0, f"SYNTHETIC DATA: {run.benchmark.synthetic}")

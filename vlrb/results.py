@@ -132,6 +132,11 @@ def find_run(runs: Path, given: str) -> Path:
         finished = sorted(p.parent for p in candidate.glob("*/results.json")) if candidate.is_dir() else []
         if finished:
             return finished[-1].absolute()
+    for candidate in (Path(given), runs / given):
+        if (candidate / "plan.json").is_file():
+            raise ConfigError(
+                f"the run {given!r} is not finished", fix="give its experiment file to `vlrb run`: it goes on"
+            )
     known = {p.parent.parent.name for p in runs.glob("*/*/results.json")}
     raise ConfigError(f"there is no finished run {given!r} under {runs}", fix=did_you_mean(given, known))
 

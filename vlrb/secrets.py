@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_CREDENTIALS = re.compile(r"(?<=://)[^\s\"']*@")
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/@:\s\"']*:[^\s\"']*|[^/\s\"']*)@")
 _QUERY = re.compile(r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key|odbc_connect)=)[^&;\s\"']*")
 _NAMES = r"(?:\w+_)?(?:password|passwd|pwd|secret|api_?key|access_?key|token|credentials?)"
 _NAMED = re.compile(rf"(?i){_NAMES}")

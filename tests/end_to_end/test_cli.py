@@ -16,7 +16,7 @@ def test_check_reads_and_writes_nothing(project: Any) -> None:
     tree = project.vlrb("check", file, "--json").json
 
     assert shown.status == 0
-    assert "2 datasets, 3 models, 1 cells" in shown.out
+    assert "2 datasets, 3 models, 1 cell, 1 router" in shown.out
     assert tree["experiment"]["router"] == [
         {
             "use": "feature-routers/knn",

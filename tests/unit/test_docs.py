@@ -72,7 +72,7 @@ def test_the_examples_are_valid(project: Any, name: str) -> None:
         assert shown.err.count("error: ") == 1
         assert "there is no folder" in shown.err
     else:
-        assert shown.status == 0, shown.err
+        assert shown.status == 0, shown.err + shown.out
 
 
 def test_the_example_router_runs(project: Any) -> None:

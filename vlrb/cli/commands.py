@@ -73,6 +73,7 @@ def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: 
 
 
 experiment_file = click.argument("file", type=click.Path(path_type=Path))
+optional_file = click.argument("file", required=False, type=click.Path(path_type=Path))
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
@@ -97,7 +98,7 @@ def _echo_json(value: Any) -> None:
 
 
 @vlrb.command()
-@experiment_file
+@optional_file
 @jobs_option
 @click.option(
     "--fresh", is_flag=False, flag_value="", multiple=True, metavar="[LABEL]",
@@ -105,16 +106,22 @@ def _echo_json(value: Any) -> None:
 )  # fmt: skip
 @as_json
 @click.pass_context
-def run(ctx: click.Context, file: Path, jobs: int | None, fresh: tuple[str, ...], as_json: bool) -> int:
+def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[str, ...], as_json: bool) -> int:
     """Run an experiment: build, split, fit, evaluate, report and track.
 
     A run that was stopped goes on where it stopped; an identical finished run prints its result.
     """
+    from vlrb.cli import print_problems
     from vlrb.cli.show import print_leaderboard, progress_bars
     from vlrb.results import result_to_json
     from vlrb.run import execute
 
+    if file is None and fresh and fresh[-1].endswith(".toml"):  # --fresh FILE: the option has taken the argument
+        file, fresh = Path(fresh[-1]), (*fresh[:-1], "")
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.", ctx)
     labels = None if not fresh else [f for f in fresh if f]
+    ctx.obj[1].check()
     with progress_bars() as progress:
         outcome = execute(_plan(ctx, file), ctx.obj[1], jobs=jobs, fresh=labels, progress=progress)
     result = outcome.result
@@ -130,8 +137,7 @@ def run(ctx: click.Context, file: Path, jobs: int | None, fresh: tuple[str, ...]
             click.echo(f"error: {cell.cell.name} failed: {cell.error}", err=True)
             click.echo(f"    see {_relative(cell.directory / 'error.txt')}", err=True)
     for error in outcome.errors:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
+        print_problems(error)
     return outcome.exit_code
 
 
@@ -146,7 +152,9 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     from vlrb.secrets import without_secrets
 
     plan = _plan(ctx, file)
-    listing = PartBuilder(plan, ctx.obj[1]).list()
+    builder = PartBuilder(plan, ctx.obj[1])
+    listing = builder.list()
+    builder.keys(listing)  # a file that cannot be looked at is told now
     datasets = {p.dataset for p in listing.parts}
     models = {p.model for p in listing.parts if p.model}
     cells = len(plan.routers) * len(plan.general.seeds)
@@ -154,8 +162,9 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
         about = {"datasets": sorted(datasets), "models": sorted(models), "cells": cells, "synthetic": listing.synthetic}
         _echo_json({**about, "ignored_files": dict(listing.ignored), "experiment": without_secrets(plan.resolved())})
         return
-    click.echo(f"{file}: fine")
-    click.echo(f"  {len(datasets)} datasets, {len(models)} models, {cells} cells ({len(plan.routers)} routers)")
+    counts = [(len(datasets), "dataset"), (len(models), "model"), (cells, "cell"), (len(plan.routers), "router")]
+    click.echo(f"{file}: fine, as far as the names of its logs tell; `vlrb build` reads them")
+    click.echo("  " + ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts))
     for line in passed_over(listing.ignored):
         click.echo(f"  {line}")
     if listing.synthetic:
@@ -173,6 +182,7 @@ def build(ctx: click.Context, file: Path, jobs: int | None, as_json: bool) -> No
     from vlrb.cli.show import print_benchmark, progress_bars
     from vlrb.data_report import data_report
 
+    ctx.obj[1].check()
     with progress_bars() as progress:
         benchmark = build_benchmark(_plan(ctx, file), ctx.obj[1], jobs, progress)
     report = data_report(benchmark)
@@ -207,6 +217,8 @@ def report(ctx: click.Context, run_name: str, as_json: bool) -> None:
 def list_(ctx: click.Context, kind: str | None, as_json: bool) -> None:
     """List what plugins offer; with a KIND, each with its parameters."""
     registry = _registry(ctx)
+    for plugin in registry.broken():
+        click.echo(f"warning: {plugin.label} cannot be loaded and is not listed: {plugin.error}", err=True)
     kinds = [kind] if kind else [k for k in KINDS if k != "command"]
     described = {k: [_description(r) for r in registry.all(k)] for k in kinds}  # type: ignore[arg-type]
     if as_json:
@@ -242,7 +254,8 @@ def _description(registered: Registered) -> dict[str, Any]:
         return {**entry, "summary": f"{record.group}, {record.task}, {record.samples} samples, slug {record.slug}"}
     prices = (record.input_price_per_million, record.output_price_per_million)
     size = f"{record.parameters:g}B" if record.parameters else "size not published"
-    return {**entry, "summary": f"{prices[0]:g} / {prices[1]:g} USD per million tokens in / out, {size}"}
+    shown = " / ".join("no price" if p is None else f"{p:g}" for p in prices)
+    return {**entry, "summary": f"{shown} USD per million tokens in / out, {size}"}
 
 
 def _parameters(record: Any) -> list[dict[str, Any]]:

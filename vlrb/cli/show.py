@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from vlrb.leaderboard import leaderboard
+from vlrb.leaderboard import Leaderboard, leaderboard
 from vlrb.parts import Progress as ProgressFunction
 from vlrb.types import RunResult
 
@@ -55,25 +57,45 @@ def console() -> Console:
 
 
 def print_leaderboard(result: RunResult) -> None:
-    """Print a run's leaderboard."""
+    """Print a run's leaderboard; on a narrow terminal with fewer columns, never with cut numbers."""
     board = leaderboard(result)
-    table = Table(title=board.title, title_justify="left")
-    table.add_column("#", justify="right")
-    table.add_column("name", no_wrap=True)
-    table.add_column("kind")
-    for heading in board.headings:
-        table.add_column(_with_unit(heading), justify="right")
-    notes = any(row.note for row in board.rows)
-    if notes:
-        table.add_column("note", overflow="fold")
-    for number, row in enumerate(board.rows, 1):
-        cells = [c.text(name) for name, c in zip(board.headings, row.cells, strict=True)]
-        style = "dim" if row.kind == "reference" else None
-        table.add_row(str(number), row.name, row.kind, *cells, *([row.note] if notes else []), style=style)
     out = console()
+    groups = [h for h in board.headings if h.startswith("accuracy ")]
+    table = _table(board, ())
+    for dropped in (
+        [],
+        groups,
+        [*groups, "requests-per-second"],
+        [*groups, "requests-per-second", "oracle-gap-closed", "kind"],
+    ):
+        table = _table(board, dropped)
+        if Measurement.get(out, out.options, table).maximum <= out.width:
+            break
     out.print(table)
     for note in board.notes:
         out.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(board: Leaderboard, dropped: Sequence[str]) -> Table:
+    kept = [i for i, h in enumerate(board.headings) if h not in dropped]
+    kind, notes = "kind" not in dropped, any(row.note for row in board.rows)
+    table = Table(title=escape(board.title), title_justify="left")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("name", no_wrap=True)
+    for heading in ["kind"] if kind else []:
+        table.add_column(heading, no_wrap=True)
+    for i in kept:
+        table.add_column(_with_unit(board.headings[i]), justify="right", no_wrap=True)
+    for heading in ["note"] if notes else []:
+        table.add_column(heading, no_wrap=True)
+    for number, row in enumerate(board.rows, 1):
+        cells = [row.cells[i].text(board.headings[i]) for i in kept]
+        beside = [row.kind] if kind else []
+        style = "dim" if row.kind == "reference" else None
+        table.add_row(
+            str(number), escape(row.name), *beside, *cells, *([escape(row.note)] if notes else []), style=style
+        )
+    return table
 
 
 def _with_unit(heading: str) -> str:
@@ -97,7 +119,7 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
         for heading in headings:
             table.add_column(heading, justify="right")
         for entry in report[kind]:
-            table.add_row(entry["name"], *(_shown(entry[_KEYS[h]], h) for h in headings))
+            table.add_row(escape(entry["name"]), *(_shown(entry[_KEYS[h]], h) for h in headings))
         out.print(table)
     for line in report["excluded"]:
         out.print(f"left out or changed: {line['count']:,} {line['reason']}", markup=False, highlight=False)
@@ -105,7 +127,7 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
     out.print(
         f"{report['samples']:,} samples, {report['pairs']:,} pairs, {report['total_tokens']:,} tokens "
-        f"(counter {report['token_counter']}), fingerprint {report['fingerprint'][:12]}",
+        f"(input counted once per sample; counter {report['token_counter']}), fingerprint {report['fingerprint'][:12]}",
         highlight=False,
     )
     out.print(f"benchmark: {report['directory']}", markup=False, highlight=False, soft_wrap=True)

@@ -77,7 +77,7 @@ def write_tree(directory: Path, samples: int, seed: int) -> None:
         right = _right(rows, RECIPES[dataset.name].hard, rng)
         for k, profile in enumerate(PROFILES):
             said = answers(rows, right[:, k], profile, np.random.default_rng([seed, number, 2, k]))
-            _write_model(directory, dataset.name, dataset.scorer, profile, rows, said)
+            _write_model(directory, dataset.name, dataset.scorer.rpartition("/")[2], profile, rows, said)
     note = (
         "These data are synthetic.  vlrb's demo source drew the images, made up the questions and simulated the answers.\n"
         "No model was asked anything: the names of models and datasets only show where real logs would have theirs.\n"

@@ -115,7 +115,7 @@ def nearest(queries: Array, rows: Array, k: int, metric: str) -> tuple[Array, Ar
     wanted = min(k + MARGIN, len(rows))
     distances = np.empty((len(queries), k))
     neighbours = np.empty((len(queries), k), dtype=np.int64)
-    step = max(1, BLOCK_FLOATS // len(rows))
+    step = max(1, BLOCK_FLOATS // max(len(rows), wanted * rows.shape[1]))
     for start in range(0, len(queries), step):
         block = queries[start : start + step]
         closeness = block @ rows.T - halves

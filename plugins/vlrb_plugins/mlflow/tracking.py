@@ -269,7 +269,7 @@ class Tracker:
         """Return parameters as text, and tags about those too long for MLflow, which become artifacts as a whole."""
         short, tags = {}, {}
         for name, value in _named(params).items():
-            text = without_credentials(str(value))
+            text = without_credentials(str(list(value) if isinstance(value, tuple) else value))
             if len(text) > LONGEST_PARAMETER:
                 file = f"parameters/{name}.txt"
                 self._client.log_text(run_id, text, file)

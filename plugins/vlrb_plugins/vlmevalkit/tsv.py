@@ -104,7 +104,9 @@ def _reader(path: Path) -> Iterator[tuple[list[str], int]]:
             for cells in reader:
                 line = reader.line_num
                 yield cells, line
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"is not encoded as UTF-8: {error}", where=str(path), fix="save it as UTF-8") from None
+    except csv.Error as error:
         raise DataError(
             f"is broken or cut off: {error}", where=f"{path}, after line {line}", fix="download or copy the file again"
         ) from None

@@ -18,6 +18,8 @@ import attrs
 
 from vlrb.errors import DataError, Problem, shortened
 
+MAX_CELLS = 50_000_000
+_CORNER = re.compile(rb'<(?:\w+:)?c [^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
 MAX_UNPACKED_BYTES = 2 * 1024**3
 _SUSPECT = re.compile(rb"""\bt=["']e["']|<(?:\w+:)?f[\s/>]""")
 _LARGEST_EXACT = 2**53
@@ -137,6 +139,7 @@ def _suspect_cells(path: Path) -> tuple[SuspectCell, ...]:
             _refuse_large(archive, path)
             book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
             xml = archive.read(_first_sheet(archive, book))
+        _refuse_vast(xml, path)
         return tuple(_suspects(xml, _never_calculated(book))) if _SUSPECT.search(xml) else ()
     except _UNREADABLE as error:
         raise _no_workbook(path, f"{type(error).__name__}: {error}") from None
@@ -150,6 +153,26 @@ def _refuse_large(archive: zipfile.ZipFile, path: Path) -> None:
             where=str(path),
             fix="check where the file comes from; if it is right, write it again without the columns that are not needed",
         )
+
+
+def _refuse_vast(xml: bytes, path: Path) -> None:
+    """Refuse a sheet whose corner lies far out: all cells up to it would be made, however few there are."""
+    rows = columns = 1
+    for letters, number in _CORNER.findall(xml):
+        rows, columns = max(rows, int(number)), max(columns, len(letters), _number_of(letters))
+    if rows * columns > MAX_CELLS:
+        raise DataError(
+            f"spans {rows:,} rows and {columns:,} columns, above the limit of {MAX_CELLS:,} cells",
+            where=str(path),
+            fix="remove the cells that stand far from the table",
+        )
+
+
+def _number_of(letters: bytes) -> int:
+    column = 0
+    for letter in letters:
+        column = column * 26 + letter - 64
+    return column
 
 
 def _suspects(xml: bytes, never_calculated: bool) -> Iterator[SuspectCell]:

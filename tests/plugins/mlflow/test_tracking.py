@@ -377,7 +377,7 @@ def test_server_that_dies(study, dying_server):
     """Protects a run from MLflow's patience: it tries again for minutes by default, at every call."""
     study.use(uri=dying_server, timeout=1.0)
     plugin, started = MlflowPlugin(), time.monotonic()
-    with pytest.raises(TrackingError, match=r"cannot be used.*results on disk are complete"):
+    with pytest.raises(TrackingError, match=r"cannot be used.*the results on disk do not need it"):
         plugin.vlrb_run_start(study.run)
     assert time.monotonic() - started < 20
     started = time.monotonic()
@@ -391,7 +391,9 @@ def test_server_that_dies(study, dying_server):
 def test_file_that_is_no_database(study, tmp_path, capfd, caplog):
     """Protects against an unforeseen kind of error: whatever MLflow raises is one error that names store and cause."""
     (tmp_path / "mlflow.db").write_bytes(b"this is no database, " * 100)
-    with pytest.raises(TrackingError, match=r"mlflow\.db cannot be used: .*file is not a database; results on disk"):
+    with pytest.raises(
+        TrackingError, match=r"mlflow\.db cannot be used: .*file is not a database; the results on disk"
+    ):
         study.show()
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
@@ -407,7 +409,9 @@ def test_store_that_fails_in_the_middle(study, database, monkeypatch, read, capf
 
         real = sqlite3.connect
         patch.setattr(sqlite3.dbapi2, "connect", lambda file, **k: real(f"file:{file}?mode=ro", uri=True, **k))
-        with pytest.raises(TrackingError, match="attempt to write a readonly database; results on disk are complete"):
+        with pytest.raises(
+            TrackingError, match="attempt to write a readonly database; the results on disk do not need it"
+        ):
             plugin.vlrb_cell_end(study.run, result.cells[0])
     plugin.vlrb_cell_end(study.run, result.cells[1])
     plugin.vlrb_run_end(result)

@@ -242,7 +242,7 @@ def test_no_utf8(logs: Any, refused: Any, png: Any) -> None:
     """A file in another encoding is an error of that file."""
     path = logs.tsv("x.tsv", [row("1", png())])
     path.write_bytes(path.read_bytes().replace(b"Question", b"Qu\xe9stion"))
-    with refused("utf-8", place=path, fix="again"):
+    with refused("utf-8", place=path, fix="UTF-8"):
         logs.samples(path)
 
 
