@@ -57,6 +57,14 @@ def test_a_file_that_is_no_image_is_named_with_its_sample(tmp_path: Path, data: 
         writer.add(data, "D/7")
 
 
+def test_formats_that_start_programs_are_not_opened() -> None:
+    """PostScript would run Ghostscript; a file that says it is one is no image here."""
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 3\n%%EndComments\nshowpage\n%%EOF\n"
+
+    with pytest.raises(DataError, match="it is none of PNG, JPEG"):
+        decoded(eps, "D/7")
+
+
 def test_a_cut_off_image_is_an_error_when_it_is_decoded() -> None:
     """No black or grey part is ever filled in."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)

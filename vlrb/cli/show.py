@@ -18,6 +18,9 @@ from vlrb.leaderboard import Leaderboard, leaderboard
 from vlrb.parts import Progress as ProgressFunction
 from vlrb.types import RunResult
 
+WIDEST = 1000
+"""Characters that no table needs."""
+
 PLAIN_INTERVAL = 10.0
 """Seconds between lines of progress where there is no terminal."""
 
@@ -61,24 +64,22 @@ def print_leaderboard(result: RunResult) -> None:
     board = leaderboard(result)
     out = console()
     groups = [h for h in board.headings if h.startswith("accuracy ")]
-    table = _table(board, ())
-    for dropped in (
-        [],
-        groups,
-        [*groups, "requests-per-second"],
-        [*groups, "requests-per-second", "oracle-gap-closed", "kind"],
-    ):
+    steps = ((), groups, ("requests-per-second",), ("oracle-gap-closed",), ("kind",), ("note",))
+    dropped: list[str] = []
+    for step in steps:
+        dropped += step
         table = _table(board, dropped)
-        if Measurement.get(out, out.options, table).maximum <= out.width:
+        needed = Measurement.get(out, out.options.update(width=WIDEST), table).maximum
+        if needed <= out.width:
             break
-    out.print(table)
+    out.print(table, width=max(needed, out.width), crop=False)
     for note in board.notes:
         out.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(board: Leaderboard, dropped: Sequence[str]) -> Table:
     kept = [i for i, h in enumerate(board.headings) if h not in dropped]
-    kind, notes = "kind" not in dropped, any(row.note for row in board.rows)
+    kind, notes = "kind" not in dropped, "note" not in dropped and any(row.note for row in board.rows)
     table = Table(title=escape(board.title), title_justify="left")
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("name", no_wrap=True)

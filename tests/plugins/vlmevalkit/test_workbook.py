@@ -360,3 +360,20 @@ def test_reading_warns_of_nothing(logs: Any) -> None:
         warnings.simplefilter("always")
         logs.outcomes(path)
     assert not caught
+
+
+def test_a_sheet_with_a_cell_far_out_is_refused(tmp_path: Path) -> None:
+    """A few kilobytes must not ask for hundreds of gigabytes: all cells up to the farthest would be made."""
+    import xlsxwriter
+
+    from vlrb.errors import DataError
+    from vlrb_plugins.vlmevalkit.workbook import read_sheet
+
+    path = tmp_path / "far.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        sheet.write(0, 0, "index")
+        sheet.write(1048575, 16383, "x")
+    with pytest.raises(DataError, match="spans 1,048,576 rows and 16,384 columns") as caught:
+        read_sheet(path)
+    assert "remove the cells" in str(caught.value)
