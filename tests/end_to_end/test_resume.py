@@ -135,6 +135,31 @@ def test_two_runs_at_once_do_not_disturb_each_other(project: Any) -> None:
     assert len(list(project.folder.glob("runs/t/2*"))) == 1
 
 
+def test_an_interrupted_run_is_shown_as_killed_until_it_goes_on(project: Any) -> None:
+    """After Ctrl-C nothing is left running in MLflow; after the run has gone on, all of it is finished."""
+    file = project.experiment(routers(project.folder, 1.0))
+    process = project.process("run", file, mlflow=True)
+    deadline = time.monotonic() + 90
+    while len(list(project.folder.glob("runs/t/2*/cells/slow-0*/cell.json"))) < 1:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    states = {s["node"]: s["status"] for s in tracked(project)}
+    assert states["run"] == "KILLED"
+    assert states["cell/slow-0-seed42"] == "FINISHED"
+    assert "RUNNING" not in states.values()
+
+    again = project.process("run", file, mlflow=True)
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, out + err
+    assert {s["status"] for s in tracked(project)} == {"FINISHED"}
+    assert len(tracked(project)) == 9
+
+
 def test_an_interrupt_ends_with_status_2_and_can_go_on(project: Any) -> None:
     """Ctrl-C is no failure: what is finished stays, and the same command goes on."""
     file = project.experiment(routers(project.folder, 1.0))

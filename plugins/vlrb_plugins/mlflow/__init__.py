@@ -6,6 +6,8 @@ results, so that a run that is repeated or resumed completes what MLflow lacks a
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
+from vlrb.errors import TrackingError
 from vlrb.specs import CommandSpec, param
 
 if TYPE_CHECKING:
@@ -38,6 +41,13 @@ class MlflowPlugin:
 
     def __init__(self) -> None:
         self._trackers: dict[str, Tracker] = {}
+        atexit.register(self._at_exit)
+
+    def _at_exit(self) -> None:
+        """Close what an interrupted run has left open."""
+        for tracker in self._trackers.values():
+            with contextlib.suppress(TrackingError):
+                tracker.interrupted()
 
     @hookimpl
     def vlrb_settings(self) -> type:

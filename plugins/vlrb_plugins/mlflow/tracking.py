@@ -79,6 +79,7 @@ class Tracker:
         if existing is not None:
             self._forget_all_but(existing)
         self._store: tuple[Any, str] | None = None
+        self._opened: set[str] = set()
         self._found: dict[str, str] = {}
         self._buffer: dict[str, list[tuple[int, str, float]]] = {}
         self._flushed = time.monotonic()
@@ -159,6 +160,13 @@ class Tracker:
         self._log(run_id, tags={"status": "failed" if failed else "done"})
         self._close("run", run_id, "FAILED" if failed else "FINISHED", result.finished)
 
+    @_unless_dead
+    def interrupted(self) -> None:
+        """Mark what this process left open as killed; a run that goes on is shown as running again."""
+        for node in sorted(self._opened):
+            self._client.set_terminated(self._state["nodes"][node], "KILLED")
+        self._opened.clear()
+
     def _reference(self, reference: ReferenceResult) -> None:
         node = f"reference/{reference.name}"
         if node in self._state["done"]:
@@ -220,6 +228,9 @@ class Tracker:
         if node not in nodes:
             nodes[node] = self._adopt(client, node) or self._create(client, node, name, tags)
             write_json(self._file, self._states)
+        if node not in self._opened:
+            self._opened.add(node)
+            client.update_run(nodes[node], status="RUNNING")
         return str(nodes[node])
 
     def _adopt(self, client: Any, node: str) -> str:
@@ -317,6 +328,7 @@ class Tracker:
 
     def _close(self, node: str, run_id: str, status: str, done: str) -> None:
         self._client.set_terminated(run_id, status)
+        self._opened.discard(node)
         self._note(node, done)
 
     def _note(self, node: str, done: str) -> None:
