@@ -29,7 +29,7 @@ def choices(run: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "moment",
-    ["parts/*/part.json", "benchmarks/*/manifest.json", "cells/*/cell.json", "cells/*/cell.json#2"],
+    ["parts/[!.]*/part.json", "benchmarks/[!.]*/manifest.json", "cells/[!.]*/cell.json", "cells/[!.]*/cell.json#2"],
     ids=["reading", "built", "first-cell", "second-cell"],
 )
 def test_a_killed_run_goes_on_where_it_stopped(project: Any, moment: str) -> None:
@@ -44,7 +44,7 @@ def test_a_killed_run_goes_on_where_it_stopped(project: Any, moment: str) -> Non
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    finished = [p.parent.name for p in project.folder.glob(".vlrb-cache/cells/*/cell.json")]
+    finished = [p.parent.name for p in project.folder.glob(".vlrb-cache/cells/[!.]*/cell.json")]
     fits_before = {p.name: len(p.read_text().split()) for p in project.folder.glob("fits-*")}
 
     resumed = project.vlrb("run", file, "--json")
@@ -164,7 +164,7 @@ def test_an_interrupt_ends_with_status_2_and_can_go_on(project: Any) -> None:
     """Ctrl-C is no failure: what is finished stays, and the same command goes on."""
     file = project.experiment(routers(project.folder, 1.0))
     process = project.process("run", file)
-    while not list(project.folder.glob(".vlrb-cache/cells/*/cell.json")):
+    while not list(project.folder.glob(".vlrb-cache/cells/[!.]*/cell.json")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
