@@ -1,10 +1,14 @@
-"""The Arrow schemas of what log sources stream: samples and outcomes."""
+"""The Arrow schemas of what log sources stream: samples and outcomes.
+
+A batch has all required columns and any of the optional ones; an optional column that is missing is null in every row.
+"""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 OPTION = pa.struct([("letter", pa.string()), ("text", pa.string())])
+TEXTS = pa.map_(pa.string(), pa.string())
 
 SAMPLES = pa.schema(
     [
@@ -19,6 +23,18 @@ SAMPLES = pa.schema(
 )
 """A sample: its dataset, its key inside the dataset, what is asked, the gold answer, and encoded image files."""
 
+SAMPLES_OPTIONAL = pa.schema(
+    [
+        ("fields", TEXTS),
+        ("rotations", pa.list_(pa.struct([("key", pa.string()), ("options", pa.list_(OPTION)), ("answer", pa.string())]))),
+        ("groups", pa.list_(pa.string())),
+        ("split", pa.string()),
+    ]
+)
+"""``fields``: further columns that scorers look at.  ``rotations``: the same question with its options in another order.
+``groups``: names of whatever the sample shares with others, such as a figure: a split keeps these together.
+``split``: train, dev or test, where the logs prescribe a split."""
+
 OUTCOMES = pa.schema(
     [
         ("dataset", pa.string()),
@@ -31,3 +47,16 @@ OUTCOMES = pa.schema(
     ]
 )
 """One model's answer to a sample: score in [0, 1], tokens, and USD; null where the logs do not say."""
+
+OUTCOMES_OPTIONAL = pa.schema(
+    [
+        ("model", pa.string()),
+        ("thinking", pa.string()),
+        ("judged", TEXTS),
+        ("rotations", pa.list_(pa.struct([("key", pa.string()), ("prediction", pa.string())]))),
+        ("failed", pa.bool_()),
+    ]
+)
+"""``model``: required where a part holds several models.  ``thinking``: what the model wrote before its answer; it costs tokens
+and is not scored.  ``judged``: what an earlier judge extracted.  ``rotations``: the answers to the sample's rotations, by key.
+``failed``: the prediction is the mark of a call that failed; it is an answer like any other, and counted."""

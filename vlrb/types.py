@@ -67,13 +67,14 @@ def frozen(value: Any) -> Any:
 class Part:
     """A piece of a log tree that is read on its own: the samples of a dataset, or one model's outcomes on a dataset.
 
-    ``files`` are the files the part is read from; when none of them changed, it is not read again.
+    ``files`` are the files the part is read from; when none of them changed, it is not read again.  Without ``dataset`` or
+    ``model`` the part holds several, and its rows say which.
     """
 
     id: str
     kind: Literal["samples", "outcomes"]
     files: tuple[Path, ...]
-    dataset: str
+    dataset: str = ""
     model: str = ""
 
 
@@ -110,12 +111,15 @@ class Listing:
 class LogSource(Protocol):
     """Reads logs.  ``list`` is cheap (names of files only); ``read`` streams one part as Arrow record batches.
 
-    Batches of a part of kind ``samples`` have the schema :data:`vlrb.schemas.SAMPLES`: strings, ``options`` a list of
-    {letter, text}, ``images`` a list of encoded image files (binary).  Batches of kind ``outcomes`` have
-    :data:`vlrb.schemas.OUTCOMES`:
-    ``score`` is float64 in [0, 1] or null where the logs hold no verdict; ``input_tokens``, ``output_tokens`` (int64) and
-    ``cost`` (float64, USD) are null where the logs do not record them.  ``key`` identifies a sample inside its dataset.
-    The schema metadata of outcomes may say under ``verdict`` where the score comes from, or why there is none.
+    Batches of a part of kind ``samples`` have the columns of :data:`vlrb.schemas.SAMPLES` and any of
+    :data:`vlrb.schemas.SAMPLES_OPTIONAL`: strings, ``options`` a list of {letter, text}, ``images`` a list of encoded image
+    files (binary).  Batches of kind ``outcomes`` have those of :data:`vlrb.schemas.OUTCOMES` and any of
+    :data:`vlrb.schemas.OUTCOMES_OPTIONAL`: ``score`` is float64 in [0, 1] or null where the logs hold no verdict;
+    ``input_tokens``, ``output_tokens`` (int64) and ``cost`` (float64, USD) are null where the logs do not record them.  ``key``
+    identifies a sample inside its dataset.
+
+    The schema metadata of a batch may say under ``verdict`` where the scores come from, or why there are none, and under
+    ``counts`` (a JSON object of text -> integer) what is worth counting in the data report; the counts of batches add up.
     """
 
     def list(self, catalog: Catalog) -> Listing:
@@ -145,14 +149,31 @@ class TokenCounter(Protocol):
 
 
 @attrs.frozen
+class Rotation:
+    """One more asking of a question with its options in another order (MMBench); None where the model was not asked."""
+
+    options: tuple[tuple[str, str], ...]
+    answer: str
+    prediction: str | None
+
+
+@attrs.frozen
 class Case:
-    """What a scorer judges: a question, its gold answer, and what one model answered."""
+    """What a scorer judges: a question, its gold answer, and what one model answered.
+
+    ``fields`` are further columns of the sample that a scorer may need (``category``, ``answer_type`` ...), ``judged`` what an
+    earlier judge extracted from the answer (``res`` of MathVista and MathVision, ``extract`` of MathVerse), ``rotations`` the
+    further passes of a circular question.
+    """
 
     id: str
     question: str
     options: tuple[tuple[str, str], ...]
     answer: str
     prediction: str
+    fields: Mapping[str, str] = attrs.field(factory=dict)
+    judged: Mapping[str, str] = attrs.field(factory=dict)
+    rotations: tuple[Rotation, ...] = ()
 
 
 @attrs.frozen
