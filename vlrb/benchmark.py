@@ -22,7 +22,7 @@ from vlrb.errors import DataError
 from vlrb.images import Images, ImageStore
 from vlrb.types import Array, BenchmarkInfo, Candidate, Features, Labelled, Queries, read_only
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
 _OPAQUE = re.compile(r"\b[0-9a-f]{24}\b")
 _TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
@@ -33,7 +33,7 @@ class Benchmark:
     """n samples and k candidate models.
 
     ``quality`` bool[n, k] is Y; ``score`` float64[n, k] is the raw score in [0, 1]; ``cost`` float64[n, k] is C in USD per sample;
-    the tokens are int64[n, k].  All are read-only.
+    the tokens are int64[n, k], -1 where the logs give costs instead.  All are read-only.
     """
 
     directory: Path
@@ -96,8 +96,8 @@ class Benchmark:
     def _queries(self) -> Queries:
         """What routers see of all samples."""
         column = self.samples.column
-        options = [tuple((o["letter"], o["text"]) for o in os) for os in column("options").to_pylist()]
-        texts, hints = column("question").to_pylist(), column("hint").to_pylist()
+        options = [tuple((o["letter"], o["text"]) for o in os or ()) for os in column("options").to_pylist()]
+        texts, hints = column("question").to_pylist(), column("hint").fill_null("").to_pylist()
         return Queries(self.opaque_ids, texts, options, hints, self.images, self.candidates)
 
     @property
@@ -147,10 +147,16 @@ def write(directory: Path, manifest: Mapping[str, Any], samples: pa.Table, matri
     names = [m["name"] for m in manifest["models"]]
     pq.write_table(samples, directory / "samples.parquet", compression="zstd")
     for matrix in MATRICES:
-        columns = {"id": samples.column("id"), **{n: matrices[matrix][:, j] for j, n in enumerate(names)}}
-        pq.write_table(pa.table(columns), directory / f"{matrix}.parquet", compression="zstd")
+        columns = {n: _column(matrices[matrix][:, j]) for j, n in enumerate(names)}
+        table = pa.table({"id": samples.column("id"), **columns})
+        pq.write_table(table, directory / f"{matrix}.parquet", compression="zstd")
     fingerprint = _fingerprint(names, samples, matrices)
     write_json(directory / "manifest.json", {"schema": SCHEMA_VERSION, "fingerprint": fingerprint, **manifest})
+
+
+def _column(values: Array) -> pa.Array:
+    """Return a column of a matrix; unknown tokens are null on disk."""
+    return pa.array(values, mask=values < 0) if values.dtype.kind == "i" else pa.array(values)
 
 
 def load(directory: Path) -> Benchmark:
@@ -180,7 +186,8 @@ def _matrix(path: Path, names: Sequence[str], dtype: Any) -> Array:
     file = pq.ParquetFile(path, memory_map=True)
     matrix = np.empty((file.metadata.num_rows, len(names)), dtype=dtype)
     for j, name in enumerate(names):
-        matrix[:, j] = file.read(columns=[name]).column(0).to_numpy()
+        column = file.read(columns=[name]).column(0)
+        matrix[:, j] = (column.fill_null(-1) if column.null_count else column).to_numpy()
     return read_only((matrix,))[0]
 
 
@@ -189,11 +196,11 @@ def _fingerprint(names: Sequence[str], samples: pa.Table, matrices: Mapping[str,
     digest = hashlib.sha256()
     for text in (
         "\0".join(names),
-        *("\0".join(samples.column(c).to_pylist()) for c in ("id", "dataset", "question", "hint")),
+        *("\0".join(samples.column(c).fill_null("").to_pylist()) for c in ("id", "dataset", "question", "hint")),
     ):
         digest.update(hashlib.sha256(text.encode()).digest())
     for nested in ("options", "images"):
         digest.update(hashlib.sha256(repr(samples.column(nested).to_pylist()).encode()).digest())
     for matrix in MATRICES:
-        digest.update(hashlib.sha256(np.ascontiguousarray(matrices[matrix]).tobytes()).digest())
+        digest.update(hashlib.sha256(np.ascontiguousarray(matrices[matrix]).data).digest())
     return digest.hexdigest()

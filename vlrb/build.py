@@ -1,12 +1,17 @@
-"""From logs to a benchmark: parts are read once each and cached, then joined by sample id and model name.
+"""From logs to a benchmark: parts are read once each and cached, scored where that is asked for, then joined by sample id
+and model name.
 
 Whatever is left out is left out by a policy that the experiment names, and counted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +24,16 @@ import pyarrow.parquet as pq
 from vlrb import __version__, benchmark
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json
-from vlrb.errors import DataError, Problem, shortened
-from vlrb.parts import PartBuilder, Progress, read_parts
+from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.parts import PartBuilder, duplicates
 from vlrb.plan import Plan, digest_of
+from vlrb.plugins import blame
+from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
 from vlrb.specs import Dataset
-from vlrb.types import Array, Listing, Part
+from vlrb.types import Array, Listing, Part, WithModelTokens
+from vlrb.workers import Progress, Task, run_tasks
+
+ROWS_AT_ONCE = 1_000_000
 
 
 def quiet(_what: str, _done: int, _total: int) -> None:
@@ -33,7 +43,7 @@ def quiet(_what: str, _done: int, _total: int) -> None:
 def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> Benchmark:
     """Return the benchmark of an experiment, from the cache where nothing it depends on has changed.
 
-    :param jobs: processes that read logs; default: one per CPU
+    :param jobs: processes that read and score logs; default: one per CPU
     :raises DataError: with everything that is wrong with the logs
     """
     builder = PartBuilder(plan, places)
@@ -42,11 +52,38 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     target = places.cache / "benchmarks" / _benchmark_key(plan, listing, keys)[:20]
     with locked(target):
         if not _usable(target, places):
-            read_parts(builder, listing, keys, jobs or os.cpu_count() or 1, progress)
-            folders = {part: builder.folder(keys[part.id]) for part in listing.parts}
+            stages = Stages()
+            logs = Logs(builder, listing, keys)
+            with stages.timed("read"):
+                logs.read(jobs or os.cpu_count() or 1, progress)
+            with stages.timed("score"):
+                logs.score(logs.to_score(), jobs or os.cpu_count() or 1, progress)
             with new_directory(target) as aside:
-                benchmark.write(aside, *_assemble(plan, listing, folders))
+                with stages.timed("join"):
+                    manifest, samples, matrices = _assemble(logs)
+                benchmark.write(aside, {**manifest, "stages": stages.document()}, samples, matrices)
     return benchmark.load(target)
+
+
+@attrs.define
+class Stages:
+    """Seconds of the stages of a build, and the largest memory so far at the end of each."""
+
+    seconds: dict[str, float] = attrs.Factory(dict)
+    megabytes: dict[str, dict[str, float]] = attrs.Factory(dict)
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Time a stage."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - began
+        whose = {"process": resource.RUSAGE_SELF, "largest_worker": resource.RUSAGE_CHILDREN}
+        self.megabytes[name] = {w: resource.getrusage(r).ru_maxrss / 1024 for w, r in whose.items()}
+
+    def document(self) -> dict[str, Any]:
+        """Return seconds and peak memory (MB, of the process and of the largest process it started) by stage."""
+        return {"seconds": self.seconds, "peak_megabytes": self.megabytes}
 
 
 def _usable(target: Path, places: Places) -> bool:
@@ -57,18 +94,107 @@ def _usable(target: Path, places: Places) -> bool:
 
 def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str:
     used = {p.dataset for p in listing.parts}, {p.model for p in listing.parts if p.model}
+    several = "" in used[0] or any(not p.model for p in listing.parts if p.kind == "outcomes")
+    datasets = [d for d in plan.catalog.datasets if several or d.name in used[0]]
+    scorers = [s.identity() for s in (plan.scorer(d) for d in datasets) if s is not None]
     return digest_of(
         {
             "schema": benchmark.SCHEMA_VERSION,
             "vlrb": __version__,
             "parts": keys,
             "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in ("datasets", "models")},
-            "datasets": [attrs.asdict(d) for d in plan.catalog.datasets if d.name in used[0]],
-            "models": [attrs.asdict(m) for m in plan.catalog.models if m.name in used[1]],
+            "datasets": [attrs.asdict(d) for d in datasets],
+            "models": [attrs.asdict(m) for m in plan.catalog.models if several or m.name in used[1]],
+            "scorers": scorers,
             "synthetic": listing.synthetic,
             "ignored_files": dict(listing.ignored),
         }
     )
+
+
+# --- reading and scoring ------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class Logs:
+    """The parts of a log tree, and where the cache has them."""
+
+    builder: PartBuilder
+    listing: Listing
+    keys: Mapping[str, str]
+
+    def parts(self, kind: str) -> list[Part]:
+        """Return the parts of a kind, in the order of the listing."""
+        return [p for p in self.listing.parts if p.kind == kind]
+
+    def folder(self, part: Part) -> Path:
+        """Return a part's folder in the cache."""
+        return self.builder.folder(self.keys[part.id])
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Return part id -> what was noted when the part was read."""
+        return {p.id: read_json(self.folder(p) / "part.json") for p in self.listing.parts}
+
+    def read(self, jobs: int, progress: Progress) -> None:
+        """Read the parts that are not in the cache.
+
+        :raises DataError: with the problems of all parts
+        """
+        stale = [p for p in self.listing.parts if not (self.folder(p) / "part.json").is_file()]
+        tasks = [Task((p, self.keys[p.id]), _size(p.files)) for p in stale]
+        run_tasks(self.builder, _read, tasks, jobs, "reading logs", progress)
+
+    @cached_property
+    def samples(self) -> dict[str, Part]:
+        """Return dataset -> the part that holds its samples; a part of several datasets stands under "" too."""
+        found = {d: p for p in self.parts("samples") for d in self.about[p.id]["datasets"]}
+        several = [p for p in self.parts("samples") if not p.dataset]
+        return found | ({"": several[0]} if several else {})
+
+    def scores(self, part: Part, *, every: bool) -> Path:
+        """Return the folder of a part's scores in the cache."""
+        samples = {d: self.keys[p.id] for d, p in self.samples.items()}
+        return scores_folder(self.builder, self.keys[part.id], samples, self.about[part.id]["datasets"], every)
+
+    @property
+    def every(self) -> bool:
+        """Tell whether the scorers judge every answer, whatever the logs say."""
+        return self.builder.plan.benchmark.verdicts == "scored"
+
+    def to_score(self) -> list[Part]:
+        """Return the parts whose answers the experiment needs scored."""
+        return [p for p in self.parts("outcomes") if self.scored(p)]
+
+    def scored(self, part: Part) -> bool:
+        """Tell whether a part's answers are scored: all on request, else where the logs hold no verdict."""
+        pairs = self.about[part.id]["pairs"]
+        return any(
+            (self.every or pair["unjudged"]) and scorer_of(self.builder, pair["dataset"]) is not None for pair in pairs
+        )
+
+    def score(self, parts: Sequence[Part], jobs: int, progress: Progress, *, every: bool | None = None) -> None:
+        """Score parts whose scores are not in the cache.
+
+        :param every: all answers, not only those without a verdict; default: as the experiment says
+        """
+        whole = self.every if every is None else every
+        samples = {d: self.folder(p) for d, p in self.samples.items()}
+        tasks = []
+        for part in parts:
+            target = self.scores(part, every=whole)
+            if not (target / "scores.json").is_file():
+                size = (self.folder(part) / "rows.parquet").stat().st_size
+                tasks.append(Task((self.folder(part), samples, target, whole, part.id), 20 * size))
+        run_tasks(self.builder, score_part, tasks, jobs, "scoring answers", progress)
+
+
+def _read(builder: PartBuilder, part: Part, key: str) -> None:
+    builder.read(part, key)
+
+
+def _size(files: Sequence[Path]) -> int:
+    return sum(f.stat().st_size for f in files)
 
 
 # --- joining ------------------------------------------------------------------------------------------------------------
@@ -76,7 +202,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
 
 @attrs.define(eq=False)
 class _Joined:
-    """Samples and matrices while they are being put together; NaN and -1 mark what is not there yet."""
+    """Samples and matrices while they are being put together; NaN and -1 mark what is not there."""
 
     samples: pa.Table
     models: list[str]
@@ -84,11 +210,14 @@ class _Joined:
     present: Array
     excluded: list[dict[str, Any]] = attrs.Factory(list)
 
+    @property
+    def datasets(self) -> Array:
+        """Return the dataset's name of every sample, str[n]."""
+        return np.asarray(self.samples.column("dataset").to_numpy(), dtype=np.str_)
+
     def keep_samples(self, keep: Array, reason: str) -> None:
         """Leave out some samples, and count them per dataset."""
-        names = self.samples.column("dataset").filter(pa.array(~keep)).to_pylist()
-        for name in sorted(set(names)):
-            self.excluded.append({"reason": f"{reason} ({name})", "count": names.count(name)})
+        self.exclude(reason, self.datasets[~keep])
         self.samples = self.samples.filter(pa.array(keep))
         self.matrices = {name: matrix[keep] for name, matrix in self.matrices.items()}
         self.present = self.present[keep]
@@ -106,72 +235,152 @@ class _Joined:
         if not self.models:
             raise DataError(f"no model is left: all were left out because of: {reason}", where="[benchmark]")
 
+    def exclude(self, reason: str, datasets: Array, model: str = "") -> None:
+        """Count what was left out or changed, per dataset."""
+        for name, count in zip(*np.unique(datasets, return_counts=True), strict=True):
+            what = f"{name}, {model}" if model else name
+            self.excluded.append({"reason": f"{reason} ({what})", "count": int(count)})
 
-def _assemble(
-    plan: Plan, listing: Listing, folders: Mapping[Part, Path]
-) -> tuple[dict[str, Any], pa.Table, dict[str, Array]]:
+
+def _assemble(logs: Logs) -> tuple[dict[str, Any], pa.Table, dict[str, Array]]:
     """Join the parts by sample id and model name.
 
     :return: manifest, samples and matrices of the finished benchmark
     """
-    about = {part: read_json(folder / "part.json") for part, folder in folders.items()}
-    joined = _join(listing, folders)
+    plan = logs.builder.plan
+    joined = _join(logs)
+    pairs = _pairs(logs, joined)
     _apply_missing(joined, plan.benchmark.missing)
-    _apply_unknown(joined, plan, [about[p] for p in listing.parts if p.kind == "outcomes"])
+    _apply_unknown(joined, plan, pairs)
+    _add_model_tokens(joined, logs.builder)
     _fill_costs(joined, plan)
+    del joined.matrices["stored"]
     joined.matrices["quality"] = joined.matrices["score"] >= plan.benchmark.correct_at
-    return (
-        _manifest(plan, listing, about, folders, joined),
-        joined.samples.drop_columns("input_tokens"),
-        joined.matrices,
-    )
+    samples = joined.samples.drop_columns(["input_tokens"])
+    return _manifest(logs, pairs, joined), samples, joined.matrices
 
 
-def _join(listing: Listing, folders: Mapping[Part, Path]) -> _Joined:
-    samples = pa.concat_tables(
-        pq.read_table(folders[p] / "rows.parquet") for p in listing.parts if p.kind == "samples"
-    ).sort_by("id")
-    outcomes = [p for p in listing.parts if p.kind == "outcomes"]
-    models = sorted({p.model for p in outcomes})
+def _join(logs: Logs) -> _Joined:
+    tables = [pq.read_table(logs.folder(p) / "rows.parquet") for p in logs.parts("samples")]
+    samples = pa.concat_tables(tables).sort_by("id")
+    ids = samples.column("id").combine_chunks()
+    duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
+    models = sorted({pair["model"] for p in logs.parts("outcomes") for pair in logs.about[p.id]["pairs"]})
     shape = (samples.num_rows, len(models))
     matrices: dict[str, Array] = {name: np.full(shape, np.nan) for name in ("score", "cost")}
     matrices |= {name: np.full(shape, -1, dtype=np.int64) for name in ("input_tokens", "output_tokens")}
+    matrices["stored"] = np.zeros(shape, dtype=np.bool_)
     shared = samples.column("input_tokens")
     if shared.null_count == 0:
         matrices["input_tokens"][:] = shared.to_numpy()[:, None]
-    present = np.zeros(shape, dtype=np.bool_)
-    ids = samples.column("id").combine_chunks()
-    problems = []
-    for part in outcomes:
-        table = pq.read_table(folders[part] / "rows.parquet", columns=["id", *matrices])
-        rows = pc.index_in(table.column("id"), value_set=ids).combine_chunks()
-        if rows.null_count:
-            extra = table.column("id").filter(pc.is_null(rows)).to_pylist()
-            problems.append(_not_asked(part, extra))
-            continue
-        _fill(matrices, present, rows.to_numpy(), models.index(part.model), table, part)
+    joined = _Joined(samples, models, matrices, np.zeros(shape, dtype=np.bool_))
+    problems: list[Problem] = []
+    for part in logs.parts("outcomes"):
+        problems += _fill_part(joined, ids, part, logs)
     if problems:
         raise DataError(problems)
-    return _Joined(samples, models, matrices, present)
+    return joined
 
 
-def _fill(matrices: dict[str, Array], present: Array, rows: Array, j: int, table: pa.Table, part: Part) -> None:
-    if present[rows, j].any():
-        raise DataError(f"{part.model} answers samples of {part.dataset} in two parts of the logs", where=part.id)
-    present[rows, j] = True
-    for name, matrix in matrices.items():
-        column = table.column(name)
+def _fill_part(joined: _Joined, ids: pa.Array, part: Part, logs: Logs) -> list[Problem]:
+    """Put a part's rows where they belong; return what is wrong with them."""
+    columns = ["id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens"]
+    file = pq.ParquetFile(logs.folder(part) / "rows.parquet", memory_map=True)
+    own = read_scores(logs.scores(part, every=logs.every)).column("value") if logs.scored(part) else None
+    models = pa.array(joined.models, pa.string())
+    offset = 0
+    for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+        rows = pc.index_in(batch.column("id"), value_set=ids)
+        if rows.null_count:
+            return [_not_asked(part, batch.filter(rows.is_null()))]
+        at = rows.to_numpy(), pc.index_in(batch.column("model"), value_set=models).to_numpy()
+        flat = at[0].astype(np.int64) * len(joined.models) + at[1]
+        unique, first = np.unique(flat, return_index=True)
+        again = (
+            np.setdiff1d(np.arange(flat.size), first) if unique.size < flat.size else np.flatnonzero(joined.present[at])
+        )
+        if again.size:
+            return [_twice(part, batch.take(pa.array(again)))]
+        joined.present[at] = True
+        scored = own.slice(offset, batch.num_rows) if own is not None else None
+        _fill(joined.matrices, at, batch, scored, first_own=logs.every)
+        offset += batch.num_rows
+    return []
+
+
+def _fill(
+    matrices: dict[str, Array], at: tuple[Array, Array], batch: pa.RecordBatch, own: Any, *, first_own: bool
+) -> None:
+    for name in ("cost", "input_tokens", "output_tokens"):
+        column = batch.column(name)
         if column.null_count < len(column):
-            gap = np.nan if matrix.dtype.kind == "f" else -1
-            matrix[rows, j] = column.fill_null(gap).to_numpy()
+            gap = np.nan if name == "cost" else -1
+            matrices[name][at] = column.fill_null(gap).to_numpy()
+    stored = batch.column("score").fill_null(np.nan).to_numpy()
+    if own is None:
+        matrices["score"][at] = stored
+        return
+    scored = own.fill_null(np.nan).to_numpy()
+    first, second = (scored, stored) if first_own else (stored, scored)
+    matrices["score"][at] = np.where(np.isnan(first), second, first)
+    matrices["stored"][at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
 
 
-def _not_asked(part: Part, ids: Sequence[str]) -> Problem:
+def _files(part: Part) -> str:
+    return ", ".join(str(f) for f in part.files) or part.id
+
+
+def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
+    pair = sorted(set(zip(extra.column("model").to_pylist(), extra.column("dataset").to_pylist(), strict=True)))[0]
     return Problem(
-        f"{len(ids)} answers of {part.model} belong to no sample of {part.dataset}: {shortened(ids)}",
-        ", ".join(str(f) for f in part.files) or part.id,
+        f"{extra.num_rows} answers of {pair[0]} belong to no sample of {pair[1]}: "
+        f"{shortened(extra.column('id').to_pylist())}",
+        _files(part),
         "use answers and questions of one version of the dataset",
     )
+
+
+def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
+    pairs = zip(rows.column("id").to_pylist(), rows.column("model").to_pylist(), strict=True)
+    return Problem(
+        f"{rows.num_rows} answers stand in the logs twice: {shortened(f'{i} of {m}' for i, m in pairs)}",
+        _files(part),
+        "keep one row of each",
+    )
+
+
+def _pairs(logs: Logs, joined: _Joined) -> list[dict[str, Any]]:
+    """Return what the logs hold of every dataset and model, before any policy is applied."""
+    names = joined.datasets
+    unknown = np.isnan(joined.matrices["score"])
+    positions = {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()))}
+    by_pair: dict[tuple[str, str], tuple[Part, dict[str, Any]]] = {
+        (pair["dataset"], pair["model"]): (part, pair)
+        for part in logs.parts("outcomes")
+        for pair in logs.about[part.id]["pairs"]
+    }
+    pairs = []
+    for dataset, rows in positions.items():
+        chosen = scorer_of(logs.builder, dataset)
+        for j, model in enumerate(joined.models):
+            found = joined.present[rows, j]
+            part, noted = by_pair.get((dataset, model), (None, dict[str, Any]()))
+            about = logs.about[part.id] if part is not None else {}
+            pairs.append(
+                {
+                    "dataset": dataset,
+                    "model": model,
+                    "found": int(found.sum()),
+                    "missing": int((~found).sum()),
+                    "unknown": int((unknown[rows, j] & found).sum()),
+                    "failed_calls": noted.get("failed", 0),
+                    "without_stored_verdict": noted.get("unjudged", 0),
+                    "verdict": about.get("verdict", ""),
+                    "scorer": chosen.registered.id if chosen is not None and part and logs.scored(part) else "",
+                    "part": about.get("part", ""),
+                }
+            )
+    return pairs
 
 
 def _apply_missing(joined: _Joined, policy: str) -> None:
@@ -183,13 +392,12 @@ def _apply_missing(joined: _Joined, policy: str) -> None:
     elif policy == "drop-model":
         joined.keep_models(np.asarray(joined.present.all(axis=0)), "models that did not answer every sample")
     else:
-        names = np.asarray(joined.samples.column("dataset").to_pylist())
-        ids = joined.samples.column("id")
+        names, ids = joined.datasets, joined.samples.column("id")
         problems = []
         for j, model in enumerate(joined.models):
             for name in sorted(set(names[~joined.present[:, j]].tolist())):
                 rows = np.flatnonzero(~joined.present[:, j] & (names == name)).tolist()
-                lacking = shortened(ids[i].as_py() for i in rows)
+                lacking = shortened(ids[i].as_py() for i in rows[:6]) if len(rows) <= 5 else _some(ids, rows)
                 problems.append(
                     Problem(f"{model} lacks {len(rows)} of {(names == name).sum()} samples: {lacking}", name)
                 )
@@ -197,58 +405,84 @@ def _apply_missing(joined: _Joined, policy: str) -> None:
         raise DataError([*problems[:-1], attrs.evolve(problems[-1], fix=fix)])
 
 
-def _apply_unknown(joined: _Joined, plan: Plan, about: Sequence[Mapping[str, Any]]) -> None:
-    """Deal with answers that neither the logs nor a scorer judge."""
+def _some(ids: pa.ChunkedArray, rows: Sequence[int]) -> str:
+    return f"{shortened(ids[i].as_py() for i in rows[:5])} and {len(rows) - 5} more"
+
+
+def _apply_unknown(joined: _Joined, plan: Plan, pairs: Sequence[Mapping[str, Any]]) -> None:
+    """Deal with answers that the experiment's verdicts leave open."""
+    names, stored = joined.datasets, joined.matrices["stored"]
+    policy = plan.benchmark.unknown
+    if policy != "stored":
+        joined.matrices["score"][stored] = np.nan
     unknown = np.isnan(joined.matrices["score"])
+    for j, model in enumerate(joined.models):
+        if policy == "stored" and stored[:, j].any():
+            joined.exclude("answers that no rule can judge, taken as the logs judge them", names[stored[:, j]], model)
     if not unknown.any():
         return
-    policy = plan.benchmark.unknown
     if policy == "drop":
         joined.keep_samples(np.asarray(~unknown.any(axis=1)), "samples with an answer that no rule can judge")
         return
-    names = np.asarray(joined.samples.column("dataset").to_pylist())
     problems = []
     for j, model in enumerate(joined.models):
-        for name in sorted(set(names[unknown[:, j]].tolist())):
-            count = int((unknown[:, j] & (names == name)).sum())
-            if policy == "wrong":
-                joined.excluded.append(
-                    {"reason": f"answers that no rule can judge, counted as wrong ({name}, {model})", "count": count}
-                )
-            else:
-                said = next(a for a in about if a["dataset"] == name and a["model"] == model)
-                problems.append(_unjudged(plan, model, name, count, said))
+        if policy == "wrong" and unknown[:, j].any():
+            joined.exclude("answers that no rule can judge, counted as wrong", names[unknown[:, j]], model)
+        elif policy != "wrong":
+            problems += [
+                _unjudged(plan, pair, int((unknown[:, j] & (names == pair["dataset"])).sum()))
+                for pair in pairs
+                if pair["model"] == model and (unknown[:, j] & (names == pair["dataset"])).any()
+            ]
     if problems:
         raise DataError(problems)
     joined.matrices["score"][unknown] = 0.0
 
 
-def _unjudged(plan: Plan, model: str, name: str, count: int, about: Mapping[str, Any]) -> Problem:
-    dataset = plan.catalog.dataset(name)
+def _unjudged(plan: Plan, pair: Mapping[str, Any], count: int) -> Problem:
+    dataset = plan.catalog.dataset(pair["dataset"])
     scorer = dataset.scorer if dataset is not None else ""
     why = (
-        f"; scorer {about['scored_by']!r} could not decide"
-        if about["scored_by"]
-        else (f"; its scorer {scorer!r} is not installed" if scorer else "")
+        f"; scorer {pair['scorer']!r} could not decide"
+        if pair["scorer"]
+        else (f"; its scorer {scorer!r} is not installed" if scorer and plan.scorer(dataset) is None else "")  # type: ignore[arg-type]
     )
     return Problem(
-        f"{count} answers of {model} have no verdict: {about['verdict'] or 'the logs hold none'}{why}",
-        name,
+        f"{count} answers of {pair['model']} have no verdict: {pair['verdict'] or 'the logs hold none'}{why}",
+        pair["dataset"],
         "give the logs a column is_correct, name a scorer that is installed, or set unknown in [benchmark]",
     )
+
+
+def _add_model_tokens(joined: _Joined, builder: PartBuilder) -> None:
+    """Add the input tokens that depend on the model, where the token counter has such."""
+    counter = builder.counter
+    if not isinstance(counter, WithModelTokens) or not counter.per_model:
+        return
+    sizes = [
+        tuple((s["width"], s["height"]) for s in each or ())
+        for each in joined.samples.column("image_sizes").to_pylist()
+    ]
+    plugin = builder.plan.counter.plugin
+    for j, name in enumerate(joined.models):
+        with blame(plugin, f"counting the image tokens of {name}"):
+            more = np.asarray(counter.model_tokens(name, builder.plan.catalog.model(name), sizes))
+        if more.shape != (len(sizes),) or more.dtype.kind not in "iu" or (more < 0).any():
+            raise PluginError(f"a token counter must return {len(sizes)} integers of at least 0, not {more!r}")
+        joined.matrices["input_tokens"][:, j] += more
 
 
 def _fill_costs(joined: _Joined, plan: Plan) -> None:
     """Turn tokens and prices into USD per sample, except where the logs give costs themselves.
 
-    :raises DataError: for a model without a price, and where tokens are not known
+    :raises DataError: for a model without a price, and where neither tokens nor costs are known
     """
     cost, inputs, outputs = (joined.matrices[m] for m in ("cost", "input_tokens", "output_tokens"))
     problems = []
     for j, name in enumerate(joined.models):
         model = plan.catalog.model(name)
         open_rows = np.isnan(cost[:, j])
-        lacking = int(((inputs[:, j] < 0) | (outputs[:, j] < 0)).sum())
+        lacking = int((open_rows & ((inputs[:, j] < 0) | (outputs[:, j] < 0))).sum())
         if lacking:
             counter = plan.counter.registered.id
             problems.append(
@@ -271,19 +505,13 @@ def _fill_costs(joined: _Joined, plan: Plan) -> None:
         raise DataError(problems)
 
 
-def _manifest(
-    plan: Plan,
-    listing: Listing,
-    about: Mapping[Part, Mapping[str, Any]],
-    folders: Mapping[Part, Path],
-    joined: _Joined,
-) -> dict[str, Any]:
-    names = joined.samples.column("dataset").to_pylist()
-    counts = {name: names.count(name) for name in sorted(set(names))}
+def _manifest(logs: Logs, pairs: list[dict[str, Any]], joined: _Joined) -> dict[str, Any]:
+    plan, listing = logs.builder.plan, logs.listing
+    unique, sizes = np.unique(joined.datasets, return_counts=True)
+    counts = dict(zip(unique.tolist(), sizes.tolist(), strict=True))
     known = {d.name: d for d in plan.catalog.datasets}
     # a dataset that nobody declared can be used where the outcomes carry their scores
     records = {name: known.get(name) or Dataset(name=name, group="own") for name in counts}
-    inputs, outputs = joined.matrices["input_tokens"], joined.matrices["output_tokens"]
     return {
         "vlrb": __version__,
         "synthetic": listing.synthetic,
@@ -295,14 +523,24 @@ def _manifest(
         "expected_samples": {
             n: records[n].samples for n in counts if records[n].samples is not None and not listing.synthetic
         },
-        "policies": {k: getattr(plan.benchmark, k) for k in ("missing", "unknown", "correct_at")},
+        "policies": {k: getattr(plan.benchmark, k) for k in ("verdicts", "missing", "unknown", "correct_at")},
         "excluded": joined.excluded,
-        "total_tokens": int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum()),
+        "total_tokens": _total_tokens(joined),
         "token_counter": plan.counter.registered.id,
-        "images": [f"parts/{f.name}/images.arrow" for p, f in folders.items() if p.kind == "samples"],
-        "parts": [about[p] for p in listing.parts],
+        "token_parameters": plan.counter.identity()["parameters"],
+        "images": [f"parts/{logs.folder(p).name}/images.arrow" for p in logs.parts("samples")],
+        "parts": [{k: v for k, v in logs.about[p.id].items() if k != "pairs"} for p in listing.parts],
+        "pairs": pairs,
         "ignored_files": dict(listing.ignored),
     }
+
+
+def _total_tokens(joined: _Joined) -> int | None:
+    """Return all tokens, input counted once per sample; None where the logs do not give them."""
+    inputs, outputs = joined.matrices["input_tokens"], joined.matrices["output_tokens"]
+    if (inputs < 0).any() or (outputs < 0).any():
+        return None
+    return int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum())
 
 
 def _candidate(plan: Plan, name: str) -> dict[str, Any]:

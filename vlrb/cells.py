@@ -24,7 +24,6 @@ from vlrb.config import unstructure
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
 from vlrb.features import Encoded, encode
-from vlrb.parts import Progress
 from vlrb.plan import Plan, PlannedRouter, digest_of
 from vlrb.plugins import blame
 from vlrb.split import Split
@@ -40,6 +39,7 @@ from vlrb.types import (
     WithEstimate,
     WithScores,
 )
+from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 

@@ -80,8 +80,13 @@ class BenchmarkSection:
     missing: Literal["error", "drop-sample", "drop-model"] = param(
         default="error", help="what becomes of a sample that not every model answered"
     )
-    unknown: Literal["error", "wrong", "drop"] = param(
-        default="error", help="what becomes of an answer that no rule can judge"
+    verdicts: Literal["stored", "scored"] = param(
+        default="stored",
+        help="stored: the logs' verdicts, the dataset's scorer where they hold none; scored: the scorer judges every answer",
+    )
+    unknown: Literal["error", "stored", "wrong", "drop"] = param(
+        default="error",
+        help='what becomes of an answer that no rule can judge; stored (with verdicts = "scored"): as the logs judge it',
     )
     correct_at: float = param(default=1.0, help="score from which an answer counts as correct in Y")
 
@@ -150,6 +155,10 @@ class DatasetSection:
     samples: int | None = param(default=None)
     id_column: str = param(default="index")
     circular: bool = param(default=False)
+    group_column: str = param(default="", help="samples with the same cell here are kept on one side of a split")
+    group_pattern: str = param(
+        default="", help="regular expression; its first group is the part of the cell that counts"
+    )
 
 
 # --- reading and merging ----------------------------------------------------------------------------------------------

@@ -14,10 +14,10 @@ from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json, write_json
 from vlrb.errors import DataError, PluginError
-from vlrb.parts import Progress
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
 from vlrb.types import Array, Column, Features, read_only
+from vlrb.workers import Progress
 
 SCHEMA_VERSION = 1
 CHUNK = 256

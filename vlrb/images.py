@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from vlrb.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,6 +77,15 @@ def _unreadable(whose: str, data: bytes, reason: str) -> DataError:
     )
 
 
+@attrs.frozen
+class Kept:
+    """An image file that has been kept: its content's hash, and its size in pixels."""
+
+    hash: str
+    width: int
+    height: int
+
+
 class ImageWriter:
     """Writes each image file once, by its content, into an Arrow file; use it as a context manager."""
 
@@ -83,7 +94,7 @@ class ImageWriter:
 
         self._schema = pa.schema([("hash", pa.string()), ("data", pa.large_binary())])
         self._writer = pa.ipc.new_file(str(path), self._schema)
-        self._known: set[str] = set()
+        self._known: dict[str, Kept] = {}
         self._waiting: list[tuple[str, bytes]] = []
         self._size = 0
 
@@ -94,17 +105,17 @@ class ImageWriter:
         self._flush()
         self._writer.close()
 
-    def add(self, data: bytes, whose: str) -> str:
-        """Keep an image file, after a look at its header, and return its hash."""
+    def add(self, data: bytes, whose: str) -> Kept:
+        """Keep an image file, after a look at its header."""
         name = content_hash(data)
         if name not in self._known:
-            opened(data, whose)
-            self._known.add(name)
+            image = opened(data, whose)
+            self._known[name] = Kept(name, image.width, image.height)
             self._waiting.append((name, data))
             self._size += len(data)
             if self._size > BATCH_BYTES:
                 self._flush()
-        return name
+        return self._known[name]
 
     def _flush(self) -> None:
         import pyarrow as pa

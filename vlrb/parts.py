@@ -1,9 +1,10 @@
-"""Reading the parts of a log tree into the cache, each once, one after the other or in several processes."""
+"""Reading the parts of a log tree into the cache, each once."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,47 @@ from vlrb.benchmark import SCHEMA_VERSION
 from vlrb.cache import Places, locked, new_directory, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.images import ImageWriter
-from vlrb.plan import Chosen, Plan, digest_of, plan_document
+from vlrb.plan import Chosen, Plan, digest_of
 from vlrb.plugins import blame
-from vlrb.schemas import OUTCOMES, SAMPLES
-from vlrb.types import Array, Case, Listing, LogSource, Part, TokenCounter
+from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.types import Array, Listing, LogSource, Part, TokenCounter
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
+SAMPLE_ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        *(SAMPLES.field(n) for n in ("dataset", "question", "options", "hint", "answer")),
+        ("images", pa.list_(pa.string())),
+        ("image_sizes", pa.list_(pa.struct([("width", pa.int32()), ("height", pa.int32())]))),
+        *SAMPLES_OPTIONAL,
+        ("input_tokens", pa.int64()),
+    ]
+)
+"""The rows of a samples part in the cache: images by their content hashes."""
 
-PARALLEL_BYTES = 20 * 1024**2
-"""Parts whose files are larger than this together are read by several processes: starting these costs about a second."""
+OUTCOME_ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("dataset", pa.string()),
+        *OUTCOMES_OPTIONAL,
+        *(OUTCOMES.field(n) for n in ("prediction", "score", "input_tokens", "output_tokens", "cost")),
+    ]
+)
+"""The rows of an outcomes part in the cache; ``score`` is the verdict that the logs hold."""
+
+MAY_BE_NULL = frozenset(
+    {"prediction", "score", "input_tokens", "output_tokens", "cost", "hint", "answer", "options", "images"}
+)
+
+
+@attrs.frozen
+class PairCounts:
+    """What a part holds of one model on one dataset."""
+
+    dataset: str
+    model: str
+    rows: int = 0
+    unjudged: int = 0
+    failed: int = 0
 
 
 class PartBuilder:
@@ -50,13 +82,14 @@ class PartBuilder:
         return listing
 
     def keys(self, listing: Listing) -> dict[str, str]:
-        """Return the cache key of every part: it changes when its files do, or whatever reads, counts or scores it."""
-        samples = {p.dataset: self._key(p, None) for p in listing.parts if p.kind == "samples"}
-        return {p.id: self._key(p, samples) if p.kind == "outcomes" else samples[p.dataset] for p in listing.parts}
+        """Return the cache key of every part: it changes when its files do, or whatever reads and counts it."""
+        return {p.id: self._key(p) for p in listing.parts}
 
-    def _key(self, part: Part, samples: Mapping[str, str] | None) -> str:
-        dataset = self.plan.catalog.dataset(part.dataset)
-        scorer = self.plan.scorer(dataset) if dataset is not None and samples is not None else None
+    def _key(self, part: Part) -> str:
+        catalog = self.plan.catalog
+        known = [d for d in catalog.datasets if part.dataset in ("", d.name)]
+        wanted = [sorted(w) if w is not None else None for w in (catalog.wanted_datasets, catalog.wanted_models)]
+        aliases = [[m.name, *m.aliases] for m in catalog.models]
         return digest_of(
             {
                 "schema": SCHEMA_VERSION,
@@ -65,9 +98,8 @@ class PartBuilder:
                 "counter": self.plan.counter.identity(),
                 "part": [part.id, part.kind, part.dataset, part.model],
                 "files": [_stamp(f) for f in part.files],
-                "dataset": attrs.asdict(dataset) if dataset is not None else None,
-                "scorer": scorer.identity() if scorer is not None else None,
-                "samples": samples[part.dataset] if samples is not None and scorer is not None else None,
+                "datasets": [attrs.asdict(d) for d in known],
+                "several": None if part.dataset and (part.model or part.kind == "samples") else [wanted, aliases],
             }
         )
 
@@ -75,89 +107,116 @@ class PartBuilder:
         """Return the folder of a part in the cache."""
         return self.places.cache / "parts" / key[:20]
 
-    def read(self, part: Part, key: str, samples: Path | None) -> None:
-        """Read a part into its folder, unless it is there.
-
-        :param samples: the folder of the samples of the part's dataset, for a part with outcomes
-        """
+    def read(self, part: Part, key: str) -> None:
+        """Read a part into its folder, unless it is there."""
         target = self.folder(key)
         with locked(target):
             if (target / "part.json").is_file():
                 return
             with new_directory(target) as aside:
-                about = (
-                    self._read_samples(part, aside) if samples is None else self._read_outcomes(part, aside, samples)
-                )
-                write_json(aside / "part.json", about)
+                reading = self._read_samples if part.kind == "samples" else self._read_outcomes
+                write_json(aside / "part.json", reading(part, aside))
 
-    def _batches(self, part: Part) -> Iterator[pa.RecordBatch]:
-        schema = SAMPLES if part.kind == "samples" else OUTCOMES
+    def _batches(self, part: Part, about: _About) -> Iterator[pa.RecordBatch]:
         with blame(self.plan.logs.plugin, f"reading {part.id}"):
             for batch in self.source.read(part, self.plan.catalog):
-                yield _checked(batch, schema, part, self.plan.logs)
+                checked = _checked(batch, part, self.plan.logs)
+                about.note(batch.schema.metadata or {}, batch.num_rows)
+                yield checked
 
     def _read_samples(self, part: Part, folder: Path) -> dict[str, Any]:
-        tables = []
-        with ImageWriter(folder / "images.arrow") as images:
-            for batch in self._batches(part):
+        about = _About(part)
+        with (
+            ImageWriter(folder / "images.arrow") as images,
+            pq.ParquetWriter(folder / "rows.parquet", SAMPLE_ROWS, compression="zstd") as writer,
+        ):
+            for batch in self._batches(part, about):
                 ids = _ids(batch)
                 files = batch.column("images").to_pylist()
-                hashes = [[images.add(f, i) for f in fs or ()] for i, fs in zip(ids, files, strict=True)]
-                counts = np.array([len(h) for h in hashes], dtype=np.int64)
+                kept = [[images.add(f, i) for f in fs or ()] for i, fs in zip(ids.to_pylist(), files, strict=True)]
+                counts = np.array([len(k) for k in kept], dtype=np.int64)
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
                     tokens = self.counter.sample_tokens(batch, counts)
-                table = pa.table(
-                    {name: batch.column(name) for name in ("dataset", "question", "options", "hint", "answer")}
-                )
-                table = table.add_column(0, "id", pa.array(ids, pa.string()))
-                table = table.append_column("images", pa.array(hashes, pa.list_(pa.string())))
-                table = table.append_column("input_tokens", _token_column(tokens, len(ids), part))
-                tables.append(table)
-        table = _joined(tables, part)
-        pq.write_table(table, folder / "rows.parquet", compression="zstd")
-        return _about(part, table.num_rows)
+                columns = {n: batch.column(n) for n in batch.schema.names if n in SAMPLE_ROWS.names}
+                columns |= {
+                    "id": ids,
+                    "images": [[k.hash for k in ks] for ks in kept],
+                    "image_sizes": [[{"width": k.width, "height": k.height} for k in ks] for ks in kept],
+                    "input_tokens": _token_column(tokens, batch.num_rows, part),
+                }
+                about.datasets |= set(batch.column("dataset").unique().to_pylist())
+                writer.write_batch(_batch(columns, SAMPLE_ROWS))
+        return about.document()
 
-    def _read_outcomes(self, part: Part, folder: Path, samples: Path) -> dict[str, Any]:
-        tables, verdict = [], ""
-        for batch in self._batches(part):
-            with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                inputs, outputs = self.counter.outcome_tokens(batch)
-            tables.append(
-                pa.table(
-                    {
-                        "id": pa.array(_ids(batch), pa.string()),
-                        "prediction": batch.column("prediction"),
-                        "score": batch.column("score"),
-                        "input_tokens": _token_column(inputs, batch.num_rows, part),
-                        "output_tokens": _token_column(outputs, batch.num_rows, part),
-                        "cost": batch.column("cost"),
-                    }
-                )
-            )
-            verdict = (batch.schema.metadata or {}).get(b"verdict", b"").decode() or verdict
-        table = _joined(tables, part)
-        _check_numbers(table, part)
-        table, scored_by = self._scored(table, part, samples)
-        pq.write_table(table, folder / "rows.parquet", compression="zstd")
-        return {**_about(part, table.num_rows), "verdict": verdict, "scored_by": scored_by}
+    def _read_outcomes(self, part: Part, folder: Path) -> dict[str, Any]:
+        about = _About(part)
+        with pq.ParquetWriter(folder / "rows.parquet", OUTCOME_ROWS, compression="zstd") as writer:
+            for batch in self._batches(part, about):
+                ids = _ids(batch)
+                _check_numbers(batch, ids, part)
+                with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
+                    inputs, outputs = self.counter.outcome_tokens(batch)
+                columns = {n: batch.column(n) for n in batch.schema.names if n in OUTCOME_ROWS.names} | {
+                    "id": ids,
+                    "input_tokens": _token_column(inputs, batch.num_rows, part),
+                    "output_tokens": _token_column(outputs, batch.num_rows, part),
+                }
+                about.count(batch)
+                writer.write_batch(_batch(columns, OUTCOME_ROWS))
+        return about.document()
 
-    def _scored(self, table: pa.Table, part: Part, samples: Path) -> tuple[pa.Table, str]:
-        """Score the answers without a stored verdict, where the dataset's scorer is installed."""
-        dataset = self.plan.catalog.dataset(part.dataset)
-        chosen = self.plan.scorer(dataset) if dataset is not None else None
-        if chosen is None or table.column("score").null_count == 0:
-            return table, ""
-        questions = pq.read_table(samples / "rows.parquet", columns=["id", "question", "options", "answer"])
-        cases = {q["id"]: q for q in questions.to_pylist()}
-        waiting = [r for r in table.to_pylist() if r["score"] is None and r["id"] in cases]
-        scores = _score(chosen, [_case(r, cases[r["id"]]) for r in waiting], part)
-        given = dict(zip((r["id"] for r in waiting), scores, strict=True))
-        column = [
-            s if s is not None else given.get(i)
-            for i, s in zip(*(table.column(c).to_pylist() for c in ("id", "score")), strict=True)
-        ]
-        position = table.schema.get_field_index("score")
-        return table.set_column(position, "score", pa.array(column, pa.float64())), chosen.registered.id
+
+@attrs.define(eq=False)
+class _About:
+    """What is noted of a part while it is read."""
+
+    part: Part
+    rows: int = 0
+    verdicts: set[str] = attrs.Factory(set)
+    counts: Counter[str] = attrs.Factory(Counter)
+    datasets: set[str] = attrs.Factory(set)
+    pairs: Counter[tuple[str, str, str]] = attrs.Factory(Counter)
+
+    def note(self, metadata: Mapping[bytes, bytes], rows: int) -> None:
+        """Take over what a batch says of itself."""
+        self.rows += rows
+        self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
+        self.counts.update(json.loads(metadata.get(b"counts", b"{}")))
+
+    def count(self, batch: pa.RecordBatch) -> None:
+        """Count the rows, the unjudged and the failed ones, of every pair of dataset and model."""
+        marks = {
+            "rows": pa.repeat(1, batch.num_rows),
+            "unjudged": pc.cast(batch.column("score").is_null(), pa.int64()),
+            "failed": pc.cast(pc.fill_null(batch.column("failed"), False), pa.int64()),
+        }
+        table = pa.table({"dataset": batch.column("dataset"), "model": batch.column("model"), **marks})
+        for row in table.group_by(["dataset", "model"]).aggregate([(m, "sum") for m in marks]).to_pylist():
+            for mark in marks:
+                self.pairs[row["dataset"], row["model"], mark] += row[f"{mark}_sum"]
+
+    def document(self) -> dict[str, Any]:
+        """Return what is kept beside the rows, as JSON data.
+
+        :raises DataError: when there are no rows
+        """
+        files = [str(f) for f in self.part.files]
+        if not self.rows:
+            where = ", ".join(files) or self.part.id
+            raise DataError("holds no rows", where=where, fix="remove the file, or replace it with a complete one")
+        pairs = sorted({(d, m) for d, m, _ in self.pairs})
+        return {
+            "part": self.part.id,
+            "files": files,
+            "rows": self.rows,
+            "verdict": "; ".join(sorted(self.verdicts)),
+            "counts": dict(self.counts),
+            "datasets": sorted(self.datasets) or sorted({d for d, _ in pairs}),
+            "pairs": [
+                attrs.asdict(PairCounts(d, m, *(self.pairs[d, m, mark] for mark in ("rows", "unjudged", "failed"))))
+                for d, m in pairs
+            ],
+        }
 
 
 def _stamp(file: Path) -> list[Any]:
@@ -169,97 +228,79 @@ def _stamp(file: Path) -> list[Any]:
     return [str(file), known.st_size, known.st_mtime_ns]
 
 
-def _case(row: Mapping[str, Any], question: Mapping[str, Any]) -> Case:
-    options = tuple((o["letter"], o["text"]) for o in question["options"])
-    return Case(row["id"], question["question"], options, question["answer"], row["prediction"])
+def _ids(batch: pa.RecordBatch) -> pa.Array:
+    return pc.binary_join_element_wise(batch.column("dataset"), batch.column("key"), "/")
 
 
-def _score(chosen: Chosen, cases: Sequence[Case], part: Part) -> list[float | None]:
-    scorer = chosen.make("score")
-    with blame(chosen.plugin, f"scoring {part.id}"):
-        scores = list(scorer.score(cases))
-        values = [s.value for s in scores]
-    bad = [c.id for c, v in zip(cases, values, strict=False) if v is not None and not 0 <= v <= 1]
-    if len(values) != len(cases) or bad:
-        what = f"a score outside [0, 1] for {shortened(bad)}" if bad else f"{len(values)} scores for {len(cases)} cases"
-        raise PluginError(f"scorer {chosen.registered.id!r} of {chosen.plugin.label} returned {what}", where=part.id)
-    return values
+def _batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [c if isinstance(c := columns[f.name], pa.Array) else pa.array(c, f.type) for f in schema]
+    return pa.record_batch(arrays, schema=schema)
 
 
-def _ids(batch: pa.RecordBatch) -> list[str]:
-    return [
-        f"{d}/{k}" for d, k in zip(batch.column("dataset").to_pylist(), batch.column("key").to_pylist(), strict=True)
-    ]
-
-
-def _about(part: Part, rows: int) -> dict[str, Any]:
-    return {
-        "part": part.id,
-        "dataset": part.dataset,
-        "model": part.model,
-        "files": [str(f) for f in part.files],
-        "rows": rows,
-    }
-
-
-def _token_column(tokens: Array | None, rows: int, part: Part) -> pa.Array:
+def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part) -> pa.Array:
     if tokens is None:
         return pa.nulls(rows, pa.int64())
-    counts = np.asarray(tokens)
-    if counts.shape != (rows,) or counts.dtype.kind not in "iu" or (rows and counts.min() < 0):
-        raise PluginError(f"a token counter must return {rows} integers of at least 0, not {counts!r}", where=part.id)
-    return pa.array(counts, pa.int64())
+    counts = tokens if isinstance(tokens, pa.Array) else pa.array(np.asarray(tokens))
+    low = pc.min(counts).as_py() if pa.types.is_integer(counts.type) and len(counts) > counts.null_count else 0
+    if len(counts) != rows or not pa.types.is_integer(counts.type) or low < 0:
+        raise PluginError(f"a token counter must return {rows} integers of at least 0, not {tokens!r}", where=part.id)
+    return counts.cast(pa.int64())
 
 
-def _checked(batch: Any, schema: pa.Schema, part: Part, chosen: Chosen) -> pa.RecordBatch:
-    """Check that a batch has the columns of its schema, each without gaps where there may be none."""
+def _checked(batch: Any, part: Part, chosen: Chosen) -> pa.RecordBatch:
+    """Return a batch with all columns, the optional ones filled with nulls where it lacks them.
+
+    :raises PluginError: when a column is missing or of another type, or has gaps where there may be none
+    """
+    samples = part.kind == "samples"
+    required, optional = (SAMPLES, SAMPLES_OPTIONAL) if samples else (OUTCOMES, OUTCOMES_OPTIONAL)
     if not isinstance(batch, pa.RecordBatch):
         problem = f"{type(batch).__name__} instead of a RecordBatch"
     else:
-        have = {f.name: f.type for f in batch.schema}
-        wrong = [
-            f"{f.name}: {have.get(f.name, 'missing')} instead of {f.type}" for f in schema if have.get(f.name) != f.type
-        ]
-        required = ("dataset", "key", "prediction", "question")
-        others = set(batch.column("dataset").unique().to_pylist()) - {part.dataset} if not wrong else set()
-        wrong += [f"rows of dataset {name!r}" for name in sorted(map(str, others))]
-        wrong += [f"{n}: nulls" for n in required if n in have and batch.column(n).null_count]
-        problem = ", ".join(wrong)
+        problem = ", ".join(_column_problems(batch, required, optional, part))
     if problem:
         raise PluginError(
             f"log source {chosen.registered.id!r} of {chosen.plugin.label} returned {problem}",
             where=part.id,
             fix="return batches as vlrb.schemas says",
         )
-    return batch.select(schema.names).replace_schema_metadata(batch.schema.metadata)
+    arrays = [
+        batch.column(f.name) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type)
+        for f in (*required, *optional)
+    ]
+    filled = pa.record_batch(arrays, schema=pa.schema([*required, *optional]))
+    if part.model and not samples:
+        position = filled.schema.get_field_index("model")
+        filled = filled.set_column(position, "model", pa.array([part.model] * batch.num_rows, pa.string()))
+    return filled
 
 
-def _joined(tables: Sequence[pa.Table], part: Part) -> pa.Table:
-    where = ", ".join(str(f) for f in part.files) or part.id
-    rows = sum(t.num_rows for t in tables)
-    if not rows:
-        raise DataError("holds no rows", where=where, fix="remove the file, or replace it with a complete one")
-    table = pa.concat_tables(tables)
-    counts = (
-        pc.value_counts(table.column("id")).to_pylist() if pc.count_distinct(table.column("id")).as_py() < rows else []
-    )
-    twice = [c["values"] for c in counts if c["counts"] > 1]
-    if twice:
-        raise DataError(f"holds samples twice: {shortened(twice)}", where=where, fix="keep one row of each")
-    return table
+def _column_problems(batch: pa.RecordBatch, required: pa.Schema, optional: pa.Schema, part: Part) -> list[str]:
+    have = {f.name: f.type for f in batch.schema}
+    schema = [*required, *(f for f in optional if f.name in have)]
+    wrong = [
+        f"{f.name}: {have.get(f.name, 'missing')} instead of {f.type}" for f in schema if have.get(f.name) != f.type
+    ]
+    if not wrong and part.dataset:
+        others = set(batch.column("dataset").unique().to_pylist()) - {part.dataset}
+        wrong += [f"rows of dataset {name!r}" for name in sorted(map(str, others))]
+    must = [f.name for f in required if f.name not in MAY_BE_NULL]
+    must += ["model"] if part.kind == "outcomes" and not part.model else []
+    wrong += [f"{n}: missing" for n in must if n not in have and n == "model"]
+    return wrong + [f"{n}: nulls" for n in must if n in have and batch.column(n).null_count]
 
 
-def _check_numbers(table: pa.Table, part: Part) -> None:
+def _check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
     for name, high in (("score", 1.0), ("cost", np.inf)):
-        values = table.column(name).to_numpy()
-        bad = np.flatnonzero(
-            ~((values >= 0) & (values <= high) & (values < np.inf)) & table.column(name).is_valid().to_numpy()
-        )
+        column = batch.column(name)
+        values = column.to_numpy(zero_copy_only=False)
+        good = (values >= 0) & (values <= high) & (values < np.inf)
+        bad = np.flatnonzero(~good & column.is_valid().to_numpy(zero_copy_only=False))
         if bad.size:
             row = int(bad[0])
             limits = "between 0 and 1" if name == "score" else "a finite number of at least 0"
             raise DataError(
-                f"{name} of sample {table.column('id')[row].as_py()!r} is {values[row]}, which is not {limits}",
+                f"{name} of sample {ids[row].as_py()!r} is {values[row]}, which is not {limits}",
                 where=", ".join(str(f) for f in part.files) or part.id,
             )
 
@@ -272,84 +313,27 @@ def _check_listing(listing: Any, plan: Plan) -> None:
         raise DataError("the logs hold no outcomes of any known model", where=label, fix="check [logs]")
     asked = [p.dataset for p in listing.parts if p.kind == "samples"]
     answered = {p.dataset for p in listing.parts if p.kind == "outcomes"}
-    problems = [Problem(f"dataset {d!r} has outcomes but no samples", label) for d in sorted(answered - set(asked))]
-    problems += [Problem(f"dataset {d!r} has samples but no outcomes", label) for d in sorted(set(asked) - answered)]
-    problems += [
+    problems = [
         Problem(f"dataset {d!r} has samples in two parts", label)
-        for d in sorted({d for d in asked if asked.count(d) > 1})
+        for d in sorted({d for d in asked if d and asked.count(d) > 1})
     ]
+    if "" not in asked and "" not in answered:
+        problems += [
+            Problem(f"dataset {d!r} has outcomes but no samples", label) for d in sorted(answered - set(asked))
+        ]
+        problems += [
+            Problem(f"dataset {d!r} has samples but no outcomes", label) for d in sorted(set(asked) - answered)
+        ]
     if problems:
         raise DataError(problems)
 
 
-# --- reading parts, one after the other or in several processes ---------------------------------------------------------
+def duplicates(ids: pa.Array | pa.ChunkedArray, where: Sequence[str]) -> None:
+    """Refuse ids that stand there twice.
 
-_worker: PartBuilder | None = None
-
-
-def _start_worker(document: Any, options: tuple[str, ...], places: Places) -> None:
-    """Set up a reading process: plugins cannot be sent to it, so it makes the plan anew from the same document."""
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops handing out parts
-    places.use()
-    _worker = PartBuilder(plan_document(document, options), places)
-
-
-def _work(part: Part, key: str, samples: Path | None) -> list[Problem]:
-    if _worker is None:
-        raise RuntimeError("the reading process was not set up")
-    return _attempt(_worker, part, key, samples)
-
-
-def _attempt(builder: PartBuilder, part: Part, key: str, samples: Path | None) -> list[Problem]:
-    """Read a part; return what is wrong with its data, so that the other parts are looked at too."""
-    try:
-        builder.read(part, key, samples)
-    except DataError as error:
-        return list(error.problems)
-    return []
-
-
-def read_parts(builder: PartBuilder, listing: Listing, keys: Mapping[str, str], jobs: int, progress: Progress) -> None:
-    """Read the parts that are not in the cache: samples first, since scoring outcomes looks at them.
-
-    :raises DataError: with the problems of all parts
+    :raises DataError: naming some of them
     """
-    stale = [p for p in listing.parts if not (builder.folder(keys[p.id]) / "part.json").is_file()]
-    samples = {p.dataset: builder.folder(keys[p.id]) for p in listing.parts if p.kind == "samples"}
-    size = sum(f.stat().st_size for p in stale for f in p.files)
-    jobs = jobs if size > PARALLEL_BYTES else 1
-    done = 0
-    problems: list[Problem] = []
-    for kind in ("samples", "outcomes"):
-        tasks = [(p, keys[p.id], samples[p.dataset] if kind == "outcomes" else None) for p in stale if p.kind == kind]
-        tasks.sort(key=lambda t: -sum(f.stat().st_size for f in t[0].files))
-        for found in _run_tasks(builder, tasks, min(jobs, len(tasks))):
-            problems += found
-            done += 1
-            progress("reading logs", done, len(stale))
-        if problems:
-            raise DataError(list(dict.fromkeys(problems)))
-
-
-def _run_tasks(
-    builder: PartBuilder, tasks: Sequence[tuple[Part, str, Path | None]], jobs: int
-) -> Iterator[list[Problem]]:
-    if jobs < 2:
-        for task in tasks:
-            yield _attempt(builder, *task)
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-
-    plan = builder.plan
-    arguments = (plan.document, plan.options, builder.places)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=arguments) as pool:
-        futures = [pool.submit(_work, *task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    counts = pc.value_counts(ids)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if twice:
+        raise DataError(f"holds samples twice: {shortened(twice)}", where=", ".join(where), fix="keep one row of each")

@@ -224,6 +224,9 @@ class Resolver:
         benchmark = structure(sections["benchmark"], BenchmarkSection, self.document, ("benchmark",), self.problems)
         if benchmark is not None:
             catalog = self._wanted(catalog, benchmark)
+            if benchmark.unknown == "stored" and benchmark.verdicts == "stored":
+                fix = 'set verdicts = "scored" too, or choose "wrong" or "drop"'
+                self._problem(("benchmark", "unknown"), "the logs' verdicts are what is used in any case", fix)
         split = structure(sections["split"], SplitSection, self.document, ("split",), self.problems)
         if split is not None and abs(split.train + split.dev + split.test - 1) > 1e-9:
             shares = f"{split.train:g} + {split.dev:g} + {split.test:g} = {split.train + split.dev + split.test:g}"

@@ -25,7 +25,6 @@ from vlrb.cells import ROUTED, Bench, read_cell, run_cell
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluate import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
 from vlrb.observers import Observers
-from vlrb.parts import Progress
 from vlrb.plan import Plan, digest_of, plan_document
 from vlrb.plugins import blame
 from vlrb.reference import SUMMARIES, reference_choices
@@ -40,6 +39,7 @@ from vlrb.results import (
 from vlrb.secrets import without_secrets
 from vlrb.split import make_split, write_split
 from vlrb.types import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Timing, Undefined
+from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 

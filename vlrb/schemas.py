@@ -26,7 +26,10 @@ SAMPLES = pa.schema(
 SAMPLES_OPTIONAL = pa.schema(
     [
         ("fields", TEXTS),
-        ("rotations", pa.list_(pa.struct([("key", pa.string()), ("options", pa.list_(OPTION)), ("answer", pa.string())]))),
+        (
+            "rotations",
+            pa.list_(pa.struct([("key", pa.string()), ("options", pa.list_(OPTION)), ("answer", pa.string())])),
+        ),
         ("groups", pa.list_(pa.string())),
         ("split", pa.string()),
     ]

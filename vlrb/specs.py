@@ -62,7 +62,9 @@ class Dataset:
 
     ``group`` is the slug of a task group; ``scorer`` names the component that judges raw answers; ``samples`` is the expected
     number of samples; ``id_column`` is the column whose text names a sample (``index`` joins files in any case);
-    ``circular`` says that an answer is asked for several rotations of the options (MMBench).
+    ``circular`` says that an answer is asked for several rotations of the options (MMBench).  Samples of one group are kept on
+    one side of a split: ``group_column`` names the column that tells the group, and ``group_pattern``, if given, is a regular
+    expression whose first group is the part of the cell that does.
     """
 
     name: str = attrs.field(validator=_text)
@@ -75,7 +77,26 @@ class Dataset:
     licence: str = ""
     id_column: str = "index"
     circular: bool = False
+    group_column: str = ""
+    group_pattern: str = attrs.field(default="")
     sets: tuple[str, ...] = attrs.field(default=(), validator=_texts)
+
+    def group_of(self, fields: Mapping[str, str]) -> str:
+        """Return the group that a sample with these columns belongs to; empty where there is none."""
+        cell = fields.get(self.group_column, "")
+        if not cell or not self.group_pattern:
+            return cell
+        found = re.match(self.group_pattern, cell)
+        return found[1] if found else ""
+
+    @group_pattern.validator
+    def _pattern(self, _: Any, value: str) -> None:
+        try:
+            groups = re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"group_pattern is no regular expression: {error}") from None
+        if value and groups < 1:
+            raise ValueError(f"group_pattern must have a group in parentheses, not {value!r}")
 
     @slug.validator
     def _slug(self, _: Any, value: str) -> None:

@@ -144,8 +144,24 @@ class TokenCounter(Protocol):
         :param images: int64[n], the number of images of each sample
         """
 
-    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[Array | None, Array]:
-        """Return input tokens int64[n] (None if ``sample_tokens`` gives them) and output tokens int64[n]."""
+    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[Array | pa.Array | None, Array | pa.Array]:
+        """Return input tokens int64[n] (None if ``sample_tokens`` gives them) and output tokens int64[n].
+
+        An Arrow array may have nulls where the logs give a cost instead.
+        """
+
+
+@runtime_checkable
+class WithModelTokens(Protocol):
+    """A token counter whose input tokens depend on the model too, while ``per_model`` is true."""
+
+    per_model: bool
+
+    def model_tokens(self, name: str, model: Model | None, sizes: Sequence[tuple[tuple[int, int], ...]]) -> Array:
+        """Return the tokens int64[n] that come on top of those of ``sample_tokens`` for this model.
+
+        :param sizes: width and height of every image of every sample, in pixels
+        """
 
 
 @attrs.frozen

@@ -21,6 +21,7 @@ LAYERS = (
     ("plan",),
     ("benchmark", "targets"),
     ("parts", "split", "reference"),
+    ("workers", "scoring"),
     ("build", "features", "evaluate", "data_report", "observers"),
     ("cells", "results", "leaderboard"),
     ("run",),

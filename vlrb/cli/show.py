@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vlrb.leaderboard import Leaderboard, leaderboard
-from vlrb.parts import Progress as ProgressFunction
 from vlrb.types import RunResult
+from vlrb.workers import Progress as ProgressFunction
 
 WIDEST = 1000
 """Characters that no table needs."""

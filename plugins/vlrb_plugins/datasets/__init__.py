@@ -67,6 +67,8 @@ DATASETS = (
         task="yes-no",
         scorer="scorers/yes-no",
         samples=951,
+        group_column="index",
+        group_pattern=r"((?:[^_]+_){4}[^_]+)_",
         sets=PAPER,
     ),
     Dataset(
@@ -97,6 +99,7 @@ DATASETS = (
         task="math",
         scorer="scorers/mathverse",
         samples=3940,
+        group_column="problem_index",
         sets=PAPER,
     ),
     Dataset(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vlrb.errors import DataError, shortened
 from vlrb.types import Array
@@ -22,7 +23,7 @@ class Usage:
     def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> None:
         """Return None: the tokens stand in the outcomes."""
 
-    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[Array, Array]:
+    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """Return the recorded tokens.
 
         :raises DataError: when the logs record none for some answers
@@ -30,17 +31,18 @@ class Usage:
         return _recorded(outcomes, "input_tokens"), _recorded(outcomes, "output_tokens")
 
 
-def _recorded(outcomes: pa.RecordBatch, name: str) -> Array:
+def _recorded(outcomes: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a usage column; where the logs give a cost, tokens may be missing."""
     column = outcomes.column(name)
-    if column.null_count:
-        datasets, keys = outcomes.column("dataset").to_pylist(), outcomes.column("key").to_pylist()
-        lacking = [f"{d}/{k}" for d, k, t in zip(datasets, keys, column.to_pylist(), strict=True) if t is None]
+    lacking = outcomes.filter(pc.and_(column.is_null(), outcomes.column("cost").is_null()))
+    if lacking.num_rows:
+        ids = pc.binary_join_element_wise(lacking.column("dataset"), lacking.column("key"), "/")
         raise DataError(
-            f"the logs record no {name} for {len(lacking)} answers: {shortened(lacking)}",
+            f"the logs record no {name} for {lacking.num_rows} answers: {shortened(ids.to_pylist())}",
             where="[tokens] counter",
             fix=f'add a column {name} to the logs, or count tokens with counter = "cl100k"',
         )
-    return np.asarray(column.to_numpy(), dtype=np.int64)
+    return column
 
 
 class Cl100k:

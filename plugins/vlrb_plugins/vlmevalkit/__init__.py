@@ -1,4 +1,4 @@
-"""Logs in VLMEvalKit's formats: the published VL-RouterBench archive, and flat trees laid out like it."""
+"""Logs in VLMEvalKit's formats: the published VL-RouterBench archive, and the output of VLMEvalKit itself, of any age."""
 
 from __future__ import annotations
 
@@ -23,7 +23,23 @@ class VlmevalkitParams:
         default=None, help="folder with the datasets' TSV files; default: TSV_images or LMUData below path"
     )
     images: Literal["required", "none"] = param(
-        default="required", help="none: there are no TSV files; questions are read from the workbooks, without images"
+        default="required", help="none: there are no TSV files; questions are read from the results, without images"
+    )
+    run: str | None = param(
+        default=None,
+        help="run directory to read, such as T20260901-120000; default: the one that VLMEvalKit's links name, else the newest",
+    )
+    judge: str | None = param(
+        default=None, help="judge whose verdicts to read, such as gpt-4o-mini; default: VLMEvalKit's own default"
+    )
+    thinking: Literal["split", "keep"] = param(
+        default="split", help="split: what stands before the last </think> costs tokens and is not scored"
+    )
+    duplicates: Literal["error", "first"] = param(
+        default="error", help="first: of rows with one index keep the first, and count the others"
+    )
+    stale: Literal["error", "drop-verdict", "keep"] = param(
+        default="error", help="what becomes of verdicts on answers that have changed since they were judged"
     )
 
 
@@ -39,7 +55,7 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
     return [
         LogSourceSpec(
             name="vlmevalkit",
-            summary="workbooks and TSV files as VLMEvalKit writes them",
+            summary="results and TSV files as VLMEvalKit writes them",
             factory=_source,
             params=VlmevalkitParams,
         )

@@ -1,7 +1,8 @@
-"""The rows of a workbook by the index of their samples, as VLMEvalKit joins its files."""
+"""The rows of a table of results by the index of their samples, as VLMEvalKit joins its files."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,30 +10,37 @@ import attrs
 
 from vlrb.errors import DataError, Problem
 from vlrb.specs import Dataset
-from vlrb_plugins.vlmevalkit.workbook import Cell, Sheet, read_sheet, text
+from vlrb_plugins.vlmevalkit.table import Cell, Table, read_table, text
 
 ROTATION = 1_000_000
 """MMBench: the index of rotation r of a question is the question's index + r times this."""
 
 _MOST_PROBLEMS = 20
+_WHOLE = re.compile(r"[0-9]+\.0+")
 
 
 @attrs.frozen(eq=False)
 class Rows:
-    """A sheet's rows by their index as text.  ``order`` leaves out rotations, ``position`` does not."""
+    """A table's rows by their index as text.
 
-    sheet: Sheet
+    ``order`` leaves out the rotations of circular questions, ``position`` does not; ``rotations`` holds their indices by the
+    question's.  ``repeated`` counts rows left out because an earlier one has their index.
+    """
+
+    table: Table
     order: Sequence[str]
     position: Mapping[str, int]
+    rotations: Mapping[str, Sequence[str]]
+    repeated: int = 0
 
     def column(self, name: str, *, formulas: bool = False) -> list[Cell]:
         """Return a column's cells in ``order``."""
-        cells = self.sheet.column(name, formulas=formulas)
+        cells = self.table.column(name, formulas=formulas)
         return [cells[self.position[i]] for i in self.order]
 
     def where(self, index: str) -> str:
         """Return file, sheet and row of an index."""
-        return self.sheet.where(self.position[index])
+        return self.table.where(self.position[index])
 
     def keys(self, dataset: Dataset) -> Sequence[str]:
         """Return the keys that name the samples, in ``order``.
@@ -42,42 +50,56 @@ class Rows:
         if dataset.id_column == "index":
             return self.order
         keys = [text(cell) for cell in self.column(dataset.id_column)]
-        _positions(self.sheet, dataset.id_column, keys, [self.position[i] for i in self.order])
+        _positions(self.table, dataset.id_column, keys, [self.position[i] for i in self.order])
         return keys
 
 
-def read_rows(path: Path, dataset: Dataset) -> Rows:
-    """Read a workbook of a dataset.
+def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows:
+    """Read a table of a dataset's results.
 
+    :param keep_first: of rows with one index keep the first, and count the others, instead of refusing them
     :raises DataError: naming file, sheet and row, when it cannot be read, has no rows, or an index is empty or repeated
     """
-    sheet = read_sheet(path)
-    indices = [text(cell) for cell in sheet.column("index")]
+    table = read_table(path)
+    indices = [index_text(cell) for cell in table.column("index")]
     if not indices:
         raise DataError(
-            "there are no rows below the header", where=sheet.where(), fix="run the model again, or leave the file out"
+            "there are no rows below the header", where=table.where(), fix="run the model again, or leave the file out"
         )
-    position = _positions(sheet, "index", indices, range(len(indices)))
-    return Rows(sheet, [i for i in position if not (dataset.circular and is_rotation(i))], position)
+    position = _positions(table, "index", indices, range(len(indices)), keep_first=keep_first)
+    rotations: dict[str, list[str]] = {}
+    for index in position if dataset.circular else ():
+        if is_rotation(index):
+            rotations.setdefault(str(int(index) % ROTATION), []).append(index)
+    order = [i for i in position if not (dataset.circular and is_rotation(i))]
+    return Rows(table, order, position, rotations, len(indices) - len(position))
+
+
+def index_text(cell: Cell) -> str:
+    """Return an index as text, whatever type a file gives it: 12, 12.0 and "12.0" are ``12``."""
+    index = text(cell)
+    return index.partition(".")[0] if _WHOLE.fullmatch(index) else index
 
 
 def is_rotation(index: str) -> bool:
     """Tell whether an index of a circular dataset belongs to a rotation rather than to the question itself."""
-    return index.isdecimal() and int(index) >= ROTATION
+    return index.isascii() and index.isdecimal() and len(index) < 19 and int(index) >= ROTATION
 
 
-def _positions(sheet: Sheet, column: str, keys: Sequence[str], rows: Sequence[int]) -> dict[str, int]:
+def _positions(
+    table: Table, column: str, keys: Sequence[str], rows: Sequence[int], *, keep_first: bool = False
+) -> dict[str, int]:
     """Return key -> row, refusing what is empty or repeated."""
     problems = []
     position: dict[str, int] = {}
     for key, row in zip(keys, rows, strict=True):
         if not key:
             problems.append(
-                Problem(f"{column} is empty", sheet.where(row), f"give every row the {column} of its sample")
+                Problem(f"{column} is empty", table.where(row), f"give every row the {column} of its sample")
             )
-        elif position.setdefault(key, row) != row:
-            before = f"{column} {key!r} stands in row {position[key] + 2} already"
-            problems.append(Problem(before, sheet.where(row), "remove one of the rows"))
+        elif position.setdefault(key, row) != row and not keep_first:
+            before = f"{column} {key!r} stands in {table.unit} {table.number(position[key])} already"
+            problems.append(Problem(before, table.where(row), "remove one of the rows"))
     if problems:
         raise DataError(problems[:_MOST_PROBLEMS])
     return position

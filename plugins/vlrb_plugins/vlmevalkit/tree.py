@@ -1,9 +1,9 @@
-"""Which files of a log tree belong to which model and dataset, by their names alone."""
+"""Which files of a log tree belong to which model and dataset, by their names and folders alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -11,50 +11,47 @@ import attrs
 from vlrb.errors import DataError, Problem, did_you_mean, shortened
 from vlrb.types import Catalog
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
-
-SHADOWS = frozenset(
-    [
-        "MMBench",
-        "MMBench_DEV_EN",
-        "MMBench_TEST_EN_V11",
-        "MMBench_DEV_CN_V11",
-        "MMStar_KO",
-        "MMStar_TR",
-        "MMStar_MINI",
-        "AI2D_TEST_NO_MASK",
-        "OCRBench_v2",
-        "OCRBench_MINI",
-        "MathVerse_MINI_Vision_Only",
-        "MathVerse_MINI_Vision_Only_cot",
-        "MathVerse_MINI_Vision_Dominant",
-        "MathVerse_MINI_Vision_Intensive",
-        "MathVerse_MINI_Text_Lite",
-        "MathVerse_MINI_Text_Dominant",
-        "MathVision",
-        "MathVision_MINI",
-        "DocVQA_TEST",
-        "InfoVQA_TEST",
-        "MMMU_TEST",
-        "MMMU_Pro",
-    ]
-)
-"""VLMEvalKit's names of other datasets that a known name begins, or that begin with one: never to be mistaken for it."""
-
-MORE_OF_A_NAME = re.compile(r"_[A-Z]{2,}(_.*)?")
-"""What follows a known name when it is the beginning of another: ``_MINI``, ``_TEST``.  Judges and suffixes look otherwise."""
+from vlrb_plugins.vlmevalkit.naming import Kind, judge_order, parse
 
 RUN_DIRECTORY = re.compile(r"T\d{8}(-\d{6}|_G.*)")
+"""VLMEvalKit's run directories: T20260901-120000, and the older T20251025_G1a2b3c4d."""
+
+FORMATS = (".json", ".tsv", ".xlsx")
+"""Formats of results, those that lose least first."""
+
 _LAYOUT = "it is the folder that holds a folder per model, or VLMEvalKit_evaluation and VLMEvalKit_inference"
 _LEFTOVERS = (".lock", ".tmp", ".partial")
 _NO_MODELS = frozenset({"LMUData", "TSV_images", "logs", "images", "__pycache__"})
+_TREES = ("VLMEvalKit_evaluation", "VLMEvalKit_inference")
+
+
+@attrs.frozen
+class Candidate:
+    """A file that may hold predictions or verdicts of a model on a dataset.
+
+    ``run`` is the name of its run directory, or empty; ``linked`` says that a link in the model's folder names it, as
+    VLMEvalKit links the files of the last run whose evaluation finished.
+    """
+
+    path: Path
+    kind: Kind
+    judge: str
+    run: str
+    tree: str
+    linked: bool = False
 
 
 @attrs.frozen
 class Files:
-    """The workbooks of one model on one dataset."""
+    """The files of one model on one dataset that are read."""
 
-    predictions: tuple[Path, ...] = ()
-    scored: tuple[Path, ...] = ()
+    prediction: Path | None = None
+    scored: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the files, predictions first."""
+        return tuple(p for p in (self.prediction, self.scored) if p is not None)
 
 
 @attrs.frozen
@@ -67,7 +64,7 @@ class Tree:
 
 @attrs.define
 class _Found:
-    files: dict[tuple[str, str], Files] = attrs.Factory(dict)
+    candidates: dict[tuple[str, str], list[Candidate]] = attrs.Factory(dict)
     ignored: dict[str, str] = attrs.Factory(dict)
     problems: list[Problem] = attrs.Factory(list)
 
@@ -81,12 +78,14 @@ def read_tree(params: VlmevalkitParams, catalog: Catalog) -> Tree:
     if not root.is_dir():
         raise DataError(f"there is no folder {root}", where="[logs] path", fix=_LAYOUT)
     found = _Found()
-    for folder in _model_folders(root, found):
-        _read_model(folder, catalog, found)
-    problems = found.problems or _absent(found, catalog, root) or _several(found)
-    if problems:
-        raise DataError(problems)
-    return Tree(found.files, found.ignored)
+    for folder, tree in _model_folders(root, found):
+        _read_model(folder, tree, catalog, found)
+    if not found.problems:
+        found.problems += _absent(found, catalog, root)
+    files = {pair: _choose(pair, each, params, found) for pair, each in sorted(found.candidates.items())}
+    if found.problems:
+        raise DataError(found.problems)
+    return Tree(files, found.ignored)
 
 
 def tsv_folder(params: VlmevalkitParams) -> Path:
@@ -105,10 +104,14 @@ def tsv_folder(params: VlmevalkitParams) -> Path:
     )
 
 
-def _model_folders(root: Path, found: _Found) -> Iterator[Path]:
-    roots = [r for r in (root / "VLMEvalKit_evaluation", root / "VLMEvalKit_inference") if r.is_dir()]
+# --- what is there ----------------------------------------------------------------------------------------------------
+
+
+def _model_folders(root: Path, found: _Found) -> Iterator[tuple[Path, str]]:
+    roots = [root / name for name in _TREES if (root / name).is_dir()]
     for one in roots or [root]:
-        yield from _folders(one)
+        for folder in _folders(one):
+            yield folder, one.name if roots else ""
     if roots:
         for folder in _folders(root):
             if folder not in roots:
@@ -119,7 +122,7 @@ def _folders(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if p.is_dir() and p.name not in _NO_MODELS and p.name[0] not in "._")
 
 
-def _read_model(folder: Path, catalog: Catalog, found: _Found) -> None:
+def _read_model(folder: Path, tree: str, catalog: Catalog, found: _Found) -> None:
     model = catalog.model(folder.name)
     wanted = catalog.wanted_models
     if wanted is not None and (model is None or model.name not in wanted):
@@ -129,32 +132,47 @@ def _read_model(folder: Path, catalog: Catalog, found: _Found) -> None:
         fix = f"declare it with [[model]], or name the models to use in [benchmark]; {hint}"
         found.problems.append(Problem(f"{folder.name!r} is no known model", str(folder), fix))
     else:
-        for file in sorted(folder.iterdir()):
-            reason = _why_not_read(file)
-            if reason:
-                found.ignored[str(file)] = reason
-            elif file.is_file() or file.is_symlink():
-                _read_workbook(file, folder.name, model.name, catalog, found)
+        linked = {f.resolve() for f in folder.iterdir() if f.is_symlink() and f.is_file()}
+        for file, run in _files(folder, found):
+            real = file.resolve()
+            if file.is_symlink() and _run_of(real, folder) is not None:
+                continue  # it is found in its run directory
+            _read_file(file, tree, run, real in linked, folder.name, model.name, catalog, found)
 
 
-def _why_not_read(file: Path) -> str:
-    """Return why a file or folder inside a model's folder is passed over, or an empty text."""
-    if file.is_dir():
-        run = RUN_DIRECTORY.fullmatch(file.name)
-        return "run directories are not read: copy the run's files into the model's folder" if run else "a folder"
-    if file.name.startswith(("~$", ".")) or file.suffix in _LEFTOVERS:
-        return "a left-over of a program"
-    if file.suffix == ".pkl":
-        return "pickles are never loaded: convert it to xlsx"
-    return "" if file.suffix == ".xlsx" else "not a workbook (.xlsx)"
+def _files(folder: Path, found: _Found) -> Iterator[tuple[Path, str]]:
+    """Yield the files of a model's folder and of its run directories, each with the name of its run."""
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_dir():
+            yield entry, ""
+        elif RUN_DIRECTORY.fullmatch(entry.name):
+            for file in sorted(entry.iterdir()):
+                if file.is_dir():
+                    found.ignored[str(file)] = "a folder"
+                else:
+                    yield file, entry.name
+        else:
+            found.ignored[str(entry)] = "a folder"
 
 
-def _read_workbook(file: Path, prefix: str, model: str, catalog: Catalog, found: _Found) -> None:
-    dataset, suffix = _dataset_and_suffix(file.stem, prefix, catalog)
+def _run_of(file: Path, folder: Path) -> str | None:
+    """Return the run directory of a model's folder that a file stands in."""
+    here = file.parent
+    return here.name if here.parent == folder.resolve() and RUN_DIRECTORY.fullmatch(here.name) else None
+
+
+def _read_file(
+    file: Path, tree: str, run: str, linked: bool, prefix: str, model: str, catalog: Catalog, found: _Found
+) -> None:
+    reason = _why_not_read(file)
+    if reason:
+        found.ignored[str(file)] = reason
+        return
+    named = parse(file.stem, file.suffix, prefix, catalog)
     wanted = catalog.wanted_datasets
-    if wanted is not None and dataset not in wanted:
+    if wanted is not None and named.dataset not in wanted:
         found.ignored[str(file)] = "a dataset that [benchmark] does not ask for"
-    elif not dataset:
+    elif not named.dataset:
         known = shortened(sorted(d.name for d in catalog.datasets))
         found.problems.append(
             Problem(
@@ -163,45 +181,45 @@ def _read_workbook(file: Path, prefix: str, model: str, catalog: Catalog, found:
                 f"declare the dataset with [[dataset]], or name the datasets to use in [benchmark]; known: {known}",
             )
         )
-    elif suffix.endswith("_extract"):
-        found.ignored[str(file)] = "a judge's intermediate file"
+    elif named.kind == "other":
+        found.ignored[str(file)] = named.reason
     else:
-        have = found.files.get((dataset, model), Files())
-        if suffix or file.parent.parent.name == "VLMEvalKit_evaluation":
-            have = attrs.evolve(have, scored=(*have.scored, file))
-        else:
-            have = attrs.evolve(have, predictions=(*have.predictions, file))
-        found.files[dataset, model] = have
+        kind: Kind = "scored" if tree == _TREES[0] else named.kind
+        candidate = Candidate(file, kind, named.judge, run, tree, linked)
+        found.candidates.setdefault((named.dataset, model), []).append(candidate)
 
 
-def _dataset_and_suffix(stem: str, prefix: str, catalog: Catalog) -> tuple[str, str]:
-    """Return the dataset's name and the suffix of a file MODEL_DATASET[_SUFFIX], the longest known name winning.
-
-    The dataset is empty when it is none of the catalog's.
-    """
-    rest = stem.removeprefix(prefix + "_")
-    names = SHADOWS.union(*({d.name, *d.aliases} for d in catalog.datasets))
-    name = max((n for n in names if rest == n or rest.startswith(n + "_")), key=len, default="")
-    dataset = catalog.dataset(name)
-    suffix = rest[len(name) :]
-    foreign = dataset is None or rest == stem or (name in SHADOWS and name != dataset.name)
-    return ("", "") if dataset is None or foreign or MORE_OF_A_NAME.fullmatch(suffix) else (dataset.name, suffix)
+def _why_not_read(file: Path) -> str:
+    """Return why a file inside a model's folder is passed over, or an empty text."""
+    if file.name.startswith(("~$", ".")) or file.suffix in _LEFTOVERS or file.name.startswith("status.json"):
+        return "a left-over of a program"
+    if file.suffix == ".pkl":
+        return "pickles are never loaded: convert it to xlsx"
+    if file.is_symlink() and not file.exists():
+        return f"a link to {file.readlink()}, which is not there"
+    if file.suffix == ".csv":
+        return "a summary of scores"
+    return "" if file.suffix in FORMATS else f"no table of results ({', '.join(FORMATS)})"
 
 
 def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
-    if not found.files:
-        return [Problem("holds no workbooks of a known model and dataset", str(root), f"check [logs] path; {_LAYOUT}")]
+    links = [name for name, why in found.ignored.items() if why.startswith("a link to ")]
+    if not found.candidates:
+        if links:
+            fix = "copy the tree with its run directories, or the files instead of links to them"
+            return [Problem(f"holds links to files that are not there: {shortened(links)}", str(root), fix)]
+        return [Problem("holds no results of a known model and dataset", str(root), f"check [logs] path; {_LAYOUT}")]
     problems = []
     for word, wanted, there in (
-        ("dataset", catalog.wanted_datasets, {d for d, _ in found.files}),
-        ("model", catalog.wanted_models, {m for _, m in found.files}),
+        ("dataset", catalog.wanted_datasets, {d for d, _ in found.candidates}),
+        ("model", catalog.wanted_models, {m for _, m in found.candidates}),
     ):
         lacking = sorted((wanted or frozenset()) - there)
         if lacking:
             names = ", ".join(repr(n) for n in lacking)
             problems.append(
                 Problem(
-                    f"holds no workbook of {word} {names}",
+                    f"holds no results of {word} {names}",
                     str(root),
                     f"leave it out of [benchmark] {word}s, or add its logs",
                 )
@@ -209,14 +227,74 @@ def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
     return problems
 
 
-def _several(found: _Found) -> list[Problem]:
-    return [
-        Problem(
-            f"several workbooks hold the {word} of {model} on {dataset}: {shortened(paths)}",
-            str(paths[0].parent),
-            "keep one of them there",
+# --- which of several files -------------------------------------------------------------------------------------------
+
+
+def _choose(pair: tuple[str, str], candidates: Sequence[Candidate], params: VlmevalkitParams, found: _Found) -> Files:
+    """Choose the files of a pair, and note for all others why they are not read."""
+    in_run: list[Candidate] = []
+    for tree in dict.fromkeys(c.tree for c in candidates):
+        in_run += _of_one_run([c for c in candidates if c.tree == tree], params, found)
+    if not in_run:
+        fix = "leave out [logs] run, or name one of these runs"
+        runs = shortened(sorted({repr(c.run) for c in candidates if c.run}) or ["none"])
+        found.problems.append(
+            Problem(f"{pair[1]} has no results on {pair[0]} in run {params.run!r}; its runs: {runs}", "[logs] run", fix)
         )
-        for (dataset, model), files in sorted(found.files.items())
-        for word, paths in (("predictions", files.predictions), ("verdicts", files.scored))
-        if len(paths) > 1
-    ]
+    predictions = _best_format([c for c in in_run if c.kind == "prediction"], found)
+    scored = _of_one_judge([c for c in in_run if c.kind == "scored"], pair, params, found)
+    return Files(_only(predictions, pair, "predictions", found), _only(scored, pair, "verdicts", found))
+
+
+def _of_one_run(candidates: Sequence[Candidate], params: VlmevalkitParams, found: _Found) -> list[Candidate]:
+    runs = sorted({c.run for c in candidates})
+    if params.run is not None:
+        # a tree without run directories may stand beside one that has them
+        chosen, why = "" if runs == [""] else params.run, f"[logs] run asks for {params.run}"
+    elif linked := sorted({c.run for c in candidates if c.linked}):
+        chosen, why = linked[-1], f"the links in the model's folder name {linked[-1]}"
+    else:
+        chosen, why = runs[-1], f"{runs[-1] or 'the folder itself'} is the newest"
+    _pass_over([c for c in candidates if c.run != chosen], f"another run: {why}", found)
+    return [c for c in candidates if c.run == chosen]
+
+
+def _of_one_judge(
+    scored: Sequence[Candidate], pair: tuple[str, str], params: VlmevalkitParams, found: _Found
+) -> list[Candidate]:
+    judges = sorted({c.judge for c in scored}, key=judge_order)
+    if not judges:
+        return []
+    chosen = judges[0]
+    if params.judge is not None and judges != [""]:
+        chosen = params.judge
+        if chosen not in judges:
+            there = ", ".join(repr(j) for j in judges)
+            what = f"{pair[1]} has no verdicts of judge {chosen!r} on {pair[0]}; there are those of {there}"
+            found.problems.append(Problem(what, "[logs] judge", "leave it out, or name one of these judges"))
+    _pass_over([c for c in scored if c.judge != chosen], f"another judge: the verdicts of {chosen!r} are read", found)
+    return _best_format([c for c in scored if c.judge == chosen], found)
+
+
+def _best_format(candidates: Sequence[Candidate], found: _Found) -> list[Candidate]:
+    """Keep, of files that differ in their format only, the one whose format loses least."""
+    kept: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (FORMATS.index(c.path.suffix), c.path)):
+        same = [k for k in kept if k.path.with_suffix("") == candidate.path.with_suffix("")]
+        if same:
+            _pass_over([candidate], f"another format: {same[0].path.name} is read", found)
+        else:
+            kept.append(candidate)
+    return kept
+
+
+def _pass_over(candidates: Sequence[Candidate], reason: str, found: _Found) -> None:
+    found.ignored.update({str(c.path): reason for c in candidates})
+
+
+def _only(candidates: Sequence[Candidate], pair: tuple[str, str], word: str, found: _Found) -> Path | None:
+    if len(candidates) > 1:
+        paths = sorted(c.path for c in candidates)
+        what = f"several files hold the {word} of {pair[1]} on {pair[0]}: {shortened(paths)}"
+        found.problems.append(Problem(what, str(paths[0].parent), "keep one of them there"))
+    return candidates[0].path if candidates else None

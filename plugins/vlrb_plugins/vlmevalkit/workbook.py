@@ -10,85 +10,29 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import attrs
-
-from vlrb.errors import DataError, Problem, shortened
+from vlrb.errors import DataError, Problem
+from vlrb_plugins.vlmevalkit.table import FORMULA, SuspectCell, Table, text
 
 MAX_CELLS = 50_000_000
-_CORNER = re.compile(rb'<(?:\w+:)?c [^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
+_CORNER = re.compile(rb"""<(?:\w+:)?c [^>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
+_ROW = re.compile(rb"""<(?:\w+:)?row [^>]*?\br=["']([0-9]{1,7})["']""")
+_FAR = re.compile(rb'r="(?:[A-Z]{2,3}[0-9]|[A-Z]?[0-9]{7})')
+"""Begins like a reference to a cell, or the number of a row, that lies outside A1 to Z999999."""
 MAX_UNPACKED_BYTES = 2 * 1024**3
-_SUSPECT = re.compile(rb"""\bt=["']e["']|<(?:\w+:)?f[\s/>]""")
-_LARGEST_EXACT = 2**53
-_FORMULA = "a formula"
+_TRACES = (
+    b't="e"',
+    b"t='e'",
+    *(opening + end for opening in (b"<f", b":f") for end in (b">", b" ", b"/", b"\n", b"\t")),
+)
+"""What a sheet's XML holds where it has an error cell or a formula; it may stand there for other reasons."""
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, ElementTree.ParseError, EOFError, OSError, RuntimeError)
 
-Cell = object
 
-
-@attrs.frozen
-class SuspectCell:
-    """An error cell or a formula: where it stands and what it holds."""
-
-    column: int
-    row: int
-    kind: str
-    text: str
-
-
-@attrs.frozen(eq=False)
-class Sheet:
-    """The first sheet of a workbook: the header of row 1 and the rows below it, whose first is row 2."""
-
-    path: Path
-    name: str
-    header: tuple[str, ...]
-    rows: Sequence[Sequence[Cell]]
-    suspects: tuple[SuspectCell, ...]
-
-    def where(self, row: int | None = None) -> str:
-        """Return file, sheet and, for a row counted from 0 below the header, its number in the sheet."""
-        place = f"{self.path}, sheet {self.name!r}"
-        return place if row is None else f"{place}, row {row + 2}"
-
-    def has(self, column: str) -> bool:
-        """Tell whether there is a column of this name."""
-        return column in self.header
-
-    def column(self, name: str, *, formulas: bool = False) -> list[Cell]:
-        """Return the cells of a column.
-
-        :param formulas: accept the stored value of a formula; a text column never does, because a text that begins with
-            ``=`` becomes a formula in some writers, and its stored value is not the text
-        :raises DataError: when the column is missing, stands there twice, or holds cells that cannot be trusted
-        """
-        if self.header.count(name) != 1:
-            state = "there is no column" if name not in self.header else "there are several columns"
-            raise DataError(
-                f"{state} {name!r}; the columns are: {', '.join(self.header)}",
-                where=self.where(),
-                fix=f"add a column {name!r}" if name not in self.header else "keep one",
-            )
-        position = self.header.index(name)
-        self._refuse_suspects(name, position, formulas)
-        return [row[position] for row in self.rows]
-
-    def _refuse_suspects(self, name: str, position: int, formulas: bool) -> None:
-        bad = [s for s in self.suspects if s.column == position and not (formulas and s.kind == _FORMULA) and s.row > 1]
-        if not bad:
-            return
-        cells = shortened(f"row {s.row} is {s.kind} ({s.text})" if s.text else f"row {s.row} is {s.kind}" for s in bad)
-        raise DataError(
-            f"column {name!r} holds cells whose value was lost, or never stored, when the file was written: {cells}",
-            where=self.where(),
-            fix="write the workbook again with these cells as plain values",
-        )
-
-
-def read_sheet(path: Path) -> Sheet:
+def read_sheet(path: Path) -> Table:
     """Read the first sheet of a workbook.
 
     :raises DataError: when it is no workbook, is too large, or has no header
@@ -111,14 +55,7 @@ def read_sheet(path: Path) -> Sheet:
     body = rows[1:]
     while body and all(cell == "" for cell in body[-1]):
         body.pop()
-    return Sheet(path, sheet.name, header, body, suspects)
-
-
-def text(cell: Cell) -> str:
-    """Return a cell as the text it was written from: 12.0 is ``12``, since workbooks store no integers."""
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _LARGEST_EXACT:
-        return str(int(cell))
-    return str(cell)
+    return Table(path, header, body, sheet.name, suspects)
 
 
 def _no_workbook(path: Path, reason: str) -> DataError:
@@ -140,7 +77,7 @@ def _suspect_cells(path: Path) -> tuple[SuspectCell, ...]:
             book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
             xml = archive.read(_first_sheet(archive, book))
         _refuse_vast(xml, path)
-        return tuple(_suspects(xml, _never_calculated(book))) if _SUSPECT.search(xml) else ()
+        return tuple(_suspects(xml, _never_calculated(book))) if any(t in xml for t in _TRACES) else ()
     except _UNREADABLE as error:
         raise _no_workbook(path, f"{type(error).__name__}: {error}") from None
 
@@ -157,9 +94,12 @@ def _refuse_large(archive: zipfile.ZipFile, path: Path) -> None:
 
 def _refuse_vast(xml: bytes, path: Path) -> None:
     """Refuse a sheet whose corner lies far out: all cells up to it would be made, however few there are."""
+    if not _FAR.search(xml) and b"r='" not in xml:
+        return
     rows = columns = 1
     for letters, number in _CORNER.findall(xml):
-        rows, columns = max(rows, int(number)), max(columns, len(letters), _number_of(letters))
+        rows, columns = max(rows, int(number)), max(columns, _number_of(letters))
+    rows = max(rows, *map(int, _ROW.findall(xml)), 1)
     if rows * columns > MAX_CELLS:
         raise DataError(
             f"spans {rows:,} rows and {columns:,} columns, above the limit of {MAX_CELLS:,} cells",
@@ -201,7 +141,7 @@ def _suspect(cell: ElementTree.Element, never_calculated: bool) -> tuple[str, st
     has_value = bool(parts.get("v")) or ("v" in parts and cell.get("t") == "str")
     if never_calculated and has_value:
         return "a formula that was never calculated", f"={parts['f']}"
-    return _FORMULA if has_value else "a formula without a stored value", f"={parts['f']}"
+    return FORMULA if has_value else "a formula without a stored value", f"={parts['f']}"
 
 
 def _never_calculated(book: ElementTree.Element) -> bool:

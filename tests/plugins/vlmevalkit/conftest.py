@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pyarrow as pa
 import pytest
 import xlsxwriter
 from PIL import Image
@@ -22,7 +23,8 @@ from vlrb.types import Catalog, Listing, Part
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
-from vlrb_plugins.vlmevalkit.workbook import Sheet, read_sheet
+from vlrb_plugins.vlmevalkit.table import Table
+from vlrb_plugins.vlmevalkit.workbook import read_sheet
 
 MODELS = ("Gemini", "Gemini-Pro", "Gemini-Pro_v1.5", "Qwen2.5-VL_7B", "Qwen2.5-VL_7B-CoT")
 
@@ -119,29 +121,37 @@ class Logs:
         """List the tree; without TSV files unless ``images`` is given."""
         return self.source(**({"images": "none"} | params)).list(self.catalog)
 
-    def read(self, part: Part) -> list[dict[str, Any]]:
+    def batches(self, part: Part, **params: Any) -> list[pa.RecordBatch]:
         """Read a part."""
-        return [row for batch in self.source().read(part, self.catalog) for row in batch.to_pylist()]
+        return list(self.source(**params).read(part, self.catalog))
 
-    def outcomes(self, *files: Path, dataset: str = "MMStar") -> list[dict[str, Any]]:
-        """Read the outcomes of a workbook of predictions, perhaps followed by one of verdicts."""
-        return self.read(Part("outcomes", "outcomes", files, dataset, "Gemini"))
+    def read(self, part: Part, **params: Any) -> list[dict[str, Any]]:
+        """Read the rows of a part."""
+        return [row for batch in self.batches(part, **params) for row in batch.to_pylist()]
+
+    def outcomes(self, *files: Path, dataset: str = "MMStar", **params: Any) -> list[dict[str, Any]]:
+        """Read the outcomes of a table of predictions, perhaps followed by one of verdicts."""
+        return self.read(Part("outcomes", "outcomes", files, dataset, "Gemini"), **params)
+
+    def metadata(self, *files: Path, dataset: str = "MMStar", **params: Any) -> dict[str, str]:
+        """Return what the outcomes of tables say of themselves."""
+        (batch,) = self.batches(Part("outcomes", "outcomes", files, dataset, "Gemini"), **params)
+        return {k.decode(): v.decode() for k, v in batch.schema.metadata.items()}
 
     def verdict(self, *files: Path, dataset: str = "MMStar") -> str:
         """Return where the scores of outcomes come from, or why there are none."""
-        part = Part("outcomes", "outcomes", files, dataset, "Gemini")
-        (batch,) = self.source().read(part, self.catalog)
-        return batch.schema.metadata[b"verdict"].decode()
+        return self.metadata(*files, dataset=dataset)["verdict"]
 
-    def samples(self, file: Path, dataset: str = "MMStar") -> dict[str, dict[str, Any]]:
-        """Read the samples of a TSV file or workbook, by key."""
-        rows = self.read(Part("samples", "samples", (file,), dataset))
+    def samples(self, file: Path, dataset: str = "MMStar", **params: Any) -> dict[str, dict[str, Any]]:
+        """Read the samples of a TSV file or of a table of results, by key."""
+        params = {"images": "required" if file.suffix == ".tsv" else "none"} | params
+        rows = self.read(Part("samples", "samples", (file,), dataset), **params)
         assert {row["dataset"] for row in rows} == {dataset}
         by_key = {row["key"]: row for row in rows}
         assert len(by_key) == len(rows)
         return by_key
 
-    def sheet(self, path: Path) -> Sheet:
+    def sheet(self, path: Path) -> Table:
         """Read a workbook."""
         return read_sheet(path)
 

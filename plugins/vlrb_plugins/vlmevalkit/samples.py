@@ -1,0 +1,296 @@
+"""Samples from LMUData TSV files: question, options, and images as base64 text, by reference or by path.
+
+Texts are kept as they stand ("None", "007" and " A " are texts, not gaps or numbers).
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import binascii
+import json
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from vlrb.errors import DataError
+from vlrb.specs import Dataset
+from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.vlmevalkit.rows import ROTATION, Rows, index_text, is_rotation
+from vlrb_plugins.vlmevalkit.table import text
+from vlrb_plugins.vlmevalkit.texts import check_width, tsv_lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LONGEST_REFERENCE = 64
+"""An ``image`` cell of at most this many characters is the index of the row that holds the image (VLMEvalKit's rule)."""
+
+BATCH_BYTES = 32 * 1024**2
+MAX_IMAGE_BYTES = 256 * 1024**2
+
+IMAGE_FOLDERS: Mapping[str, str] = {"MMBench_DEV_EN_V11": "MMBench_V11"}
+"""Dataset -> the folder below LMUData/images that VLMEvalKit keeps its images in, where it is not the dataset's name."""
+
+NO_FIELDS = re.compile(
+    r"[A-Z]|index|question|hint|answer|image|image_path|prediction|thinking|extra_records|g_index|hit|log|res|extracted|extract"
+    r"|score|log_\w+|eval_\w+|verifier_\w+|is_correct|(input|output|prompt|completion)_tokens"
+)
+"""Columns that are no further fields of a sample: what the schema has, and what answering and scoring add."""
+
+NO_IMAGE = "rows without an image, left out as VLMEvalKit leaves them out"
+
+Row = Mapping[str, str]
+
+
+@attrs.define
+class _Survey:
+    """What a first look at a TSV file finds: the rows whose images others share, and the rotations of each question."""
+
+    targets: set[str] = attrs.Factory(set)
+    rotations: dict[str, list[dict[str, Any]]] = attrs.Factory(dict)
+    has_images: bool = False
+    repeated: int = 0
+
+
+def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iterator[pa.RecordBatch]:
+    """Stream the samples of a TSV file in batches of about 32 MB of images.
+
+    :raises DataError: naming file and line of a row that is broken, repeated, or refers to an image that is not there
+    """
+    survey = _survey(path, dataset)
+    batch: list[dict[str, Any]] = []
+    size = left_out = 0
+    for row, images, line in _with_images(path, dataset, params, survey):
+        if dataset.circular and is_rotation(row["index"]):
+            continue
+        if not images and survey.has_images:
+            left_out += 1
+            continue
+        batch.append(_sample(row, dataset, images, line, survey.rotations.get(row["index"], ())))
+        size += sum(len(i) for i in images)
+        if size > BATCH_BYTES:
+            yield _batch(batch, {})
+            batch, size = [], 0
+    counts = {NO_IMAGE: left_out, "rows left out, their index stood in an earlier one": survey.repeated}
+    if batch or any(counts.values()):
+        yield _batch(batch, counts)
+
+
+def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
+    """Return the samples, without images, of a table of results.
+
+    :raises DataError: naming file, sheet and row of a cell that cannot be trusted
+    """
+    names = [n for n in dict.fromkeys(rows.table.header) if n in ("question", "hint", "answer") or _is_extra(n)]
+    cells = {n: rows.table.column(n) for n in dict.fromkeys(("question", *names, dataset.id_column))}
+
+    def row_of(index: str) -> dict[str, str]:
+        return {name: text(column[rows.position[index]]) for name, column in cells.items()} | {"index": index}
+
+    samples = []
+    for index in rows.order:
+        where = rows.where(index)
+        turned = [_rotation(row_of(r), rows.where(r)) for r in rows.rotations.get(index, ())]
+        samples.append(_sample(row_of(index), dataset, [], where, turned))
+    rows.keys(dataset)
+    return _batch(samples, {})
+
+
+def _is_extra(column: str) -> bool:
+    return len(column) == 1 and column in string.ascii_uppercase or not NO_FIELDS.fullmatch(column)
+
+
+# --- rows and their images ----------------------------------------------------------------------------------------------
+
+
+def _survey(path: Path, dataset: Dataset) -> _Survey:
+    survey = _Survey()
+    lines = tsv_lines(path)
+    header, _ = next(lines, ([], 0))
+    _check_header(path, header, dataset)
+    for cells, number in lines:
+        check_width(cells, header, f"{path}, line {number}")
+        row = dict(zip(header, cells, strict=True))
+        image = row.get("image", "")
+        survey.has_images |= bool(image or row.get("image_path"))
+        if 0 < len(image) <= LONGEST_REFERENCE:
+            survey.targets.add(index_text(image))
+        index = index_text(row["index"])
+        if dataset.circular and is_rotation(index):
+            turned = _rotation(row | {"index": index}, f"{path}, line {number}")
+            survey.rotations.setdefault(str(int(index) % ROTATION), []).append(turned)
+    return survey
+
+
+def _with_images(
+    path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Survey
+) -> Iterator[tuple[Row, list[bytes], str]]:
+    """Yield rows with their images: first those that hold their own or refer backwards, then those that refer forwards."""
+    held: dict[str, list[bytes]] = {}
+    waiting: list[tuple[Row, str]] = []
+    for row, line in _rows(path, dataset, params, survey):
+        cell = row.get("image", "")
+        refers = 0 < len(cell) <= LONGEST_REFERENCE
+        if refers and index_text(cell) not in held:
+            waiting.append((row, line))
+            continue
+        images = held[index_text(cell)] if refers else _own_images(row, path, dataset, params, line)
+        if images and row["index"] in survey.targets:
+            held[row["index"]] = images
+        yield row, images, line
+    for row, line in waiting:
+        images = _referred(row, held, line)
+        held[row["index"]] = images
+        yield row, images, line
+
+
+def _referred(row: Row, held: Mapping[str, list[bytes]], line: str) -> list[bytes]:
+    target = index_text(row["image"])
+    if target not in held:
+        raise DataError(
+            f"the image of index {row['index']!r} is said to be that of index {row['image']!r}, which has none",
+            where=line,
+            fix="put the image itself, as base64, into the cell",
+        )
+    return held[target]
+
+
+def _rows(path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Survey) -> Iterator[tuple[Row, str]]:
+    """Yield the rows by column name, with file and line for messages."""
+    lines = tsv_lines(path)
+    header, _ = next(lines, ([], 0))
+    unique = sorted({"index", dataset.id_column})
+    seen: dict[tuple[str, str], int] = {}
+    for cells, number in lines:
+        line = f"{path}, line {number}"
+        row = dict(zip(header, cells, strict=True))
+        row["index"] = index_text(row["index"])
+        again = [c for c in unique if seen.setdefault((c, row[c]), number) != number]
+        if again and params.duplicates == "first":
+            survey.repeated += 1
+        elif again:
+            before = seen[again[0], row[again[0]]]
+            raise DataError(
+                f"{again[0]} {row[again[0]]!r} stands in line {before} already",
+                where=line,
+                fix="keep one of the rows",
+            )
+        else:
+            yield row, line
+    if not seen:
+        raise DataError("has no rows below its header", where=str(path), fix="download or copy the file again")
+
+
+def _check_header(path: Path, header: Sequence[str], dataset: Dataset) -> None:
+    by_path = "image" not in header and "image_path" in header
+    for column in ("index", "question", "image_path" if by_path else "image", dataset.id_column):
+        if header.count(column) != 1:
+            found = ", ".join(header) or "none, the file is empty"
+            raise DataError(
+                f"must have one column {column!r}; its columns are: {found}",
+                where=str(path),
+                fix="download or write the file again; it must have columns index, question and image (or image_path)",
+            )
+
+
+def _own_images(row: Row, path: Path, dataset: Dataset, params: VlmevalkitParams, line: str) -> list[bytes]:
+    """Return the image files of a row: base64 text, a list literal of several, or files that ``image_path`` names."""
+    cell = row.get("image", "")
+    if cell:
+        parts = _literal_list(cell, line) if cell.startswith("[") else [cell]
+        try:
+            return [base64.b64decode(p, validate=True) for p in parts]
+        except (binascii.Error, ValueError) as error:
+            raise DataError(f"the image is no valid base64: {error}", where=line, fix="copy the file again") from None
+    named = row.get("image_path", "") if "image" not in row else ""
+    parts = _literal_list(named, line) if named.startswith("[") else [named]
+    return [_file(p, path.parent, dataset, params, line) for p in parts if p]
+
+
+def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, line: str) -> bytes:
+    """Return an image file, from LMUData/images/DATASET or where an absolute path says; never from outside the logs.
+
+    :raises DataError: when it is not there, stands outside the logs' folders, or is too large
+    """
+    images = folder / "images"
+    own = images / IMAGE_FOLDERS.get(dataset.name, dataset.name)
+    choices = [Path(named)] if Path(named).is_absolute() else [own / named, images / named, folder / named]
+    if Path(named).is_absolute() and "/images/" in named:  # written on another machine: the same place in this LMUData
+        choices.append(images / named.rpartition("/images/")[2])
+    inside = [folder.resolve(), params.path.resolve()]
+    for choice in choices:
+        real = choice.resolve()
+        if not real.is_file():
+            continue
+        if not any(real.is_relative_to(i) for i in inside):
+            raise DataError(
+                f"the image {named!r} stands outside the logs' folders {inside[0]} and {inside[1]}",
+                where=line,
+                fix=f"copy it to {own}, and give its path below that",
+            )
+        if real.stat().st_size > MAX_IMAGE_BYTES:
+            what = f"the image {named!r} is {real.stat().st_size:,} bytes large, above the limit of {MAX_IMAGE_BYTES:,}"
+            raise DataError(what, where=line, fix="replace it by a smaller one")
+        return real.read_bytes()
+    raise DataError(f"there is no image {named!r}", where=line, fix=f"copy it to {own}, and give its path below that")
+
+
+# --- samples ------------------------------------------------------------------------------------------------------------
+
+
+def _literal_list(cell: str, line: str) -> list[str]:
+    try:
+        value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, list):
+        raise DataError(f"{cell[:60]!r} is no list literal", where=line, fix="write it as ['...', '...']")
+    return [str(v) for v in value]
+
+
+def _options(row: Row, line: str) -> list[dict[str, str]]:
+    """Return the options from columns A, B, ... or else from the list literal in ``choices``."""
+    lettered = [(c, row[c]) for c in string.ascii_uppercase if row.get(c)]
+    if not lettered and row.get("choices", "").startswith("["):
+        lettered = list(zip(string.ascii_uppercase, _literal_list(row["choices"], line), strict=False))
+    return [{"letter": letter, "text": option} for letter, option in lettered]
+
+
+def _rotation(row: Row, line: str) -> dict[str, Any]:
+    return {"key": row["index"], "options": _options(row, line), "answer": row.get("answer", "")}
+
+
+def _sample(
+    row: Row, dataset: Dataset, images: Sequence[bytes], line: str, rotations: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    key = row.get(dataset.id_column, "")
+    if not key:
+        raise DataError(f"{dataset.id_column} is empty", where=line, fix="every sample needs one")
+    group = dataset.group_of(row)
+    return {
+        "dataset": dataset.name,
+        "key": key,
+        "question": row["question"],
+        "options": _options(row, line),
+        "hint": row.get("hint", ""),
+        "answer": row.get("answer", ""),
+        "images": list(images),
+        "fields": [(name, cell) for name, cell in row.items() if cell and not NO_FIELDS.fullmatch(name)],
+        "rotations": list(rotations) or None,
+        "groups": [f"{dataset.name}/{group}"] if group else None,
+    }
+
+
+def _batch(samples: list[dict[str, Any]], counts: Mapping[str, int]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    from vlrb.schemas import SAMPLES, SAMPLES_OPTIONAL
+
+    schema = pa.schema([f for f in (*SAMPLES, *SAMPLES_OPTIONAL) if f.name != "split"])
+    metadata = {"counts": json.dumps({k: v for k, v in counts.items() if v})}
+    return pa.RecordBatch.from_pylist(samples, schema=schema).replace_schema_metadata(metadata)

@@ -1,0 +1,115 @@
+"""A table of results as VLMEvalKit writes it: the first sheet of a workbook, a TSV file, or a JSON list of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from vlrb.errors import DataError, shortened
+
+FORMULA = "a formula"
+_LARGEST_EXACT = 2**53
+
+Cell = object
+
+
+@attrs.frozen
+class SuspectCell:
+    """An error cell or a formula of a workbook: where it stands and what it holds."""
+
+    column: int
+    row: int
+    kind: str
+    text: str
+
+
+@attrs.frozen(eq=False)
+class Table:
+    """The header and the rows below it.
+
+    ``name`` is that of a workbook's sheet.  ``unit`` is what rows are called in messages, and ``numbers`` says which number
+    each has; a workbook's first row below the header is row 2.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: Sequence[Sequence[Cell]]
+    name: str = ""
+    suspects: tuple[SuspectCell, ...] = ()
+    unit: str = "row"
+    numbers: Sequence[int] = ()
+
+    def where(self, row: int | None = None) -> str:
+        """Return file, sheet and, for a row counted from 0 below the header, its number."""
+        place = f"{self.path}, sheet {self.name!r}" if self.name else str(self.path)
+        return place if row is None else f"{place}, {self.unit} {self.number(row)}"
+
+    def number(self, row: int) -> int:
+        """Return the number of a row in its file."""
+        return self.numbers[row] if self.numbers else row + 2
+
+    def has(self, column: str) -> bool:
+        """Tell whether there is a column of this name."""
+        return column in self.header
+
+    def column(self, name: str, *, formulas: bool = False) -> list[Cell]:
+        """Return the cells of a column.
+
+        :param formulas: accept the stored value of a formula; a text column never does, because a text that begins with
+            ``=`` becomes a formula in some writers, and its stored value is not the text
+        :raises DataError: when the column is missing, stands there twice, or holds cells that cannot be trusted
+        """
+        if self.header.count(name) != 1:
+            state = "there is no column" if name not in self.header else "there are several columns"
+            raise DataError(
+                f"{state} {name!r}; the columns are: {', '.join(self.header)}",
+                where=self.where(),
+                fix=f"add a column {name!r}" if name not in self.header else "keep one",
+            )
+        position = self.header.index(name)
+        self._refuse_suspects(name, position, formulas)
+        return [row[position] for row in self.rows]
+
+    def _refuse_suspects(self, name: str, position: int, formulas: bool) -> None:
+        bad = [s for s in self.suspects if s.column == position and not (formulas and s.kind == FORMULA) and s.row > 1]
+        if not bad:
+            return
+        cells = shortened(f"row {s.row} is {s.kind} ({s.text})" if s.text else f"row {s.row} is {s.kind}" for s in bad)
+        raise DataError(
+            f"column {name!r} holds cells whose value was lost, or never stored, when the file was written: {cells}",
+            where=self.where(),
+            fix="write the workbook again with these cells as plain values",
+        )
+
+
+def text(cell: Cell) -> str:
+    """Return a cell as the text it was written from: 12.0 is ``12``, since workbooks store no integers; NaN is empty."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, float):
+        if cell != cell:
+            return ""
+        if cell.is_integer() and abs(cell) < _LARGEST_EXACT:
+            return str(int(cell))
+    return "" if cell is None else str(cell)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table of results.
+
+    :raises DataError: when it cannot be read; a complete pickle beside a broken file is named, and not loaded
+    """
+    from vlrb_plugins.vlmevalkit.texts import read_json_table, read_tsv_table
+    from vlrb_plugins.vlmevalkit.workbook import read_sheet
+
+    readers = {".xlsx": read_sheet, ".tsv": read_tsv_table, ".json": read_json_table}
+    try:
+        return readers[path.suffix](path)
+    except DataError as error:
+        twin = path.with_suffix(".pkl")
+        if not twin.is_file():
+            raise
+        hint = f"; {twin.name} beside it may hold the complete rows: it is never loaded here, convert it yourself"
+        raise DataError([attrs.evolve(p, fix=p.fix + hint) for p in error.problems]) from None

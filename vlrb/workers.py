@@ -1,0 +1,97 @@
+"""Steps of a build, one after the other or in several processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from vlrb.cache import Places
+from vlrb.errors import DataError, Problem
+from vlrb.parts import PartBuilder
+from vlrb.plan import plan_document
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is."""
+
+Step = Callable[..., None]
+"""A function of a module: ``step(builder, *arguments)``.  What it makes, it leaves in the cache."""
+
+PARALLEL_BYTES = 20 * 1024**2
+"""Work on more bytes than this is shared by several processes: starting these costs about a second."""
+
+
+@attrs.frozen
+class Task:
+    """The arguments of a step, and the size of what it works on, in bytes."""
+
+    arguments: tuple[Any, ...]
+    size: int = 0
+
+
+def run_tasks(
+    builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int, what: str, progress: Progress
+) -> None:
+    """Do a step on all tasks, the largest first.
+
+    :raises DataError: with the problems of all tasks
+    """
+    ordered = sorted(tasks, key=lambda t: -t.size)
+    problems: list[Problem] = []
+    jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
+    results = _alone(builder, step, ordered) if jobs < 2 else _side_by_side(builder, step, ordered, jobs)
+    for done, found in enumerate(results, 1):
+        problems += found
+        progress(what, done, len(tasks))
+    if problems:
+        raise DataError(list(dict.fromkeys(problems)))
+
+
+def _alone(builder: PartBuilder, step: Step, tasks: Sequence[Task]) -> Iterator[list[Problem]]:
+    for task in tasks:
+        yield _attempt(builder, step, task)
+
+
+def _attempt(builder: PartBuilder, step: Step, task: Task) -> list[Problem]:
+    """Do one task; return what is wrong with its data, so that the other tasks are done too."""
+    try:
+        step(builder, *task.arguments)
+    except DataError as error:
+        return list(error.problems)
+    return []
+
+
+_worker: PartBuilder | None = None
+
+
+def _start_worker(document: Any, options: tuple[str, ...], places: Places) -> None:
+    """Set up a process: plugins cannot be sent to it, so it makes the plan anew from the same document."""
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops handing out tasks
+    places.use()
+    _worker = PartBuilder(plan_document(document, options), places)
+
+
+def _work(step: Step, task: Task) -> list[Problem]:
+    if _worker is None:
+        raise RuntimeError("the process was not set up")
+    return _attempt(_worker, step, task)
+
+
+def _side_by_side(builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int) -> Iterator[list[Problem]]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
+    plan = builder.plan
+    arguments = (plan.document, plan.options, builder.places)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=arguments) as pool:
+        futures = [pool.submit(_work, step, task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
