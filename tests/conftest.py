@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -73,6 +74,8 @@ class Project:
         block = [] if mlflow else ["-p", "no:mlflow"]
         command = [sys.executable, "-m", "vlrb", *block, *map(str, arguments)]
         pipes: Mapping[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
+        # a shell that runs the tests in the background has them ignore interrupts, and whatever they start
+        pipes = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **pipes}
         return subprocess.Popen(command, cwd=self.folder, env={**os.environ}, **pipes)
 
     def results(self) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from vlrb import __version__, benchmark
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
-from vlrb.parts import PartBuilder, duplicates
+from vlrb.parts import PartBuilder, duplicates, files_of
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
@@ -46,14 +46,11 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     :param jobs: processes that read and score logs; default: one per CPU
     :raises DataError: with everything that is wrong with the logs
     """
-    builder = PartBuilder(plan, places)
-    listing = builder.list()
-    keys = builder.keys(listing)
-    target = places.cache / "benchmarks" / _benchmark_key(plan, listing, keys)[:20]
+    logs = Logs.of(plan, places)
+    target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     with locked(target):
         if not _usable(target, places):
             stages = Stages()
-            logs = Logs(builder, listing, keys)
             with stages.timed("read"):
                 logs.read(jobs or os.cpu_count() or 1, progress)
             with stages.timed("score"):
@@ -122,6 +119,16 @@ class Logs:
     builder: PartBuilder
     listing: Listing
     keys: Mapping[str, str]
+
+    @classmethod
+    def of(cls, plan: Plan, places: Places) -> Logs:
+        """List the logs of an experiment.
+
+        :raises DataError: when they are missing, or belong to nothing known
+        """
+        builder = PartBuilder(plan, places)
+        listing = builder.list()
+        return cls(builder, listing, builder.keys(listing))
 
     def parts(self, kind: str) -> list[Part]:
         """Return the parts of a kind, in the order of the listing."""
@@ -326,16 +333,12 @@ def _fill(
     matrices["stored"][at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
 
 
-def _files(part: Part) -> str:
-    return ", ".join(str(f) for f in part.files) or part.id
-
-
 def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
     pair = sorted(set(zip(extra.column("model").to_pylist(), extra.column("dataset").to_pylist(), strict=True)))[0]
     return Problem(
         f"{extra.num_rows} answers of {pair[0]} belong to no sample of {pair[1]}: "
         f"{shortened(extra.column('id').to_pylist())}",
-        _files(part),
+        files_of(part),
         "use answers and questions of one version of the dataset",
     )
 
@@ -344,7 +347,7 @@ def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
     pairs = zip(rows.column("id").to_pylist(), rows.column("model").to_pylist(), strict=True)
     return Problem(
         f"{rows.num_rows} answers stand in the logs twice: {shortened(f'{i} of {m}' for i, m in pairs)}",
-        _files(part),
+        files_of(part),
         "keep one row of each",
     )
 

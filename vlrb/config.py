@@ -100,8 +100,9 @@ class BenchmarkSection:
 class SplitSection:
     """``[split]``."""
 
-    method: Literal["stratified", "paper"] = param(
-        default="stratified", help="paper: sample by sample, numpy seed over sorted ids, not stratified"
+    method: Literal["stratified", "paper", "given"] = param(
+        default="stratified",
+        help="paper: sample by sample, numpy seed over sorted ids, not stratified; given: as the logs prescribe",
     )
     train: float = param(default=0.7, validator=_fraction, help="share of the samples")
     dev: float = param(default=0.1, validator=_fraction, help="share of the samples")
@@ -113,13 +114,18 @@ class SplitSection:
     )
     group_by: Literal["image", "sample"] | None = param(
         default=None,
-        help="image (default): questions that share an image never straddle two splits; sample: the paper's method",
+        help="image (default): questions that share an image or a group never straddle two splits; sample: the paper's method",
+    )
+    near_duplicates: float | None = param(
+        default=None,
+        validator=validators.optional([validators.gt(0), validators.le(1)]),
+        help="similarity from which texts count as nearly the same, and stay on one side too; default: no look at it",
     )
 
     @property
     def grouping(self) -> str:
         """Return what is dealt out as a whole."""
-        return self.group_by or ("sample" if self.method == "paper" else "image")
+        return self.group_by or ("image" if self.method == "stratified" else "sample")
 
 
 @attrs.frozen

@@ -76,11 +76,11 @@ def leaderboard(result: RunResult) -> Leaderboard:
 
 
 def _reasons(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
-    """Return why values are undefined, a line for each reason."""
+    """Return why values of routers are undefined, a line for each reason."""
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         for heading, cell in zip(headings, row.cells, strict=True):
-            if isinstance(cell.value, Undefined) and not row.note.endswith("failed"):
+            if isinstance(cell.value, Undefined) and row.kind == "router" and not row.note.endswith("failed"):
                 found.setdefault(cell.value.reason, {})[heading] = None
     return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]
 
@@ -141,14 +141,14 @@ def _notes(result: RunResult) -> tuple[str, ...]:
     split, bounds = run.split, run.bounds
     counts = ", ".join(f"{n} {c:,}" for n, c in split["samples"].items())
     notes = [
-        f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples of {len(run.benchmark.datasets)} "
-        f"datasets, {len(run.benchmark.models)} models",
+        f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples, "
+        f"datasets: {len(run.benchmark.datasets)}, models: {len(run.benchmark.models)}",
         f"protocol {run.protocol}; split by {split['group_by']}, seed {split['seed']}: {counts}",
         f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
-    leaking = split["image_also_in_train"]["test"]
+    leaking = split["group_also_in_train"]["test"]
     if leaking:
-        notes.append(f"{leaking:,} test samples share an image with a train sample")
+        notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
     if split["samples_without_images"]:
         notes.append(f"{split['samples_without_images']:,} samples have no image and were grouped by their text")
     failed = [c for c in result.cells if c.status == "failed"]

@@ -133,7 +133,10 @@ class PartBuilder:
             for batch in self._batches(part, about):
                 ids = _ids(batch)
                 files = batch.column("images").to_pylist()
-                kept = [[images.add(f, i) for f in fs or ()] for i, fs in zip(ids.to_pylist(), files, strict=True)]
+                kept = [
+                    [images.add(f, f"{files_of(part)}: {i}") for f in fs or ()]
+                    for i, fs in zip(ids.to_pylist(), files, strict=True)
+                ]
                 counts = np.array([len(k) for k in kept], dtype=np.int64)
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
                     tokens = self.counter.sample_tokens(batch, counts)
@@ -202,8 +205,9 @@ class _About:
         """
         files = [str(f) for f in self.part.files]
         if not self.rows:
-            where = ", ".join(files) or self.part.id
-            raise DataError("holds no rows", where=where, fix="remove the file, or replace it with a complete one")
+            raise DataError(
+                "holds no rows", where=files_of(self.part), fix="remove the file, or replace it with a complete one"
+            )
         pairs = sorted({(d, m) for d, m, _ in self.pairs})
         return {
             "part": self.part.id,
@@ -301,8 +305,13 @@ def _check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
             limits = "between 0 and 1" if name == "score" else "a finite number of at least 0"
             raise DataError(
                 f"{name} of sample {ids[row].as_py()!r} is {values[row]}, which is not {limits}",
-                where=", ".join(str(f) for f in part.files) or part.id,
+                where=files_of(part),
             )
+
+
+def files_of(part: Part) -> str:
+    """Return the files of a part, as messages name them."""
+    return ", ".join(str(f) for f in part.files) or part.id
 
 
 def _check_listing(listing: Any, plan: Plan) -> None:

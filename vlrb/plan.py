@@ -32,6 +32,7 @@ from vlrb.types import Catalog, MetricInfo
 
 DEFAULT_METRICS = (
     "metrics/accuracy",
+    "metrics/mean-score",
     "metrics/average-cost",
     "metrics/cost-per-10k",
     "metrics/rank-score",
@@ -161,7 +162,7 @@ class Plan:
             "logs": _table(self.logs),
             "benchmark": unstructure(self.benchmark),
             "tokens": _table(self.counter, key="counter"),
-            "split": unstructure(self.split),
+            "split": {**unstructure(self.split), "group_by": self.split.grouping},
             "features": {
                 s.name: {"encoders": [_table(e) for e in s.encoders], "fusion": s.fusion}
                 for s in self.feature_sets.values()
@@ -222,19 +223,17 @@ class Resolver:
         general = self._general(tree)
         catalog = self._catalog(arrays["dataset"], arrays["model"])
         benchmark = structure(sections["benchmark"], BenchmarkSection, self.document, ("benchmark",), self.problems)
-        if benchmark is not None:
-            catalog = self._wanted(catalog, benchmark)
-            if benchmark.unknown == "stored" and benchmark.verdicts == "stored":
-                fix = 'set verdicts = "scored" too, or choose "wrong" or "drop"'
-                self._problem(("benchmark", "unknown"), "the logs' verdicts are what is used in any case", fix)
+        catalog = self._wanted(catalog, sections["benchmark"])
+        if benchmark is not None and benchmark.unknown == benchmark.verdicts == "stored":
+            fix = 'set verdicts = "scored" too, or choose "wrong" or "drop"'
+            self._problem(("benchmark", "unknown"), "the logs' verdicts are what is used in any case", fix)
         split = structure(sections["split"], SplitSection, self.document, ("split",), self.problems)
         if split is not None and abs(split.train + split.dev + split.test - 1) > 1e-9:
             shares = f"{split.train:g} + {split.dev:g} + {split.test:g} = {split.train + split.dev + split.test:g}"
             self._problem(("split",), f"train, dev and test must add up to 1, not {shares}")
-        if split is not None and split.method == "paper" and split.group_by == "image":
-            self._problem(
-                ("split", "group_by"), "the paper's split is made sample by sample", "remove group_by or method"
-            )
+        if split is not None and split.method != "stratified" and split.group_by == "image":
+            what = {"paper": "the paper's split is made sample by sample", "given": "the split is as the logs say"}
+            self._problem(("split", "group_by"), what[split.method], "remove group_by or method")
         logs = self._component("log-source", sections["logs"], ("logs",))
         counter = self._component(
             "token-counter", sections["tokens"], ("tokens",), key="counter", default="tokens/usage"
@@ -467,19 +466,19 @@ class Resolver:
                         fix = f"to change {first!r}, write name = {first!r}; else give {record.name!r} another {what}"
                         self._problem((kind,), f"{handle!r} is a {what} of both {first!r} and {record.name!r}", fix)
 
-    def _wanted(self, catalog: Catalog, section: BenchmarkSection) -> Catalog:
+    def _wanted(self, catalog: Catalog, table: Any) -> Catalog:
+        """Return the catalog with what ``[benchmark]`` asks for; names are looked up even where other keys are wrong."""
+        names = table if isinstance(table, dict) else {}
         return attrs.evolve(
             catalog,
-            wanted_datasets=self._expand(section.datasets, catalog.datasets, ("benchmark", "datasets")),
-            wanted_models=self._expand(section.models, catalog.models, ("benchmark", "models")),
+            wanted_datasets=self._expand(names.get("datasets"), catalog.datasets, ("benchmark", "datasets")),
+            wanted_models=self._expand(names.get("models"), catalog.models, ("benchmark", "models")),
         )
 
-    def _expand(
-        self, names: tuple[str, ...], records: tuple[Dataset | Model, ...], path: KeyPath
-    ) -> frozenset[str] | None:
+    def _expand(self, names: Any, records: tuple[Dataset | Model, ...], path: KeyPath) -> frozenset[str] | None:
         """Return the records' names that names, aliases, groups and sets stand for."""
-        if not names:
-            return None
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            return None  # nothing asked for, or a value that structuring refuses
         wanted: set[str] = set()
         handles = [
             (r.name, {r.name, *r.aliases, *r.sets, getattr(r, "group", r.name), getattr(r, "slug", r.name)})

@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import traceback
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -159,10 +160,7 @@ class Registry:
 
         :raises PluginError: naming each, the error, and the option that skips it
         """
-        problems = [
-            Problem(f"cannot be loaded: {p.error}", p.label, f"mend it, or skip it with {p.skip}")
-            for p in self.broken()
-        ]
+        problems = [Problem(f"cannot be loaded: {p.error}", p.label, _mending(p)) for p in self.broken()]
         if problems:
             raise PluginError(problems)
 
@@ -199,6 +197,12 @@ class Registry:
     def observers(self, hook: str) -> tuple[Plugin, ...]:
         """Return the plugins that implement a lifecycle hook, in order of their names."""
         return tuple(p for p in self.plugins if _implements(p, hook))
+
+
+def _mending(plugin: Plugin) -> str:
+    named = plugin.origin.endswith(".py")
+    path = "correct its path in plugins = [...] or after -p, " if named and not Path(plugin.origin).exists() else ""
+    return f"{path or 'mend it, '}or skip it with {plugin.skip}"
 
 
 def load(selection: Selection, *, commands_only: bool = False) -> Registry:
@@ -248,8 +252,16 @@ def _load_entry(entry: importlib.metadata.EntryPoint, selection: Selection) -> P
     try:
         loaded = entry.load()
     except (Exception, SystemExit) as error:
-        return attrs.evolve(base, error=f"{type(error).__name__}: {error}")
+        return attrs.evolve(base, error=_load_error(error))
     return attrs.evolve(base, object=loaded, source=_source(entry.module))
+
+
+def _load_error(error: BaseException) -> str:
+    """Return what went wrong, and the line of the plugin where it did."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    outside = [f for f in last if not f.filename.startswith("<") and Path(f.filename) != Path(__file__)]
+    where = f" ({outside[0].filename}, line {outside[0].lineno})" if outside else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _source(module_name: str) -> Path | None:
@@ -282,7 +294,7 @@ def _load_extra(extra: str, selection: Selection) -> Plugin:
     try:
         module = _import_file(Path(extra)) if extra.endswith(".py") else importlib.import_module(extra)
     except (Exception, SystemExit) as error:
-        return attrs.evolve(base, error=f"{type(error).__name__}: {error}")
+        return attrs.evolve(base, error=_load_error(error))
     return attrs.evolve(base, object=module, source=_source(module.__name__))
 
 

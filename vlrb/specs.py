@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,9 @@ import attrs
 
 if TYPE_CHECKING:
     import click
+    import pyarrow as pa
 
+    from vlrb.benchmark import Benchmark
     from vlrb.types import Encoder, Fitted, LogSource, Metric, Router, RunResult, Scorer, TokenCounter
 
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -111,11 +113,34 @@ class Dataset:
             raise ValueError(f"a task group is a kebab-case slug such as 'general', not {value!r}")
 
 
+@attrs.frozen(kw_only=True)
+class ImageTokens:
+    """How many input tokens an image costs a model, by the rule that its makers publish under ``source``.
+
+    ``constant``: ``tokens`` per image.  ``patches`` (Qwen2.5-VL): both sides are rounded to multiples of ``size``, the area is
+    kept between ``min_pixels`` and ``max_pixels``, and each square of ``size`` pixels is a token.  ``tiles`` (GPT-4o): the image is
+    scaled down into a square of ``fit`` pixels, then until its shorter side has ``short_side``; each tile of ``size`` pixels costs
+    ``per_tile``, and the image ``tokens``.  ``grid`` (InternVL): the image fills the grid of at most ``max_tiles`` tiles whose
+    aspect is nearest its own; each tile costs ``per_tile``, and so does a thumbnail where there are several.
+    """
+
+    rule: Literal["constant", "patches", "tiles", "grid"]
+    source: str
+    tokens: int = 0
+    size: int = 0
+    per_tile: int = 0
+    min_pixels: int = 0
+    max_pixels: int = 0
+    fit: int = 0
+    short_side: int = 0
+    max_tiles: int = 0
+
+
 @attrs.frozen
 class Model:
     """A candidate model, by its name in the logs, with its price in USD per million tokens.
 
-    ``parameters`` is in billions, None where it is not published.
+    ``parameters`` is in billions, None where it is not published; ``image_tokens`` likewise.
     """
 
     name: str = attrs.field(validator=_text)
@@ -123,6 +148,7 @@ class Model:
     output_price_per_million: float | None = attrs.field(default=None)
     parameters: float | None = None
     open: bool | None = None
+    image_tokens: ImageTokens | None = None
     aliases: tuple[str, ...] = attrs.field(default=(), validator=_texts)
     sets: tuple[str, ...] = attrs.field(default=(), validator=_texts)
 
@@ -167,10 +193,13 @@ class Component:
 class LogSourceSpec(Component):
     """A source of logs: ``factory(params) -> LogSource``.
 
-    Fields of ``params`` that hold a ``pathlib.Path`` are resolved against the experiment file's folder.
+    Fields of ``params`` that hold a ``pathlib.Path`` are resolved against the experiment file's folder.  ``export``, if given,
+    writes a benchmark in the source's form into a new folder and returns the files it wrote: it gets the benchmark, the
+    folder, and Arrow batches of all outcomes with their predictions.
     """
 
     factory: Callable[[Any], LogSource]
+    export: Callable[[Benchmark, Path, Iterable[pa.RecordBatch]], Sequence[Path]] | None = None
 
 
 @attrs.frozen(kw_only=True)

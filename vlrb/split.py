@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from vlrb.benchmark import Benchmark
 from vlrb.cache import new_file
 from vlrb.config import SplitSection
-from vlrb.errors import DataError
+from vlrb.errors import DataError, shortened
+from vlrb.neartext import near_pairs
 from vlrb.types import Array, read_only
 
 NAMES = ("train", "dev", "test")
@@ -39,10 +40,12 @@ class Split:
 def make_split(benchmark: Benchmark, section: SplitSection) -> Split:
     """Split a benchmark.
 
-    :raises DataError: when a split would be empty
+    :raises DataError: when a split would be empty, or the logs are asked for a split that they do not give
     """
-    groups = groups_of(benchmark)
-    if section.method == "paper":
+    groups = groups_of(benchmark, section.near_duplicates)
+    if section.method == "given":
+        parts = given_split(benchmark)
+    elif section.method == "paper":
         parts = paper_split(len(benchmark), section)
     else:
         units = groups if section.grouping == "image" else np.arange(len(benchmark))
@@ -54,20 +57,24 @@ def make_split(benchmark: Benchmark, section: SplitSection) -> Split:
                 where="[split]",
                 fix=f"use more samples, or a larger share for {name}",
             )
-    leaking = np.isin(groups, groups[parts["train"]])
     about = {
         **{k: v for k, v in attrs.asdict(section).items() if k != "group_by"},
         "group_by": section.grouping,
         "samples": {name: int(parts[name].size) for name in NAMES},
         "groups": int(np.unique(groups).size),
         "samples_without_images": sum(not h for h in benchmark.image_hashes),
-        "image_also_in_train": {name: int(leaking[parts[name]].sum()) for name in ("dev", "test")},
+        "group_also_in_train": {name: leaking(groups, parts["train"], parts[name]) for name in ("dev", "test")},
     }
     digest = hashlib.sha256()
     for name in NAMES:
         digest.update(("\0".join(benchmark.ids[i] for i in parts[name]) + "\1").encode())
     train, dev, test = read_only(parts[name] for name in NAMES)
     return Split(train, dev, test, about, digest.hexdigest())
+
+
+def leaking(groups: Array, train: Array, rows: Array) -> int:
+    """Return how many of some rows have a relative among the training rows."""
+    return int(np.isin(groups[rows], groups[train]).sum())
 
 
 def write_split(split: Split, benchmark: Benchmark, path: Path) -> None:
@@ -79,14 +86,18 @@ def write_split(split: Split, benchmark: Benchmark, path: Path) -> None:
         pq.write_table(pa.table({"id": benchmark.ids, "split": pa.array(name, pa.string())}), aside)
 
 
-def groups_of(benchmark: Benchmark) -> Array:
-    """Return a group number per sample, int[n]: samples that share an image are in one group, transitively.
+def groups_of(benchmark: Benchmark, near_duplicates: float | None = None) -> Array:
+    """Return a group number per sample, int[n].
 
-    Samples without images are grouped by their text instead.
+    In one group, transitively, are samples that share an image, samples that the logs say belong together (versions of a
+    MathVerse problem, questions on a HallusionBench figure), samples without images that have the same text and, on request,
+    samples whose texts are nearly the same.
+
+    :param near_duplicates: similarity of texts from which they count as nearly the same; None for no look at it
     """
     texts = benchmark.samples.column("question").to_pylist()
-    handles = [h or (" ".join(t.casefold().split()),) for h, t in zip(benchmark.image_hashes, texts, strict=True)]
-    parent = list(range(len(handles)))
+    given = benchmark.samples.column("groups").to_pylist()
+    parent = list(range(len(texts)))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -94,12 +105,36 @@ def groups_of(benchmark: Benchmark) -> Array:
             i = parent[i]
         return i
 
-    first: dict[str, int] = {}
-    for i, names in enumerate(handles):
-        for name in names:
-            one, other = root(first.setdefault(name, i)), root(i)
-            parent[max(one, other)] = min(one, other)
-    return np.array([root(i) for i in range(len(handles))], dtype=np.int64)
+    def join(i: int, j: int) -> None:
+        one, other = root(i), root(j)
+        parent[max(one, other)] = min(one, other)
+
+    first: dict[tuple[str, str], int] = {}
+    for i, (hashes, text, names) in enumerate(zip(benchmark.image_hashes, texts, given, strict=True)):
+        handles = [("image", h) for h in hashes] or [("text", " ".join(text.casefold().split()))]
+        for handle in (*handles, *(("group", name) for name in names or ())):
+            join(first.setdefault(handle, i), i)
+    if near_duplicates is not None:
+        for i, j in near_pairs(texts, near_duplicates):
+            join(i, j)
+    return np.array([root(i) for i in range(len(texts))], dtype=np.int64)
+
+
+def given_split(benchmark: Benchmark) -> dict[str, Array]:
+    """Return the split that the logs prescribe.
+
+    :raises DataError: when a sample has none of the three
+    """
+    column = benchmark.samples.column("split").to_pylist()
+    without = [i for i, name in zip(benchmark.ids, column, strict=True) if name not in NAMES]
+    if without:
+        raise DataError(
+            f"the logs put {len(without)} of {len(column)} samples into none of {', '.join(NAMES)}: {shortened(without)}",
+            where="[split] method",
+            fix='choose method = "stratified", or use logs that say the split of every sample',
+        )
+    names = np.asarray(column)
+    return {name: np.flatnonzero(names == name) for name in NAMES}
 
 
 def paper_split(n: int, section: SplitSection) -> dict[str, Array]:

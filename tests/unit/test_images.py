@@ -26,8 +26,9 @@ def test_equal_files_are_kept_once_and_come_back_as_they_were(tmp_path: Path) ->
     with ImageWriter(tmp_path / "a.arrow") as writer:
         one, two, again = (writer.add(f, "s") for f in (png(), png((2, 2)), png()))
     assert one == again != two
+    assert (two.width, two.height, one.width, one.height) == (2, 2, 4, 3)
     store = ImageStore([tmp_path / "a.arrow"])
-    found = Images(store, [(two, one), ()], ["x", "y"])
+    found = Images(store, [(two.hash, one.hash), ()], ["x", "y"])
 
     assert [i.size for i in found[0]] == [(2, 2), (4, 3)]
     assert found[1] == ()
@@ -86,7 +87,7 @@ def test_an_image_with_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_a_missing_image_is_an_error(tmp_path: Path) -> None:
     """A hash that no file holds, and a file that is gone or broken."""
     with ImageWriter(tmp_path / "a.arrow") as writer:
-        name = writer.add(png(), "s")
+        name = writer.add(png(), "s").hash
     with pytest.raises(DataError, match="is in none of the files"):
         ImageStore([tmp_path / "a.arrow"]).data("0" * 64)
     with pytest.raises(DataError, match="b.arrow"):

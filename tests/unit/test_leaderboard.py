@@ -39,7 +39,7 @@ def result() -> RunResult:
         "group_by": "image",
         "seed": 42,
         "samples_without_images": 2,
-        "image_also_in_train": {"dev": 0, "test": 1},
+        "group_also_in_train": {"dev": 0, "test": 1},
     }
     experiment = {"select_by": "rank-score"}
     run = RunInfo(
@@ -79,7 +79,7 @@ def test_the_notes_say_what_the_figures_are(result: RunResult) -> None:
 
     for text in (
         "protocol strict; split by image, seed 42: train 7, dev 1, test 2",
-        "1 test samples share an image with a train sample",
+        "1 test samples share an image or a group with a train sample",
         "2 samples have no image and were grouped by their text",
         "left out or changed: 3 answers without a verdict",
         "broken-seed1 failed, see cells/broken-seed1/error.txt: it broke",

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlrb.config import SplitSection
+from vlrb.errors import DataError
+from vlrb.neartext import near_pairs
 from vlrb.split import groups_of, make_split, paper_split, stratified_split
 
 
@@ -17,7 +19,12 @@ class Samples:
     """Stands in for a benchmark: ids, datasets, image hashes and texts."""
 
     def __init__(
-        self, images: list[tuple[str, ...]], datasets: list[str] | None = None, texts: list[str] | None = None
+        self,
+        images: list[tuple[str, ...]],
+        datasets: list[str] | None = None,
+        texts: list[str] | None = None,
+        groups: list[list[str] | None] | None = None,
+        split: list[str | None] | None = None,
     ) -> None:
         import pyarrow as pa
 
@@ -25,7 +32,14 @@ class Samples:
         self.ids = [f"D/{i:04d}" for i in range(n)]
         self.image_hashes = images
         self.datasets = np.array(datasets or ["D"] * n)
-        self.samples = pa.table({"question": texts or [f"q{i}" for i in range(n)]})
+        questions = texts or [f"q{i}" for i in range(n)]
+        self.samples = pa.table(
+            {
+                "question": questions,
+                "groups": pa.array(groups or [None] * n, pa.list_(pa.string())),
+                "split": pa.array(split or [None] * n, pa.string()),
+            }
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,7 +85,7 @@ def test_single_samples_are_stratified_by_dataset() -> None:
     for name, share in (("train", 0.7), ("dev", 0.1), ("test", 0.2)):
         for dataset, size in (("a", 100), ("b", 50), ("c", 10)):
             assert abs((benchmark.datasets[split.rows(name)] == dataset).sum() - share * size) <= 1
-    assert split.about["image_also_in_train"] == {"dev": 0, "test": 0}
+    assert split.about["group_also_in_train"] == {"dev": 0, "test": 0}
 
 
 def test_large_and_small_groups_are_spread_alike() -> None:
@@ -94,7 +108,7 @@ def test_the_papers_split_is_numpys_seeded_shuffle() -> None:
     assert [parts[n].size for n in ("train", "dev", "test")] == [21378, 3054, 6108]
     assert parts["train"].tolist() == sorted(order[:21378].tolist())
     split = make_split(of([("same",)] * 100), SplitSection(method="paper"))
-    assert split.about["image_also_in_train"] == {"dev": 10, "test": 20}
+    assert split.about["group_also_in_train"] == {"dev": 10, "test": 20}
     assert split.about["group_by"] == "sample"
 
 
@@ -102,3 +116,53 @@ def test_one_image_for_all_cannot_be_split() -> None:
     """An empty split is an error that says why."""
     with pytest.raises(Exception, match="1 groups that share images"):
         make_split(of([("same",)] * 100), SplitSection())
+
+
+def test_what_the_logs_call_a_group_stays_together() -> None:
+    """Versions of one problem with pictures of their own are relatives all the same."""
+    groups = groups_of(of([("a",), ("b",), ("c",)], None, None, [["p1"], ["p1", "p2"], ["p2"]]))
+
+    assert groups.tolist() == [0, 0, 0]
+
+
+def test_near_duplicates_are_relatives_on_request_only() -> None:
+    """A question that differs by a word or by its punctuation is the same question to a router."""
+    long = "How many of the red boats in the harbour have a white sail and a black flag at the mast today"
+    texts = [
+        long,
+        long.replace("today", "now"),
+        "Which animal eats the grasshopper in this food web",
+        long.upper() + "?",
+    ]
+    benchmark = of([(str(i),) for i in range(4)], None, texts)
+
+    assert groups_of(benchmark).tolist() == [0, 1, 2, 3]
+    assert groups_of(benchmark, 0.8).tolist() == [0, 0, 2, 0]
+    assert groups_of(benchmark, 1.0).tolist() == [0, 1, 2, 0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.text(max_size=30), min_size=2, max_size=30))
+def test_any_texts_can_be_compared(texts: list[str]) -> None:
+    """Texts without words are near nothing; equal texts with words are always found."""
+    pairs = {frozenset(p) for p in near_pairs(texts, 1.0)}
+
+    assert all(i != j for i, j in map(sorted, pairs))
+    first: dict[str, int] = {}
+    groups = groups_of(of([(str(i),) for i in range(len(texts))], None, texts), 1.0)
+    for i, text in enumerate(texts):
+        if any(c.isalnum() for c in text):
+            assert groups[i] == groups[first.setdefault(text, i)]
+
+
+def test_a_split_that_the_logs_prescribe() -> None:
+    """Its rows are as the logs say; a sample without one of the three names is an error that counts such samples."""
+    given_names = ["train", "dev", "test", "train"]
+    split = make_split(of([(str(i),) for i in range(4)], None, None, None, given_names), SplitSection(method="given"))
+    assert [split.rows(n).tolist() for n in ("train", "dev", "test")] == [[0, 3], [1], [2]]
+
+    with pytest.raises(DataError, match="put 1 of 4 samples into none of train, dev, test: D/0001"):
+        make_split(
+            of([(str(i),) for i in range(4)], None, None, None, ["train", None, "test", "dev"]),
+            SplitSection(method="given"),
+        )

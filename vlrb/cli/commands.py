@@ -27,8 +27,22 @@ class Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command of this group or of a plugin."""
+        from vlrb.plugins import blame
+
         own = super().get_command(ctx, cmd_name)
-        return own if own is not None else self._of_plugins(ctx).get(cmd_name)
+        registered = self._of_plugins(ctx).get(cmd_name) if own is None else None
+        if registered is None:
+            return own
+        with blame(registered.plugin, f"loading command {cmd_name!r}"):
+            command: click.Command = registered.record.load()
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands; of plugins' commands by their summaries, without loading them."""
+        own = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
+        rows = [*sorted(own), *((name, r.record.summary) for name, r in self._of_plugins(ctx).items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -41,16 +55,11 @@ class Root(click.Group):
             raise click.UsageError(f"there is no command {name!r}; {did_you_mean(name, self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
 
-    def _of_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
-        from vlrb.plugins import Selection, blame, load
+    def _of_plugins(self, ctx: click.Context) -> dict[str, Registered]:
+        from vlrb.plugins import Selection, load
 
-        selection = Selection.of(ctx.params.get("plugins") or ())
-        commands: dict[str, click.Command] = {}
-        for registered in load(selection, commands_only=True).all("command"):
-            if registered.name not in self.commands:
-                with blame(registered.plugin, f"loading command {registered.name!r}"):
-                    commands[registered.name] = registered.record.load()
-        return commands
+        registry = load(Selection.of(ctx.params.get("plugins") or ()), commands_only=True)
+        return {r.name: r for r in registry.all("command") if r.name not in self.commands}
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,7 +82,7 @@ def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: 
 
 
 experiment_file = click.argument("file", type=click.Path(path_type=Path))
-optional_file = click.argument("file", required=False, type=click.Path(path_type=Path))
+optional_file = click.argument("file", required=False, metavar="FILE", type=click.Path(path_type=Path))
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
@@ -167,6 +176,8 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     click.echo("  " + ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts))
     for line in passed_over(listing.ignored):
         click.echo(f"  {line}")
+    if not plan.routers:
+        click.echo("  there is no [[router]]: enough for `vlrb build`, not for `vlrb run`")
     if listing.synthetic:
         click.echo(f"  {listing.synthetic}")
 
@@ -174,22 +185,49 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
 @vlrb.command()
 @experiment_file
 @jobs_option
+@click.option("--no-review", is_flag=True, help="Do not compare the logs' verdicts with our own scoring.")
+@click.option(
+    "--report", "report_to", type=click.Path(path_type=Path), metavar="DIR",
+    help="Folder for data_report.json and data_report.html (default: beside the benchmark).",
+)  # fmt: skip
+@click.option(
+    "--export", nargs=2, type=(str, click.Path(path_type=Path)), metavar="FORM DIR",
+    help="Also write the benchmark in the form of a log source that can, such as records, into a new folder.",
+)  # fmt: skip
 @as_json
 @click.pass_context
-def build(ctx: click.Context, file: Path, jobs: int | None, as_json: bool) -> None:
+def build(
+    ctx: click.Context,
+    file: Path,
+    jobs: int | None,
+    no_review: bool,
+    report_to: Path | None,
+    export: tuple[str, Path] | None,
+    as_json: bool,
+) -> None:
     """Build an experiment's benchmark and report on its data."""
     from vlrb.build import build as build_benchmark
     from vlrb.cli.show import print_benchmark, progress_bars
-    from vlrb.data_report import data_report
+    from vlrb.data_report import data_report, write_data_report
+    from vlrb.export import export_benchmark, exporter
+    from vlrb.review import agreement_of
 
     ctx.obj[1].check()
+    plan = _plan(ctx, file)
+    form = exporter(plan, *export) if export else None
     with progress_bars() as progress:
-        benchmark = build_benchmark(_plan(ctx, file), ctx.obj[1], jobs, progress)
-    report = data_report(benchmark)
+        benchmark = build_benchmark(plan, ctx.obj[1], jobs, progress)
+        agreement = {} if no_review else agreement_of(benchmark, plan, ctx.obj[1], jobs, progress)
+        exported = export_benchmark(form, benchmark, plan, ctx.obj[1], export[1]) if form and export else ()
+    report = data_report(benchmark, agreement)
+    page = write_data_report(report, report_to or benchmark.directory)
     if as_json:
-        _echo_json(report)
-    else:
-        print_benchmark(report)
+        _echo_json({**report, "page": str(page), "exported": [str(f) for f in exported]})
+        return
+    print_benchmark(report)
+    click.echo(f"data report: {_relative(page)}")
+    for path in exported:
+        click.echo(f"exported: {_relative(path)}")
 
 
 @vlrb.command()

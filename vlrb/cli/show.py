@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from vlrb.data_page import agreement_share, shown, summary
 from vlrb.leaderboard import Leaderboard, leaderboard
 from vlrb.types import RunResult
 from vlrb.workers import Progress as ProgressFunction
@@ -111,8 +114,17 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
     if report["synthetic"]:
         out.print(f"SYNTHETIC DATA: {report['synthetic']}", markup=False, highlight=False)
     tables = {
-        "datasets": ("samples", "expected", "images", "oracle %", "best model %", "best model"),
-        "models": ("accuracy %", "USD / 10k", "output tokens", "input tokens"),
+        "datasets": (
+            "samples",
+            "expected",
+            "images",
+            "oracle %",
+            "guessing %",
+            "best model %",
+            "best model",
+            "agreement %",
+        ),
+        "models": ("accuracy %", "USD / 10k", "output tokens", "input tokens", "missing", "unknown", "failed calls"),
     }
     for kind, headings in tables.items():
         table = Table(title=kind, title_justify="left")
@@ -120,18 +132,21 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
         for heading in headings:
             table.add_column(heading, justify="right")
         for entry in report[kind]:
-            table.add_row(escape(entry["name"]), *(_shown(entry[_KEYS[h]], h) for h in headings))
+            table.add_row(escape(entry["name"]), *(shown(_KEYS[h](entry), h[-1]) for h in headings))
         out.print(table)
-    for line in report["excluded"]:
-        out.print(f"left out or changed: {line['count']:,} {line['reason']}", markup=False, highlight=False)
-    for line in passed_over(report["ignored_files"]):
+    notes = [f"left out or changed: {e['count']:,} {e['reason']}" for e in report["excluded"]]
+    notes += [f"{count:,} {what}" for what, count in _counts(report).items()]
+    for line in (*notes, *passed_over(report["ignored_files"]), *summary(report)):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
-    out.print(
-        f"{report['samples']:,} samples, {report['pairs']:,} pairs, {report['total_tokens']:,} tokens "
-        f"(input counted once per sample; counter {report['token_counter']}), fingerprint {report['fingerprint'][:12]}",
-        highlight=False,
-    )
     out.print(f"benchmark: {report['directory']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _counts(report: Mapping[str, Any]) -> dict[str, int]:
+    """Return what sources found worth counting, summed over the parts."""
+    total: Counter[str] = Counter()
+    for part in report["parts"]:
+        total.update(part["counts"])
+    return dict(total)
 
 
 def passed_over(ignored: Mapping[str, str]) -> list[str]:
@@ -145,25 +160,20 @@ def passed_over(ignored: Mapping[str, str]) -> list[str]:
     ]
 
 
-_KEYS = {
-    "samples": "samples",
-    "expected": "expected_samples",
-    "images": "images",
-    "oracle %": "oracle_accuracy",
-    "best model %": "best_accuracy",
-    "best model": "best_model",
-    "accuracy %": "accuracy",
-    "USD / 10k": "cost_per_10k",
-    "output tokens": "output_tokens",
-    "input tokens": "input_tokens",
+_KEYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "samples": itemgetter("samples"),
+    "expected": itemgetter("expected_samples"),
+    "images": itemgetter("images"),
+    "oracle %": itemgetter("oracle_accuracy"),
+    "guessing %": lambda entry: entry["luck"] and entry["luck"]["guessing_oracle"],
+    "best model %": itemgetter("best_accuracy"),
+    "best model": itemgetter("best_model"),
+    "agreement %": lambda entry: agreement_share(entry["agreement"]),
+    "accuracy %": itemgetter("accuracy"),
+    "USD / 10k": itemgetter("cost_per_10k"),
+    "output tokens": itemgetter("output_tokens"),
+    "input tokens": itemgetter("input_tokens"),
+    "missing": itemgetter("missing"),
+    "unknown": itemgetter("unknown"),
+    "failed calls": itemgetter("failed_calls"),
 }
-
-
-def _shown(value: Any, heading: str) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    if heading.endswith("%"):
-        return f"{100 * value:.2f}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -50,6 +50,9 @@ def vlrb_metrics() -> list[MetricSpec]:
     timing: dict[str, Any] = {"per_subset": False}
     return [
         _spec("accuracy", "accuracy", "share of the samples whose chosen model is right"),
+        _spec(
+            "mean-score", "mean_score", "mean raw score of the chosen models, before correct_at makes it right or wrong"
+        ),
         _spec("average-cost", "average_cost", "mean cost of the chosen models", "USD/sample", **low),
         _spec("cost-per-10k", "cost_per_10k", "mean cost of 10,000 samples", "USD/10k samples", **low),
         MetricSpec(

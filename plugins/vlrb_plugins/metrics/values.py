@@ -14,6 +14,11 @@ def accuracy(evaluation: Evaluation) -> MetricValue:
     return float(evaluation.chosen(evaluation.quality).mean())
 
 
+def mean_score(evaluation: Evaluation) -> MetricValue:
+    """Return the mean raw score at the choices: fractional where a dataset's scorer is (ANLS, VQA score)."""
+    return float(evaluation.chosen(evaluation.score).mean())
+
+
 def average_cost(evaluation: Evaluation) -> MetricValue:
     """Return the mean of C at the choices, USD per sample."""
     return float(evaluation.chosen(evaluation.cost).mean())
@@ -84,6 +89,8 @@ def requests_per_second(evaluation: Evaluation) -> MetricValue:
 def tokens_per_second(evaluation: Evaluation) -> MetricValue:
     """Return input tokens (mean over the models) of the queries per second, encoding included."""
     timing = evaluation.timing
+    if (evaluation.input_tokens < 0).any():
+        return Undefined("the logs give costs instead of tokens")
     tokens = float(evaluation.input_tokens.mean(axis=1).sum())
     return tokens / _seconds(timing) if timing is not None and _seconds(timing) > 0 else NOT_ROUTED
 

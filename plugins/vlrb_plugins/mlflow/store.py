@@ -8,13 +8,11 @@ import os
 import socket
 import sqlite3
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from vlrb.cache import locked
 from vlrb.errors import TrackingError
@@ -88,7 +86,10 @@ def probe(settings: MlflowSettings) -> None:
     if not settings.uri.startswith(("http://", "https://")):
         _probe_database(settings)
         return
-    parts = urllib.parse.urlsplit(settings.uri)
+    import urllib.error
+    import urllib.request
+
+    parts = urlsplit(settings.uri)
     place = parts.netloc.rpartition("@")[2]
     address = f"{parts.scheme}://{place}{parts.path.rstrip('/')}/health"
     reason = ""
@@ -112,7 +113,7 @@ def _probe_database(settings: MlflowSettings) -> None:
                 with contextlib.closing(sqlite3.connect(file)) as connection:
                     connection.execute("PRAGMA schema_version")
             return
-        parts = urllib.parse.urlsplit(settings.uri)
+        parts = urlsplit(settings.uri)
         port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
         if parts.hostname and port:
             socket.create_connection((parts.hostname, port), timeout=settings.timeout).close()

@@ -81,6 +81,8 @@ class Tracker:
         self._store: tuple[Any, str] | None = None
         self._opened: set[str] = set()
         self._found: dict[str, str] = {}
+        self._new: set[str] = set()
+        self._curves: dict[tuple[str, str], set[tuple[int, str]]] = {}
         self._buffer: dict[str, list[tuple[int, str, float]]] = {}
         self._flushed = time.monotonic()
 
@@ -256,7 +258,9 @@ class Tracker:
             known["mlflow.parentRunId"] = self._parent()
         assert self._store is not None
         texts = {k: _cut(v) for k, v in {**known, **tags}.items()}
-        return str(client.create_run(self._store[1], run_name=name, tags=texts).info.run_id)
+        run_id = str(client.create_run(self._store[1], run_name=name, tags=texts).info.run_id)
+        self._new.add(run_id)
+        return run_id
 
     def _log(
         self,
@@ -317,6 +321,8 @@ class Tracker:
             return
         run_id, now = self._open_cell(cell), int(time.time() * 1000)
         values = [(step, _name(f"fit/{name}"), float(value)) for step, name, value in waiting]
+        known = self._known_points(run_id, {name for _, name, _ in values})
+        values = [v for v in values if v[:2] not in known]
         metrics = [Metric(name, value, now, step) for step, name, value in values if math.isfinite(value)]
         for batch in _batches(metrics, 10 * BATCH):
             self._client.log_batch(run_id, metrics=batch)
@@ -325,6 +331,16 @@ class Tracker:
         }
         if odd:
             self._log(run_id, tags=odd)
+
+    def _known_points(self, run_id: str, names: set[str]) -> set[tuple[int, str]]:
+        """Return the points of a curve that a fit killed before it ended has logged: the fit is done again, not its curve."""
+        if run_id in self._new:
+            return set()
+        for name in names:
+            if (run_id, name) not in self._curves:
+                history = self._client.get_metric_history(run_id, name)
+                self._curves[run_id, name] = {(m.step, name) for m in history}
+        return set().union(*(self._curves[run_id, name] for name in names))
 
     def _close(self, node: str, run_id: str, status: str, done: str) -> None:
         self._client.set_terminated(run_id, status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 from attrs import validators
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 class Cl100kParams:
     """Parameters of the token counter ``cl100k``."""
 
+    image_rule: Literal["constant", "per-model"] = param(
+        default="constant", help="per-model: each model's own published rule, from its record"
+    )
     image_tokens: int = param(default=256, validator=validators.ge(0), help="input tokens that one image counts for")
+    without_rule: int | None = param(
+        default=None,
+        validator=validators.optional(validators.ge(0)),
+        help='tokens per image for models without a published rule (with image_rule = "per-model"); default: an error',
+    )
 
 
 def _usage(_: NoParams) -> TokenCounter:
@@ -30,7 +38,7 @@ def _usage(_: NoParams) -> TokenCounter:
 def _cl100k(params: Cl100kParams) -> TokenCounter:
     from vlrb_plugins.tokens.counters import Cl100k
 
-    return Cl100k(params.image_tokens)
+    return Cl100k(params)
 
 
 @hookimpl
@@ -40,7 +48,7 @@ def vlrb_token_counters() -> list[TokenCounterSpec]:
         TokenCounterSpec(name="usage", summary="the tokens that the logs record themselves", factory=_usage),
         TokenCounterSpec(
             name="cl100k",
-            summary="tiktoken's cl100k_base of question and answer, a constant per image (VL-RouterBench)",
+            summary="tiktoken's cl100k_base of question and answer, and tokens per image (VL-RouterBench)",
             factory=_cl100k,
             params=Cl100kParams,
         ),

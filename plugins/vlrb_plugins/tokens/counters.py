@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,11 @@ import pyarrow.compute as pc
 
 from vlrb.errors import DataError, shortened
 from vlrb.types import Array
+from vlrb_plugins.tokens.images import image_tokens
+
+if TYPE_CHECKING:
+    from vlrb.specs import Model
+    from vlrb_plugins.tokens import Cl100kParams
 
 VOCABULARY = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
 """Name of cl100k_base's vocabulary file in tiktoken's cache folder."""
@@ -48,8 +54,9 @@ def _recorded(outcomes: pa.RecordBatch, name: str) -> pa.Array:
 class Cl100k:
     """Counts the tokens of cl100k_base; text such as ``<|endoftext|>`` is ordinary text."""
 
-    def __init__(self, image_tokens: int) -> None:
-        self.image_tokens = image_tokens
+    def __init__(self, params: Cl100kParams) -> None:
+        self.params = params
+        self.per_model = params.image_rule == "per-model"
         self._failure: DataError | None = None
 
     @cached_property
@@ -64,17 +71,41 @@ class Cl100k:
                 self._failure = _no_vocabulary(error)
         raise self._failure
 
-    def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> Array:
-        """Return the tokens of the questions plus a constant per image, the same for every model (VL-RouterBench)."""
-        return np.asarray(self._count(samples.column("question")) + self.image_tokens * images)
+    def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> pa.Array:
+        """Return the tokens of the questions plus a constant per image, the same for every model (VL-RouterBench).
 
-    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[None, Array]:
-        """Return the tokens of the answers."""
-        return None, self._count(outcomes.column("prediction"))
+        With ``image_rule = "per-model"`` the images count in :meth:`model_tokens`.
+        """
+        tokens = self._count(samples.column("question"))
+        return tokens if self.per_model else pc.add(tokens, pa.array(self.params.image_tokens * images))
 
-    def _count(self, texts: pa.Array) -> Array:
-        encode = self._encoding.encode
-        return np.array([len(encode(t, disallowed_special=())) for t in texts.to_pylist()], dtype=np.int64)
+    def model_tokens(self, name: str, model: Model | None, sizes: Sequence[tuple[tuple[int, int], ...]]) -> Array:
+        """Return the tokens of every sample's images by the model's published rule.
+
+        :raises DataError: for a model without a rule, unless ``without_rule`` says what its images count for
+        """
+        rule = model.image_tokens if model is not None else None
+        if rule is None and self.params.without_rule is None:
+            raise DataError(
+                f"no rule is published for the image tokens of {name!r}",
+                where="[tokens] image_rule",
+                fix="set without_rule to what its images shall count for, or register the model with image_tokens",
+            )
+        if rule is None:
+            return np.array([(self.params.without_rule or 0) * len(s) for s in sizes], dtype=np.int64)
+        return np.array([sum(image_tokens(rule, *size) for size in s) for s in sizes], dtype=np.int64)
+
+    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[None, pa.Array]:
+        """Return the tokens of the answers, with those of what the model wrote before while it was thinking."""
+        thinking = outcomes.column("thinking").fill_null("")
+        return None, self._count(pc.binary_join_element_wise(thinking, outcomes.column("prediction"), ""))
+
+    def _count(self, texts: pa.Array) -> pa.Array:
+        """Return the tokens of texts; each text that differs is encoded once, and what is null stays null."""
+        encode = self._encoding.encode_ordinary
+        texts = texts.dictionary_encode()
+        counts = pa.array([len(encode(t)) for t in texts.dictionary.to_pylist()], pa.int64())
+        return counts.take(texts.indices)
 
 
 def _no_vocabulary(error: Exception) -> DataError:

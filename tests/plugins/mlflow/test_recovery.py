@@ -112,3 +112,21 @@ def test_names_that_mlflow_refuses(study, database, read):
 def test_credentials_after_a_question_mark(name):
     """Protects passwords that stand in the query of a database's address."""
     assert without_credentials(f"postgresql://h/db?{name}=secret&x=1") == f"postgresql://h/db?{name}=***&x=1"
+
+
+def test_a_fit_that_is_done_again_draws_its_curve_once(study, database, read):
+    """Protects the curve of a fit that was killed after it had logged: the same steps come again when it goes on."""
+    for _ in range(2):
+        plugin = MlflowPlugin()
+        plugin.vlrb_run_start(study.run)
+        plugin.vlrb_cell_start(study.run, study.cells[0])
+        for step in range(4):
+            plugin.vlrb_cell_log(study.run, study.cells[0], step, {"loss": 1.0 / (step + 1)})
+        plugin._trackers[study.run.id]._flush(study.cells[0])
+    plugin.vlrb_cell_log(study.run, study.cells[0], 4, {"loss": 0.1})
+    plugin.vlrb_cell_end(study.run, study.done(study.cells[0]))
+
+    reader = read(database)
+    node = f"cell/{study.cells[0].name}"
+    history = reader.client.get_metric_history(reader.ids()[node], "fit/loss")
+    assert sorted(m.step for m in history) == [0, 1, 2, 3, 4]

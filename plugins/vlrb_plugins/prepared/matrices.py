@@ -1,0 +1,124 @@
+"""The quality matrix Y and the cost matrix C, read without pickle."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vlrb.errors import DataError, shortened
+from vlrb.types import Array
+from vlrb_plugins.records.findings import Findings
+
+BLOCK_ROWS = 50_000
+_HEADER = 64 * 1024
+_WIDEST = 16
+"""Bytes of the widest number that is read."""
+
+
+def read_quality(path: Path, samples: int, models: Sequence[str]) -> Array:
+    """Read Y, a row per sample and a column per model, with values in [0, 1].
+
+    :raises DataError: naming the file, when it is broken, of another shape, or holds anything else
+    """
+    shape = (samples, len(models))
+    try:
+        _check_size(path, shape)
+        with np.load(path, allow_pickle=False) as file:
+            if "Y" not in file.files:
+                fix = "write it by numpy.savez(path, Y=matrix)"
+                raise DataError(f"has no array Y; it holds: {shortened(file.files)}", where=str(path), fix=fix)
+            matrix = file["Y"]
+    except DataError:
+        raise
+    except (
+        Exception
+    ) as error:  # numpy and zipfile raise what comes up in their depths; whatever it is, the file is broken
+        raise _broken(path, error) from None
+    _check_matrix(path, matrix, shape)
+    findings = Findings()
+    for start in range(0, samples, BLOCK_ROWS):
+        block = np.asarray(matrix[start : start + BLOCK_ROWS], dtype=np.float64)
+        for row, column in np.argwhere(~((block >= 0) & (block <= 1)))[:3].tolist():
+            where = f"{path}, row {start + row}, column {column} (model {models[column]!r})"
+            findings.add(f"{matrix[start + row, column]} is not in [0, 1]", where, "write 0, 1 or a fraction")
+    findings.stop_if_any()
+    return np.asarray(matrix)
+
+
+def _check_size(path: Path, shape: tuple[int, int]) -> None:
+    """Refuse a matrix that would unpack to far more than its shape needs."""
+    with zipfile.ZipFile(path) as archive:
+        size = max((i.file_size for i in archive.infolist() if i.filename == "Y.npy"), default=0)
+    if size > shape[0] * shape[1] * _WIDEST + _HEADER:
+        message = f"Y holds {size:,} bytes, too many for {shape[0]} samples and {shape[1]} models"
+        raise DataError(message, where=str(path), fix="use files that were written together")
+
+
+def open_cost(path: Path, samples: int, models: Sequence[str]) -> Array:
+    """Open C, in USD, mapped from the file.
+
+    :raises DataError: naming the file, and per model the number of costs that are no finite number of at least 0
+    """
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # as above
+        raise _broken(path, error) from None
+    if not isinstance(matrix, np.ndarray):
+        matrix.close()
+        raise DataError("is an archive, not an array", where=str(path), fix="write it by numpy.save(path, matrix)")
+    _check_matrix(path, matrix, (samples, len(models)))
+    _check_costs(path, matrix, models)
+    return matrix
+
+
+def _check_costs(path: Path, matrix: Array, models: Sequence[str]) -> None:
+    kinds: Mapping[str, Callable[[Array], Array]] = {
+        "NaN": np.isnan,
+        "infinite": np.isposinf,
+        "negative": lambda block: np.less(block, 0),
+    }
+    counts = {kind: np.zeros(len(models), dtype=np.int64) for kind in kinds}
+    for _, block in blocks(matrix):
+        for kind, test in kinds.items():
+            counts[kind] += test(block).sum(axis=0)
+    findings = Findings()
+    for kind, found in counts.items():
+        for j in np.flatnonzero(found).tolist():
+            message = f"{found[j]} of {len(matrix)} costs of model {models[j]!r} are {kind}"
+            fix = "write the costs in US dollars, or leave out the samples or the model"
+            findings.add(message, f"{path}, column {j}", fix)
+    findings.stop_if_any()
+
+
+def free_models(matrix: Array) -> Array:
+    """Return the columns whose costs are all 0, where those of others are not."""
+    paid = np.zeros(matrix.shape[1], dtype=np.bool_)
+    for _, block in blocks(matrix):
+        paid |= (block > 0).any(axis=0)
+    return np.flatnonzero(~paid) if paid.any() else np.zeros(0, dtype=np.int64)
+
+
+def blocks(matrix: Array) -> Iterator[tuple[int, Array]]:
+    """Yield the number of the first row, and some rows as float64."""
+    for start in range(0, len(matrix), BLOCK_ROWS):
+        yield start, np.asarray(matrix[start : start + BLOCK_ROWS], dtype=np.float64)
+
+
+def _check_matrix(path: Path, matrix: Array, shape: tuple[int, int]) -> None:
+    if matrix.dtype.kind not in "biuf":
+        raise DataError(f"holds {matrix.dtype}, must hold numbers", where=str(path), fix="write the matrix again")
+    if matrix.shape != shape:
+        found = " x ".join(map(str, matrix.shape)) or "a single number"
+        raise DataError(
+            f"is {found}, but there are {shape[0]} samples and {shape[1]} models: it must be {shape[0]} x {shape[1]}",
+            where=str(path),
+            fix="use files that were written together; a row stands for a sample, a column for a model",
+        )
+
+
+def _broken(path: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return DataError(f"is no readable array: {reason}", where=str(path), fix="write or copy the file again")

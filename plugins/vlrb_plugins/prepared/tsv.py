@@ -1,0 +1,112 @@
+"""Images in LMUData TSV files by the number of their row, in any order, without holding a file in memory."""
+
+from __future__ import annotations
+
+import ast
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from vlrb.errors import DataError
+from vlrb_plugins.records.delimited import header_of, parse_rows
+from vlrb_plugins.records.images import ImageProblem, decoded
+
+LONGEST_REFERENCE = 64
+"""An ``image`` cell of at most this many characters is the index of the row whose image it shares (VLMEvalKit's rule)."""
+
+
+@attrs.frozen
+class TsvImages:
+    """A TSV file with a column ``image`` of base64: where its rows begin, and the rows of its indices."""
+
+    path: Path
+    offsets: array[int]
+    rows: dict[str, int]
+    image: int
+
+    @classmethod
+    def open(cls, path: Path) -> TsvImages:
+        """Go through a file once and note where its rows begin.
+
+        :raises DataError: when it is broken, or has no columns ``index`` and ``image``
+        """
+        offsets, indices = array("q"), dict[str, int]()
+        try:
+            with path.open("rb") as file:
+                lines = _Lines(file)
+                rows = parse_rows(path, lines, "\t")
+                header = header_of(path, rows, ("index", "image"))
+                index, image = header.index("index"), header.index("image")
+                start = lines.position
+                for row in rows:
+                    indices.setdefault(row.cells[index], len(offsets))
+                    offsets.append(start)
+                    start = lines.position
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot be read: {error}", where=str(path), fix="copy the file again, as UTF-8") from None
+        return cls(path, offsets, indices, image)
+
+    def images(self, row: int) -> list[bytes]:
+        """Return the image files of a row, counted from 0.
+
+        :raises ImageProblem: when there is no such row, or it holds no image
+        """
+        cell = self._cell(row)
+        if 0 < len(cell) <= LONGEST_REFERENCE:
+            if cell not in self.rows:
+                raise ImageProblem(
+                    f"the image of row {row} is said to be that of index {cell!r}, which is not in {self.path}",
+                    "put the image itself, as base64, into the cell",
+                )
+            cell = self._cell(self.rows[cell])
+        if len(cell) <= LONGEST_REFERENCE:
+            raise ImageProblem(f"row {row} of {self.path} holds no image", "copy the file again")
+        return [decoded(text) for text in _listed(cell)]
+
+    def _cell(self, row: int) -> str:
+        if not 0 <= row < len(self.offsets):
+            raise ImageProblem(
+                f"{self.path} has rows 0 to {len(self.offsets) - 1}, and no row {row}", "use the TSV file of that time"
+            )
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offsets[row])
+                found = next(parse_rows(self.path, _Lines(file), "\t"))
+            return found.cells[self.image]
+        except (OSError, UnicodeDecodeError, StopIteration, IndexError) as error:
+            raise ImageProblem(f"{self.path} changed while it was read: {error}", "start again") from None
+
+
+class _Lines:
+    """The lines of a file as text, and how many bytes they took."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.position = file.tell()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline()
+        if not line:
+            raise StopIteration
+        text = line.decode("utf-8-sig" if self.position == 0 else "utf-8")
+        self.position += len(line)
+        return text
+
+
+def _listed(cell: str) -> list[str]:
+    """Return the base64 texts of a cell: one, or those of a list literal."""
+    if not cell.startswith("["):
+        return [cell]
+    try:
+        value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise ImageProblem(f"{cell[:60]!r} is no list of texts", "write it as ['...', '...']")
+    return value

@@ -1,0 +1,119 @@
+"""Checks of values, block by block: what may be null, empty, outside its range, or there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vlrb.errors import did_you_mean
+from vlrb.types import Array
+from vlrb_plugins.records import nested
+from vlrb_plugins.records.columns import SPLITS, Block, TableSchema
+from vlrb_plugins.records.findings import Findings
+
+SHOWN_ROWS = 3
+"""Of rows with the same fault in a block, so many are named."""
+
+_OTHERS = {"val": "dev", "validation": "dev", "valid": "dev"}
+
+
+def note(
+    block: Block, column: str, bad: Array, message: Callable[[int], str] | str, fix: str, findings: Findings
+) -> None:
+    """Note the first of the rows that are bad, and how many more there are."""
+    rows = np.flatnonzero(bad).tolist()
+    for row in rows[:SHOWN_ROWS]:
+        findings.add(message if isinstance(message, str) else message(row), block.where(row, column), fix)
+    if len(rows) > SHOWN_ROWS:
+        more = f"{len(rows) - SHOWN_ROWS} more rows up to {block.unit} {block.numbers[rows[-1]]} are like this"
+        findings.add(more, f"{block.file}, column {column}", "mend them too")
+
+
+def check_names(block: Block, column: str, findings: Findings) -> None:
+    """Note rows without a dataset, model or key."""
+    array = block.columns[column]
+    note(block, column, nested.nulls_of(array), "is null", f"give every row its {column}", findings)
+    empty = flags(pc.equal(array, ""))
+    note(block, column, empty, "is empty", f"give every row its {column}", findings)
+
+
+def check_block(block: Block, table: TableSchema, findings: Findings) -> None:
+    """Note whatever is wrong with the values of a block."""
+    for column in table.columns:
+        if column.name not in block.columns:
+            continue
+        array = block.columns[column.name]
+        if column.kind == "name":
+            check_names(block, column.name, findings)
+        elif column.not_null:
+            note(block, column.name, nested.nulls_of(array), "is null", "write a text", findings)
+        elif column.kind in ("score", "cost"):
+            _check_range(block, column.name, 1.0 if column.kind == "score" else np.inf, findings)
+        elif column.kind == "split":
+            _check_split(block, findings)
+        elif column.kind in ("options", "images", "texts", "rotations"):
+            _check_elements(block, column.name, findings)
+        if column.kind == "options":
+            _check_options(block, findings)
+    if table.kind == "outcomes":
+        _check_answers(block, findings)
+
+
+def flags(array: pa.Array) -> Array:
+    """Return booleans as bool[n], nulls as false."""
+    return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _check_range(block: Block, column: str, high: float, findings: Findings) -> None:
+    array = block.columns[column]
+    values = array.fill_null(0.0).to_numpy(zero_copy_only=False)
+    good = (values >= 0) & (values <= high) & np.isfinite(values)
+    if not good.all():
+        limits = "in [0, 1]" if high == 1.0 else "a finite number of US dollars, at least 0"
+        fix = "write null where there is no verdict" if high == 1.0 else "write null where the cost is not known"
+        note(block, column, ~good, lambda row: f"{values[row]!s} is not {limits}", fix, findings)
+
+
+def _check_split(block: Block, findings: Findings) -> None:
+    values = block.columns["split"]
+    bad = ~flags(pc.is_in(values, pa.array([*SPLITS, None])))
+    for name in sorted(pc.unique(values.filter(pa.array(bad))).to_pylist()) if bad.any() else []:
+        fix = f"write {_OTHERS[name]!r}" if name in _OTHERS else did_you_mean(name, SPLITS)
+        note(block, "split", flags(pc.equal(values, name)), f"{name!r} is no split", fix, findings)
+
+
+def _check_elements(block: Block, column: str, findings: Findings) -> None:
+    array = block.columns[column]
+    lengths, values = nested.elements(array)
+    if values.null_count:
+        bad = np.zeros(len(array), dtype=np.bool_)
+        bad[nested.rows_of(lengths)[nested.nulls_of(values)]] = True
+        note(block, column, bad, "the list holds a null", "leave it out of the list", findings)
+
+
+def _check_options(block: Block, findings: Findings) -> None:
+    """Note options without a letter or text, and letters that stand there twice."""
+    lengths, values = nested.elements(block.columns["options"])
+    rows = nested.rows_of(lengths)
+    letter, text = values.field("letter"), values.field("text")
+    bad = np.zeros(len(lengths), dtype=np.bool_)
+    bad[rows[flags(pc.equal(letter, "")) | nested.nulls_of(letter) | nested.nulls_of(text)]] = True
+    note(block, "options", bad, "an option has no letter or no text", "give every option both", findings)
+    codes = letter.dictionary_encode().indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    pairs, counts = np.unique(rows * (codes.max(initial=0) + 1) + codes, return_counts=True)
+    twice = np.zeros(len(lengths), dtype=np.bool_)
+    twice[pairs[counts > 1] // (codes.max(initial=0) + 1)] = True
+    note(block, "options", twice & ~bad, "two options have one letter", "give each its own", findings)
+
+
+def _check_answers(block: Block, findings: Findings) -> None:
+    """Note outcomes that hold neither a score nor a prediction."""
+    nothing = np.ones(len(block), dtype=np.bool_)
+    for name in ("score", "prediction"):
+        if name in block.columns:
+            nothing &= nested.nulls_of(block.columns[name])
+    fix = "leave the row out where the model was not asked"
+    note(block, "score", nothing, "there is neither a score nor a prediction", fix, findings)

@@ -1,0 +1,39 @@
+"""Problems found in files: reading goes on after the first, so that several are told at once."""
+
+from __future__ import annotations
+
+import attrs
+
+from vlrb.errors import DataError, Problem
+
+MOST_PROBLEMS = 20
+"""Reading stops after this many."""
+
+
+@attrs.define
+class Findings:
+    """What is wrong with a file, as far as it has been read."""
+
+    problems: list[Problem] = attrs.Factory(list)
+
+    def __bool__(self) -> bool:
+        return bool(self.problems)
+
+    def add(self, message: str, where: str, fix: str = "") -> None:
+        """Note a problem.
+
+        :raises DataError: with all of them, when there are too many to go on
+        """
+        problem = Problem(message, where, fix)
+        if problem not in self.problems:
+            self.problems.append(problem)
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise DataError([*self.problems, Problem(f"reading stopped after {MOST_PROBLEMS} problems", where)])
+
+    def stop_if_any(self) -> None:
+        """Raise what has been found.
+
+        :raises DataError: when there is anything
+        """
+        if self.problems:
+            raise DataError(self.problems)

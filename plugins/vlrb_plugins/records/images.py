@@ -1,0 +1,90 @@
+"""Image files that logs name by path below a folder, or hold as base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from functools import cached_property
+from pathlib import Path
+
+import attrs
+
+LARGEST_IMAGE = 256 * 1024**2
+"""Bytes of the largest image file that is read."""
+
+_DATA = "data:"
+
+
+class ImageProblem(Exception):
+    """An image cannot be had: what is wrong, and how to mend it."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
+@attrs.define(slots=False)
+class ImageFolder:
+    """A folder that paths of images start from; none of them may leave it."""
+
+    root: Path
+
+    @cached_property
+    def _resolved(self) -> Path:
+        return self.root.resolve()
+
+    def load(self, text: str) -> bytes:
+        """Return the image file that a path, or a text ``data:...;base64,...``, stands for.
+
+        :raises ImageProblem: when there is none
+        """
+        if text.startswith(_DATA):
+            head, comma, body = text.partition(",")
+            if not comma or not head.endswith(";base64"):
+                raise ImageProblem(
+                    f"{_shown(text)} is no data of base64", "write data:image/png;base64, and the base64"
+                )
+            return decoded(body)
+        path = self.find(text)
+        try:
+            if path.stat().st_size > LARGEST_IMAGE:
+                raise ImageProblem(f"{_shown(text)} is larger than {LARGEST_IMAGE:,} bytes", "use a smaller image")
+            return path.read_bytes()
+        except OSError as error:
+            raise ImageProblem(f"{_shown(text)} cannot be read: {error.strerror}", "see to the file's rights") from None
+
+    def find(self, text: str) -> Path:
+        """Return the file below the folder that a path stands for, symbolic links resolved.
+
+        :raises ImageProblem: when it is outside the folder, or there is no such file
+        """
+        try:
+            path = (self._resolved / text).resolve()
+            inside, there = path.is_relative_to(self._resolved), path.is_file()
+        except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name that is too long, links in a circle
+            raise ImageProblem(f"{_shown(text)} is no path: {error}", "write a path below the folder") from None
+        if not inside:
+            raise ImageProblem(f"{_shown(text)} is outside the folder {self.root}", "keep images below that folder")
+        if not there:
+            raise ImageProblem(
+                f"{_shown(text)} is no file below {self.root}", "add it, or name the folder that the paths start from"
+            )
+        return path
+
+
+def decoded(text: str) -> bytes:
+    """Return what base64 stands for.
+
+    :raises ImageProblem: when it is none, or empty
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageProblem(f"the image is no valid base64: {error}", "copy the file again") from None
+    if not data:
+        raise ImageProblem("the image is empty", "leave it out of the list")
+    return data
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 120 else text[:120] + "...")

@@ -1,0 +1,44 @@
+"""Relaxed accuracy: ChartQA by VLMEvalKit's rule."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from vlrb.types import Case, Score
+from vlrb_plugins.scorers.literals import CACHED, alternatives
+from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
+
+TOLERANCE = 0.05
+"""A number may be off by this share of the gold one."""
+
+
+def relaxed_accuracy(case: Case) -> Score:
+    """Return 1 where any gold answer is met: a number within five per cent, any other text but for its case.
+
+    Numbers are what Python's ``float`` reads, or that with a per cent sign, which divides by 100; so not ``1,234`` or ``$14``.
+    A gold answer of zero must be met as a text.
+    """
+    golds = _golds(case.answer)
+    if not golds:
+        return NO_GOLD
+    prediction = case.prediction.strip()
+    number = _number(prediction)
+    return binary(any(_meets(prediction, number, text, gold) for text, gold in golds))
+
+
+@lru_cache(maxsize=CACHED)
+def _golds(answer: str) -> tuple[tuple[str, float | None], ...]:
+    return tuple((text.lower(), _number(text)) for text in alternatives(answer))
+
+
+def _meets(prediction: str, number: float | None, text: str, gold: float | None) -> bool:
+    if number is None or not gold:
+        return prediction.lower() == text
+    return abs(number - gold) / abs(gold) <= TOLERANCE
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.rstrip("%")) / 100.0 if text.endswith("%") else float(text)
+    except ValueError:
+        return None

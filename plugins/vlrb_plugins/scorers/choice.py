@@ -1,0 +1,140 @@
+"""Multiple choice: which option an answer names, by VLMEvalKit's rules and without a judge.
+
+The source of the rules is VLMEvalKit as of August 2026 (``can_infer``); older versions looked for the letter anywhere and had
+no limit on the length of an answer that is searched for option texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from vlrb.types import Case, Score
+from vlrb_plugins.scorers.literals import list_literal
+from vlrb_plugins.scorers.verdicts import NO_GOLD, RIGHT, WRONG, binary
+
+Options = Sequence[tuple[str, str]]
+
+REFUSED = "Z"
+"""What an answer names that refuses, or says so with this letter: never an option, so it is wrong."""
+
+UNDECIDED = Score(None, "the answer names no option, or several, and a judge would have to read it")
+NO_SUCH_OPTION = Score(None, "the gold answer names none of the options")
+NO_OPTIONS = Score(None, "the sample has no options, or its choices are no list")
+
+NOT_ASKED = Score(None, "the model was not asked")
+
+_BLANKED = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
+_FAILED = "Failed to obtain answer via API"
+_REFUSALS = (
+    "Sorry, I can't help with images of people yet.",
+    "I can't process this file.",
+    "I'm sorry, but without the image provided",
+    "Cannot determine the answer",
+)
+_STATED = re.compile(r"answer\s+is\s+\**([A-D])", re.IGNORECASE)
+_LAST_WORDS = 4
+_LONGEST = 2
+_LETTER = re.compile(r"[A-Z]")
+
+
+def extract(prediction: str, options: Options) -> str | None:
+    """Return the letter of the option that an answer names, ``Z`` for a refusal, or None where the rules find none.
+
+    In this order: a single option letter as a word of its own among the last four words; "answer is" before a letter; the text
+    of exactly one option inside the answer.
+    """
+    texts = dict(options)
+    if _FAILED not in prediction:
+        letter = _by_letter(prediction, texts)
+        if letter is not None:
+            return letter
+    return _by_text(prediction, texts)
+
+
+def _by_letter(prediction: str, texts: Mapping[str, str]) -> str | None:
+    if any(refusal in prediction for refusal in _REFUSALS):
+        return REFUSED
+    words = prediction.translate(_BLANKED).split()
+    named = [letter for letter in texts if letter in words]
+    if len(named) == 1 and words.index(named[0]) >= len(words) - _LAST_WORDS:
+        return named[0]
+    if not named and REFUSED in words:
+        return REFUSED
+    stated = _STATED.search(prediction)
+    letter = stated[1].upper() if stated else ""
+    return letter if letter in texts else None
+
+
+def _by_text(prediction: str, texts: Mapping[str, str]) -> str | None:
+    limit = _LONGEST * sum(map(len, texts.values()))
+    if len(prediction) > limit:
+        return None
+    lowered = prediction.lower()
+    if len(lowered) > limit:  # a few letters become two
+        return None
+    named = [letter for letter, text in texts.items() if text.lower() in lowered]
+    return named[0] if len(named) == 1 else None
+
+
+def judged_choice(prediction: str, options: Options, gold: str) -> Score:
+    """Return 1 where the option that the answer names is the gold one, 0 where it is another, None where it names none."""
+    if not gold:
+        return NO_GOLD
+    if all(letter != gold for letter, _ in options):
+        return NO_SUCH_OPTION if options else NO_OPTIONS
+    letter = extract(prediction, options)
+    return UNDECIDED if letter is None else binary(letter == gold)
+
+
+def listed_choices(case: Case) -> tuple[tuple[str, str], ...] | None:
+    """Return a case's options, else those in its ``choices`` (letters A, B, ...); empty for ``[]``, None for what is no list."""
+    if case.options or "choices" not in case.fields:
+        return case.options
+    items = list_literal(case.fields["choices"])
+    return None if items is None else tuple((chr(ord("A") + i), text) for i, text in enumerate(items))
+
+
+def mcq(case: Case) -> Score:
+    """Judge one multiple-choice answer (MMStar, RealWorldQA, AI2D)."""
+    return judged_choice(case.prediction, case.options, case.answer)
+
+
+def mmmu(case: Case) -> Score:
+    """Judge an answer to MMMU, whose open questions become a choice between the gold answer and "Other Answers".
+
+    VLMEvalKit's rule: a row without option A gets the gold answer as option A, and a gold answer that is no single capital letter
+    becomes A.  So a bare ``A`` is right there, and so is any short answer that contains the gold one.
+    """
+    if not case.answer.strip():
+        return NO_GOLD
+    options = dict(case.options)
+    if "A" not in options:
+        options |= {"A": case.answer, "B": "Other Answers"}
+    gold = case.answer if _LETTER.fullmatch(case.answer) else "A"
+    return judged_choice(case.prediction, tuple(options.items()), gold)
+
+
+def mmbench(case: Case) -> Score:
+    """Judge the answers to all passes of a circular question (MMBench): 1 where all are right, 0 where any is wrong.
+
+    None where no pass is wrong but one is undecided or was never asked.
+    """
+    waiting: Score | None = None
+    passes = (
+        (case.options, case.answer, case.prediction),
+        *((r.options, r.answer, r.prediction) for r in case.rotations),
+    )
+    for number, (options, gold, prediction) in enumerate(passes, 1):
+        verdict = NOT_ASKED if prediction is None else judged_choice(prediction, options, gold)
+        if verdict.value == 0:
+            return Score(0.0, f"pass {number} is wrong")
+        if verdict.value is None and waiting is None:
+            waiting = Score(None, f"pass {number}: {verdict.reason}")
+    return RIGHT if waiting is None else waiting
+
+
+def extracted_choice(extracted: str, options: Options, gold: str) -> Score:
+    """Judge the answer that a judge extracted: where it names no option, it is wrong."""
+    verdict = judged_choice(extracted, options, gold)
+    return WRONG if verdict is UNDECIDED else verdict

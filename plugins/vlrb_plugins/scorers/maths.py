@@ -1,0 +1,129 @@
+"""Mathematics: MathVista, MathVision and MathVerse by VLMEvalKit's rules, as far as these go without a judge.
+
+Where a judge extracted an answer earlier (``res``, ``extract``), that answer is checked; else the model's own answer, of which the
+rules decide only what they can be sure of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from vlrb.types import Case, Score
+from vlrb_plugins.scorers.arithmetic import TOLERANCE, Number, latex_number, python_number
+from vlrb_plugins.scorers.choice import NO_OPTIONS, extracted_choice, judged_choice, listed_choices
+from vlrb_plugins.scorers.literals import CACHED
+from vlrb_plugins.scorers.verdicts import NO_GOLD, RIGHT, WRONG, binary
+
+NOT_EXTRACTED = Score(None, "the answer is not the gold one as it stands, and a judge would have to extract it")
+NOT_EQUAL = Score(
+    None, "what was extracted is not the gold answer letter by letter, and a judge would have to compare them"
+)
+NO_EXTRACT = Score(None, "no judge extracted an answer")
+NO_NUMBER = Score(None, "the gold answer is not the number that its type says")
+NO_TYPE = Score(None, "the sample's question_type or answer_type is missing or unknown")
+
+_READERS: Mapping[str, Callable[[str], Number]] = {"integer": int, "float": float}
+_NEVER_RIGHT = ("text", "list")
+
+
+# --- MathVista --------------------------------------------------------------------------------------------------------
+
+
+def mathvista(case: Case) -> Score:
+    """Judge an answer to MathVista.
+
+    Multiple choice by the option that it names.  An open answer, whole, must be the gold integer or float exactly; open answers of
+    other types are never right (VLMEvalKit never compares them).  An answer that is 0 is left to the judge, even if it is right.
+    """
+    kind = case.fields.get("question_type", "")
+    if kind == "multi_choice":
+        return _choice(case, case.fields.get("answer_option", ""))
+    if not case.answer.strip():
+        return NO_GOLD
+    answer_type = case.fields.get("answer_type", "")
+    if kind != "free_form" or (answer_type not in _READERS and answer_type not in _NEVER_RIGHT):
+        return NO_TYPE
+    extracted = case.judged.get("res", "")
+    if answer_type in _NEVER_RIGHT:
+        return WRONG if extracted else NOT_EXTRACTED
+    gold = _typed(case.answer, answer_type)
+    if gold is None:
+        return NO_NUMBER
+    value = _typed(extracted or case.prediction, answer_type)
+    if extracted:
+        return binary(value == gold)
+    return RIGHT if value == gold and value else NOT_EXTRACTED
+
+
+def _typed(text: str, answer_type: str) -> Number | None:
+    try:
+        return _READERS[answer_type](text)
+    except ValueError:
+        return None
+
+
+def _choice(case: Case, gold: str) -> Score:
+    options = listed_choices(case)
+    if not options:
+        return NO_OPTIONS
+    extracted = case.judged.get("res", "")
+    return extracted_choice(extracted, options, gold) if extracted else judged_choice(case.prediction, options, gold)
+
+
+# --- MathVision -------------------------------------------------------------------------------------------------------
+
+
+def mathvision(case: Case) -> Score:
+    """Judge an answer to MathVision.
+
+    Multiple choice, where there are ``choices``, by the option that it names; an open answer must equal the gold one as a text,
+    case aside, or as a number to 1e-6.  Numbers are read by :mod:`vlrb_plugins.scorers.arithmetic`; VLMEvalKit evaluates them.
+    """
+    if not case.answer.strip():
+        return NO_GOLD
+    options = listed_choices(case)
+    if options is None:
+        return NO_OPTIONS
+    if options:
+        return _choice(case, case.answer.strip().upper())
+    extracted = case.judged.get("res", "")
+    if equal(extracted or case.prediction, case.answer):
+        return RIGHT
+    return WRONG if extracted else NOT_EXTRACTED
+
+
+def equal(answer: str, gold: str) -> bool:
+    """Tell whether an answer equals the gold one as a text, case and blanks around it aside, or as a number to 1e-6."""
+    answer, gold = answer.lower().strip(), gold.lower().strip()
+    if answer == gold:
+        return True
+    python, latex = _values(gold)
+    return (python is not None and _close(python, python_number(answer))) or (
+        latex is not None and _close(latex, latex_number(answer))
+    )
+
+
+@lru_cache(maxsize=CACHED)
+def _values(gold: str) -> tuple[Number | None, Number | None]:
+    return python_number(gold), latex_number(gold)
+
+
+def _close(gold: Number, value: Number | None) -> bool:
+    try:
+        return value is not None and abs(gold - value) < TOLERANCE
+    except OverflowError:
+        return False
+
+
+# --- MathVerse --------------------------------------------------------------------------------------------------------
+
+
+def mathverse(case: Case) -> Score:
+    """Return 1 where the answer that a judge extracted is the gold one, letter by letter but for blanks around it; else None."""
+    if not case.answer.strip():
+        return NO_GOLD
+    extracted = case.judged.get("extract", "")
+    if not extracted:
+        return NO_EXTRACT
+    return RIGHT if extracted.strip() == case.answer.strip() else NOT_EQUAL

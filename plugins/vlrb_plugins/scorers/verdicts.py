@@ -1,0 +1,32 @@
+"""Verdicts that all scorers share.
+
+Reasons are few and fixed: what they say holds for a rule, never for one sample, so that equal reasons can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from vlrb.types import Case, Score
+
+RIGHT = Score(1.0)
+WRONG = Score(0.0)
+NO_GOLD = Score(None, "the sample has no gold answer")
+
+
+def binary(right: bool) -> Score:
+    """Return 1 or 0."""
+    return RIGHT if right else WRONG
+
+
+@attrs.frozen
+class EachCase:
+    """A scorer that judges every case on its own, by a function."""
+
+    judge: Callable[[Case], Score]
+
+    def score(self, cases: Sequence[Case]) -> list[Score]:
+        """Return one score per case, in order."""
+        return [self.judge(case) for case in cases]

@@ -1,0 +1,624 @@
+"""The log source ``prepared``: matrices and samples as VL-RouterBench's scripts leave them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from vlrb.errors import DataError
+from vlrb_plugins.prepared import PreparedParams, matrices, outcomes, samples, vlrb_log_sources
+from vlrb_plugins.prepared.source import PreparedSource
+
+"""Plugins to load by hand in a source tree whose installation is older than they are."""
+
+PAIRS = {
+    ("Charts", "2", "large"): (1.0, 0.5),
+    ("Charts", "2", "small"): (0.0, 0.25),
+    ("Mathematics", "a", "large"): (0.0, 0.125),
+    ("Mathematics", "a", "small"): (1.0, 1.0),
+    ("Charts", "1", "large"): (1.0, 2.0),
+    ("Charts", "1", "small"): (1.0, 3.0),
+    ("Mathematics", "b/c", "large"): (0.0, 4.0),
+    ("Mathematics", "b/c", "small"): (0.0, 5.0),
+}
+
+
+# --- what is read ---------------------------------------------------------------------------------------------------------
+
+
+def test_outcomes(prepared: Any) -> None:
+    """Rows are those of sample_ids, not of meta.parquet; aliases are resolved; the key is what follows the dataset."""
+    assert prepared.pairs() == PAIRS
+    row = prepared.read("outcomes")[0]
+    assert (row["prediction"], row["input_tokens"], row["output_tokens"]) == (None, None, None)
+
+
+def test_the_verdict_names_the_file(prepared: Any) -> None:
+    """So that the data report can say where scores come from."""
+    metadata = prepared.batches("outcomes")[0].schema.metadata
+    assert metadata[b"verdict"].decode() == f"Y of {prepared.matrices / 'Y.npz'}"
+    assert json.loads(metadata[b"counts"]) == {}
+
+
+def test_samples(prepared: Any) -> None:
+    """Prompt, and no options, hint or answer: the layout has none."""
+    rows = prepared.read("samples")
+    assert [(r["dataset"], r["key"], r["question"]) for r in rows] == [
+        ("Charts", "2", "What of Charts/2?"),
+        ("Mathematics", "a", "What of Maths/a?"),
+        ("Charts", "1", "What of Charts/1?"),
+        ("Mathematics", "b/c", "What of Maths/b/c?"),
+    ]
+    assert rows[0]["options"] is rows[0]["answer"] is None
+    assert "split" not in rows[0]
+
+
+@pytest.mark.parametrize(("dtype", "order"), [(np.int8, "C"), (np.float32, "F"), (np.bool_, "C"), (np.uint8, "F")])
+def test_types_of_matrices(prepared: Any, dtype: Any, order: Any) -> None:
+    """Any numbers, in either order in memory."""
+    np.savez_compressed(
+        prepared.matrices / "Y.npz", Y=np.asarray(prepared.quality, dtype=dtype, order=order), other=[1]
+    )
+    np.save(prepared.matrices / "C.npy", np.asarray(prepared.cost, dtype=np.float64, order=order))
+    assert prepared.pairs() == PAIRS
+
+
+def test_blocks_are_bounded(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes and samples come in portions."""
+    monkeypatch.setattr(outcomes, "BATCH_ROWS", 2)
+    monkeypatch.setattr(matrices, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(samples, "BATCH_ROWS", 3)
+    assert [b.num_rows for b in prepared.batches("outcomes")] == [2, 2, 2, 2]
+    assert [b.num_rows for b in prepared.batches("samples")] == [3, 1]
+    assert prepared.pairs() == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("ids", "models"),
+    [
+        ("sample_ids.txt", "models.json"),
+        ("sample_ids.json", "models.txt"),
+        ("sample_ids.txt", "../registry/models.txt"),
+    ],
+)
+def test_lists_of_names(prepared: Any, ids: str, models: str) -> None:
+    """JSON or text, under the names that users give them."""
+    for file in prepared.matrices.glob("*s.*"):
+        if file.suffix in (".json", ".txt"):
+            file.unlink()
+    prepared.names(ids, prepared.ids)
+    prepared.names(models, prepared.models)
+    assert prepared.pairs() == PAIRS
+
+
+def test_models_of_the_experiment_file(prepared: Any) -> None:
+    """Where no file names them."""
+    (prepared.matrices / "model_names.txt").unlink()
+    assert prepared.pairs(models=("large-2024", "small")) == PAIRS
+
+
+def test_order_of_meta(prepared: Any) -> None:
+    """Only when it is asked for."""
+    (prepared.matrices / "sample_ids.json").unlink()
+    prepared.meta(prepared.ids)
+    assert prepared.pairs(order="meta") == PAIRS
+
+
+def test_wanted(prepared: Any) -> None:
+    """Only what is asked for is handed on."""
+    catalog = attrs.evolve(
+        prepared.catalog, wanted_datasets=frozenset(["Mathematics"]), wanted_models=frozenset(["small"])
+    )
+    assert [(r["key"], r["model"]) for r in prepared.read("outcomes", catalog)] == [("a", "small"), ("b/c", "small")]
+    assert [r["key"] for r in prepared.read("samples", catalog)] == ["a", "b/c"]
+    for kind in ("samples", "outcomes"):
+        with pytest.raises(DataError, match="holds no rows of dataset 'Other'"):
+            prepared.read(kind, attrs.evolve(catalog, wanted_datasets=frozenset(["Other"])))
+
+
+def test_models_that_cost_nothing(prepared: Any) -> None:
+    """Where all costs of a model are 0 and others' are not, it is counted: the scripts write 0 for what they do not know."""
+    cost = prepared.cost.copy()
+    cost[:, 1] = 0
+    np.save(prepared.matrices / "C.npy", cost)
+    counts = [json.loads(b.schema.metadata[b"counts"]) for b in prepared.batches("outcomes")]
+    assert counts == [{"costs of small that are 0, as all of its costs": 4}]
+    np.save(prepared.matrices / "C.npy", np.zeros_like(cost))
+    assert [json.loads(b.schema.metadata[b"counts"]) for b in prepared.batches("outcomes")] == [{}]
+
+
+def test_pickles_are_passed_over(prepared: Any) -> None:
+    """Beside the lists they do no harm; they are named in the listing."""
+    pickle_file = prepared.matrices / "sample_ids.pkl"
+    pickle_file.write_bytes(pickle.dumps(list(prepared.ids)))
+    listing = PreparedSource(PreparedParams(path=prepared.root)).list(prepared.catalog)
+    assert listing.ignored == {str(pickle_file): "a pickle, which vlrb never reads"}
+
+
+def test_registration() -> None:
+    """The source is registered with its parameters; it builds on another plugin's modules."""
+    assert [(s.name, s.builds_on) for s in vlrb_log_sources()] == [("prepared", ("vlrb_plugins.records",))]
+
+
+# --- raw scores -----------------------------------------------------------------------------------------------------------
+
+
+def test_raw_scores(prepared: Any) -> None:
+    """They stand in the place of Y where they are there; the others come from Y."""
+    prepared.oracle(
+        [
+            {"sample_id": "Charts/1", "model_id": "small", "quality_raw": 1.0, "quality": 1},
+            {"sample_id": "Maths/a", "model_id": "large-2024", "quality_raw": 0.75, "quality": 0},
+            {"sample_id": "Maths/a", "model_id": "small", "quality_raw": None, "quality": 1},
+        ]
+    )
+    assert prepared.pairs() == PAIRS | {("Mathematics", "a", "large"): (0.75, 0.125)}
+    verdicts = [b.schema.metadata[b"verdict"].decode() for b in prepared.batches("outcomes")]
+    assert [v.split(" of ")[0] for v in verdicts] == ["quality_raw", "Y"]
+
+
+RAW = {"sample_id": "Charts/1", "model_id": "small", "quality_raw": 0.5, "quality": 1}
+SCORES: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
+    "sample": ([RAW, RAW | {"sample_id": "Charts/9"}], ["row 2, column sample_id", "'Charts/9'", "sample_ids.json"]),
+    "model": ([RAW | {"model_id": "tiny"}], ["row 1, column model_id", "'tiny'"]),
+    "twice": ([RAW, RAW], ["1 pairs of sample and model stand there twice: 'Charts/1'"]),
+    "score": ([RAW | {"quality_raw": 1.5}], ["row 1, column quality_raw: 1.5 is not in [0, 1]"]),
+    "NaN": (
+        [RAW, RAW | {"model_id": "large-2024", "quality_raw": float("nan")}],
+        ["row 2, column quality_raw: nan is not"],
+    ),
+    "contradiction": ([RAW | {"quality": 0}], ["row 1, column quality: 0 contradicts 1 in", "Y.npz"]),
+    "no column": ([{"sample_id": "Charts/1", "model_id": "small"}], ["has no column 'quality_raw'"]),
+    "text": ([RAW | {"quality_raw": "1"}], ["column quality_raw: holds string, must hold numbers"]),
+    "number": ([RAW | {"model_id": 1}], ["column model_id: holds int64, must hold text"]),
+}
+
+
+@pytest.mark.parametrize("case", SCORES, ids=str)
+def test_broken_scores(prepared: Any, case: str) -> None:
+    """What does not fit the matrices is named with file, row, column and value."""
+    rows, pieces = SCORES[case]
+    path = prepared.oracle(rows)
+    error = str(prepared.refused("outcomes"))
+    for piece in [str(path), *pieces, "fix: "]:
+        assert piece in error
+
+
+def test_scores_that_are_cut_off(prepared: Any) -> None:
+    """A Parquet file that is cut off is named."""
+    path = prepared.oracle([RAW])
+    path.write_bytes(path.read_bytes()[:-9])
+    assert f"{path}: is no readable Parquet file" in str(prepared.refused("outcomes"))
+
+
+# --- splits ---------------------------------------------------------------------------------------------------------------
+
+
+def splits(prepared: Any) -> dict[str, str | None]:
+    """Return key -> split."""
+    return {r["key"]: r.get("split") for r in prepared.read("samples")}
+
+
+def test_split_of_meta(prepared: Any) -> None:
+    """By sample id; what the scripts write for an unknown split is null."""
+    prepared.meta(split=["train", "dev", "unknown", "test"])
+    assert splits(prepared) == {"b/c": "train", "1": "dev", "a": None, "2": "test"}
+    prepared.meta(split=["unknown"] * 4)
+    assert "split" not in prepared.read("samples")[0]
+
+
+def test_split_files(prepared: Any) -> None:
+    """They win where meta.parquet says nothing, and must agree with it where it does."""
+    prepared.splits(train=["Charts/1", "Charts/2"], dev=["Maths/a"], test=["Maths/b/c"])
+    expected = {"1": "train", "2": "train", "a": "dev", "b/c": "test"}
+    assert splits(prepared) == expected
+    prepared.meta(split=["unknown", "train", None, "train"])
+    assert splits(prepared) == expected
+
+
+SPLITS: dict[str, tuple[dict[str, list[Any]], list[str]]] = {
+    "contradiction": (
+        {"train": ["Charts/1", "Charts/2"], "dev": ["Maths/a"], "test": ["Maths/b/c"]},
+        ["1 samples have another split in", "meta.parquet: 'Maths/b/c'", "'test' here and in 'dev' there"],
+    ),
+    "missing file": (
+        {"train": ["Charts/1"]},
+        ["dev.jsonl: there is no such file, but there are other splits", "test.jsonl"],
+    ),
+    "twice": ({"train": ["Charts/1"], "dev": ["Charts/1"], "test": []}, ["dev.jsonl, line 1", "is in 'train' already"]),
+    "unknown": ({"train": ["Charts/7"], "dev": [], "test": []}, ["train.jsonl, line 1: sample 'Charts/7' is not in"]),
+    "not all": ({"train": ["Charts/1"], "dev": [], "test": []}, ["3 samples are in none of the splits: 'Charts/2'"]),
+    "no text": ({"train": [7], "dev": [], "test": []}, ["train.jsonl, line 1: has no text sample_id"]),
+}
+
+
+@pytest.mark.parametrize("case", SPLITS, ids=str)
+def test_broken_splits(prepared: Any, case: str) -> None:
+    """What contradicts or does not fit is named with file, line and id."""
+    files, pieces = SPLITS[case]
+    prepared.meta(split=["dev", None, None, None])
+    prepared.splits(**files)
+    error = str(prepared.refused("samples"))
+    for piece in [*pieces, "fix: "]:
+        assert piece in error
+
+
+# --- images ---------------------------------------------------------------------------------------------------------------
+
+
+def tsv(row: Any, file: str = "x.tsv") -> dict[str, Any]:
+    """Return an asset in a TSV file."""
+    return {"type": "image_tsv", "tsv_file": file, "index": row}
+
+
+def image(uri: Any) -> dict[str, Any]:
+    """Return an asset by path."""
+    return {"type": "image", "uri": uri}
+
+
+def test_images(prepared: Any) -> None:
+    """By path, and by row of a TSV file in any order; a list of several; a reference to another row's index."""
+    files = [prepared.png(i) for i in range(4)]
+    (prepared.root / "a.png").write_bytes(files[3])
+    import base64
+
+    texts = [base64.b64encode(f).decode() for f in files]
+    prepared.tsv([files[0], files[1], f"['{texts[1]}', '{texts[2]}']", "101"])
+    rows = [[tsv(2)], [tsv(0), image("a.png")], [tsv(3)], [tsv(1)]]
+    prepared.samples([prepared.sample(i, *a) for i, a in zip(prepared.ids, rows, strict=True)])
+    expected = [[files[1], files[2]], [files[0], files[3]], [files[1]], [files[1]]]
+    assert [r["images"] for r in prepared.read("samples")] == expected
+    assert [r["images"] for r in prepared.read("samples", images="none")] == [[]] * 4
+
+
+def test_folder_of_assets(prepared: Any) -> None:
+    """Paths start from the folder that is named."""
+    (prepared.root / "elsewhere").mkdir()
+    prepared.tsv([prepared.png(1)], "elsewhere/y.tsv")
+    prepared.samples([prepared.sample(i, tsv(0, "y.tsv")) for i in prepared.ids])
+    found = [r["images"] for r in prepared.read("samples", assets=prepared.root / "elsewhere")]
+    assert found == [[prepared.png(1)]] * 4
+
+
+ASSETS: dict[str, tuple[Any, list[str]]] = {
+    "row": (tsv(9), ["has rows 0 to 3, and no row 9"]),
+    "row -1": (tsv(-1), ["has rows 0 to 3, and no row -1"]),
+    "row as text": (tsv("1"), ["index '1' is no row number"]),
+    "row true": (tsv(True), ["index 'True' is no row number"]),
+    "no image": (tsv(1), ["row 1 of", "holds no image"]),
+    "reference": (tsv(2), ["is said to be that of index '999', which is not in"]),
+    "base64": (tsv(3), ["is no valid base64"]),
+    "no TSV": (tsv(0, "no.tsv"), ["'no.tsv' is no file below"]),
+    "TSV leaves": (tsv(0, "../x.tsv"), ["'../x.tsv' is outside the folder"]),
+    "no file": (image("no.png"), ["'no.png' is no file below"]),
+    "file leaves": (image("../../etc/passwd"), ["is outside the folder"]),
+    "absolute": (image("/etc/passwd"), ["'/etc/passwd' is outside the folder"]),
+    "no uri": (image(None), ["uri is 'None', which is no path"]),
+    "other": ({"type": "video", "uri": "x"}, ["is no image", "image_tsv"]),
+    "text": ("a.png", ["a.png is no image"]),
+}
+
+
+@pytest.mark.parametrize("case", ASSETS, ids=str)
+def test_broken_assets(prepared: Any, case: str) -> None:
+    """Nothing stands in for an image that cannot be had; file and line of the sample are named."""
+    asset, pieces = ASSETS[case]
+    prepared.tsv([prepared.png(0), "", "999", "@" * 80])
+    prepared.samples([prepared.sample(i, *([asset] if i == "Maths/a" else [])) for i in prepared.ids])
+    error = prepared.refused("samples")
+    assert len(error.problems) == 1
+    for piece in [f"{prepared.samples_file}, line 2, assets", *pieces, 'images = "none"']:
+        assert piece in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"index\tquestion\n1\tx\n", "has no column 'image'"),
+        (b"index\timage\n1\n", "row 2 (line 2): the row has 1 cells, the header 2"),
+        (b'index\timage\n1\t"x\n', "is broken or cut off"),
+        (b"index\timage\n1\t\xff\n", "cannot be read"),
+    ],
+)
+def test_broken_tsv_files(prepared: Any, content: bytes, message: str) -> None:
+    """A TSV file that is cut off is named with row and line."""
+    (prepared.root / "x.tsv").write_bytes(content)
+    prepared.samples([prepared.sample(i, tsv(0)) for i in prepared.ids])
+    error = str(prepared.refused("samples"))
+    assert message in error
+    assert "x.tsv" in error
+
+
+# --- broken folders -------------------------------------------------------------------------------------------------------
+
+
+def remove(*names: str) -> Callable[[Any], None]:
+    """Remove files."""
+
+    def change(prepared: Any) -> None:
+        for name in names:
+            (prepared.root / name).unlink()
+
+    return change
+
+
+def quality(value: Any, **more: Any) -> Callable[[Any], None]:
+    """Write other arrays into Y.npz."""
+    return lambda p: np.savez(p.matrices / "Y.npz", **({"Y": value} if value is not None else {}), **more)
+
+
+def cost(value: Any) -> Callable[[Any], None]:
+    """Write another C.npy."""
+    return lambda p: np.save(p.matrices / "C.npy", value)
+
+
+def changed(matrix: Any, value: float, dtype: Any = np.float32) -> Any:
+    """Return a matrix with one entry of row 1, column 1 changed."""
+    other = np.array(matrix, dtype=dtype)
+    other[1, 1] = value
+    return other
+
+
+def pickled(name: str) -> Callable[[Any], None]:
+    """Have a pickle in the place of a list; one that fails the test if it is ever loaded."""
+
+    def change(prepared: Any) -> None:
+        for file in prepared.matrices.glob(f"{name}.*"):
+            file.unlink()
+        (prepared.matrices / f"{name}.pkl").write_bytes(b"cbuiltins\nexit\n(S'loaded'\ntR.")
+
+    return change
+
+
+def text(name: str, content: str) -> Callable[[Any], None]:
+    """Write a text file."""
+    return lambda p: (p.root / name).write_text(content, encoding="utf-8")
+
+
+Y, C = np.array([[1, 0], [0, 1], [1, 1], [0, 0]]), np.full((4, 2), 0.5)
+IDS = "data/matrices/sample_ids.json"
+NAMES = "data/matrices/model_names.txt"
+FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
+    "no Y": (remove("data/matrices/Y.npz"), ["Y.npz: there is no such file; it holds the quality matrix"]),
+    "nothing": (
+        remove("data/matrices/Y.npz", "data/matrices/C.npy", "data/registry/meta.parquet", NAMES),
+        ["Y.npz: there is no such file", "C.npy: there is no such file", "meta.parquet: there is", "model_names.json"],
+    ),
+    "no samples": (remove("BENCHMARKS/vqa/dataset_samples.jsonl"), ["BENCHMARKS: holds no TASK/dataset_samples.jsonl"]),
+    "no ids": (
+        remove(IDS),
+        ["the order of the rows of Y and C is not known", 'set order = "meta" in [logs]', "sample_ids.json"],
+    ),
+    "pickled ids": (
+        pickled("sample_ids"),
+        ["sample_ids.pkl: is a pickle, which may run any program", "python -c", "json.dump(list(pickle.load(open("],
+    ),
+    "pickled names": (
+        pickled("model_names"),
+        ["model_names.pkl: is a pickle", "model_names.json", "if you trust the file"],
+    ),
+    "two lists": (text("data/matrices/sample_ids.txt", "a\n"), ["several files say the same", "keep one of them"]),
+    "ids are no list": (
+        text(IDS, '{"0": "a"}'),
+        ["sample_ids.json: must be a list of sample ids (texts), but holds a dict"],
+    ),
+    "ids are numbers": (text(IDS, "[1, 2]"), ["must be a list of sample ids (texts), but holds 1"]),
+    "ids are cut off": (text(IDS, '["Charts/1", '), ["sample_ids.json: cannot be read"]),
+    "no ids in it": (text(IDS, "[]"), ["sample_ids.json: holds no sample ids"]),
+    "surrogate": (text(IDS, '["\\ud800"]'), ["item 1", "is no text that can be written as UTF-8"]),
+    "an id twice": (
+        text(IDS, '["Charts/1", "Charts/1", "Charts/2", "Maths/a"]'),
+        ["item 2: 'Charts/1' stands there already, in place 1"],
+    ),
+    "other ids": (
+        text(IDS, '["Charts/1", "Charts/2", "Maths/a", "Maths/new"]'),
+        ["1 sample ids are not in", "meta.parquet: 'Maths/new'", "sample_ids.json: 'Maths/b/c'", "written together"],
+    ),
+    "a gap in names": (text(NAMES, "large\n\nsmall\n"), ["model_names.txt, line 2: is empty"]),
+    "a name too many": (text(NAMES, "a\nb\nc\n"), ["is 4 x 2, but there are 4 samples and 3 models: it must be 4 x 3"]),
+    "one model twice": (
+        text(NAMES, "large\nlarge-2024\n"),
+        ["columns ['large', 'large-2024'] are all of model 'large'", "model_names.txt"],
+    ),
+    "Y has no Y": (quality(None, quality=Y), ["Y.npz: has no array Y; it holds: quality"]),
+    "Y transposed": (quality(Y.T), ["Y.npz: is 2 x 4, but there are 4 samples and 2 models: it must be 4 x 2"]),
+    "Y is flat": (quality(Y.ravel()), ["Y.npz: is 8, but there are"]),
+    "Y is a number": (quality(np.array(1)), ["Y.npz: is a single number"]),
+    "Y is text": (quality(Y.astype("U1")), ["Y.npz: holds <U1, must hold numbers"]),
+    "Y of objects": (quality(Y.astype(object)), ["Y.npz: is no readable array", "allow_pickle=False"]),
+    "Y is 2": (quality(changed(Y, 2, np.int8)), ["row 1, column 1 (model 'small'): 2 is not in [0, 1]"]),
+    "Y is -1": (quality(changed(Y, -1, np.int8)), ["row 1, column 1 (model 'small'): -1 is not in [0, 1]"]),
+    "Y is NaN": (quality(changed(Y, np.nan)), ["row 1, column 1 (model 'small'): nan is not in [0, 1]"]),
+    "Y is huge": (quality(np.zeros((100_000, 2))), ["Y holds 1,600,128 bytes, too many for 4 samples and 2 models"]),
+    "Y is no zip": (
+        text("data/matrices/Y.npz", "hello"),
+        ["Y.npz: is no readable array", "write or copy the file again"],
+    ),
+    "C is NaN": (cost(changed(C, np.nan)), ["C.npy, column 1: 1 of 4 costs of model 'small' are NaN"]),
+    "C is negative": (cost(changed(C, -1)), ["1 of 4 costs of model 'small' are negative"]),
+    "C is infinite": (cost(changed(C, np.inf)), ["1 of 4 costs of model 'small' are infinite"]),
+    "C has a row less": (cost(C[1:]), ["C.npy: is 3 x 2, but there are 4 samples and 2 models"]),
+    "C is text": (cost(C.astype("U3")), ["C.npy: holds <U3, must hold numbers"]),
+    "C of objects": (cost(C.astype(object)), ["C.npy: is no readable array"]),
+    "C is complex": (cost(C.astype(complex)), ["C.npy: holds complex128, must hold numbers"]),
+    "C is empty": (text("data/matrices/C.npy", ""), ["C.npy: is no readable array"]),
+    "C is an archive": (
+        lambda p: (p.matrices / "C.npy").write_bytes((p.matrices / "Y.npz").read_bytes()),
+        ["C.npy: is an archive, not an array"],
+    ),
+    "meta without ids": (lambda p: p.meta(sample_id=None), ["meta.parquet: has no column 'sample_id'"]),
+    "meta with numbers": (lambda p: p.meta(dataset=[1, 2, 3, 4]), ["column dataset: holds int64, must hold text"]),
+    "meta is empty": (
+        lambda p: p.meta(sample_id=pa.array([], pa.string()), dataset=[""][:0], task=[]),
+        ["column dataset"],
+    ),
+    "meta with a null": (
+        lambda p: p.meta(dataset=["Maths", None, "Maths", "Charts"]),
+        ["row 2, column dataset: is empty"],
+    ),
+    "meta with an id twice": (
+        lambda p: p.meta([*p.ids, "Charts/1"]),
+        ["meta.parquet, column sample_id: 1 sample ids stand there twice: 'Charts/1'"],
+    ),
+    "meta with a split": (
+        lambda p: p.meta(split=["dev", "tset", "dev", "dev"]),
+        ["row 2, column split: 'tset' is no split"],
+    ),
+    "other dataset": (
+        lambda p: p.meta(dataset=["Maths", "Charts", "unknown", "Charts"]),
+        ["sample id 'Maths/a' is not 'unknown/' and a key, though its dataset is 'unknown'"],
+    ),
+    "meta is cut off": (text("data/registry/meta.parquet", "PAR1"), ["meta.parquet: is no readable Parquet file"]),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS, ids=str)
+def test_broken_folders(prepared: Any, case: str) -> None:
+    """What is missing, broken or of another shape is named, with how to mend it."""
+    change, pieces = FOLDERS[case]
+    change(prepared)
+    error = str(prepared.refused("outcomes"))
+    for piece in [*pieces, "fix: "]:
+        assert piece in error
+
+
+LINES: dict[str, tuple[Callable[[Any], list[Any]], list[str]]] = {
+    "cut off": (lambda rows: [*rows[:-1], '{"sample_id": "Ma'], ["line 4: is no JSON"]),
+    "missing": (lambda rows: rows[:-1], ["1 samples have no prompt: 'Maths/b/c'", "sample_ids.json has them"]),
+    "unknown": (lambda rows: [*rows, rows[0] | {"sample_id": "Charts/9"}], ["line 5: sample 'Charts/9' is not in"]),
+    "twice": (lambda rows: [*rows, rows[0]], ["line 5: sample 'Charts/2' stands there already"]),
+    "no id": (lambda rows: [*rows, {"prompt": "x"}], ["line 5: has no text sample_id"]),
+    "no prompt": (lambda rows: [rows[0] | {"prompt": None}, *rows[1:]], ["line 1: prompt of 'Charts/2' is no text"]),
+    "surrogate": (
+        lambda rows: [rows[0] | {"prompt": "\ud800"}, *rows[1:]],
+        ["line 1: prompt of 'Charts/2' is no text"],
+    ),
+    "dataset": (lambda rows: [rows[0] | {"dataset": "x"}, *rows[1:]], ["line 1: dataset of 'Charts/2' is 'x', in"]),
+    "assets": (lambda rows: [rows[0] | {"assets": "x"}, *rows[1:]], ["line 1: assets is 'x', which is no list"]),
+}
+
+
+@pytest.mark.parametrize("case", LINES, ids=str)
+def test_broken_samples(prepared: Any, case: str) -> None:
+    """What does not fit the matrices is named with file and line."""
+    change, pieces = LINES[case]
+    prepared.samples(change([prepared.sample(i) for i in prepared.ids]))
+    error = prepared.refused("samples")
+    assert len(error.problems) == 1
+    for piece in [str(prepared.samples_file), *pieces, "fix: "]:
+        assert piece in str(error)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"order": "meta"}, 'order = "meta", but'),
+        ({"models": ("a", "b")}, "[logs] models names the models, and so does"),
+    ],
+)
+def test_parameters_that_contradict_files(prepared: Any, params: dict[str, Any], message: str) -> None:
+    """What is said twice could be said differently."""
+    assert message in str(prepared.refused("outcomes", **params))
+
+
+def test_parameters() -> None:
+    """Models must be distinct; folders must be there."""
+    from pathlib import Path
+
+    with pytest.raises(ValueError, match="models must be distinct names"):
+        PreparedParams(path=Path(), models=("a", "a"))
+
+
+def test_no_folder(prepared: Any) -> None:
+    """A path that is wrong is told as such."""
+    source = PreparedSource(PreparedParams(path=prepared.root / "typo"))
+    with pytest.raises(DataError, match="typo: is no folder"):
+        source.list(prepared.catalog)
+    assert "is no folder" in str(prepared.refused("samples", assets=prepared.root / "typo"))
+
+
+def whole_npz() -> bytes:
+    """Return a right Y.npz."""
+    import io
+
+    file = io.BytesIO()
+    np.savez(file, Y=Y)
+    return file.getvalue()
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200), place=st.integers(0, 600), cut=st.integers(0, 600))
+@example(content=b"", place=0, cut=600)
+def test_any_bytes_in_matrices(prepared: Any, content: bytes, place: int, cut: int) -> None:
+    """Whatever stands in Y.npz and C.npy, there is a DataError or valid batches."""
+    whole = whole_npz()[:cut]
+    (prepared.matrices / "Y.npz").write_bytes(whole[:place] + content + whole[place + len(content) :])
+    with contextlib.suppress(DataError):
+        prepared.batches("outcomes")
+    np.savez(prepared.matrices / "Y.npz", Y=Y)
+    np.save(prepared.matrices / "C.npy", C)
+    array = (prepared.matrices / "C.npy").read_bytes()[:cut]
+    (prepared.matrices / "C.npy").write_bytes(array[:place] + content + array[place + len(content) :])
+    with contextlib.suppress(DataError):
+        prepared.batches("outcomes")
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(
+        st.binary(max_size=30)
+        | st.fixed_dictionaries(
+            {"sample_id": st.sampled_from(["Charts/1", "Charts/2", 1])},
+            optional={
+                "prompt": st.text(max_size=5) | st.none(),
+                "assets": st.lists(
+                    st.dictionaries(
+                        st.sampled_from(["type", "uri", "tsv_file", "index"]),
+                        st.sampled_from(["image", "image_tsv", "x.tsv", ".", "\0", 0, 1, None, [], "data:,"]),
+                    ),
+                    max_size=2,
+                )
+                | st.integers(),
+            },
+        ).map(lambda row: json.dumps(row).encode()),
+        max_size=5,
+    )
+)
+def test_any_lines_of_samples(prepared: Any, lines: list[bytes]) -> None:
+    """Whatever stands in the samples, there is a DataError or valid batches."""
+    prepared.tsv([prepared.png(0)])
+    prepared.samples_file.write_bytes(b"\n".join(lines))
+    with contextlib.suppress(DataError):
+        prepared.batches("samples")
+
+
+def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core joins the parts to the matrices that stood in the files, without tokens."""
+    from vlrb.build import build
+    from vlrb.cache import Places
+    from vlrb.plan import make_plan
+
+    for name in ("VLRB_CACHE", "VLRB_RUNS"):
+        monkeypatch.setenv(name, "")
+    path = prepared.root / "experiment.toml"
+    logs = '[logs]\nuse = "prepared"\npath = "."\n[[router]]\nuse = "cheapest"\n'
+    path.write_text(f'name = "t"\nrequires = []\n{logs}', encoding="utf-8")
+    places = Places.of(str(prepared.root / "runs"), str(prepared.root / "cache"))
+    places.use()
+    benchmark = build(make_plan(path), places, jobs=1)
+    order = sorted(range(4), key=lambda i: prepared.ids[i])
+    assert benchmark.ids == [prepared.ids[i] for i in order]
+    np.testing.assert_array_equal(benchmark.quality, prepared.quality[order])
+    np.testing.assert_array_equal(benchmark.cost, prepared.cost[order])
+    assert (benchmark.output_tokens == -1).all()

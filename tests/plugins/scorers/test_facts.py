@@ -1,0 +1,73 @@
+"""Every recorded verdict of VLMEvalKit's own code, where the record is at hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlrb.types import Case, Rotation
+from vlrb_plugins.datasets import DATASETS
+from vlrb_plugins.scorers import vlrb_scorers
+
+RECORD = Path(__file__).parents[3].parent / "shared" / "facts" / "scoring-cases.jsonl"
+
+EXCEPTIONS: dict[str, tuple[float | None, str]] = {
+    "MathVista_MINI-280": (0.0, "14.9 was a number in its cell; a case holds texts, and the text 14.9 is no integer"),
+    "MathVista_MINI-288": (None, "nothing was extracted, which is no wrong answer"),
+    "MathVista_MINI-289": (None, "nothing was extracted, which is no wrong answer"),
+    "MathVision_MINI-322": (None, "nothing was extracted, which is no wrong answer"),
+}
+"""Row -> the verdict here, and why it is not the recorded one."""
+
+FIELDS = ("category", "question_type", "answer_type", "answer_option")
+
+
+def text(value: object) -> str:
+    """Return a recorded value as a cell's text."""
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def case(row: dict[str, Any]) -> Case:
+    """Return the case of a recorded row."""
+    if row["rule"] == "mcq_circular":
+        passes = list(zip(row["choices"], row["answer"], row["prediction"], strict=True))
+        options, answer, prediction = passes[0]
+        others = tuple(Rotation(tuple(o.items()), a, p) for o, a, p in passes[1:])
+        return Case(row["id"], "q", tuple(options.items()), answer, prediction, rotations=others)
+    options = tuple(row["choices"].items()) if isinstance(row.get("choices"), dict) else ()
+    fields = {name: text(row[name]) for name in FIELDS if name in row}
+    if "choices" in row and not isinstance(row["choices"], dict):
+        fields["choices"] = text(row["choices"])
+    judged = {name: text(row[name]) for name in ("res", "extract") if name in row}
+    return Case(row["id"], "q", options, text(row["answer"]), text(row["prediction"]), fields, judged)
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return the record, empty where it is absent."""
+    return [json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines()] if RECORD.exists() else []
+
+
+@pytest.mark.skipif(not RECORD.exists(), reason=f"{RECORD} is not here")
+def test_the_record_is_whole_and_its_exceptions_are_in_it() -> None:
+    """An exception whose row is gone would hide a change of the record."""
+    assert len(rows()) == 238
+    assert set(EXCEPTIONS) <= {row["id"] for row in rows()}
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row["id"]) for row in rows()])
+def test_verdicts_agree_with_the_record(row: dict[str, Any]) -> None:
+    """The recorded score, or None where VLMEvalKit would have asked a judge (its 0 there is no judge's verdict)."""
+    scorer = next(d.scorer for d in DATASETS if d.name == row["dataset"]).removeprefix("scorers/")
+    spec = next(s for s in vlrb_scorers() if s.name == scorer)
+    expected = None if row.get("needs_judge") else row["expected_score"]
+    expected, _ = EXCEPTIONS.get(row["id"], (expected, ""))
+
+    (score,) = spec.factory(spec.params()).score([case(row)])
+
+    assert score.value == (expected if expected is None else pytest.approx(expected, abs=1e-12))
+    assert (score.value is None) <= bool(score.reason)
