@@ -22,12 +22,20 @@ GROUPS = {"general": "General", "stem": "STEM", "charts-ocr": "Charts & OCR"}
 
 
 def param(
-    *, default: Any = attrs.NOTHING, help: str = "", validator: Any = None, factory: Callable[[], Any] | None = None
+    *,
+    default: Any = attrs.NOTHING,
+    help: str = "",
+    validator: Any = None,
+    factory: Callable[[], Any] | None = None,
+    when: Literal["fit", "route"] = "fit",
 ) -> Any:
-    """Declare a parameter of a component: an attrs field with a help text, which ``vlrb list`` shows."""
-    if factory is not None:
-        return attrs.field(factory=factory, validator=validator, metadata={"help": help}, kw_only=True)
-    return attrs.field(default=default, validator=validator, metadata={"help": help}, kw_only=True)
+    """Declare a parameter of a component: an attrs field with a help text, which ``vlrb list`` shows.
+
+    :param when: ``route`` for a parameter of a router that only decides what is made of its estimates (see
+        :mod:`vlrb.decide`): a sweep over it fits once
+    """
+    more: dict[str, Any] = {"default": default} if factory is None else {"factory": factory}
+    return attrs.field(validator=validator, metadata={"help": help, "when": when}, kw_only=True, **more)
 
 
 def toml_name(field_name: str) -> str:
@@ -218,9 +226,15 @@ class TokenCounterSpec(Component):
 
 @attrs.frozen(kw_only=True)
 class EncoderSpec(Component):
-    """An encoder: ``factory(params) -> Encoder``."""
+    """An encoder: ``factory(params) -> Encoder``.
+
+    ``modality`` says what the encoder looks at, which fusions of text and image go by.  ``revision(params)``, if given, returns
+    what identifies the weights in use, so that features made with others are not taken for these.
+    """
 
     factory: Callable[[Any], Encoder]
+    modality: Literal["text", "image", "both"] = "both"
+    revision: Callable[[Any], str] | None = None
 
 
 @attrs.frozen(kw_only=True)

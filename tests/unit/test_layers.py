@@ -19,7 +19,7 @@ LAYERS = (
     ("plugins", "cache", "images", "secrets", "neartext"),
     ("config",),
     ("plan",),
-    ("benchmark", "targets"),
+    ("benchmark", "targets", "decide"),
     ("parts", "split", "reference"),
     ("workers", "scoring"),
     ("build", "features", "evaluate", "data_report", "data_page", "observers"),
@@ -42,6 +42,10 @@ HEAVY = (
     "tiktoken",
     "python_calamine",
     "xlsxwriter",
+    "huggingface_hub",
+    "transformers",
+    "lightgbm",
+    "xgboost",
 )
 
 
@@ -107,7 +111,7 @@ def test_help_loads_command_plugins_only() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "ui" in done.stdout
-    assert {m.split(".")[1] for m in ast.literal_eval(done.stdout.splitlines()[-1])} == {"mlflow"}
+    assert {m.split(".")[1] for m in ast.literal_eval(done.stdout.splitlines()[-1])} == {"mlflow", "vlmevalkit"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "vlrb").glob("*.py")), ids=lambda p: p.stem)

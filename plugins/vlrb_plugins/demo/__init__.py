@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -31,6 +31,11 @@ class DemoParams:
         validator=attrs.validators.ge(0),
         help="of images, questions and answers; the same seed, the same logs",
     )
+    form: Literal["archive", "vlmevalkit"] = param(
+        default="archive",
+        help="archive: the published archive's layout; vlmevalkit: VLMEvalKit's own output, of several ages and settings, "
+        "with neither is_correct nor token counts",
+    )
 
 
 def _source(params: DemoParams) -> DemoSource:
@@ -45,7 +50,7 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
     return [
         LogSourceSpec(
             name="demo",
-            summary="synthetic images, questions and answers of 17 models, in VLMEvalKit's layout",
+            summary="synthetic images, questions and answers of 17 models, in VLMEvalKit's formats",
             factory=_source,
             params=DemoParams,
             builds_on=("vlrb_plugins.vlmevalkit",),

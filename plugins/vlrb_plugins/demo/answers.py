@@ -101,9 +101,9 @@ def _worded(row: Row, said: str, profile: Profile, manner: float) -> str:
         return said
     final = f"The answer is {said}." if row.form == "letter" else f"{said}."
     if profile.thinks:
-        return f"<think>{_thought(row, manner)}</think>\n{final}"
+        return f"<think>{thought(row, manner)}</think>\n{final}"
     if manner < profile.wordy:
-        return f"{_thought(row, manner)} {final}"
+        return f"{thought(row, manner)} {final}"
     if manner < 0.9:
         return said
     return f"({said})" if row.form == "letter" else f"{said}."
@@ -119,7 +119,7 @@ _THOUGHTS = (
 )
 
 
-def _thought(row: Row, manner: float) -> str:
+def thought(row: Row, manner: float) -> str:
     """Return some sentences, more of them for more steps; none holds a single capital letter, yes or no."""
     count = 1 + row.question.steps + int(manner * 6)
     return " ".join(_THOUGHTS[i % len(_THOUGHTS)] for i in range(count))

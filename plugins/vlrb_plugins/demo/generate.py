@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
+from vlrb.specs import Dataset
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.answers import Answer, answers, correctness
 from vlrb_plugins.demo.profiles import PROFILES, Profile
@@ -15,7 +17,7 @@ from vlrb_plugins.demo.rows import RECIPES, Row, dataset_rows
 from vlrb_plugins.demo.sheets import Cell, write_sheet, write_tsv
 
 GENERATOR_VERSION = 3
-"""Changes with everything that changes what is written."""
+"""Changes with everything that changes what is written, in either form."""
 
 FEWEST = 8
 JUDGE = "gpt-4o-mini"
@@ -66,18 +68,50 @@ def sample_counts(samples: int) -> dict[str, int]:
     return counts
 
 
-def write_tree(directory: Path, samples: int, seed: int) -> None:
-    """Write TSV files, predictions and verdicts, one dataset after the other."""
+@attrs.frozen(eq=False)
+class Simulated:
+    """A dataset with all that was simulated on it.
+
+    ``number`` is its place among the 14; ``rows`` have those without rotation first; ``right`` is bool[n, k].
+    """
+
+    dataset: Dataset
+    number: int
+    rows: Sequence[Row]
+    right: npt.NDArray[np.bool_]
+
+    @property
+    def scorer(self) -> str:
+        """Return the name, without its plugin, of the scorer whose rules the dataset is judged by."""
+        return self.dataset.scorer.rpartition("/")[2]
+
+    def answers(self, k: int, profile: Profile, seed: int) -> list[Answer]:
+        """Return what model k says on each row."""
+        return answers(self.rows, self.right[:, k], profile, np.random.default_rng([seed, self.number, 2, k]))
+
+
+def simulate(samples: int, seed: int) -> Iterator[Simulated]:
+    """Yield the 14 datasets, one after the other, with their pictures, questions and who is right on which."""
     counts = sample_counts(samples)
     for number, dataset in enumerate(DATASETS):
         rows = list(dataset_rows(dataset.name, counts[dataset.name], seed, number))
         rows.sort(key=lambda r: r.rotation)
-        write_tsv(directory / "TSV_images" / f"{dataset.name}.tsv", rows)
         rng = np.random.default_rng([seed, number, 1])
-        right = _right(rows, RECIPES[dataset.name].hard, rng)
+        yield Simulated(dataset, number, rows, _right(rows, RECIPES[dataset.name].hard, rng))
+
+
+def write_tree(directory: Path, samples: int, seed: int) -> None:
+    """Write TSV files, predictions and verdicts, one dataset after the other."""
+    for found in simulate(samples, seed):
+        write_tsv(directory / "TSV_images" / f"{found.dataset.name}.tsv", found.rows)
         for k, profile in enumerate(PROFILES):
-            said = answers(rows, right[:, k], profile, np.random.default_rng([seed, number, 2, k]))
-            _write_model(directory, dataset.name, dataset.scorer.rpartition("/")[2], profile, rows, said)
+            said = found.answers(k, profile, seed)
+            _write_model(directory, found.dataset.name, found.scorer, profile, found.rows, said)
+    write_note(directory, samples, seed)
+
+
+def write_note(directory: Path, samples: int, seed: int) -> None:
+    """Write beside the logs that they are synthetic."""
     note = (
         "These data are synthetic.  vlrb's demo source drew the images, made up the questions and simulated the answers.\n"
         "No model was asked anything: the names of models and datasets only show where real logs would have theirs.\n"
@@ -99,7 +133,7 @@ def _write_model(
 ) -> None:
     stem = f"{profile.name}_{dataset}"
     header = ["index", *rows[0].cells, "prediction"]
-    common = [[_index(r.index), *r.cells.values(), a.text] for r, a in zip(rows, said, strict=True)]
+    common = [[index_cell(r.index), *r.cells.values(), a.text] for r, a in zip(rows, said, strict=True)]
     path = directory / "VLMEvalKit_inference" / profile.name / f"{stem}.xlsx"
     usage = [[*c, a.input_tokens, a.output_tokens] for c, a in zip(common, said, strict=True)]
     write_sheet(path, [*header, "input_tokens", "output_tokens"], usage)
@@ -113,7 +147,8 @@ def _write_model(
     write_sheet(path, [*header, *names], scored)
 
 
-def _index(index: str) -> Cell:
+def index_cell(index: str) -> Cell:
+    """Return an index as it stands in a table: a number where it is one."""
     return int(index) if index.isdecimal() else index
 
 
@@ -124,7 +159,7 @@ def _verdict(column: str, scorer: str, row: Row, answer: Answer) -> Cell:
     values: Mapping[str, Cell] = {
         "hit": int(answer.right),
         "score": answer.right,
-        "g_index": _index(row.index),
+        "g_index": index_cell(row.index),
         "log": "Succeed in rule-based matching.",
         "extracted": answer.said,
         "extract": answer.said,

@@ -13,6 +13,7 @@ from vlrb.cache import cache_directory, locked, new_directory
 from vlrb.types import Catalog, Listing, Part
 from vlrb_plugins.demo import DemoParams
 from vlrb_plugins.demo.generate import GENERATOR_VERSION, write_tree
+from vlrb_plugins.demo.plain import write_output
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 
@@ -32,6 +33,8 @@ class DemoSource:
         """List the parts of the synthetic logs."""
         self._write()
         what = f"{self.params.samples} samples, seed {self.params.seed}"
+        if self.params.form != "archive":
+            what += f", in the form of {self.params.form}"
         listing = self._reader().list(catalog)
         return attrs.evolve(listing, synthetic=f"drawn and answered by vlrb's demo source ({what})")
 
@@ -43,7 +46,8 @@ class DemoSource:
         return VlmevalkitSource(VlmevalkitParams(path=self._tree()))
 
     def _tree(self) -> Path:
-        name = f"{self.params.samples}-seed{self.params.seed}-v{GENERATOR_VERSION}"
+        form = "" if self.params.form == "archive" else f"-{self.params.form}"
+        name = f"{self.params.samples}-seed{self.params.seed}{form}-v{GENERATOR_VERSION}"
         return cache_directory() / "demo" / name
 
     def _write(self) -> None:
@@ -53,4 +57,5 @@ class DemoSource:
                 return
             _log.info("drawing and answering %d samples into %s", self.params.samples, target)
             with new_directory(target) as directory:
-                write_tree(directory, self.params.samples, self.params.seed)
+                write = write_tree if self.params.form == "archive" else write_output
+                write(directory, self.params.samples, self.params.seed)

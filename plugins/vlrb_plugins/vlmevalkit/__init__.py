@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from vlrb import hookimpl
-from vlrb.specs import LogSourceSpec, param
+from vlrb.specs import CommandSpec, LogSourceSpec, param
 
 if TYPE_CHECKING:
+    import click
+
     from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 
 
@@ -60,3 +62,15 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
             params=VlmevalkitParams,
         )
     ]
+
+
+def _fetch() -> click.Command:
+    from vlrb_plugins.vlmevalkit.fetch import fetch
+
+    return fetch
+
+
+@hookimpl
+def vlrb_commands() -> list[CommandSpec]:
+    """Return the command ``fetch``."""
+    return [CommandSpec("fetch", "Download the published VL-RouterBench logs and unpack them.", _fetch)]

@@ -19,7 +19,8 @@ from vlrb_plugins.demo.generate import write_tree
 from vlrb_plugins.models import MODELS
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
-from vlrb_plugins.vlmevalkit.workbook import Sheet, read_sheet, text
+from vlrb_plugins.vlmevalkit.table import Table, text
+from vlrb_plugins.vlmevalkit.workbook import read_sheet
 
 Floats = npt.NDArray[np.float64]
 CATALOG = Catalog(datasets=DATASETS, models=MODELS)
@@ -45,7 +46,7 @@ def quality(tree: Path) -> dict[str, Floats]:
     return {d: np.array([found[n] for n in NAMES]).T for d, found in columns.items()}
 
 
-def scored(tree: Path, model: str, dataset: str) -> Sheet:
+def scored(tree: Path, model: str, dataset: str) -> Table:
     (path,) = (tree / "VLMEvalKit_evaluation" / model).glob(f"{model}_{dataset}_*.xlsx")
     return read_sheet(path)
 

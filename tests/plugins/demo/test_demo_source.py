@@ -76,3 +76,13 @@ def test_interrupted_writing_leaves_no_tree(cache: Path, monkeypatch: pytest.Mon
         DemoSource(DemoParams(samples=300)).list(CATALOG)
     assert written
     assert not [p for p in (cache / "demo").iterdir() if p.is_dir()]
+
+
+def test_form_has_a_place_of_its_own(cache: Path) -> None:
+    """A cache that holds one form must not be read as the other; the note says which form it is."""
+    listing = DemoSource(DemoParams(samples=300, seed=5, form="vlmevalkit")).list(CATALOG)
+    target = cache / "demo" / f"300-seed5-vlmevalkit-v{GENERATOR_VERSION}"
+    assert all(f.is_relative_to(target) for part in listing.parts for f in part.files)
+    assert (target / "LMUData").is_dir()
+    assert not (target / "TSV_images").exists()
+    assert "in the form of vlmevalkit" in listing.synthetic
