@@ -21,26 +21,24 @@ def decide(estimate: Estimate, *, lambda_: float | None = None, budget: float | 
     :param estimate: P(correct) and expected cost in USD, float[n, k] each
     :raises ConfigError: unless exactly one of the two is given, and is not negative
     """
-    if (lambda_ is None) == (budget is None) or not (lambda_ if budget is None else budget) >= 0:  # type: ignore[operator]
+    p, cost = np.asarray(estimate.p_correct, dtype=np.float64), np.asarray(estimate.cost, dtype=np.float64)
+    if lambda_ is not None and budget is None and lambda_ >= 0:
+        worth = _utility(p, cost, lambda_)
+    elif budget is not None and lambda_ is None and budget >= 0:
+        worth = np.where(cost <= budget, p, -np.inf)
+    else:
         raise ConfigError(
             f"needs either lambda or a budget, at least 0, not {lambda_!r} and {budget!r}", where="decide"
         )
-    p, cost = np.asarray(estimate.p_correct, dtype=np.float64), np.asarray(estimate.cost, dtype=np.float64)
-    if budget is not None:
-        within = cost <= budget
-        worth = np.where(within | ~within.any(axis=1, keepdims=True), p, -np.inf)
-        worth = np.where(within.any(axis=1, keepdims=True), worth, -cost)
-    elif np.isinf(lambda_):
-        worth = np.where(p > 0, -cost, -np.inf)
-        worth = np.where((p > 0).any(axis=1, keepdims=True), worth, -cost)
-    else:
-        with np.errstate(divide="ignore"):
-            worth = np.log(p) - lambda_ * COST_SCALE * cost
-        worth = np.where(np.isneginf(worth).all(axis=1, keepdims=True), -cost, worth)
-    return _best(worth, cost)
-
-
-def _best(worth: Array, cost: Array) -> Array:
-    """Return the column of greatest worth in every row; of equals the cheaper, then the first."""
+    hopeless = np.isneginf(worth).all(axis=1, keepdims=True)
+    worth = np.where(hopeless, -cost, worth)
     equal = worth == worth.max(axis=1, keepdims=True)
-    return np.where(equal, cost, np.inf).argmin(axis=1)
+    return np.asarray(np.where(equal, cost, np.inf).argmin(axis=1))
+
+
+def _utility(p: Array, cost: Array, lambda_: float) -> Array:
+    """Return the logarithm of the expected utility; for inf, what orders by cost those that may be right."""
+    if np.isinf(lambda_):
+        return np.where(p > 0, -cost, -np.inf)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(p) - lambda_ * COST_SCALE * cost)

@@ -41,9 +41,12 @@ MORE_OF_A_NAME = re.compile(r"_[A-Z]{2,}(_.*)?")
 """What follows a known name when it is the beginning of another: ``_MINI``, ``_TEST``.  Judges and suffixes look otherwise."""
 
 NO_TABLE = ("_checkpoint", "_PREV", "_structs", "_tmp")
-SUMMARIES = ("_acc", "_acc_all", "_fine", "_metrics", "_score", "_rating")
-JUDGES = ("gpt-4o-mini", "chatgpt-0125", "openai")
-"""VLMEvalKit's default judge, and the names of the one before: the order in which verdicts are preferred."""
+SUMMARIES = ("_acc", "_acc_all", "_fine", "_metrics", "_rating")
+SHORT_JUDGES = {"openai": "chatgpt-0125", "gpt4": "gpt-4-0125"}
+"""Short names that VLMEvalKit uses for two judges in the files of multiple-choice datasets."""
+
+JUDGES = ("gpt-4o-mini", "chatgpt-0125")
+"""VLMEvalKit's default judge, and the one before: the order in which verdicts are preferred."""
 
 RULES_ONLY = "exact_matching"
 """The judge of verdicts that were made without a model: preferred last."""
@@ -81,7 +84,8 @@ def parse(stem: str, extension: str, prefix: str, catalog: Catalog) -> Named:
 def _by_suffix(dataset: str, suffix: str, extension: str) -> Named:
     if not suffix:
         return Named(dataset, "prediction")
-    if extension == ".json" and suffix.endswith(SUMMARIES):
+    # MathVerse's _score.xlsx and _score.tsv hold rows; a JSON file of that name is always a summary
+    if suffix.endswith(SUMMARIES) or (extension == ".json" and suffix.endswith("_score")):
         return Named(dataset, "other", reason="a summary of scores")
     if suffix.endswith("_extract"):
         return Named(dataset, "other", reason="a judge's intermediate file")
@@ -96,12 +100,14 @@ def _by_suffix(dataset: str, suffix: str, extension: str) -> Named:
 
 def _judge(suffix: str) -> str:
     """Return the judge that a suffix names; none in ``_auxmatch`` and ``_results``."""
-    if suffix in ("_auxmatch", "_results", "_score", "_result"):
+    if suffix in ("_auxmatch", "_results"):
         return ""
-    for end in ("_result", "_score"):
-        if suffix.endswith(end):
-            return suffix.removesuffix(end).removeprefix("_")
-    return suffix.removeprefix("_")
+    return judge_name(suffix.removesuffix("_result").removesuffix("_score").removeprefix("_"))
+
+
+def judge_name(judge: str) -> str:
+    """Return the name of a judge that may be given in short."""
+    return SHORT_JUDGES.get(judge, judge)
 
 
 def judge_order(judge: str) -> tuple[int, str]:

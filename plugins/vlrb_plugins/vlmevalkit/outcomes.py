@@ -7,19 +7,18 @@ distances for DocVQA and InfoVQA and matches for the others.  A judge's ``res``,
 
 from __future__ import annotations
 
-import ast
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING
 
 from vlrb.errors import DataError, Problem, shortened
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
-from vlrb_plugins.vlmevalkit.rows import Rows
-from vlrb_plugins.vlmevalkit.table import Cell, text
+from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
+from vlrb_plugins.vlmevalkit.table import Cell, text, texts
+from vlrb_plugins.vlmevalkit.texts import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +44,12 @@ FAILURE = "Failed to obtain answer"
 LONGEST_CELL = 32_767
 """Characters that a cell of a workbook holds: longer texts are cut there when the file is written."""
 
+DRAWN = "thus randomly generate one"
+"""What VLMEvalKit logs of a multiple-choice row whose judge failed: its ``hit`` is that of an option drawn at random."""
+
+NO_JUDGE = "no GPT-based answer matching"
+"""What VLMEvalKit logs of a multiple-choice row that rules alone could not match, and no judge was asked about."""
+
 NAN_LIKE = frozenset(["", "nan", "NaN", "None", "NA", "N/A", "n/a", "null", "NULL", "<NA>", "#N/A"])
 """Texts that VLMEvalKit's own readers take for gaps, and lose when they write a file again."""
 
@@ -56,7 +61,8 @@ _VERDICTS: Mapping[object, float] = {
 }
 _MOST_TOKENS = 2**53
 _USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
-_END_OF_THOUGHT = "</think>"
+_THOUGHT, _END_OF_THOUGHT = "<think>", "</think>"
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
 def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: VlmevalkitParams) -> pa.RecordBatch:
@@ -71,86 +77,104 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
     from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
 
     scorer = dataset.scorer.rpartition("/")[2]
-    verdicts, verdict = _verdicts(scored, scorer)
+    counts = _row_counts(answers, scored)
+    verdicts, verdict = _verdicts(scored, scorer, counts)
     _same_rows(answers, scored)
-    counts: Counter[str] = Counter({"rows left out, their index stood in an earlier one": answers.repeated})
-    stale = _stale(answers, scored, params, counts) if verdicts else frozenset()
-    said = _Answers(answers, params, counts)
+    for index in _stale(answers, scored, params, counts) if verdicts else ():
+        verdicts[index] = None
+    said = _said(answers, params, counts)
+    of = {i: said[i] for i in answers.order} if len(said) > len(answers.order) else said
     keys = answers.keys(dataset)
     n = len(keys)
     judged = _judged(scored, JUDGED.get(scorer, ""))
     columns = {
         "dataset": [dataset.name] * n,
         "key": keys,
-        "prediction": [said.by_index[i].answer for i in answers.order],
-        "score": [None if i in stale else verdicts.get(i) for i in answers.order],
+        "prediction": [answer for answer, _ in of.values()],
+        "score": [verdicts.get(i) for i in answers.order],
         **{name: _usage(answers, names) for name, names in _USAGE.items()},
         "cost": [None] * n,
-        "thinking": [said.by_index[i].thinking for i in answers.order],
-        "judged": [judged.get(i) for i in answers.order],
-        "rotations": [said.rotations(i) for i in answers.order],
-        "failed": [FAILURE in said.by_index[i].answer for i in answers.order],
+        "thinking": [thinking for _, thinking in of.values()],
+        "judged": [judged.get(i) for i in answers.order] if judged else [None] * n,
+        "rotations": [_rotations(answers, i, said) for i in answers.order] if answers.rotations else [None] * n,
+        "failed": [FAILURE in answer for answer, _ in of.values()],
     }
-    metadata = {"verdict": verdict, "counts": json.dumps({k: v for k, v in counts.items() if v})}
+    metadata = {
+        "verdict": verdict.encode(errors="replace"),
+        "counts": json.dumps({k: v for k, v in counts.items() if v}),
+    }
     fields = [f for f in (*OUTCOMES, *OUTCOMES_OPTIONAL) if f.name in columns]
     schema = pa.schema(fields).with_metadata(metadata)
     return pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 
+def _row_counts(answers: Rows, scored: Rows) -> Counter[str]:
+    counts = Counter({"rows left out, their index stood in an earlier one": answers.repeated})
+    if scored is not answers:
+        counts["verdicts left out, their index stood in an earlier row"] = scored.repeated
+    counts["texts with half of a character (a lone surrogate), which became U+FFFD"] = answers.table.mended
+    counts["rotations left out, there is no row of their question"] = sum(
+        len(turned) for question, turned in answers.rotations.items() if question not in answers.position
+    )
+    return counts
+
+
 # --- answers ------------------------------------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class Answer:
-    """What a model said, and what it wrote before that while it was thinking (None where it was not)."""
-
-    answer: str
-    thinking: str | None = None
-
-
-class _Answers:
-    """The predictions of a table, rotations included, by index."""
-
-    def __init__(self, rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> None:
-        cells = rows.table.column("prediction")
-        thoughts = rows.table.column("thinking") if rows.table.has("thinking") else None
-        self._rotations = rows.rotations
-        self.by_index: dict[str, Answer] = {}
-        for index, row in rows.position.items():
-            said = text(cells[row])
-            counts["answers stored as numbers or truth values"] += not isinstance(cells[row], str)
-            counts["empty answers"] += not said
-            counts[f"answers of {LONGEST_CELL:,} characters, the most that a workbook's cell holds"] += (
-                len(said) == LONGEST_CELL
-            )
-            answer = split_thinking(said) if params.thinking == "split" else Answer(said)
-            if thoughts is not None and (thought := text(thoughts[row])):
-                answer = attrs.evolve(answer, thinking=thought + (answer.thinking or ""))
-            counts["answers that end before </think>"] += "<think>" in answer.answer
-            self.by_index[index] = answer
-
-    def rotations(self, index: str) -> list[dict[str, str]] | None:
-        """Return what was said to the rotations of a question."""
-        listed = self._rotations.get(index)
-        return [{"key": r, "prediction": self.by_index[r].answer} for r in listed] if listed else None
+def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> dict[str, tuple[str, str | None]]:
+    """Return index -> what was answered, and what was written before it while thinking; rotations are among them."""
+    cells = _by_position(rows, "prediction")
+    refuse_nested(rows.table, "prediction", rows.table.column("prediction"))
+    said = texts(cells)
+    counts["answers stored as numbers, dates or truth values"] += sum(type(c) is not str for c in cells)
+    counts["empty answers"] += said.count("")
+    if rows.table.path.suffix == ".xlsx":
+        longest = f"answers of {LONGEST_CELL:,} characters, the most that a workbook's cell holds"
+        counts[longest] += sum(len(answer) == LONGEST_CELL for answer in said)
+    split: list[tuple[str, str | None]] = [(answer, None) for answer in said]
+    for row, answer in enumerate(said):
+        if "think>" in answer:
+            counts["answers that end before </think>"] += _THOUGHT in answer.rpartition(_END_OF_THOUGHT)[2]
+            split[row] = split_thinking(answer) if params.thinking == "split" else (answer, None)
+    if rows.table.has("thinking"):
+        for row, thought in enumerate(texts(_by_position(rows, "thinking"))):
+            if thought:
+                answer, own = split[row]
+                split[row] = answer, thought + (own or "")
+    return dict(zip(rows.position, split, strict=True))
 
 
-def split_thinking(said: str) -> Answer:
-    """Split an answer after its last ``</think>``, as VLMEvalKit does with SPLIT_THINK; an unclosed thought stays."""
+def _by_position(rows: Rows, name: str) -> Sequence[Cell]:
+    """Return a column's cells in the order of ``rows.position``."""
+    cells = rows.table.column(name)
+    return cells if not rows.repeated else [cells[row] for row in rows.position.values()]
+
+
+def split_thinking(said: str) -> tuple[str, str | None]:
+    """Split an answer after its last ``</think>``, as VLMEvalKit does with SPLIT_THINK; an unclosed thought stays.
+
+    :return: the answer, and the thoughts before it or None
+    """
     head, end, tail = said.rpartition(_END_OF_THOUGHT)
-    return Answer(tail.strip(), head + end) if end else Answer(said)
+    return (tail.strip(), head + end) if end else (said, None)
+
+
+def _rotations(rows: Rows, index: str, said: Mapping[str, tuple[str, str | None]]) -> list[dict[str, str]] | None:
+    listed = rows.rotations.get(index)
+    return [{"key": r, "prediction": said[r][0]} for r in listed] if listed else None
 
 
 def _judged(scored: Rows, column: str) -> dict[str, list[tuple[str, str]]]:
     """Return index -> what a judge extracted; nothing where the cell is empty."""
     if not column or not scored.table.has(column):
         return {}
-    cells = scored.column(column, formulas=True)
-    return {i: [(column, said)] for i, c in zip(scored.order, cells, strict=True) if (said := text(c))}
+    extracted = texts(scored.column(column, formulas=True))
+    return {i: [(column, said)] for i, said in zip(scored.order, extracted, strict=True) if said}
 
 
 def _same_rows(answers: Rows, scored: Rows) -> None:
-    extra = [i for i in scored.order if i not in answers.position]
+    extra = [] if scored is answers else [i for i in scored.order if i not in answers.position]
     if extra:
         raise DataError(
             f"{len(extra)} scored rows have no prediction in {answers.table.path}: index {shortened(map(repr, extra))}",
@@ -159,15 +183,17 @@ def _same_rows(answers: Rows, scored: Rows) -> None:
         )
 
 
-def _stale(answers: Rows, scored: Rows, params: VlmevalkitParams, counts: Counter[str]) -> frozenset[str]:
+def _stale(answers: Rows, scored: Rows, params: VlmevalkitParams, counts: Counter[str]) -> Sequence[str]:
     """Return the indices whose verdicts are not used, since the answer has changed since it was judged."""
     if answers is scored or not scored.table.has("prediction"):
-        return frozenset()
-    then = {i: _comparable(c) for i, c in zip(scored.order, scored.column("prediction"), strict=True)}
-    now = {i: _comparable(c) for i, c in zip(answers.order, answers.column("prediction"), strict=True)}
-    changed = [i for i, said in then.items() if said != now[i]]
+        return ()
+    then = scored.column("prediction")
+    given = answers.table.column("prediction")
+    now = [given[answers.position[i]] for i in scored.order]
+    different = [(i, a, b) for i, a, b in zip(scored.order, then, now, strict=True) if a != b]
+    changed = [i for i, a, b in different if not _alike(text(a), text(b))]
     if not changed:
-        return frozenset()
+        return ()
     if params.stale == "error":
         raise DataError(
             f"{len(changed)} answers are not those of {answers.table.path}: index {shortened(map(repr, changed))}",
@@ -175,35 +201,62 @@ def _stale(answers: Rows, scored: Rows, params: VlmevalkitParams, counts: Counte
             fix='evaluate the predictions again, or set stale = "drop-verdict" (the scorer judges) or "keep" in [logs]',
         )
     counts["answers that have changed since they were judged"] += len(changed)
-    return frozenset(changed) if params.stale == "drop-verdict" else frozenset()
+    return changed if params.stale == "drop-verdict" else ()
 
 
-def _comparable(cell: Cell) -> str:
-    """Return an answer as it survives VLMEvalKit's reading and writing."""
-    said = text(cell)
-    return "" if said in NAN_LIKE else said[:LONGEST_CELL].strip()
+def _alike(then: str, now: str) -> bool:
+    """Tell whether two texts are one answer, but for what reading and writing it again does to it in VLMEvalKit."""
+    first, second = _comparable(then), _comparable(now)
+    if first == second:
+        return True
+    if max(len(then), len(now)) >= LONGEST_CELL:
+        length = min(len(first), len(second)) - len("_x000D_")  # an escape at the end may have been cut through
+        return length > 0 and first[:length] == second[:length]
+    try:
+        return float(first) == float(second)
+    except ValueError:
+        return False
+
+
+def _comparable(said: str) -> str:
+    while (decoded := _ESCAPE.sub(lambda found: chr(int(found[1], 16)), said)) != said:
+        said = decoded
+    words = " ".join(said.partition("\0")[0].split())
+    return "" if words in NAN_LIKE else words
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------------------
 
 
-def _verdicts(scored: Rows, scorer: str) -> tuple[dict[str, float], str]:
-    """Return index -> score in [0, 1], and where it was read."""
+def _verdicts(scored: Rows, scorer: str, counts: Counter[str]) -> tuple[dict[str, float | None], str]:
+    """Return index -> score in [0, 1] or None, and where it was read."""
     table = scored.table
     column = next((c for c in ("is_correct", STORED_VERDICTS.get(scorer, "is_correct")) if table.has(c)), None)
     if column is None:
         return {}, f"{table.where()} has no column whose meaning is correctness (columns: {', '.join(table.header)})"
     cells = scored.column(column, formulas=True)
-    read = _MATCHES[scorer] if column == "eval_match" else _truth
-    values = [read(c) for c in cells]
-    bad = [(i, c) for i, c, v in zip(scored.order, cells, values, strict=True) if v is None]
-    if bad:
-        raise DataError(_bad_verdicts(bad, column, scored))
-    found = {i: v for i, v in zip(scored.order, values, strict=True) if v is not None}
+    values = _matched(cells, _MATCHES[scorer]) if column == "eval_match" else [_truth(c) for c in cells]
+    if None in values:
+        raise DataError(_bad_verdicts(list(zip(scored.order, cells, values, strict=True)), column, scored))
+    found = dict(zip(scored.order, values, strict=True))
+    if column == "hit" and table.header.count("log") == 1:
+        _drop_drawn(found, scored, counts)
     return found, f"{column} of {table.where()}"
 
 
-def _bad_verdicts(bad: Sequence[tuple[str, Cell]], column: str, scored: Rows) -> list[Problem]:
+def _drop_drawn(verdicts: dict[str, float | None], scored: Rows, counts: Counter[str]) -> None:
+    """Take away the verdicts on options that were drawn at random, and count them and those that no judge made."""
+    column = scored.table.header.index("log")
+    for index in scored.order:
+        log = text(scored.table.rows[scored.position[index]][column])
+        counts["verdicts by exact matching, which found nothing and asked no judge"] += NO_JUDGE in log
+        if DRAWN in log:
+            verdicts[index] = None
+            counts["verdicts left out: the judge failed, and VLMEvalKit drew an option at random"] += 1
+
+
+def _bad_verdicts(rows: Sequence[tuple[str, Cell, float | None]], column: str, scored: Rows) -> list[Problem]:
+    bad = [(index, cell) for index, cell, value in rows if value is None]
     matches = column == "eval_match"
     what = "which is no list of numbers from 0 to 1" if matches else "which is neither 0 nor 1"
     fix = "evaluate again" if matches else "write 0 or 1 (or False and True) in every row"
@@ -214,71 +267,70 @@ def _bad_verdicts(bad: Sequence[tuple[str, Cell]], column: str, scored: Rows) ->
 
 
 def _truth(cell: Cell) -> float | None:
-    return _VERDICTS.get(cell) if isinstance(cell, bool | float | int | str) else None
+    return _VERDICTS.get(cell) if isinstance(cell, float | str | bool | int) else None
 
 
-def _matches(cell: Cell) -> list[float] | None:
+def _matched(cells: Sequence[Cell], score: Callable[[list[float]], float]) -> list[float | None]:
+    """Return the scores of what ``eval_match`` holds, None where that is no list of numbers from 0 to 1."""
+    written = texts(cells)
+    read = {cell: _numbers(cell) for cell in set(written)}
+    return [score(numbers) if (numbers := read[cell]) else None for cell in written]
+
+
+def _numbers(cell: str) -> list[float] | None:
     try:
-        values = ast.literal_eval(text(cell))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        values = literal(cell)
+    except ValueError:
         return None
     listed = values if isinstance(values, list) else [values]
     numbers = [float(v) for v in listed if isinstance(v, int | float) and 0 <= v <= 1]
-    return numbers if numbers and len(numbers) == len(listed) else None
+    return numbers if len(numbers) == len(listed) else None
 
 
-def _similarity(cell: Cell) -> float | None:
+def _similarity(distances: list[float]) -> float:
     """Return the ANLS of the distances that VLMEvalKit stores: 1 minus the least, 0 below a half."""
-    distances = _matches(cell)
-    if distances is None:
-        return None
     similarity = 1 - min(distances)
     return similarity if similarity >= 0.5 else 0.0
 
 
-def _best(cell: Cell) -> float | None:
-    matches = _matches(cell)
-    return None if matches is None else max(matches)
+def _mean(matches: list[float]) -> float:
+    return sum(matches) / len(matches)
 
 
-def _mean(cell: Cell) -> float | None:
-    matches = _matches(cell)
-    return None if matches is None else sum(matches) / len(matches)
-
-
-_MATCHES: Mapping[str, Callable[[Cell], float | None]] = {"anls": _similarity, "vqa": _mean, "relaxed-accuracy": _best}
+_MATCHES: Mapping[str, Callable[[list[float]], float]] = {"anls": _similarity, "vqa": _mean, "relaxed-accuracy": max}
 
 
 def _shown(cell: Cell) -> str:
-    return "empty" if cell == "" else repr(cell)
+    if cell == "":
+        return "empty"
+    shown = repr(cell)
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."
 
 
 # --- usage --------------------------------------------------------------------------------------------------------------
 
 
-def _usage(rows: Rows, columns: tuple[str, ...]) -> list[int | None]:
+def _usage(rows: Rows, columns: tuple[str, ...]) -> Sequence[int | None]:
     """Return token counts from the logs' own usage columns, None where there are none."""
     name = next((c for c in columns if rows.table.has(c)), None)
     if name is None:
         return [None] * len(rows.order)
-    counts: list[int | None] = []
-    for index, cell in zip(rows.order, rows.column(name), strict=True):
-        count = _count(cell)
-        if count is None:
-            raise DataError(
-                f"{name} of index {index!r} is {_shown(cell)}, which is no number of tokens",
-                where=rows.where(index),
-                fix='write a whole number, or count tokens with [tokens] counter = "cl100k"',
-            )
-        counts.append(count)
+    cells = rows.column(name)
+    counts = [_count(cell) for cell in cells]
+    if None in counts:
+        row = counts.index(None)
+        raise DataError(
+            f"{name} of index {rows.order[row]!r} is {_shown(cells[row])}, which is no number of tokens",
+            where=rows.where(rows.order[row]),
+            fix='write a whole number, or count tokens with [tokens] counter = "cl100k"',
+        )
     return counts
 
 
-def _count(cell: Any) -> int | None:
+def _count(cell: Cell) -> int | None:
+    if type(cell) is float:
+        return int(cell) if cell.is_integer() and 0 <= cell < _MOST_TOKENS else None
     if isinstance(cell, str):
         whole = cell.removesuffix(".0")
         return int(whole) if whole.isascii() and whole.isdecimal() and len(whole) < 16 else None
-    if isinstance(cell, bool) or not isinstance(cell, float | int) or not 0 <= cell < _MOST_TOKENS:
-        return None
-    return int(cell) if float(cell).is_integer() else None
-
+    return cell if type(cell) is int and 0 <= cell < _MOST_TOKENS else None

@@ -10,7 +10,7 @@ import attrs
 
 from vlrb.errors import DataError, Problem
 from vlrb.specs import Dataset
-from vlrb_plugins.vlmevalkit.table import Cell, Table, read_table, text
+from vlrb_plugins.vlmevalkit.table import LARGEST_EXACT, Cell, Table, read_table, text, texts
 
 ROTATION = 1_000_000
 """MMBench: the index of rotation r of a question is the question's index + r times this."""
@@ -33,10 +33,13 @@ class Rows:
     rotations: Mapping[str, Sequence[str]]
     repeated: int = 0
 
-    def column(self, name: str, *, formulas: bool = False) -> list[Cell]:
+    def column(self, name: str, *, formulas: bool = False) -> Sequence[Cell]:
         """Return a column's cells in ``order``."""
         cells = self.table.column(name, formulas=formulas)
-        return [cells[self.position[i]] for i in self.order]
+        if len(cells) == len(self.order):  # no row is left out: the orders are the same
+            return cells
+        position = self.position
+        return [cells[position[i]] for i in self.order]
 
     def where(self, index: str) -> str:
         """Return file, sheet and row of an index."""
@@ -49,7 +52,7 @@ class Rows:
         """
         if dataset.id_column == "index":
             return self.order
-        keys = [text(cell) for cell in self.column(dataset.id_column)]
+        keys = texts(self.column(dataset.id_column))
         _positions(self.table, dataset.id_column, keys, [self.position[i] for i in self.order])
         return keys
 
@@ -61,37 +64,64 @@ def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows
     :raises DataError: naming file, sheet and row, when it cannot be read, has no rows, or an index is empty or repeated
     """
     table = read_table(path)
-    indices = [index_text(cell) for cell in table.column("index")]
-    if not indices:
+    cells = table.column("index")
+    if not cells:
         raise DataError(
             "there are no rows below the header", where=table.where(), fix="run the model again, or leave the file out"
         )
+    refuse_nested(table, "index", cells)
+    indices = [index_text(cell) for cell in cells]
     position = _positions(table, "index", indices, range(len(indices)), keep_first=keep_first)
     rotations: dict[str, list[str]] = {}
-    for index in position if dataset.circular else ():
-        if is_rotation(index):
-            rotations.setdefault(str(int(index) % ROTATION), []).append(index)
-    order = [i for i in position if not (dataset.circular and is_rotation(i))]
+    order = list(position)
+    if dataset.circular:
+        for index in position:
+            if is_rotation(index):
+                rotations.setdefault(question_of(index), []).append(index)
+        order = [i for i in position if not is_rotation(i)]
     return Rows(table, order, position, rotations, len(indices) - len(position))
+
+
+def refuse_nested(table: Table, name: str, cells: Sequence[Cell]) -> None:
+    """Refuse lists and objects in a column of plain values, which JSON can hold.
+
+    :raises DataError: naming the first
+    """
+    nested = (
+        (r for r, cell in enumerate(cells) if isinstance(cell, list | dict)) if table.unit == "object" else iter(())
+    )
+    if (row := next(nested, None)) is not None:
+        what = "a list" if isinstance(cells[row], list) else "an object"
+        raise DataError(f"{name} is {what}", where=table.where(row), fix="write a text or a number")
 
 
 def index_text(cell: Cell) -> str:
     """Return an index as text, whatever type a file gives it: 12, 12.0 and "12.0" are ``12``."""
+    if type(cell) is float and cell.is_integer() and 0 <= cell < LARGEST_EXACT:
+        return str(int(cell))
     index = text(cell)
-    return index.partition(".")[0] if _WHOLE.fullmatch(index) else index
+    return index.partition(".")[0] if "." in index and _WHOLE.fullmatch(index) else index
 
 
 def is_rotation(index: str) -> bool:
     """Tell whether an index of a circular dataset belongs to a rotation rather than to the question itself."""
-    return index.isascii() and index.isdecimal() and len(index) < 19 and int(index) >= ROTATION
+    return 6 < len(index) < 19 and index.isascii() and index.isdecimal() and int(index) >= ROTATION
+
+
+def question_of(index: str) -> str:
+    """Return the index of the question that a rotation belongs to."""
+    return str(int(index) % ROTATION)
 
 
 def _positions(
     table: Table, column: str, keys: Sequence[str], rows: Sequence[int], *, keep_first: bool = False
 ) -> dict[str, int]:
     """Return key -> row, refusing what is empty or repeated."""
+    position = dict(zip(keys, rows, strict=True))
+    if len(position) == len(keys) and "" not in position:
+        return position
     problems = []
-    position: dict[str, int] = {}
+    position = {}
     for key, row in zip(keys, rows, strict=True):
         if not key:
             problems.append(
@@ -100,6 +130,9 @@ def _positions(
         elif position.setdefault(key, row) != row and not keep_first:
             before = f"{column} {key!r} stands in {table.unit} {table.number(position[key])} already"
             problems.append(Problem(before, table.where(row), "remove one of the rows"))
+    if len(problems) > _MOST_PROBLEMS:
+        more = f"{len(problems) - _MOST_PROBLEMS} more rows like these"
+        problems[_MOST_PROBLEMS:] = [Problem(more, table.where(), "mend them too")]
     if problems:
-        raise DataError(problems[:_MOST_PROBLEMS])
+        raise DataError(problems)
     return position

@@ -5,10 +5,10 @@ Texts are kept as they stand ("None", "007" and " A " are texts, not gaps or num
 
 from __future__ import annotations
 
-import ast
 import base64
 import binascii
 import json
+import os
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from vlrb.errors import DataError
+from vlrb.errors import DataError, shortened
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
-from vlrb_plugins.vlmevalkit.rows import ROTATION, Rows, index_text, is_rotation
-from vlrb_plugins.vlmevalkit.table import text
-from vlrb_plugins.vlmevalkit.texts import check_width, tsv_lines
+from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
+from vlrb_plugins.vlmevalkit.table import texts
+from vlrb_plugins.vlmevalkit.texts import AGAIN, check_width, literal, tsv_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,10 +37,10 @@ IMAGE_FOLDERS: Mapping[str, str] = {"MMBench_DEV_EN_V11": "MMBench_V11"}
 """Dataset -> the folder below LMUData/images that VLMEvalKit keeps its images in, where it is not the dataset's name."""
 
 NO_FIELDS = re.compile(
-    r"[A-Z]|index|question|hint|answer|image|image_path|prediction|thinking|extra_records|g_index|hit|log|res|extracted|extract"
+    r"|[A-Z]|index|question|hint|answer|image|image_path|prediction|thinking|extra_records|g_index|hit|log|res|extracted|extract"
     r"|score|log_\w+|eval_\w+|verifier_\w+|is_correct|(input|output|prompt|completion)_tokens"
 )
-"""Columns that are no further fields of a sample: what the schema has, and what answering and scoring add."""
+"""Columns that are no further fields of a sample: nameless ones, what the schema has, what answering and scoring add."""
 
 NO_IMAGE = "rows without an image, left out as VLMEvalKit leaves them out"
 
@@ -52,7 +52,8 @@ class _Survey:
     """What a first look at a TSV file finds: the rows whose images others share, and the rotations of each question."""
 
     targets: set[str] = attrs.Factory(set)
-    rotations: dict[str, list[dict[str, Any]]] = attrs.Factory(dict)
+    rotations: dict[str, dict[str, dict[str, Any]]] = attrs.Factory(dict)
+    questions: set[str] = attrs.Factory(set)
     has_images: bool = False
     repeated: int = 0
 
@@ -71,7 +72,8 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
         if not images and survey.has_images:
             left_out += 1
             continue
-        batch.append(_sample(row, dataset, images, line, survey.rotations.get(row["index"], ())))
+        rotations = survey.rotations.get(row["index"], {})
+        batch.append(_sample(row, dataset, images, line, list(rotations.values())))
         size += sum(len(i) for i in images)
         if size > BATCH_BYTES:
             yield _batch(batch, {})
@@ -87,10 +89,11 @@ def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
     :raises DataError: naming file, sheet and row of a cell that cannot be trusted
     """
     names = [n for n in dict.fromkeys(rows.table.header) if n in ("question", "hint", "answer") or _is_extra(n)]
-    cells = {n: rows.table.column(n) for n in dict.fromkeys(("question", *names, dataset.id_column))}
+    more = [dataset.group_column] if rows.table.has(dataset.group_column) else []
+    cells = {n: texts(rows.table.column(n)) for n in dict.fromkeys(("question", *names, dataset.id_column, *more))}
 
     def row_of(index: str) -> dict[str, str]:
-        return {name: text(column[rows.position[index]]) for name, column in cells.items()} | {"index": index}
+        return {name: column[rows.position[index]] for name, column in cells.items()} | {"index": index}
 
     samples = []
     for index in rows.order:
@@ -98,11 +101,11 @@ def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
         turned = [_rotation(row_of(r), rows.where(r)) for r in rows.rotations.get(index, ())]
         samples.append(_sample(row_of(index), dataset, [], where, turned))
     rows.keys(dataset)
-    return _batch(samples, {})
+    return _batch(samples, {"rows left out, their index stood in an earlier one": rows.repeated})
 
 
 def _is_extra(column: str) -> bool:
-    return len(column) == 1 and column in string.ascii_uppercase or not NO_FIELDS.fullmatch(column)
+    return (len(column) == 1 and column in string.ascii_uppercase) or not NO_FIELDS.fullmatch(column)
 
 
 # --- rows and their images ----------------------------------------------------------------------------------------------
@@ -117,13 +120,19 @@ def _survey(path: Path, dataset: Dataset) -> _Survey:
         check_width(cells, header, f"{path}, line {number}")
         row = dict(zip(header, cells, strict=True))
         image = row.get("image", "")
-        survey.has_images |= bool(image or row.get("image_path"))
+        survey.has_images |= any(row.get(c) not in (None, "", "[]") for c in ("image", "image_path"))
         if 0 < len(image) <= LONGEST_REFERENCE:
             survey.targets.add(index_text(image))
         index = index_text(row["index"])
         if dataset.circular and is_rotation(index):
             turned = _rotation(row | {"index": index}, f"{path}, line {number}")
-            survey.rotations.setdefault(str(int(index) % ROTATION), []).append(turned)
+            survey.rotations.setdefault(question_of(index), {}).setdefault(index, turned)
+        elif dataset.circular:
+            survey.questions.add(index)
+    lone = [next(iter(turned)) for question, turned in survey.rotations.items() if question not in survey.questions]
+    if lone:
+        what = f"{len(lone)} questions have rotations, but no row of their own: index {shortened(map(repr, lone))}"
+        raise DataError(what, where=str(path), fix=f"{AGAIN}; it lacks rows")
     return survey
 
 
@@ -187,6 +196,9 @@ def _rows(path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Surve
 
 
 def _check_header(path: Path, header: Sequence[str], dataset: Dataset) -> None:
+    twice = sorted({name for name in header if name and header.count(name) > 1} - {"index", "question"})
+    if twice:
+        raise DataError(f"has several columns {shortened(map(repr, twice))}", where=str(path), fix="keep one of each")
     by_path = "image" not in header and "image_path" in header
     for column in ("index", "question", "image_path" if by_path else "image", dataset.id_column):
         if header.count(column) != 1:
@@ -204,12 +216,20 @@ def _own_images(row: Row, path: Path, dataset: Dataset, params: VlmevalkitParams
     if cell:
         parts = _literal_list(cell, line) if cell.startswith("[") else [cell]
         try:
-            return [base64.b64decode(p, validate=True) for p in parts]
+            return [_decoded(p) for p in parts]
         except (binascii.Error, ValueError) as error:
             raise DataError(f"the image is no valid base64: {error}", where=line, fix="copy the file again") from None
     named = row.get("image_path", "") if "image" not in row else ""
     parts = _literal_list(named, line) if named.startswith("[") else [named]
     return [_file(p, path.parent, dataset, params, line) for p in parts if p]
+
+
+def _decoded(encoded: str) -> bytes:
+    """Return what base64 text stands for; it may be broken into lines."""
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return base64.b64decode("".join(encoded.split()), validate=True)
 
 
 def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, line: str) -> bytes:
@@ -222,10 +242,10 @@ def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, 
     choices = [Path(named)] if Path(named).is_absolute() else [own / named, images / named, folder / named]
     if Path(named).is_absolute() and "/images/" in named:  # written on another machine: the same place in this LMUData
         choices.append(images / named.rpartition("/images/")[2])
-    inside = [folder.resolve(), params.path.resolve()]
+    inside = [Path(os.path.realpath(folder)), Path(os.path.realpath(params.path))]
     for choice in choices:
-        real = choice.resolve()
-        if not real.is_file():
+        real = _existing(choice)
+        if real is None:
             continue
         if not any(real.is_relative_to(i) for i in inside):
             raise DataError(
@@ -236,8 +256,22 @@ def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, 
         if real.stat().st_size > MAX_IMAGE_BYTES:
             what = f"the image {named!r} is {real.stat().st_size:,} bytes large, above the limit of {MAX_IMAGE_BYTES:,}"
             raise DataError(what, where=line, fix="replace it by a smaller one")
-        return real.read_bytes()
-    raise DataError(f"there is no image {named!r}", where=line, fix=f"copy it to {own}, and give its path below that")
+        try:
+            return real.read_bytes()
+        except OSError as error:
+            what = f"the image {named!r} cannot be read: {error.strerror}"
+            raise DataError(what, where=line, fix=f"see to the rights of {real}") from None
+    shown = named if len(named) <= 200 else f"{named[:200]}..."
+    raise DataError(f"there is no image {shown!r}", where=line, fix=f"copy it to {own}, and give its path below that")
+
+
+def _existing(path: Path) -> Path | None:
+    """Return where a file really stands, or None where there is no file of this name, or could not be one."""
+    try:
+        real = Path(os.path.realpath(path))
+        return real if real.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 # --- samples ------------------------------------------------------------------------------------------------------------
@@ -245,8 +279,8 @@ def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, 
 
 def _literal_list(cell: str, line: str) -> list[str]:
     try:
-        value = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = literal(cell)
+    except ValueError:
         value = None
     if not isinstance(value, list):
         raise DataError(f"{cell[:60]!r} is no list literal", where=line, fix="write it as ['...', '...']")
@@ -257,7 +291,10 @@ def _options(row: Row, line: str) -> list[dict[str, str]]:
     """Return the options from columns A, B, ... or else from the list literal in ``choices``."""
     lettered = [(c, row[c]) for c in string.ascii_uppercase if row.get(c)]
     if not lettered and row.get("choices", "").startswith("["):
-        lettered = list(zip(string.ascii_uppercase, _literal_list(row["choices"], line), strict=False))
+        choices = _literal_list(row["choices"], line)
+        if len(choices) > len(string.ascii_uppercase):
+            raise DataError(f"there are {len(choices)} choices, more than letters", where=line, fix="keep at most 26")
+        lettered = list(zip(string.ascii_uppercase, choices, strict=False))
     return [{"letter": letter, "text": option} for letter, option in lettered]
 
 

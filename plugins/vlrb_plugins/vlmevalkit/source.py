@@ -25,25 +25,35 @@ class VlmevalkitSource:
     def list(self, catalog: Catalog) -> Listing:
         """List a part per dataset (its samples) and a part per dataset and model (its outcomes)."""
         tree = read_tree(self.params, catalog)
-        parts = [Part(f"samples/{d}", "samples", files, d) for d, files in self._sample_files(tree).items()]
+        ignored = dict(tree.ignored)
+        parts = [Part(f"samples/{d}", "samples", files, d) for d, files in self._sample_files(tree, ignored).items()]
         parts += [
             Part(f"outcomes/{d}/{m}", "outcomes", files.paths, d, m) for (d, m), files in sorted(tree.files.items())
         ]
-        return Listing(tuple(parts), tree.ignored)
+        return Listing(tuple(parts), ignored)
 
-    def _sample_files(self, tree: Tree) -> dict[str, tuple[Path, ...]]:
-        """Return dataset -> the file that its samples are read from."""
+    def _sample_files(self, tree: Tree, ignored: dict[str, str]) -> dict[str, tuple[Path, ...]]:
+        """Return dataset -> the file that its samples are read from, and note what is not."""
         datasets = sorted({d for d, _ in tree.files})
         if self.params.images == "none":
             return {d: _any_table(tree.files, d) for d in datasets}
         folder = tsv_folder(self.params)
-        # VLMEvalKit turns TSV files of more than 1 GiB into DATASET_local.tsv, with paths in the place of images
-        files = {d: next((f for f in _tsv_files(folder, d) if f.is_file()), folder / f"{d}.tsv") for d in datasets}
-        fix = 'add it, or set images = "none" in [logs]'
-        missing = [Problem("there is no such file", str(f), fix) for f in files.values() if not f.is_file()]
-        if missing:
-            raise DataError(missing)
-        return {d: (file,) for d, file in files.items()}
+        files: dict[str, tuple[Path, ...]] = {}
+        problems = []
+        for dataset in datasets:
+            whole = folder / f"{dataset}.tsv"
+            # VLMEvalKit turns TSV files of more than 1 GiB into these, with paths in the place of images
+            local = folder / f"{dataset}_local.tsv"
+            files[dataset] = (whole if whole.is_file() else local,)
+            if not files[dataset][0].is_file():
+                problems.append(
+                    Problem("there is no such file", str(whole), 'add it, or set images = "none" in [logs]')
+                )
+            elif whole.is_file() and local.is_file():
+                ignored[str(local)] = f"another form of {whole.name}, which is read"
+        if problems:
+            raise DataError(problems)
+        return files
 
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
         """Stream a part."""
@@ -65,10 +75,6 @@ class VlmevalkitSource:
             from vlrb_plugins.vlmevalkit.samples import samples_of_table
 
             yield samples_of_table(read_rows(part.files[0], dataset, keep_first=first), dataset)
-
-
-def _tsv_files(folder: Path, dataset: str) -> tuple[Path, Path]:
-    return folder / f"{dataset}.tsv", folder / f"{dataset}_local.tsv"
 
 
 def _any_table(files: Mapping[tuple[str, str], Files], dataset: str) -> tuple[Path, ...]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import attrs
 
 from vlrb.errors import DataError, shortened
 
-FORMULA = "a formula"
-_LARGEST_EXACT = 2**53
+FORMULA = "is a formula"
+LARGEST_EXACT = 2**53
+"""Whole numbers below this are exact as floating-point numbers."""
 
 Cell = object
 
 
 @attrs.frozen
 class SuspectCell:
-    """An error cell or a formula of a workbook: where it stands and what it holds."""
+    """A cell without a value that can be trusted: an error cell or a formula of a workbook, a key that an object lacks.
+
+    ``column`` counts from 0; ``row`` is the row's number in the file.
+    """
 
     column: int
     row: int
@@ -30,7 +35,8 @@ class Table:
     """The header and the rows below it.
 
     ``name`` is that of a workbook's sheet.  ``unit`` is what rows are called in messages, and ``numbers`` says which number
-    each has; a workbook's first row below the header is row 2.
+    each has; a workbook's first row below the header is row 2.  ``mended`` counts texts that had to be changed when they
+    were read.
     """
 
     path: Path
@@ -40,6 +46,7 @@ class Table:
     suspects: tuple[SuspectCell, ...] = ()
     unit: str = "row"
     numbers: Sequence[int] = ()
+    mended: int = 0
 
     def where(self, row: int | None = None) -> str:
         """Return file, sheet and, for a row counted from 0 below the header, its number."""
@@ -54,7 +61,7 @@ class Table:
         """Tell whether there is a column of this name."""
         return column in self.header
 
-    def column(self, name: str, *, formulas: bool = False) -> list[Cell]:
+    def column(self, name: str, *, formulas: bool = False) -> Sequence[Cell]:
         """Return the cells of a column.
 
         :param formulas: accept the stored value of a formula; a text column never does, because a text that begins with
@@ -70,17 +77,21 @@ class Table:
             )
         position = self.header.index(name)
         self._refuse_suspects(name, position, formulas)
-        return [row[position] for row in self.rows]
+        return self._columns[position] if self.rows else ()
+
+    @cached_property
+    def _columns(self) -> list[tuple[Cell, ...]]:
+        return list(zip(*self.rows, strict=True))
 
     def _refuse_suspects(self, name: str, position: int, formulas: bool) -> None:
-        bad = [s for s in self.suspects if s.column == position and not (formulas and s.kind == FORMULA) and s.row > 1]
+        bad = [s for s in self.suspects if s.column == position and not (formulas and s.kind == FORMULA)]
         if not bad:
             return
-        cells = shortened(f"row {s.row} is {s.kind} ({s.text})" if s.text else f"row {s.row} is {s.kind}" for s in bad)
+        cells = shortened(f"{self.unit} {s.row} {s.kind}" + (f" ({s.text})" if s.text else "") for s in bad)
         raise DataError(
             f"column {name!r} holds cells whose value was lost, or never stored, when the file was written: {cells}",
             where=self.where(),
-            fix="write the workbook again with these cells as plain values",
+            fix="write the file again with these cells as plain values",
         )
 
 
@@ -91,9 +102,14 @@ def text(cell: Cell) -> str:
     if isinstance(cell, float):
         if cell != cell:
             return ""
-        if cell.is_integer() and abs(cell) < _LARGEST_EXACT:
+        if cell.is_integer() and abs(cell) < LARGEST_EXACT:
             return str(int(cell))
     return "" if cell is None else str(cell)
+
+
+def texts(cells: Iterable[Cell]) -> list[str]:
+    """Return cells as the texts they were written from."""
+    return [cell if type(cell) is str else text(cell) for cell in cells]
 
 
 def read_table(path: Path) -> Table:

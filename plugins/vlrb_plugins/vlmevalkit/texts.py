@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vlrb.errors import DataError
-from vlrb_plugins.vlmevalkit.table import Cell, Table
+from vlrb_plugins.vlmevalkit.table import Cell, SuspectCell, Table
 
 MAX_BYTES = 4 * 1024**3
 """Largest file of results that is read."""
@@ -17,8 +20,24 @@ MAX_BYTES = 4 * 1024**3
 AGAIN = "download or copy the file again"
 
 
+def literal(source: str) -> Any:
+    """Return the value of a Python literal; nothing is ever evaluated.
+
+    :raises ValueError: when the text is none
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a backslash before an unusual letter, as LaTeX has it, is no matter here
+        try:
+            return ast.literal_eval(source)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+
+
+# --- TSV --------------------------------------------------------------------------------------------------------------
+
+
 def tsv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
-    """Yield the cells of each row of a TSV file, and the number of the line that it ends in.
+    """Yield the cells of each row of a TSV file, and the number of the line that it ends in; blank lines are no rows.
 
     :raises DataError: when the file is not UTF-8, or broken or cut off inside a quoted cell
     """
@@ -29,9 +48,11 @@ def tsv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
             reader = csv.reader(file, delimiter="\t", strict=True)
             for cells in reader:
                 line = reader.line_num
-                yield cells, line
+                if cells:
+                    yield cells, line
     except UnicodeDecodeError as error:
-        raise DataError(f"is not encoded as UTF-8: {error}", where=str(path), fix="save it as UTF-8") from None
+        where = f"{path}, after line {line}"
+        raise DataError(f"is not encoded as UTF-8: {error}", where=where, fix="save it as UTF-8") from None
     except csv.Error as error:
         raise DataError(f"is broken or cut off: {error}", where=f"{path}, after line {line}", fix=AGAIN) from None
     except OSError as error:
@@ -69,21 +90,56 @@ def read_tsv_table(path: Path) -> Table:
     return Table(path, tuple(h.strip() for h in header), rows, unit="line", numbers=numbers)
 
 
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
 def read_json_table(path: Path) -> Table:
-    """Read a JSON list of objects, one per row; a bare NaN is an empty cell.
+    """Read a JSON list of objects, one per row; null and a bare NaN are empty cells.
+
+    Half of a pair of surrogates is no character and cannot be stored: it becomes U+FFFD, which is counted.
 
     :raises DataError: when it is anything else
     """
     _refuse_large(path)
+    mended: list[str] = []
+
+    def of_pairs(pairs: list[tuple[str, Cell]]) -> dict[str, Cell]:
+        made = {_whole(name, mended): _whole(cell, mended) if type(cell) is str else cell for name, cell in pairs}
+        if len(made) != len(pairs):
+            raise ValueError(f"an object has one key twice; its keys are {', '.join(name for name, _ in pairs)}")
+        return made
+
     try:
-        listed = json.loads(path.read_text(encoding="utf-8-sig"))
+        listed = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=of_pairs)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"is not valid JSON: {error}", where=str(path), fix=AGAIN) from None
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
         raise DataError("is no JSON list of objects, one per row", where=str(path), fix=AGAIN)
+    if not listed:
+        raise DataError(
+            "is an empty list: there are no rows", where=str(path), fix="run the model again, or leave it out"
+        )
     header = tuple(dict.fromkeys(name for row in listed for name in row))
     rows: list[list[Cell]] = [["" if row.get(name) is None else row[name] for name in header] for row in listed]
-    return Table(path, header, rows, unit="object", numbers=range(1, len(rows) + 1))
+    absent = tuple(
+        SuspectCell(column, number, "does not have it", "")
+        for number, row in enumerate(listed, start=1)
+        if len(row) != len(header)
+        for column, name in enumerate(header)
+        if name not in row
+    )
+    numbers = range(1, len(rows) + 1)
+    return Table(path, header, rows, suspects=absent, unit="object", numbers=numbers, mended=len(mended))
+
+
+def _whole(said: str, mended: list[str]) -> str:
+    """Return a text that can be encoded, and note it where it had to be changed."""
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        mended.append(said)
+        return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return said
 
 
 def _refuse_large(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import attrs
 from vlrb.errors import DataError, Problem, did_you_mean, shortened
 from vlrb.types import Catalog
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
-from vlrb_plugins.vlmevalkit.naming import Kind, judge_order, parse
+from vlrb_plugins.vlmevalkit.naming import Kind, judge_name, judge_order, parse
 
 RUN_DIRECTORY = re.compile(r"T\d{8}(-\d{6}|_G.*)")
 """VLMEvalKit's run directories: T20260901-120000, and the older T20251025_G1a2b3c4d."""
@@ -78,8 +79,12 @@ def read_tree(params: VlmevalkitParams, catalog: Catalog) -> Tree:
     if not root.is_dir():
         raise DataError(f"there is no folder {root}", where="[logs] path", fix=_LAYOUT)
     found = _Found()
-    for folder, tree in _model_folders(root, found):
-        _read_model(folder, tree, catalog, found)
+    try:
+        for folder, tree in _model_folders(root, found):
+            _read_model(folder, tree, catalog, found)
+    except OSError as error:
+        place = str(error.filename or root)
+        raise DataError(f"cannot be read: {error.strerror}", where=place, fix="see to its rights") from None
     if not found.problems:
         found.problems += _absent(found, catalog, root)
     files = {pair: _choose(pair, each, params, found) for pair, each in sorted(found.candidates.items())}
@@ -132,17 +137,38 @@ def _read_model(folder: Path, tree: str, catalog: Catalog, found: _Found) -> Non
         fix = f"declare it with [[model]], or name the models to use in [benchmark]; {hint}"
         found.problems.append(Problem(f"{folder.name!r} is no known model", str(folder), fix))
     else:
-        linked = {f.resolve() for f in folder.iterdir() if f.is_symlink() and f.is_file()}
-        for file, run in _files(folder, found):
-            real = file.resolve()
-            if file.is_symlink() and _run_of(real, folder) is not None:
-                continue  # it is found in its run directory
-            _read_file(file, tree, run, real in linked, folder.name, model.name, catalog, found)
+        entries = sorted(folder.iterdir())
+        links = {e: _target(e, folder) for e in entries if e.is_symlink() and not e.is_dir()}
+        linked = {str(target) for target in links.values()}
+        for file, run in _files(entries, found):
+            target = links.get(file)
+            if target is None or not _in_a_run(target, folder):
+                named = bool(linked) and os.path.realpath(file) in linked
+                _read_file(file, tree, run, named, folder.name, model.name, catalog, found)
+            elif not file.exists():
+                place = f"{target.parent.name}/{target.name}"
+                found.ignored[str(file)] = (
+                    f"a link to {file.readlink()}, which is not there; {place} is looked at instead"
+                )
 
 
-def _files(folder: Path, found: _Found) -> Iterator[tuple[Path, str]]:
+def _target(link: Path, folder: Path) -> Path | None:
+    """Return the file that a link in a model's folder names, also where the tree was moved after the link was made."""
+    real = Path(os.path.realpath(link))
+    if not real.is_file():
+        *_, run, name = ("", *link.readlink().parts)
+        real = folder.resolve() / run / name
+    return real if real.is_file() else None
+
+
+def _in_a_run(file: Path, folder: Path) -> bool:
+    """Tell whether a file stands in a run directory of a model's folder."""
+    return file.parent.parent == folder.resolve() and RUN_DIRECTORY.fullmatch(file.parent.name) is not None
+
+
+def _files(entries: Sequence[Path], found: _Found) -> Iterator[tuple[Path, str]]:
     """Yield the files of a model's folder and of its run directories, each with the name of its run."""
-    for entry in sorted(folder.iterdir()):
+    for entry in entries:
         if not entry.is_dir():
             yield entry, ""
         elif RUN_DIRECTORY.fullmatch(entry.name):
@@ -153,12 +179,6 @@ def _files(folder: Path, found: _Found) -> Iterator[tuple[Path, str]]:
                     yield file, entry.name
         else:
             found.ignored[str(entry)] = "a folder"
-
-
-def _run_of(file: Path, folder: Path) -> str | None:
-    """Return the run directory of a model's folder that a file stands in."""
-    here = file.parent
-    return here.name if here.parent == folder.resolve() and RUN_DIRECTORY.fullmatch(here.name) else None
 
 
 def _read_file(
@@ -184,8 +204,7 @@ def _read_file(
     elif named.kind == "other":
         found.ignored[str(file)] = named.reason
     else:
-        kind: Kind = "scored" if tree == _TREES[0] else named.kind
-        candidate = Candidate(file, kind, named.judge, run, tree, linked)
+        candidate = Candidate(file, named.kind, named.judge, run, tree, linked)
         found.candidates.setdefault((named.dataset, model), []).append(candidate)
 
 
@@ -199,7 +218,9 @@ def _why_not_read(file: Path) -> str:
         return f"a link to {file.readlink()}, which is not there"
     if file.suffix == ".csv":
         return "a summary of scores"
-    return "" if file.suffix in FORMATS else f"no table of results ({', '.join(FORMATS)})"
+    if file.suffix not in FORMATS:
+        return f"no table of results ({', '.join(FORMATS)})"
+    return "" if file.is_file() else "no regular file"
 
 
 def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
@@ -208,7 +229,9 @@ def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
         if links:
             fix = "copy the tree with its run directories, or the files instead of links to them"
             return [Problem(f"holds links to files that are not there: {shortened(links)}", str(root), fix)]
-        return [Problem("holds no results of a known model and dataset", str(root), f"check [logs] path; {_LAYOUT}")]
+        passed = shortened((f"{name} ({why})" for name, why in found.ignored.items()), 3)
+        what = "holds no results of a known model and dataset" + (f"; passed over: {passed}" if passed else "")
+        return [Problem(what, str(root), f"check [logs] path; {_LAYOUT}")]
     problems = []
     for word, wanted, there in (
         ("dataset", catalog.wanted_datasets, {d for d, _ in found.candidates}),
@@ -235,28 +258,50 @@ def _choose(pair: tuple[str, str], candidates: Sequence[Candidate], params: Vlme
     in_run: list[Candidate] = []
     for tree in dict.fromkeys(c.tree for c in candidates):
         in_run += _of_one_run([c for c in candidates if c.tree == tree], params, found)
-    if not in_run:
+    if params.run is not None and all(c.run != params.run for c in in_run):
         fix = "leave out [logs] run, or name one of these runs"
         runs = shortened(sorted({repr(c.run) for c in candidates if c.run}) or ["none"])
         found.problems.append(
             Problem(f"{pair[1]} has no results on {pair[0]} in run {params.run!r}; its runs: {runs}", "[logs] run", fix)
         )
-    predictions = _best_format([c for c in in_run if c.kind == "prediction"], found)
-    scored = _of_one_judge([c for c in in_run if c.kind == "scored"], pair, params, found)
+    predictions, scored = _by_kind(in_run, found)
+    predictions = _best_format(predictions, found)
+    scored = _of_one_judge(scored, pair, params, found)
     return Files(_only(predictions, pair, "predictions", found), _only(scored, pair, "verdicts", found))
 
 
 def _of_one_run(candidates: Sequence[Candidate], params: VlmevalkitParams, found: _Found) -> list[Candidate]:
-    runs = sorted({c.run for c in candidates})
+    runs = sorted({c.run for c in candidates}, key=_age)
     if params.run is not None:
         # a tree without run directories may stand beside one that has them
         chosen, why = "" if runs == [""] else params.run, f"[logs] run asks for {params.run}"
-    elif linked := sorted({c.run for c in candidates if c.linked}):
+    elif linked := sorted({c.run for c in candidates if c.linked}, key=_age):
         chosen, why = linked[-1], f"the links in the model's folder name {linked[-1]}"
     else:
-        chosen, why = runs[-1], f"{runs[-1] or 'the folder itself'} is the newest"
+        chosen, why = runs[-1], f"{runs[-1] or 'the folder itself'} is the newest, by its name"
     _pass_over([c for c in candidates if c.run != chosen], f"another run: {why}", found)
     return [c for c in candidates if c.run == chosen]
+
+
+def _age(run: str) -> str:
+    """Return what runs are sorted by, the oldest first: of one day, those named the older way are the older."""
+    return run.replace("_", " ")
+
+
+def _by_kind(candidates: Sequence[Candidate], found: _Found) -> tuple[list[Candidate], list[Candidate]]:
+    """Return predictions and verdicts.
+
+    In the tree of evaluations a file without a suffix holds verdicts too, unless files with a suffix stand there.
+    """
+    scored = [c for c in candidates if c.kind == "scored"]
+    plain = [c for c in candidates if c.kind == "prediction"]
+    evaluated = [c for c in plain if c.tree == _TREES[0]]
+    if not any(c.tree == _TREES[0] for c in scored):
+        return [c for c in plain if c not in evaluated], scored + evaluated
+    inferred = [c for c in plain if c not in evaluated]
+    if inferred:
+        _pass_over(evaluated, f"predictions are read from {_TREES[1]}", found)
+    return inferred or evaluated, scored
 
 
 def _of_one_judge(
@@ -267,7 +312,7 @@ def _of_one_judge(
         return []
     chosen = judges[0]
     if params.judge is not None and judges != [""]:
-        chosen = params.judge
+        chosen = judge_name(params.judge)
         if chosen not in judges:
             there = ", ".join(repr(j) for j in judges)
             what = f"{pair[1]} has no verdicts of judge {chosen!r} on {pair[0]}; there are those of {there}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -29,7 +30,13 @@ _TRACES = (
     *(opening + end for opening in (b"<f", b":f") for end in (b">", b" ", b"/", b"\n", b"\t")),
 )
 """What a sheet's XML holds where it has an error cell or a formula; it may stand there for other reasons."""
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, ElementTree.ParseError, EOFError, OSError, RuntimeError)
+
+_BEGINNINGS = (b"<f", b":f", b't="e', b"t='e")
+"""What these begin with: rarely there, so that the search for all of them is rarely needed."""
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, ElementTree.ParseError),
+    *(KeyError, ValueError, EOFError, OSError, RuntimeError),
+)
 
 
 def read_sheet(path: Path) -> Table:
@@ -43,7 +50,7 @@ def read_sheet(path: Path) -> Table:
     try:
         sheet = python_calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
-    except (python_calamine.CalamineError, OSError, ValueError, IndexError) as error:
+    except (python_calamine.CalamineError, OSError, ValueError, IndexError, OverflowError) as error:
         raise _no_workbook(path, str(error)) from None
     if not rows or not any(cell != "" for cell in rows[0]):
         raise DataError(
@@ -77,7 +84,9 @@ def _suspect_cells(path: Path) -> tuple[SuspectCell, ...]:
             book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
             xml = archive.read(_first_sheet(archive, book))
         _refuse_vast(xml, path)
-        return tuple(_suspects(xml, _never_calculated(book))) if any(t in xml for t in _TRACES) else ()
+        if not (any(b in xml for b in _BEGINNINGS) and any(t in xml for t in _TRACES)):
+            return ()
+        return tuple(_suspects(xml, _never_calculated(book)))
     except _UNREADABLE as error:
         raise _no_workbook(path, f"{type(error).__name__}: {error}") from None
 
@@ -125,7 +134,7 @@ def _suspects(xml: bytes, never_calculated: bool) -> Iterator[SuspectCell]:
         elif event == "end" and tag == "c":
             column = _column_number(element.get("r", "")) or column + 1
             suspect = _suspect(element, never_calculated)
-            if suspect is not None:
+            if suspect is not None and row > 1:
                 yield SuspectCell(column - 1, row, *suspect)
         elif event == "end" and tag == "row":
             element.clear()
@@ -135,13 +144,13 @@ def _suspect(cell: ElementTree.Element, never_calculated: bool) -> tuple[str, st
     """Return the kind of a suspect cell and what it shows, or None for a plain value."""
     parts = {_local(part.tag): part.text or "" for part in cell}
     if cell.get("t") == "e":
-        return "an error cell", parts.get("v", "")
+        return "is an error cell", parts.get("v", "")
     if "f" not in parts:
         return None
     has_value = bool(parts.get("v")) or ("v" in parts and cell.get("t") == "str")
     if never_calculated and has_value:
-        return "a formula that was never calculated", f"={parts['f']}"
-    return FORMULA if has_value else "a formula without a stored value", f"={parts['f']}"
+        return "is a formula that was never calculated", f"={parts['f']}"
+    return FORMULA if has_value else "is a formula without a stored value", f"={parts['f']}"
 
 
 def _never_calculated(book: ElementTree.Element) -> bool:

@@ -6,7 +6,9 @@ import base64
 import contextlib
 import csv
 import io
+import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,10 +148,19 @@ class Logs:
         """Read the samples of a TSV file or of a table of results, by key."""
         params = {"images": "required" if file.suffix == ".tsv" else "none"} | params
         rows = self.read(Part("samples", "samples", (file,), dataset), **params)
-        assert {row["dataset"] for row in rows} == {dataset}
+        assert {row["dataset"] for row in rows} <= {dataset}
         by_key = {row["key"]: row for row in rows}
         assert len(by_key) == len(rows)
         return by_key
+
+    def counts(self, *files: Path, dataset: str = "MMStar", **params: Any) -> dict[str, int]:
+        """Return what is counted in the samples of one file, or in the outcomes of a table that holds predictions."""
+        samples = files[0].suffix == ".tsv" and not params.pop("outcomes", False)
+        part = Part("part", "samples" if samples else "outcomes", files, dataset, "Gemini")
+        counts: Counter[str] = Counter()
+        for batch in self.batches(part, **params):
+            counts.update(json.loads(batch.schema.metadata[b"counts"]))
+        return dict(counts)
 
     def sheet(self, path: Path) -> Table:
         """Read a workbook."""

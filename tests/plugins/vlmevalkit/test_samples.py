@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from vlrb_plugins.vlmevalkit import tsv
+from vlrb.errors import DataError
+from vlrb.images import opened
+from vlrb_plugins.vlmevalkit import VlmevalkitParams, samples
 
 
 def row(index: str, image: str, **more: str) -> dict[str, str]:
@@ -35,6 +37,9 @@ def test_a_sample(logs: Any, png: Any) -> None:
         "hint": "Look.",
         "answer": "B",
         "images": [raw(png())],
+        "fields": [("category", "pets")],
+        "rotations": None,
+        "groups": None,
     }
 
 
@@ -97,9 +102,9 @@ def test_broken_choices(logs: Any, refused: Any, png: Any, choices: str) -> None
 def test_samples_are_named_by_id(logs: Any, refused: Any, png: Any) -> None:
     """MMMU's samples are named by ``id``; references to images still go by ``index``."""
     path = logs.tsv("x.tsv", [row("1", png(), id="dev_1"), row("2", "1", id="dev_2")])
-    samples = logs.samples(path, "MMMU_DEV_VAL")
-    assert list(samples) == ["dev_1", "dev_2"]
-    assert samples["dev_2"]["images"] == [raw(png())]
+    read = logs.samples(path, "MMMU_DEV_VAL")
+    assert list(read) == ["dev_1", "dev_2"]
+    assert read["dev_2"]["images"] == [raw(png())]
     path = logs.tsv("y.tsv", [row("1", png(), id="dev_1"), row("2", png(), id="dev_1")])
     with refused("id 'dev_1' stands in line 2", place=f"{path}, line 3", fix="keep one"):
         logs.samples(path, "MMMU_DEV_VAL")
@@ -120,17 +125,17 @@ def test_empty_keys(logs: Any, refused: Any, png: Any, column: str) -> None:
 def test_several_images(logs: Any, png: Any) -> None:
     """A list literal holds several images, in order."""
     path = logs.tsv("x.tsv", [row("1", str([png(1), png(2)])), row("2", "1")])
-    samples = logs.samples(path)
-    assert samples["1"]["images"] == [raw(png(1)), raw(png(2))]
-    assert samples["2"]["images"] == samples["1"]["images"]
+    read = logs.samples(path)
+    assert read["1"]["images"] == [raw(png(1)), raw(png(2))]
+    assert read["2"]["images"] == read["1"]["images"]
 
 
 def test_references(logs: Any, png: Any) -> None:
     """A short image cell names the row that holds the image, before it or after it, whatever its index looks like."""
     rows = [row("2", "b-7"), row("1", png(1)), row("3", "1"), row("b-7", png(2)), row("4", "1"), row("5", "2")]
-    samples = logs.samples(logs.tsv("x.tsv", rows))
+    read = logs.samples(logs.tsv("x.tsv", rows))
     one, two = [raw(png(1))], [raw(png(2))]
-    assert {key: sample["images"] for key, sample in samples.items()} == {
+    assert {key: sample["images"] for key, sample in read.items()} == {
         "1": one,
         "2": two,
         "3": one,
@@ -144,8 +149,8 @@ def test_references(logs: Any, png: Any) -> None:
 def test_references_to_references(logs: Any, png: Any, order: list[str]) -> None:
     """A reference to a row that is itself a reference works when that row comes first, as in VLMEvalKit."""
     rows = {"1": row("1", png()), "2": row("2", "1"), "3": row("3", "2")}
-    samples = logs.samples(logs.tsv("x.tsv", [rows[i] for i in order]))
-    assert [samples[i]["images"] for i in "123"] == [[raw(png())]] * 3
+    read = logs.samples(logs.tsv("x.tsv", [rows[i] for i in order]))
+    assert [read[i]["images"] for i in "123"] == [[raw(png())]] * 3
 
 
 @pytest.mark.parametrize(
@@ -169,17 +174,25 @@ def test_references_to_nothing(logs: Any, refused: Any, png: Any, rows: list[dic
 
 
 def test_rows_without_image(logs: Any, png: Any) -> None:
-    """An empty image cell is a question of text alone, which the sample says; no black picture stands in."""
-    samples = logs.samples(logs.tsv("x.tsv", [row("1", ""), row("2", png())]))
-    assert samples["1"]["images"] == []
+    """Where other rows have images, a row without one is left out, as VLMEvalKit does, and counted: never blackened."""
+    path = logs.tsv("x.tsv", [row("1", ""), row("2", png())])
+    assert list(logs.samples(path)) == ["2"]
+    assert logs.counts(path) == {samples.NO_IMAGE: 1}
 
 
-def test_rotations_are_left_out(logs: Any, png: Any) -> None:
+def test_datasets_without_images(logs: Any) -> None:
+    """Where no row has an image, the dataset asks about texts alone."""
+    path = logs.tsv("x.tsv", [row("1", ""), row("2", "")])
+    assert [s["images"] for s in logs.samples(path).values()] == [[], []]
+    assert logs.counts(path) == {}
+
+
+def test_rotations_are_no_samples(logs: Any, png: Any) -> None:
     """MMBench's rotations are no samples of their own, but their images can be referred to."""
     rows = [row("5", "1000005"), row("1000005", png(1)), row("2000005", "5"), row("6", png(2)), row("7", "1000005")]
-    samples = logs.samples(logs.tsv("x.tsv", rows), "MMBench_DEV_EN_V11")
-    assert sorted(samples) == ["5", "6", "7"]
-    assert samples["5"]["images"] == samples["7"]["images"] == [raw(png(1))]
+    read = logs.samples(logs.tsv("x.tsv", rows), "MMBench_DEV_EN_V11")
+    assert sorted(read) == ["5", "6", "7"]
+    assert read["5"]["images"] == read["7"]["images"] == [raw(png(1))]
     assert len(logs.samples(logs.root / "x.tsv", "MMStar")) == 5
 
 
@@ -193,19 +206,165 @@ def test_broken_base64(logs: Any, refused: Any, png: Any, broken: str) -> None:
 
 def test_large_files_come_in_several_batches(logs: Any, png: Any, monkeypatch: Any) -> None:
     """Memory holds a batch, not the file; nothing is lost or repeated at the seams."""
-    monkeypatch.setattr(tsv, "BATCH_BYTES", 2 * len(raw(png())))
+    monkeypatch.setattr(samples, "BATCH_BYTES", 2 * len(raw(png())))
     path = logs.tsv("x.tsv", [row("f", "9"), *(row(str(i), png(i)) for i in range(10)), row("b", "0")])
-    batches = list(tsv.read_samples(path, logs.catalog.dataset("MMStar")))
+    batches = list(samples.read_samples(path, logs.catalog.dataset("MMStar"), VlmevalkitParams(path=logs.root)))
     assert len(batches) > 3
-    samples = logs.samples(path)
-    assert len(samples) == 12
-    assert samples["f"]["images"] == [raw(png(9))]
+    read = logs.samples(path)
+    assert len(read) == 12
+    assert read["f"]["images"] == [raw(png(9))]
 
 
 def test_a_cell_longer_than_the_csv_modules_limit(logs: Any) -> None:
     """Images are longer than Python's default limit for a field."""
     image = base64.b64encode(bytes(200_000)).decode()
     assert logs.samples(logs.tsv("x.tsv", [row("1", image)]))["1"]["images"] == [bytes(200_000)]
+
+
+# --- image files ------------------------------------------------------------------------------------------------------
+
+
+def by_path(logs: Any, named: str, *, name: str = "MMStar", folder: str = "LMUData") -> Path:
+    """Write a TSV file whose one row names image files."""
+    path: Path = logs.tsv(f"{folder}/{name}.tsv", [{"index": "1", "question": "?", "image_path": named}])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("images/MMStar/a.png", "a.png"),
+        ("images/MMStar/x/a.png", "x/a.png"),
+        ("images/other/a.png", "other/a.png"),
+        ("pictures/a.png", "pictures/a.png"),
+        ("images/MMStar/a.png", "./x/../a.png"),
+        ("images/MMStar/a.png", "ROOT/LMUData/images/MMStar/a.png"),
+        ("images/MMStar/a.png", "/another/machine/LMUData/images/MMStar/a.png"),
+    ],
+)
+def test_images_by_path(logs: Any, where: str, named: str) -> None:
+    """``image_path`` is looked up in LMUData/images/DATASET, then above it; absolute paths of another machine are found."""
+    logs.text(f"LMUData/{where}", "picture")
+    (sample,) = logs.samples(by_path(logs, named.replace("ROOT", str(logs.root)))).values()
+    assert sample["images"] == [b"picture"]
+
+
+def test_several_images_by_path(logs: Any) -> None:
+    """A list literal names several files, in order."""
+    for name in "ab":
+        logs.text(f"LMUData/images/MMStar/{name}.png", name)
+    (sample,) = logs.samples(by_path(logs, "['b.png', 'a.png']")).values()
+    assert sample["images"] == [b"b", b"a"]
+
+
+def test_the_folder_of_mmbench(logs: Any) -> None:
+    """VLMEvalKit keeps MMBench's images in a folder of another name."""
+    logs.text("LMUData/images/MMBench_V11/a.png", "picture")
+    samples = logs.samples(by_path(logs, "a.png"), "MMBench_DEV_EN_V11")
+    assert samples["1"]["images"] == [b"picture"]
+
+
+def test_embedded_images_come_before_paths(logs: Any, png: Any) -> None:
+    """Where the images are in the file, ``image_path`` only says what they were once called."""
+    path = logs.tsv("x.tsv", [row("1", png(), image_path="nowhere.png")])
+    assert logs.samples(path)["1"]["images"] == [raw(png())]
+
+
+def test_images_in_lines(logs: Any, png: Any) -> None:
+    """Some programs break base64 into lines."""
+    image = png()
+    path = logs.tsv("x.tsv", [row("1", "\n".join(image[i : i + 76] for i in range(0, len(image), 76)))])
+    assert logs.samples(path)["1"]["images"] == [raw(image)]
+
+
+@pytest.mark.parametrize("folder", ["LMUData", "TSV_images"])
+def test_local_tsv_files(logs: Any, folder: str) -> None:
+    """VLMEvalKit turns a TSV file of more than a gigabyte into DATASET_local.tsv, with paths of images."""
+    logs.book("Gemini/Gemini_MMStar.xlsx", [{"index": 1, "prediction": "A"}])
+    image = logs.text(f"{folder}/images/MMStar/a.png", "picture")
+    local = by_path(logs, str(image), name="MMStar_local", folder=folder)
+    part = next(p for p in logs.list(images="required").parts if p.kind == "samples")
+    assert part.files == (local,)
+    assert logs.read(part)[0]["images"] == [b"picture"]
+    whole = logs.tsv(f"{folder}/MMStar.tsv", [row("1", "")])
+    listing = logs.list(images="required")
+    assert next(p for p in listing.parts if p.kind == "samples").files == (whole,)
+    assert listing.ignored == {str(local): "another form of MMStar.tsv, which is read"}
+
+
+def test_unreadable_images_are_named(logs: Any, tmp_path: Path) -> None:
+    """Base64 that holds no picture is an error that names the sample where pictures are opened: nothing stands in."""
+    path = logs.tsv("x.tsv", [row("1", base64.b64encode(b"no picture" * 9).decode())])
+    (image,) = logs.samples(path)["1"]["images"]
+    with pytest.raises(DataError, match="MMStar/1: an image cannot be read"):
+        opened(image, "MMStar/1")
+
+
+# --- rotations, groups and duplicates -----------------------------------------------------------------------------------
+
+
+def test_rotations(logs: Any, png: Any) -> None:
+    """A question of MMBench carries its rotations: their keys, options and answers, in the order of the file."""
+    rows = [
+        row("5", png(), A="cat", B="dog", answer="A"),
+        row("2000005", "5", A="b", B="", answer="A"),
+        row("1000005", "5", A="dog", B="cat", answer="B"),
+    ]
+    sample = logs.samples(logs.tsv("x.tsv", rows), "MMBench_DEV_EN_V11")["5"]
+    assert sample["rotations"] == [
+        {"key": "2000005", "options": [{"letter": "A", "text": "b"}], "answer": "A"},
+        {
+            "key": "1000005",
+            "options": [{"letter": "A", "text": "dog"}, {"letter": "B", "text": "cat"}],
+            "answer": "B",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "index", "more", "group"),
+    [
+        ("MathVerse_MINI", "7", {"problem_index": "12"}, "MathVerse_MINI/12"),
+        ("MathVerse_MINI", "7", {"problem_index": ""}, None),
+        ("MathVerse_MINI", "7", {}, None),
+        ("HallusionBench", "VD_video_0_1_2_3", {}, "HallusionBench/VD_video_0_1_2"),
+        ("HallusionBench", "VS_chart_1_14_0_2", {}, "HallusionBench/VS_chart_1_14_0"),
+        ("HallusionBench", "7", {}, None),
+        ("MMStar", "7", {"problem_index": "12"}, None),
+    ],
+)
+@pytest.mark.parametrize("extension", [".tsv", ".xlsx"])
+def test_groups(
+    logs: Any, png: Any, dataset: str, index: str, more: dict[str, str], group: str, extension: str
+) -> None:
+    """Problems of MathVerse and figures of HallusionBench are kept on one side of a split."""
+    write = logs.tsv if extension == ".tsv" else logs.book
+    path = write(f"x{extension}", [row(index, png(), **more)])
+    (sample,) = logs.samples(path, dataset).values()
+    assert sample["groups"] == ([group] if group else None)
+
+
+def test_fields(logs: Any, png: Any) -> None:
+    """Further columns go to the scorers; what answering and scoring add, or has no name or no text, does not."""
+    more = {"answer_type": "text", "l2-category": "x", "log": "x", "hit": "1", "res": "x", "empty": "", "": "0"}
+    sample = logs.samples(logs.tsv("x.tsv", [row("1", png(), **more)]))["1"]
+    assert sample["fields"] == [("answer_type", "text"), ("l2-category", "x")]
+
+
+def test_the_first_of_duplicates(logs: Any, png: Any) -> None:
+    """duplicates = "first" keeps the first row of an index, and counts the others."""
+    rows = [row("1", png(1)), row("2", png(2)), row("1", png(3)) | {"question": "again"}]
+    path = logs.tsv("x.tsv", rows)
+    assert [s["question"] for s in logs.samples(path, duplicates="first").values()] == ["Question 1?", "Question 2?"]
+    assert logs.counts(path, duplicates="first") == {"rows left out, their index stood in an earlier one": 1}
+
+
+def test_repeated_rotations(logs: Any, png: Any) -> None:
+    """A rotation that stands there twice is one rotation."""
+    rows = [row("5", png(), answer=""), row("1000005", "5", answer="A"), row("1000005", "5", answer="B")]
+    path = logs.tsv("x.tsv", rows)
+    sample = logs.samples(path, "MMBench_DEV_EN_V11", duplicates="first")["5"]
+    assert sample["rotations"] == [{"key": "1000005", "options": [], "answer": "A"}]
 
 
 # --- broken files -----------------------------------------------------------------------------------------------------
@@ -260,13 +419,6 @@ def test_missing_id(logs: Any, refused: Any, png: Any) -> None:
     path = logs.tsv("x.tsv", [row("1", png())])
     with refused("one column 'id'", place=path, fix="download"):
         logs.samples(path, "MMMU_DEV_VAL")
-
-
-def test_images_by_path(logs: Any, refused: Any) -> None:
-    """Files with paths in place of images are refused with what to do."""
-    path = logs.tsv("x.tsv", [{"index": "1", "question": "?", "image_path": "/data/1.png"}])
-    with refused("one column 'image'", place=path, fix="images by path are not read"):
-        logs.samples(path)
 
 
 def test_repeated_columns(logs: Any, refused: Any, png: Any) -> None:

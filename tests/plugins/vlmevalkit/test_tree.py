@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from vlrb.specs import Dataset
-from vlrb_plugins.vlmevalkit.tree import RUN_DIRECTORY
 
 ANSWERS = [{"index": 1, "question": "?", "prediction": "A"}]
 SCORED = [{"index": 1, "question": "?", "prediction": "A", "is_correct": 1}]
@@ -62,6 +61,7 @@ def test_flat_layout(logs: Any) -> None:
     logs.book("Gemini/Gemini_MathVerse_MINI_gpt-4o-mini_score.xlsx", SCORED)
     logs.book("Gemini/Gemini_MathVerse_MINI_gpt-4o-mini_extract.xlsx", ANSWERS)
     logs.text("Gemini/Gemini_MMStar_acc.csv", "x")
+    logs.text("Gemini/Gemini_OCRBench_score.json", "x")
     listing = logs.list()
     assert parts(listing, logs.root) == {
         "samples/MMStar": ["Gemini/Gemini_MMStar.xlsx"],
@@ -74,7 +74,8 @@ def test_flat_layout(logs: Any) -> None:
     }
     assert ignored(listing, logs.root) == {
         "Gemini/Gemini_MathVerse_MINI_gpt-4o-mini_extract.xlsx": "a judge's intermediate file",
-        "Gemini/Gemini_MMStar_acc.csv": "not a workbook (.xlsx)",
+        "Gemini/Gemini_MMStar_acc.csv": "a summary of scores",
+        "Gemini/Gemini_OCRBench_score.json": "a summary of scores",
     }
 
 
@@ -231,20 +232,11 @@ def test_what_is_asked_for_and_not_there(logs: Any, refused: Any, word: str, nam
     """A model or dataset that [benchmark] names and the logs lack is an error, not a smaller benchmark."""
     logs.known(**{f"wanted_{word}": frozenset([name, "MMStar", "Gemini"])})
     logs.book("Gemini/Gemini_MMStar.xlsx", SCORED)
-    with refused(f"no workbook of {word[:-1]}", repr(name), place=logs.root, fix=f"[benchmark] {word}"):
+    with refused(f"no results of {word[:-1]}", repr(name), place=logs.root, fix=f"[benchmark] {word}"):
         logs.list()
 
 
 # --- several files for one pair ---------------------------------------------------------------------------------------
-
-
-def test_two_judges(logs: Any, refused: Any) -> None:
-    """Of the verdicts of two judges none wins."""
-    first = logs.book("Gemini/Gemini_MMStar_openai_result.xlsx", SCORED)
-    second = logs.book("Gemini/Gemini_MMStar_exact_matching_result.xlsx", SCORED)
-    words = ("verdicts of Gemini on MMStar", first.name, second.name)
-    with refused(*words, place=first.parent, fix="keep one"):
-        logs.list()
 
 
 def test_one_model_under_two_names(logs: Any, refused: Any) -> None:
@@ -268,9 +260,11 @@ def test_one_model_under_two_names(logs: Any, refused: Any) -> None:
         ("Gemini_MMStar.xlsx.tmp", "left-over"),
         ("~$Gemini_MMStar.xlsx", "left-over"),
         (".Gemini_MMStar.xlsx", "left-over"),
-        ("Gemini_MMStar_acc.csv", "not a workbook"),
-        ("Gemini_MMStar.tsv", "not a workbook"),
-        ("status.json", "not a workbook"),
+        ("Gemini_MMStar_checkpoint.pkl", "pickles are never loaded"),
+        ("Gemini_MMStar_acc.csv", "a summary"),
+        ("Gemini_MMStar.txt", "no table of results"),
+        ("status.json", "left-over"),
+        ("status.json.lock", "left-over"),
     ],
 )
 def test_other_files_are_passed_over_with_a_reason(logs: Any, name: str, reason: str) -> None:
@@ -284,38 +278,11 @@ def test_other_files_are_passed_over_with_a_reason(logs: Any, name: str, reason:
     assert reason in listing.ignored[str(logs.root / path)]
 
 
-@pytest.mark.parametrize("name", ["T20260901-120000", "T20251025_G1a2b3c4d", "T20251025_G", "T20251025_Gunknown"])
-def test_run_directories_are_passed_over(logs: Any, name: str) -> None:
-    """Files of one run per model are read; run directories are named with what to do about them."""
-    assert RUN_DIRECTORY.fullmatch(name)
-    logs.book("Gemini/Gemini_MMStar.xlsx", SCORED)
-    logs.book(f"Gemini/{name}/Gemini_MMStar.xlsx", SCORED)
-    assert "copy the run's files" in ignored(logs.list(), logs.root)[f"Gemini/{name}"]
-
-
 def test_other_folders_in_a_models_folder_are_passed_over(logs: Any) -> None:
     """A folder that is no run directory is listed too."""
     logs.book("Gemini/Gemini_MMStar.xlsx", SCORED)
     logs.folder("Gemini/notes")
     assert ignored(logs.list(), logs.root) == {"Gemini/notes": "a folder"}
-
-
-def test_links_to_workbooks_are_read(logs: Any) -> None:
-    """VLMEvalKit links the files of the last finished run into the model's folder."""
-    target = logs.book("Gemini/T20260901-120000/Gemini_MMStar.xlsx", SCORED)
-    (logs.root / "Gemini" / "Gemini_MMStar.xlsx").symlink_to(target)
-    listing = logs.list()
-    assert parts(listing, logs.root)["outcomes/MMStar/Gemini"] == ["Gemini/Gemini_MMStar.xlsx"]
-
-
-def test_dangling_links_are_not_passed_over(logs: Any, refused: Any) -> None:
-    """A link whose run was moved away is an error when it is read, not a model without answers."""
-    logs.folder("Gemini")
-    path = logs.root / "Gemini" / "Gemini_MMStar.xlsx"
-    path.symlink_to("T20260901-120000/Gemini_MMStar.xlsx")
-    (part,) = (p for p in logs.list().parts if p.kind == "outcomes")
-    with refused("No such file", place=path, fix="copy"):
-        logs.read(part)
 
 
 # --- nothing to read --------------------------------------------------------------------------------------------------
@@ -335,16 +302,16 @@ def test_a_file_in_place_of_the_folder(logs: Any, refused: Any) -> None:
 
 
 @pytest.mark.parametrize("folders", [["."], ["Gemini"], ["VLMEvalKit_evaluation", "VLMEvalKit_inference"]])
-def test_folders_without_workbooks(logs: Any, refused: Any, folders: list[str]) -> None:
+def test_folders_without_results(logs: Any, refused: Any, folders: list[str]) -> None:
     """An empty tree is an error, whatever its shape."""
     for folder in folders:
         logs.folder(folder)
-    with refused("holds no workbooks", place=logs.root, fix="[logs] path"):
+    with refused("holds no results", place=logs.root, fix="[logs] path"):
         logs.list()
 
 
 def test_the_folder_of_one_model_is_no_tree(logs: Any, refused: Any) -> None:
     """The path of a model's own folder is a likely slip: the error says what the folder should hold."""
     logs.book("Gemini_MMStar.xlsx", SCORED)
-    with refused("holds no workbooks", place=logs.root, fix="a folder per model"):
+    with refused("holds no results", place=logs.root, fix="a folder per model"):
         logs.list()

@@ -92,7 +92,7 @@ def test_header_rows_and_places(logs: Any) -> None:
     path = logs.book("book.xlsx", ROWS)
     sheet = logs.sheet(path)
     assert sheet.header == ("index", "prediction")
-    assert sheet.column("prediction") == ["A", "B"]
+    assert list(sheet.column("prediction")) == ["A", "B"]
     assert sheet.where(1) == f"{path}, sheet 'Sheet1', row 3"
 
 
