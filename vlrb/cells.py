@@ -21,10 +21,11 @@ from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json, remove, write_json
 from vlrb.config import unstructure
+from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
 from vlrb.features import Encoded, encode
-from vlrb.plan import Plan, PlannedRouter, digest_of
+from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import blame
 from vlrb.split import Split
 from vlrb.types import (
@@ -36,6 +37,7 @@ from vlrb.types import (
     Labelled,
     Queries,
     Timing,
+    WithBorrowedTime,
     WithEstimate,
     WithScores,
 )
@@ -59,6 +61,8 @@ class Bench:
     benchmark: Benchmark
     split: Split
     evaluator: Evaluator
+    _encoded: dict[str, Encoded] = attrs.field(factory=dict, init=False)
+    _labelled: dict[tuple[str, str | None], Labelled] = attrs.field(factory=dict, init=False)
 
     @cached_property
     def routers(self) -> dict[str, PlannedRouter]:
@@ -66,11 +70,39 @@ class Bench:
         return {r.label: r for r in self.plan.routers}
 
     def cells(self) -> tuple[CellInfo, ...]:
-        """Return the cells: every router with every seed."""
-        return tuple(self._cell(r, seed) for r in self.plan.routers for seed in self.plan.general.seeds)
+        """Return the cells: every point of every router's sweep with every seed."""
+        seeds = self.plan.general.seeds
+        return tuple(self._cell(r, point, seed) for r in self.plan.routers for point in r.points for seed in seeds)
 
-    def _cell(self, router: PlannedRouter, seed: int) -> CellInfo:
-        chosen, sets = router.chosen, self.plan.feature_sets
+    @cached_property
+    def chosen(self) -> dict[str, Chosen]:
+        """Return the router with its parameters, by the key of each cell."""
+        found = {}
+        for router in self.plan.routers:
+            for point in router.points:
+                for seed in self.plan.general.seeds:
+                    found[self._key(router, point.chosen, seed, point.swept)] = point.chosen
+                    found[self._key(router, point.base, seed, {})] = point.base
+        return found
+
+    def _cell(self, router: PlannedRouter, point: Point, seed: int) -> CellInfo:
+        chosen = point.chosen
+        return CellInfo(
+            key=self._key(router, chosen, seed, point.swept),
+            label=router.label,
+            router=chosen.registered.id,
+            parameters=unstructure(chosen.params),
+            seed=seed,
+            features=router.features,
+            plugin=chosen.plugin.name,
+            dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
+            sources=chosen.plugin.sources_digest(chosen.spec.builds_on),
+            point=point.swept,
+            fit_key=self._key(router, point.base, seed, {}) if point.base is not chosen else "",
+        )
+
+    def _key(self, router: PlannedRouter, chosen: Chosen, seed: int, swept: Mapping[str, Any]) -> str:
+        sets = self.plan.feature_sets
         identity = {
             "schema": SCHEMA_VERSION,
             "vlrb": __version__,
@@ -83,18 +115,9 @@ class Bench:
             "bounds": attrs.asdict(self.evaluator.bounds),
             "selection": self.evaluator.selection.identity(),
             "device": DEVICE,
+            "point": dict(swept),
         }
-        return CellInfo(
-            key=digest_of(identity),
-            label=router.label,
-            router=chosen.registered.id,
-            parameters=unstructure(chosen.params),
-            seed=seed,
-            features=router.features,
-            plugin=chosen.plugin.name,
-            dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
-            sources=chosen.plugin.sources_digest(chosen.spec.builds_on),
-        )
+        return digest_of(identity)
 
     def folder(self, cell: CellInfo) -> Path:
         """Return the folder of a cell in the cache."""
@@ -106,6 +129,8 @@ class Bench:
 
     def forget(self, cell: CellInfo) -> None:
         """Remove a cell and its work from the cache; runs that have it keep their own copies."""
+        if cell.fit_key:
+            self.forget(attrs.evolve(cell, key=cell.fit_key, fit_key=""))
         with locked(self.folder(cell)):
             remove(self.folder(cell))
             remove(self.work_folder(cell))
@@ -115,8 +140,21 @@ class Bench:
         return (self.folder(cell) / "cell.json").is_file()
 
     def encoded(self, name: str, progress: Progress) -> Encoded:
-        """Return a feature set of all samples."""
-        return encode(self.plan.feature_sets[name], self.benchmark, self.places, progress)
+        """Return a feature set of all samples; the last one asked for is at hand."""
+        if name not in self._encoded:
+            self._encoded.clear()
+            self._labelled.clear()
+            self._encoded[name] = encode(self.plan.feature_sets[name], self.benchmark, self.places, progress)
+        return self._encoded[name]
+
+    def labelled(self, split: str, encoded: Encoded | None, name: str | None) -> Labelled:
+        """Return a split's samples in the order in which routers see them; the same object while the features are the same,
+        so that routers may share work on them."""
+        if (split, name) not in self._labelled:
+            rows = self.benchmark.unordered(self.split.rows(split))
+            features = encoded.features.take(rows) if encoded is not None else None
+            self._labelled[split, name] = self.benchmark.labelled(rows, features)
+        return self._labelled[split, name]
 
 
 def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Progress) -> None:
@@ -127,9 +165,14 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
     """
     import threadpoolctl
 
+    if cell.fit_key:
+        run_cell(bench, attrs.evolve(cell, key=cell.fit_key, fit_key="", point={}), threads, log, progress)
     target = bench.folder(cell)
     with locked(target):
         if bench.finished(cell):
+            return
+        if cell.fit_key:
+            _decide_cell(bench, cell, target)
             return
         encoded = bench.encoded(cell.features, progress) if cell.features else None
         with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads):
@@ -152,10 +195,9 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
 def _fit(
     bench: Bench, cell: CellInfo, encoded: Encoded | None, folder: Path, threads: int, log: Log, progress: Progress
 ) -> Fitted:
-    chosen = bench.routers[cell.label].chosen
+    chosen = bench.chosen[cell.key]
     dev_rows = bench.benchmark.unordered(bench.split.dev)
-    train = _labelled(bench, encoded, bench.benchmark.unordered(bench.split.train))
-    dev = _labelled(bench, encoded, dev_rows)
+    train, dev = (bench.labelled(split, encoded, cell.features) for split in ("train", "dev"))
     work = bench.work_folder(cell)
     work.mkdir(parents=True, exist_ok=True)
     context = FitContext(
@@ -182,19 +224,17 @@ def _fit(
     return fitted
 
 
-def _labelled(bench: Bench, encoded: Encoded | None, rows: Array) -> Labelled:
-    return bench.benchmark.labelled(rows, encoded.features.take(rows) if encoded is not None else None)
-
-
 def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted, name: str, folder: Path) -> Timing:
     """Route the rows of a split, check what comes back, and write it beside the sample ids."""
     rows = bench.benchmark.unordered(bench.split.rows(name))
-    queries = _labelled(bench, encoded, rows).queries
+    queries = bench.labelled(name, encoded, cell.features).queries
     plugin = bench.routers[cell.label].chosen.plugin
     with blame(plugin, f"routing {name} with {cell.label!r}"):
         began = time.perf_counter()
         routed = fitted.route(queries)
         seconds = time.perf_counter() - began
+    if isinstance(fitted, WithBorrowedTime):
+        seconds += max(0.0, float(fitted.borrowed_seconds))
     choices = _checked_choices(routed, len(queries), bench, cell)
     models = [c.name for c in queries.candidates]
     columns: dict[str, Any] = {
@@ -215,6 +255,30 @@ def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted
     pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
     return Timing(len(queries), seconds, encode_seconds)
+
+
+def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:
+    """Make a cell of the estimates that another one, which shares its fit, has left in the cache."""
+    base = bench.places.cache / "cells" / cell.fit_key[:20]
+    about = read_json(base / "cell.json")
+    models = [c.name for c in bench.benchmark.candidates]
+    asked = {k: float(v) for k, v in cell.parameters.items() if k in DECISIONS and v is not None}
+    with new_directory(target) as aside:
+        for name in ROUTED:
+            table = pq.read_table(base / f"{name}.parquet")
+            if f"p_correct:{models[0]}" not in table.column_names:
+                raise _broken(bench, cell, "its decision parameters are swept, but it gives no estimate")
+            p, cost = (
+                np.column_stack([table.column(f"{kind}:{m}").to_numpy() for m in models])
+                for kind in ("p_correct", "cost")
+            )
+            choices = decide(Estimate(p, cost), lambda_=asked.get("lambda"), budget=asked.get("budget"))
+            kept = table.select([c for c in table.column_names if c.startswith(("id", "p_correct:", "cost:"))])
+            kept = kept.add_column(1, "choice", pa.array(choices)).add_column(
+                2, "model", pa.array(np.asarray(models)[choices])
+            )
+            pq.write_table(kept, aside / f"{name}.parquet", compression="zstd")
+        write_json(aside / "cell.json", {**about, "cell": attrs.asdict(cell)})
 
 
 def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:

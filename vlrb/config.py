@@ -54,11 +54,18 @@ class General:
 
     name: str = param(validator=_file_name, help="name of the experiment and of its folder under runs/")
     seeds: tuple[int, ...] = param(default=(42,), help="seeds of the routers, one cell each")
-    protocol: Literal["strict"] = param(default="strict", help="how the evaluation is set up")
+    protocol: Literal["strict", "paper"] = param(
+        default="strict", help="paper: a preset of keys that sets the evaluation up as VL-RouterBench's own scripts do"
+    )
     cost_bounds: Literal["train", "all"] = param(
         default="train", help="rows from which the cost bounds of the rank score are taken"
     )
-    select_by: str = param(default="rank-score", help="metric on dev by which a router may select")
+    select_by: str = param(
+        default="rank-score", help="metric by which a router may select, and by which the winner of a sweep is chosen"
+    )
+    select_on: Literal["dev", "test"] = param(
+        default="dev", help='split on which the winner of a sweep is chosen; test only with protocol = "paper"'
+    )
     requires: tuple[str, ...] = param(default=("mlflow",), help="plugins without which the run is refused")
     plugins: tuple[str, ...] = param(default=(), help="plugin files, relative to this file")
     include: tuple[str, ...] = param(default=(), help="files that are merged into this one")
@@ -132,8 +139,20 @@ class SplitSection:
 class FeatureSection:
     """``[features.NAME]``; the encoders stand beside it, as components."""
 
-    fusion: Literal["concat", "normalize-concat"] = param(
-        default="normalize-concat", help="normalize-concat: each encoder's rows are scaled to unit length first"
+    fusion: Literal[
+        "concat",
+        "normalize-concat",
+        "average",
+        "weighted-average",
+        "concat-interaction",
+        "normalize-concat-interaction",
+        "only-text",
+        "only-image",
+    ] = param(default="normalize-concat", help="normalize-: each encoder's rows are scaled to unit length first")
+    text_weight: float = param(
+        default=0.5,
+        validator=[validators.ge(0), validators.le(1)],
+        help="of the text in weighted-average; the image has the rest",
     )
 
 

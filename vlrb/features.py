@@ -1,26 +1,59 @@
-"""Feature sets: what encoders make of the samples, checked, kept in the cache, and fused."""
+"""Feature sets: what encoders make of the samples, checked, kept by content, and fused.
+
+What an encoder made of a sample is kept under what it looked at (texts, hashes of the images) in a folder of the cache that
+belongs to the encoder's identity: its plugin's version and sources, its parameters, its weights.  So a sample is encoded once
+whatever benchmarks it stands in, and a grown benchmark has only its new samples encoded.  The folder holds *chunks*, Arrow
+files that appear whole: a killed process loses the chunk it was working on.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import logging
+import re
 import time
-from collections.abc import Sequence
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
+import pyarrow as pa
 
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_directory, read_json, write_json
-from vlrb.errors import DataError, PluginError
+from vlrb.cache import Places, locked, new_file, write_json
+from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
-from vlrb.types import Array, Column, Features, read_only
+from vlrb.types import Array, Column, Features, Queries, read_only
 from vlrb.workers import Progress
 
-SCHEMA_VERSION = 1
+logger = logging.getLogger("vlrb")
+
+SCHEMA_VERSION = 2
 CHUNK = 256
+"""Samples that are encoded and kept together."""
+
+MOST_PROBLEMS = 20
+"""Unreadable samples after which encoding ends; up to then the others are encoded, and all are named at once."""
+
+KEY = np.dtype("S32")
+PAIRED = ("average", "weighted-average", "concat-interaction", "normalize-concat-interaction")
+_OPAQUE = re.compile(r"\b[0-9a-f]{24}\b")
+
+
+@runtime_checkable
+class WithStream(Protocol):
+    """An encoder that prepares the next queries, decoding their images, while it works on those before."""
+
+    def stream(self, chunks: Iterable[Queries]) -> Iterator[Features]:
+        """Return the features of each chunk, in order."""
 
 
 @attrs.frozen(eq=False)
@@ -32,103 +65,404 @@ class Encoded:
 
 
 def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: Progress) -> Encoded:
-    """Return a feature set, from the cache where an encoder has seen this benchmark before.
+    """Return a feature set; only samples that an encoder has not seen are encoded.
 
+    :raises DataError: naming the samples that cannot be encoded; the others are kept
     :raises PluginError: when an encoder raises, or returns what it must not
     """
-    made = [_encoded(e, benchmark, places, progress) for e in chosen.encoders]
-    features = fuse([m.features for m in made], chosen.fusion)
+    made = [_encoded(chosen, encoder, benchmark, places, progress) for encoder in chosen.used]
+    modalities = [e.spec.modality for e in chosen.used]
+    try:
+        features = fuse([m.features for m in made], chosen.fusion, modalities, chosen.text_weight)
+    except DataError as error:
+        raise DataError([attrs.evolve(p, where=f"[features.{chosen.name}]") for p in error.problems]) from None
     return Encoded(features, sum(m.seconds_per_sample for m in made))
 
 
-def fuse(parts: list[Features], fusion: str) -> Features:
-    """Put features side by side (VL-RouterBench, fusion).
+# --- fusion ---------------------------------------------------------------------------------------------------------------
 
-    :param fusion: ``concat``, or ``normalize-concat``: the dense columns of each encoder are first scaled to unit length, row
-        by row; numeric columns have units of their own and stay as they are
+
+def fuse(parts: Sequence[Features], fusion: str, modalities: Sequence[str] = (), text_weight: float = 0.5) -> Features:
+    """Fuse the features of several encoders (VL-RouterBench, fusion).
+
+    ``concat`` puts them side by side.  ``only-text`` and ``only-image`` keep the encoders of one modality.  The others take t,
+    the dense columns of the encoders of text, and v, those of the encoders of images: ``average`` is (t + v) / 2,
+    ``weighted-average`` w t + (1 - w) v, both over the columns that the shorter one has, ``concat-interaction``
+    [t, v, t v, abs(t - v)], the last two over these columns.  ``normalize-`` first scales the dense columns of each encoder to
+    unit length, row by row; a row of zeros stays.
+
+    Numeric and categorical columns have units of their own: they are never scaled, averaged or multiplied.  ``concat`` leaves
+    them in their places; the other fusions put those of all encoders behind the dense columns.
+
+    :param modalities: of the parts; ``concat`` and ``normalize-concat`` do without
+    :raises DataError: when text or image has no dense columns to fuse
     """
-    matrices = [_normalized(p) if fusion == "normalize-concat" else p.matrix for p in parts]
-    columns = tuple(c for p in parts for c in p.columns)
-    return Features(read_only((np.hstack(matrices),))[0], columns)
+    unit = fusion.startswith("normalize-")
+    parts = _told_apart(parts)
+    if fusion.startswith("only-"):
+        return _beside([p for p, m in zip(parts, modalities, strict=True) if f"only-{m}" == fusion])
+    if fusion not in PAIRED:
+        return _beside(parts, unit)
+    if unit:
+        parts = [_beside([p], unit) for p in parts]
+    text, image = (_dense([p for p, m in zip(parts, modalities, strict=True) if m == n]) for n in ("text", "image"))
+    if not text.columns or not image.columns:
+        lacking = "text" if not text.columns else "image"
+        raise DataError(
+            f"fusion {fusion!r} needs dense columns of text and image, and the encoders of {lacking} give none",
+            fix=f'name another encoder of {lacking}, or set fusion = "normalize-concat"',
+        )
+    fused = _averaged(text, image, text_weight if fusion == "weighted-average" else 0.5)
+    if fusion.endswith("interaction"):
+        fused = _interacting(text, image)
+    return _beside([fused, *(_only(p, dense=False) for p in parts)])
 
 
-def _normalized(part: Features) -> Array:
-    dense = np.array([c.kind == "dense" for c in part.columns], dtype=np.bool_)
-    matrix = np.array(part.matrix)
-    rows = matrix[:, dense]
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    matrix[:, dense] = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
-    return matrix
+def _averaged(text: Features, image: Features, weight: float) -> Features:
+    shared = min(len(text.columns), len(image.columns))
+    matrix = np.float32(weight) * text.matrix[:, :shared] + np.float32(1 - weight) * image.matrix[:, :shared]
+    return Features(matrix, tuple(Column(f"average/{i}") for i in range(shared)))
 
 
-def _encoded(chosen: Chosen, benchmark: Benchmark, places: Places, progress: Progress) -> Encoded:
-    identity = {"schema": SCHEMA_VERSION, "vlrb": __version__, "encoder": chosen.identity()}
-    key = digest_of({**identity, "benchmark": benchmark.fingerprint})
-    target = places.cache / "features" / key[:20]
-    with locked(target):
-        if not (target / "features.json").is_file():
-            with new_directory(target) as aside:
-                _encode_all(chosen, benchmark, aside, progress)
-    about = read_json(target / "features.json")
-    try:
-        matrix = np.load(target / "matrix.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        fix = "delete the folder and run again"
-        raise DataError(f"cannot be read: {error}", where=str(target / "matrix.npy"), fix=fix) from None
-    columns = tuple(Column(**c) for c in about["columns"])
-    return Encoded(Features(matrix, columns), about["seconds"] / len(benchmark))
+def _interacting(text: Features, image: Features) -> Features:
+    shared = min(len(text.columns), len(image.columns))
+    width = len(text.columns) + len(image.columns)
+    matrix = np.empty((len(text.matrix), width + 2 * shared), np.float32)
+    np.concatenate([text.matrix, image.matrix], axis=1, out=matrix[:, :width])
+    left, right = text.matrix[:, :shared], image.matrix[:, :shared]
+    np.multiply(left, right, out=matrix[:, width : width + shared])
+    np.abs(left - right, out=matrix[:, width + shared :])
+    more = tuple(Column(f"{name}/{i}") for name in ("product", "difference") for i in range(shared))
+    return Features(matrix, text.columns + image.columns + more)
 
 
-def _encode_all(chosen: Chosen, benchmark: Benchmark, folder: Path, progress: Progress) -> None:
-    encoder = chosen.make("encode")
-    name = chosen.registered.id
-    blocks: list[Features] = []
-    seconds = 0.0
-    for start in range(0, len(benchmark), CHUNK):
-        queries = benchmark.queries(np.arange(start, min(start + CHUNK, len(benchmark))))
-        began = time.perf_counter()
+def _beside(parts: Sequence[Features], unit: bool = False) -> Features:
+    """Put parts side by side.
+
+    :param unit: scale the dense columns of each part to unit length, row by row
+    """
+    parts = [p for p in parts if p.columns] or list(parts[:1])
+    if len(parts) == 1 and not unit:
+        return Features(read_only((parts[0].matrix,))[0], parts[0].columns)
+    matrix = np.empty((len(parts[0].matrix), sum(len(p.columns) for p in parts)), np.float32)
+    start = 0
+    for part in parts:
+        block = matrix[:, start : start + len(part.columns)]
+        block[:] = part.matrix
+        if unit:
+            _scale(block, np.array([c.kind == "dense" for c in part.columns], dtype=np.bool_))
+        start += len(part.columns)
+    return Features(read_only((matrix,))[0], tuple(c for p in parts for c in p.columns))
+
+
+def _scale(block: Array, dense: Array) -> None:
+    """Scale some columns of a block to unit length, row by row, in place; a row of zeros stays."""
+    rows = block if dense.all() else block[:, dense]
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+    np.divide(rows, norms, out=rows, where=norms > 0)
+    if rows is not block:
+        block[:, dense] = rows
+
+
+def _told_apart(parts: Sequence[Features]) -> list[Features]:
+    """Give the columns of encoders that are used twice, with other parameters, names of their own."""
+    known: set[str] = set()
+    result = []
+    for number, part in enumerate(parts, 1):
+        if not known.isdisjoint(c.name for c in part.columns):
+            columns = tuple(attrs.evolve(c, name=f"{c.name}#{number}") for c in part.columns)
+            part = Features(part.matrix, columns)
+        known |= {c.name for c in part.columns}
+        result.append(part)
+    return result
+
+
+def _dense(parts: Sequence[Features]) -> Features:
+    return _beside([_only(p, dense=True) for p in parts])
+
+
+def _only(part: Features, *, dense: bool) -> Features:
+    chosen = [i for i, c in enumerate(part.columns) if (c.kind == "dense") == dense]
+    if len(chosen) == len(part.columns):
+        return part
+    return Features(part.matrix[:, chosen], tuple(part.columns[i] for i in chosen))
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class _Chunk:
+    """Rows that were encoded together: keys S32[n], float32[n, d] in a mapped file, the columns as JSON, the seconds."""
+
+    file: Path
+    keys: Array
+    matrix: Array
+    columns: str
+    seconds: float
+
+
+class _UnusableError(Exception):
+    """Why a file is no chunk of this encoder."""
+
+
+@attrs.frozen(eq=False)
+class _Store:
+    """The chunks of one encoder."""
+
+    folder: Path
+    key: str
+
+    def chunks(self) -> list[_Chunk]:
+        """Return the chunks; a file that is none is named and set aside, so that its samples are encoded again."""
+        found: list[_Chunk] = []
+        for file in sorted(self.folder.glob("*.arrow")):
+            try:
+                chunk = self._read(file)
+                if found and chunk.columns != found[0].columns:
+                    raise _UnusableError(f"has other columns than {found[0].file.name}")
+            except _UnusableError as error:
+                aside = file.with_suffix(".rejected")
+                logger.warning("%s %s: it is renamed to %s, and its samples are encoded again", file, error, aside.name)
+                with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                    file.rename(aside)
+            else:
+                found.append(chunk)
+        return found
+
+    def _read(self, file: Path) -> _Chunk:
         try:
-            with blame(chosen.plugin, f"encoding samples with {name!r}"):
-                block = encoder.encode(queries)
-        except DataError as error:
-            raise benchmark.naming(error) from None
-        seconds += time.perf_counter() - began
-        names = benchmark.ids[start : start + CHUNK]
-        blocks.append(_checked(block, names, blocks, chosen))
-        progress(f"encoding with {chosen.spec.name}", start + len(queries), len(benchmark))
-    np.save(folder / "matrix.npy", np.vstack([b.matrix for b in blocks]), allow_pickle=False)
-    columns = [attrs.asdict(c) for c in blocks[0].columns]
-    write_json(folder / "features.json", {"encoder": name, "seconds": seconds, "columns": columns})
+            table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+            about = json.loads(table.schema.metadata[b"vlrb"])
+            keys, rows = table.column("key").chunk(0), table.column("row").chunk(0)
+        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+            raise _UnusableError(f"is cut off or is no chunk of features ({error})") from None
+        if about.get("of") != self.key:
+            raise _UnusableError("belongs to another encoder, other weights or another version of vlrb")
+        names = np.frombuffer(keys.buffers()[1], dtype=KEY, count=len(keys), offset=0)
+        matrix = rows.flatten().to_numpy().reshape(len(keys), -1)
+        if _checksum(names, matrix) != about["crc"]:
+            raise _UnusableError("is damaged (its checksum differs)")
+        return _Chunk(file, names, matrix, about["columns"], about["seconds"])
+
+    def write(self, keys: Array, features: Features, seconds: float) -> None:
+        """Keep a chunk."""
+        matrix = np.ascontiguousarray(features.matrix)
+        about = {
+            "of": self.key,
+            "columns": _columns_text(features),
+            "seconds": seconds,
+            "crc": _checksum(keys, matrix),
+        }
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+        names = pa.array(keys.tolist(), pa.binary(KEY.itemsize))
+        table = pa.table({"key": names, "row": rows}).replace_schema_metadata({"vlrb": json.dumps(about)})
+        name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
+        with new_file(self.folder / f"{name}.arrow") as aside, pa.ipc.new_file(str(aside), table.schema) as writer:
+            writer.write_table(table)
 
 
-def _checked(block: object, names: Sequence[str], before: list[Features], chosen: Chosen) -> Features:
-    """Check what an encoder returned.
+def _checksum(keys: Array, matrix: Array) -> int:
+    return zlib.crc32(matrix.data, zlib.crc32(keys.data))
 
-    :raises PluginError: for a wrong shape or type, changed columns, or values that are not finite
-    """
-    problem = ""
-    if not isinstance(block, Features):
-        problem = f"{type(block).__name__} instead of Features"
-    elif _odd(block.matrix, block.columns):
-        problem = _odd(block.matrix, block.columns)
-    elif block.matrix.shape != (len(names), len(block.columns)):
-        problem = f"a matrix of shape {block.matrix.shape} with {len(block.columns)} columns for {len(names)} queries"
-    elif block.matrix.dtype != np.float32:
-        problem = f"a matrix of {block.matrix.dtype} instead of float32"
-    elif before and before[0].columns != block.columns:
-        problem = "other columns than for the queries before"
-    else:
+
+def _columns_text(features: Features) -> str:
+    return json.dumps([[c.name, c.kind, c.may_be_missing] for c in features.columns])
+
+
+def content_keys(benchmark: Benchmark, modality: str) -> Array:
+    """Return for every sample a digest S32[n] of what an encoder of a modality looks at."""
+    queries = _looked_at(benchmark.queries(np.arange(len(benchmark))), modality)
+    contents = zip(queries.texts, queries.options, queries.hints, queries.images.hashes, strict=True)
+    keys = [hashlib.sha256(json.dumps([modality, *c]).encode()).hexdigest()[:32].encode() for c in contents]
+    return np.array(keys, dtype=KEY)
+
+
+def _looked_at(queries: Queries, modality: str) -> Queries:
+    """Return what an encoder of a modality sees, so that nothing else can make a difference."""
+    n = len(queries)
+    queries = attrs.evolve(queries, candidates=(), features=None)
+    if modality == "text":
+        return attrs.evolve(queries, images=Images(ImageStore(()), [()] * n, queries.ids))
+    if modality == "image":
+        return attrs.evolve(queries, texts=[""] * n, options=[()] * n, hints=[""] * n)
+    return queries
+
+
+def _encoded(chosen: FeatureSet, encoder: Chosen, benchmark: Benchmark, places: Places, progress: Progress) -> Encoded:
+    """Return what one encoder makes of all samples."""
+    identity = {"schema": SCHEMA_VERSION, "vlrb": __version__, "encoder": chosen.encoder_identity(encoder)}
+    key = digest_of(identity)
+    store = _Store(places.cache / "features" / key[:20], key)
+    keys = content_keys(benchmark, encoder.spec.modality)
+    wanted = np.unique(keys)
+    chunks = store.chunks()
+    if _lacking(wanted, chunks).size:
+        with locked(store.folder):
+            store.folder.mkdir(exist_ok=True)
+            for left in store.folder.glob(".*.partial"):  # of a killed process
+                left.unlink()
+            if not (store.folder / "encoder.json").is_file():
+                write_json(store.folder / "encoder.json", identity)
+            chunks = store.chunks()  # another process may have been at work
+            lacking = _lacking(wanted, chunks)
+            if lacking.size:
+                columns = chunks[0].columns if chunks else ""
+                del chunks
+                _Encoding(encoder, benchmark, store, progress, columns).run(keys, lacking, wanted.size)
+                chunks = store.chunks()
+    return _assembled(keys, chunks, store)
+
+
+def _lacking(wanted: Array, chunks: Sequence[_Chunk]) -> Array:
+    return np.setdiff1d(wanted, np.concatenate([c.keys for c in chunks])) if chunks else wanted
+
+
+def _assembled(keys: Array, chunks: Sequence[_Chunk], store: _Store) -> Encoded:
+    """Return the rows of the samples in their order, float32 and read-only."""
+    known = np.concatenate([c.keys for c in chunks]) if chunks else np.empty(0, KEY)
+    order = np.argsort(known, kind="stable")
+    place = np.minimum(np.searchsorted(known, keys, sorter=order), max(len(known) - 1, 0))
+    if not len(known) or (known[order[place]] != keys).any():
+        fix = "run again; the features that are lost are made anew"
+        raise DataError("lost features while they were read", where=str(store.folder), fix=fix)
+    rows = order[place]
+    starts = np.cumsum([0, *(len(c.keys) for c in chunks)])
+    owner = np.searchsorted(starts, rows, side="right") - 1
+    matrix = np.empty((len(keys), chunks[0].matrix.shape[1]), np.float32)
+    by_owner = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[by_owner], np.arange(len(chunks) + 1))
+    for i, chunk in enumerate(chunks):
+        mine = by_owner[bounds[i] : bounds[i + 1]]
+        matrix[mine] = chunk.matrix[rows[mine] - starts[i]]
+    seconds = np.array([c.seconds / len(c.keys) for c in chunks])[owner]
+    columns = tuple(Column(*c) for c in json.loads(chunks[0].columns))
+    return Encoded(Features(read_only((matrix,))[0], columns), float(seconds.mean()))
+
+
+# --- encoding -------------------------------------------------------------------------------------------------------------
+
+
+class _Encoding:
+    """Encodes samples in chunks, in the order of their content, which tells no dataset."""
+
+    def __init__(
+        self, chosen: Chosen, benchmark: Benchmark, store: _Store, progress: Progress, columns: str = ""
+    ) -> None:
+        self.chosen = chosen
+        self.benchmark = benchmark
+        self.store = store
+        self.progress = progress
+        self.columns = columns
+        self.problems: list[Problem] = []
+
+    def run(self, keys: Array, lacking: Array, total: int) -> None:
+        """Encode the contents that are lacking, each from the first sample that has it.
+
+        :param keys: of all samples
+        :param lacking: the keys of what is to be encoded, sorted
+        :param total: how many contents there are, with those that are known
+        :raises DataError: naming the samples that cannot be encoded, when all others are
+        """
+        contents, first = np.unique(keys, return_index=True)
+        rows = first[np.searchsorted(contents, lacking)]
+        chunks = deque(rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK))
+        done = total - len(rows)
+        what = f"encoding with {self.chosen.spec.name}"
+        self.progress(what, done, total)
+        encoder = self.chosen.make("encode")
+        while chunks:
+            try:
+                for block, seconds in self._blocks(encoder, list(chunks)):
+                    mine = chunks.popleft()
+                    self.store.write(keys[mine], self._checked(block, mine), seconds)
+                    done += len(mine)
+                    self.progress(what, done, total)
+            except DataError as error:
+                self._leave_out(error, chunks)
+        if self.problems:
+            raise DataError(self.problems)
+
+    def _blocks(self, encoder: Any, chunks: Sequence[Array]) -> Iterator[tuple[object, float]]:
+        """Return what the encoder makes of each chunk, and the seconds it took."""
+        modality = self.chosen.spec.modality
+        queries = (_looked_at(self.benchmark.queries(rows), modality) for rows in chunks)
+        blocks = encoder.stream(queries) if isinstance(encoder, WithStream) else map(encoder.encode, queries)
+        with contextlib.ExitStack() as stack:
+            if hasattr(blocks, "close"):
+                stack.callback(blocks.close)
+            for _ in chunks:
+                began = time.perf_counter()
+                with blame(self.chosen.plugin, f"encoding samples with {self.chosen.registered.id!r}"):
+                    block = next(blocks, None)
+                yield block, time.perf_counter() - began
+
+    def _leave_out(self, error: DataError, chunks: deque[Array]) -> None:
+        """Note the samples that an error names and take them out, so that the others are encoded and all are named at once.
+
+        :raises DataError: when it names none, or there are too many
+        """
+        named = set(_OPAQUE.findall(str(error)))
+        ids = self.benchmark.opaque_ids
+        kept = [np.array([r for r in rows.tolist() if ids[r] not in named], dtype=np.int64) for rows in chunks]
+        if sum(map(len, kept)) == sum(map(len, chunks)):
+            raise self.benchmark.naming(error) from None
+        self.problems += self.benchmark.naming(error).problems
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise DataError(self.problems) from None
+        chunks.clear()
+        chunks.extend(k for k in kept if k.size)
+
+    def _checked(self, block: object, rows: Array) -> Features:
+        """Check what an encoder returned.
+
+        :raises PluginError: for a wrong shape or type, changed columns, or values that are not finite
+        """
+        problem = _problem(block, len(rows))
+        if not problem and isinstance(block, Features):
+            columns = _columns_text(block)
+            if not self.columns:
+                self.columns = columns
+            if columns == self.columns:
+                problem = self._gap(block, rows)
+            else:
+                before, now = (json.loads(c) for c in (self.columns, columns))
+                problem = f"other columns than before ({shortened(_differences(before, now), 3)})"
+        if problem or not isinstance(block, Features):
+            label = f"encoder {self.chosen.registered.id!r} of {self.chosen.plugin.label}"
+            raise PluginError(f"{label} returned {problem}", fix="mend the encoder")
+        return block
+
+    def _gap(self, block: Features, rows: Array) -> str:
         gaps = np.array([c.may_be_missing for c in block.columns], dtype=np.bool_)
         bad = np.isinf(block.matrix) | (np.isnan(block.matrix) & ~gaps)
-        if bad.any():
-            row, column = (int(i) for i in np.argwhere(bad)[0])
-            problem = f"{block.matrix[row, column]} in column {block.columns[column].name!r} of sample {names[row]!r}"
-    if problem or not isinstance(block, Features):
-        raise PluginError(f"encoder {chosen.registered.id!r} of {chosen.plugin.label} returned {problem}")
-    return block
+        if not bad.any():
+            return ""
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        sample = self.benchmark.ids[int(rows[row])]
+        return f"{block.matrix[row, column]} in column {block.columns[column].name!r} of sample {sample!r}"
 
 
-def _odd(matrix: Any, columns: Any) -> str:
+def _differences(before: list[Any], now: list[Any]) -> list[str]:
+    if len(before) != len(now):
+        return [f"{len(now)} instead of {len(before)}"]
+    return [f"{new!r} instead of {old!r}" for old, new in zip(before, now, strict=True) if old != new]
+
+
+def _problem(block: object, n: int) -> str:
+    """Return what is wrong with the form of what an encoder returned for n queries; an empty text where nothing is."""
+    if not isinstance(block, Features):
+        return f"{type(block).__name__} instead of Features"
+    matrix: Any = block.matrix
+    columns: Any = block.columns
     if not isinstance(matrix, np.ndarray):
         return f"a {type(matrix).__name__} instead of an array"
-    return "" if all(isinstance(c, Column) for c in columns) else "columns that are no Column"
+    if not columns or not all(isinstance(c, Column) for c in columns):
+        return "columns that are no Column" if columns else "no columns"
+    if matrix.shape != (n, len(columns)):
+        return f"a matrix of shape {matrix.shape} with {len(columns)} columns for {n} queries"
+    if matrix.dtype != np.float32:
+        return f"a matrix of {matrix.dtype} instead of float32"
+    names = [c.name for c in columns]
+    twice = next((x for x in names if names.count(x) > 1), None) if len(set(names)) < len(names) else None
+    return f"two columns named {twice!r}" if twice is not None else ""

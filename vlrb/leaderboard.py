@@ -12,7 +12,11 @@ from vlrb.specs import GROUPS
 from vlrb.types import CellResult, MetricInfo, MetricValue, RunResult, Undefined
 
 SHOWN = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed", "requests-per-second")
+SWEPT = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed")
 PERCENT = frozenset({"accuracy", "oracle-gap-closed"})
+
+Column = tuple[str, tuple[str, str]]
+"""A heading, and where its values stand: scope and metric."""
 
 
 @attrs.frozen
@@ -42,13 +46,23 @@ class Row:
 
 
 @attrs.frozen
+class Sweep:
+    """The points of a router's sweep on the split on which the winner, marked by its note, was chosen."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@attrs.frozen
 class Leaderboard:
-    """Headings and rows on test, and the lines that say what the figures are."""
+    """Headings and rows on test, the lines that say what the figures are, and the sweeps whose winners stand among the rows."""
 
     title: str
     notes: tuple[str, ...]
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
+    sweeps: tuple[Sweep, ...] = ()
 
 
 def leaderboard(result: RunResult) -> Leaderboard:
@@ -63,7 +77,7 @@ def leaderboard(result: RunResult) -> Leaderboard:
     by_label: dict[str, list[CellResult]] = {}
     for cell in result.cells:
         by_label.setdefault(cell.cell.label, []).append(cell)
-    rows = [_router_row(label, cells, columns) for label, cells in by_label.items()]
+    rows = [_winner_row(label, cells, columns, result) for label, cells in by_label.items()]
     rows += [
         Row(r.name, "reference", tuple(Cell(_value(r.scores.get("test", {}), at)) for _, at in columns))
         for r in result.references
@@ -72,7 +86,48 @@ def leaderboard(result: RunResult) -> Leaderboard:
     sign = _sign(run.metrics, columns[key][0])
     rows.sort(key=lambda r: (_position(r, key, sign), r.kind, r.name))
     headings = tuple(n for n, _ in columns)
-    return Leaderboard(f"{run.name}: test", (*_notes(result), *_reasons(rows, headings)), headings, tuple(rows))
+    sweeps = tuple(s for label, cells in by_label.items() if (s := _sweep(label, cells, columns, result)) is not None)
+    notes = (*_notes(result), *_reasons(rows, headings))
+    return Leaderboard(f"{run.name}: test", notes, headings, tuple(rows), sweeps)
+
+
+def _points(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
+    points: dict[str, list[CellResult]] = {}
+    for cell in cells:
+        points.setdefault(cell.cell.point_name, []).append(cell)
+    return points
+
+
+def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> Row:
+    """Return the row of a router: that of its sweep's winner, which was chosen without a look at the columns."""
+    points = _points(cells)
+    if len(points) == 1:
+        return _router_row(label, cells, columns)
+    winner = result.winners.get(label)
+    if winner is None:
+        return Row(
+            label, "router", tuple(_mean([]) for _ in columns), f"no point of {len(points)} finished, all failed"
+        )
+    row = _router_row(label, points[winner], columns)
+    on = result.run.experiment.get("select_on", "dev")
+    return attrs.evolve(row, note="; ".join(n for n in (f"{winner}, best of {len(points)} on {on}", row.note) if n))
+
+
+def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> Sweep | None:
+    points = _points(cells)
+    if len(points) == 1:
+        return None
+    on = str(result.run.experiment.get("select_on", "dev"))
+    selected = str(result.run.experiment.get("select_by", "")).rpartition("/")[2]
+    kept = [c for c in columns if c[1][0] == "overall" and c[0] in (*SWEPT, selected)]
+    rows = []
+    for point, those in points.items():
+        row = _router_row(point, those, kept, on)
+        mark = "chosen" if result.winners.get(label) == point else row.note
+        rows.append(attrs.evolve(row, kind="point", note=mark))
+    seeds = len(cells) // len(points)
+    title = f"sweep of {label}: {on}, by {selected}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
+    return Sweep(title, tuple(n for n, _ in kept), tuple(rows))
 
 
 def _reasons(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
@@ -85,7 +140,7 @@ def _reasons(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
     return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]
 
 
-_KNOWN = frozenset({*SHOWN, "average-cost", "tokens-per-second", "routing-ms", "encoding-ms"})
+_KNOWN = frozenset({*SHOWN, "mean-score", "average-cost", "tokens-per-second", "routing-ms", "encoding-ms"})
 
 
 def _groups(result: RunResult) -> list[str]:
@@ -95,13 +150,13 @@ def _groups(result: RunResult) -> list[str]:
     return found if len(found) > 1 else []
 
 
-def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[tuple[str, tuple[str, str]]]) -> Row:
+def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], split: str = "test") -> Row:
     failed = [c for c in cells if c.status == "failed"]
     done = [c for c in cells if c.status == "done"]
     note = f"{len(failed)} of {len(cells)} cells failed" if failed else ""
     if not note and done and all(c.reused for c in done):
         note = "reused"
-    values = [[_value(c.scores["test"], at) for c in done] for _, at in columns]
+    values = [[_value(c.scores[split], at) for c in done] for _, at in columns]
     return Row(label, "router", tuple(_mean(v) for v in values), note)
 
 

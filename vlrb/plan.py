@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +27,7 @@ from vlrb.config import (
     structure,
     unstructure,
 )
-from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
+from vlrb.errors import ConfigError, PluginError, Problem, VlrbError, did_you_mean
 from vlrb.plugins import Plugin, Registered, Registry, Selection, blame, load, missing_requirements
 from vlrb.specs import GROUPS, Dataset, Kind, Model, toml_name
 from vlrb.types import Catalog, MetricInfo
@@ -44,7 +46,18 @@ DEFAULT_METRICS = (
 )
 DEFAULT_ENCODERS = ("encoders/hashed-text", "encoders/image-statistics")
 DEFAULT_REPORTS = ("reports/leaderboard",)
-ROUTER_KEYS = ("use", "label", "features")
+ROUTER_KEYS = ("use", "label", "features", "sweep")
+MOST_POINTS = 1000
+DECISIONS = frozenset({"lambda", "budget"})
+"""Parameters of :func:`vlrb.decide.decide`: where a router marks them so, a sweep over them fits once."""
+
+PAPER: Mapping[KeyPath, Any] = {
+    ("cost_bounds",): "all",
+    ("select_on",): "test",
+    ("split", "method"): "paper",
+    ("split", "seed"): 42,
+}
+"""What ``protocol = "paper"`` stands for, besides ``variant = "reference"`` of every router that has variants."""
 
 
 @attrs.frozen(eq=False)
@@ -99,19 +112,98 @@ class FeatureSet:
     name: str
     encoders: tuple[Chosen, ...]
     fusion: str
+    text_weight: float = 0.5
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the features."""
-        return {"encoders": [e.identity() for e in self.encoders], "fusion": self.fusion}
+        """Return what decides the features; without a revision where the weights cannot be told, so that encoding fails."""
+        return self._known_identity
+
+    @cached_property
+    def _known_identity(self) -> dict[str, Any]:
+        encoders = [self._identity(e, r if isinstance(r, str) else None) for e, r in self._revisions]
+        return {"encoders": encoders, "fusion": self.fusion, "text_weight": self.text_weight}
+
+    def encoder_identity(self, encoder: Chosen) -> dict[str, Any]:
+        """Return what decides what an encoder makes of a sample: plugin, parameters and weights.
+
+        Parameters whose field has ``same_numbers`` in its metadata (the batch size, the device) are left out.
+
+        :raises VlrbError: when the weights cannot be told
+        """
+        revision = next(r for e, r in self._revisions if e is encoder)
+        if isinstance(revision, VlrbError):
+            raise type(revision)(revision.problems)
+        return self._identity(encoder, revision)
+
+    @staticmethod
+    def _identity(encoder: Chosen, revision: str | None) -> dict[str, Any]:
+        fields = attrs.fields(type(encoder.params))
+        aside = {toml_name(f.name) for f in fields if f.metadata.get("same_numbers")}
+        identity = encoder.identity()
+        identity["parameters"] = {k: v for k, v in identity["parameters"].items() if k not in aside}
+        return identity | {"revision": revision}
+
+    @cached_property
+    def _revisions(self) -> tuple[tuple[Chosen, str | VlrbError], ...]:
+        """The weights of every encoder, looked up once: what identifies them, or why nothing can."""
+        return tuple((e, _revision(e)) for e in self.used)
+
+    @property
+    def used(self) -> tuple[Chosen, ...]:
+        """Return the encoders whose features the fusion keeps."""
+        only = self.fusion.removeprefix("only-")
+        return self.encoders if only == self.fusion else tuple(e for e in self.encoders if e.spec.modality == only)
+
+    def problem(self) -> tuple[str, str]:
+        """Return why the fusion cannot be made of these encoders, and the fix; empty texts where it can."""
+        if self.fusion in ("concat", "normalize-concat"):
+            return "", ""
+        only = self.fusion.removeprefix("only-")
+        needed = ("text", "image") if only == self.fusion else (only,)
+        found = {e.registered.id: e.spec.modality for e in self.encoders}
+        if found and set(needed) <= set(found.values()) <= {"text", "image"}:
+            return "", ""
+        parts = " and ".join(f"an encoder of {n}" for n in needed)
+        looking = ", ".join(f"{name!r} (looks at {modality})" for name, modality in found.items())
+        fix = 'name such encoders (`vlrb list encoder`), or set fusion = "normalize-concat"'
+        return f"fusion {self.fusion!r} needs {parts}, and none that looks at both; encoders: {looking}", fix
+
+
+def _revision(encoder: Chosen) -> str | VlrbError:
+    if encoder.spec.revision is None:
+        return ""
+    try:
+        with blame(encoder.plugin, f"telling the weights of encoder {encoder.spec.name!r}"):
+            return str(encoder.spec.revision(encoder.params))
+    except VlrbError as error:
+        return error
+
+
+@attrs.frozen(eq=False)
+class Point:
+    """One set of a router's parameters: ``swept`` are those that a sweep gave it.
+
+    ``base`` has the parameters of the fit that the point shares with others; it is ``chosen`` itself where each is fitted.
+    """
+
+    chosen: Chosen
+    swept: Mapping[str, Any]
+    base: Chosen
 
 
 @attrs.frozen(eq=False)
 class PlannedRouter:
-    """A ``[[router]]`` table."""
+    """A ``[[router]]`` table: its label, features, and the points of its sweep (one without a sweep)."""
 
     label: str
-    chosen: Chosen
     features: str | None
+    points: tuple[Point, ...]
+    sweep: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def chosen(self) -> Chosen:
+        """Return the router with the parameters of its first point."""
+        return self.points[0].chosen
 
 
 @attrs.frozen(eq=False)
@@ -168,7 +260,12 @@ class Plan:
                 for s in self.feature_sets.values()
             },
             "router": [
-                {**_table(r.chosen), "label": r.label, **({"features": r.features} if r.features else {})}
+                {
+                    **{k: v for k, v in _table(r.chosen).items() if k not in r.sweep},
+                    "label": r.label,
+                    **({"features": r.features} if r.features else {}),
+                    **({"sweep": unstructure(r.sweep)} if r.sweep else {}),
+                }
                 for r in self.routers
             ],
             "metric": [_table(m) for m in self.metrics],
@@ -220,6 +317,8 @@ class Resolver:
         tree = dict(self.document.tree)
         sections = {key: tree.pop(key, {}) for key in TABLES}
         arrays = {key: self._array(key, tree.pop(key, [])) for key in ARRAYS}
+        if tree.get("protocol") == "paper":
+            sections["split"] = self._paper(tree, sections["split"])
         general = self._general(tree)
         catalog = self._catalog(arrays["dataset"], arrays["model"])
         benchmark = structure(sections["benchmark"], BenchmarkSection, self.document, ("benchmark",), self.problems)
@@ -239,7 +338,7 @@ class Resolver:
             "token-counter", sections["tokens"], ("tokens",), key="counter", default="tokens/usage"
         )
         features = self._feature_sets(sections["features"])
-        routers = self._routers(arrays["router"], features)
+        routers = self._routers(arrays["router"], features, tree.get("protocol"))
         metrics = self._with_defaults("metric", arrays["metric"], DEFAULT_METRICS)
         reports = self._with_defaults("reporter", arrays["report"], DEFAULT_REPORTS)
         settings = self._settings(sections["plugin"])
@@ -267,6 +366,16 @@ class Resolver:
     def _problem(self, path: KeyPath, message: str, fix: str = "") -> None:
         self.problems.append(Problem(message, self.document.where(path), fix))
 
+    def _paper(self, tree: dict[str, Any], split: Any) -> Any:
+        """Fill in what the paper's protocol stands for; a key that says otherwise is a problem."""
+        tables = {"": tree, "split": dict(split) if isinstance(split, dict) else {}}
+        for path, value in PAPER.items():
+            table = tables[str(path[0]) if len(path) > 1 else ""]
+            given = table.setdefault(str(path[-1]), value)
+            if given != value:
+                self._problem(path, f'protocol = "paper" stands for {value!r}, not {given!r}', "remove the key")
+        return tables["split"] if isinstance(split, dict) else split
+
     def _array(self, key: str, value: Any) -> list[Any]:
         if not isinstance(value, list):
             self._problem((key,), f"must be an array of tables, written [[{key}]]")
@@ -289,6 +398,9 @@ class Resolver:
                     f"plugin {name!r} is required and is not loaded",
                     f"install or unblock it, or remove it from requires; {did_you_mean(name, known)}",
                 )
+        if general.select_on == "test" and general.protocol != "paper":
+            fix = 'remove the key, or set protocol = "paper", which is named in every table'
+            self._problem(("select_on",), "the winner of a sweep is never chosen on test", fix)
         bare = [m.spec.name for m in metrics]
         for name in sorted({n for n in bare if bare.count(n) > 1}):
             self._problem(("metric",), f"two metrics are named {name!r}, so that results could not tell them apart")
@@ -370,33 +482,118 @@ class Resolver:
             encoders = self._encoders(section.get("encoders"), (*path, "encoders"))
             rest = {k: v for k, v in section.items() if k != "encoders"}
             settings = structure(rest, FeatureSection, self.document, path, self.problems)
-            if settings is not None:
-                sets[name] = FeatureSet(name, encoders, settings.fusion)
+            if settings is None:
+                continue
+            sets[name] = FeatureSet(name, encoders, settings.fusion, settings.text_weight)
+            message, fix = sets[name].problem() if encoders and not self._left_out(section, encoders) else ("", "")
+            if message:
+                self._problem((*path, "fusion"), message, fix)
+            if "text_weight" in section and settings.fusion != "weighted-average":
+                fix = 'remove it, or set fusion = "weighted-average"'
+                self._problem((*path, "text_weight"), f"fusion {settings.fusion!r} has no weights", fix)
         return sets
+
+    @staticmethod
+    def _left_out(section: Mapping[str, Any], encoders: tuple[Chosen, ...]) -> bool:
+        """Tell whether some encoder of a set has problems of its own, so that more about the set would be guesses."""
+        return len(section["encoders"]) != len(encoders)
 
     def _encoders(self, listed: Any, path: KeyPath) -> tuple[Chosen, ...]:
         if not isinstance(listed, list) or not listed:
             self._problem(path, f"must be a list of encoders, names or tables with use, not {listed!r}")
             return ()
-        tables = [{"use": item} if isinstance(item, str) else item for item in listed]
-        made = [self._component("encoder", t, (*path, i)) for i, t in enumerate(tables)]
-        return tuple(m for m in made if m is not None)
+        made: list[Chosen] = []
+        for i, item in enumerate(listed):
+            chosen = self._component("encoder", {"use": item} if isinstance(item, str) else item, (*path, i))
+            if chosen is None:
+                continue
+            chosen = attrs.evolve(chosen, params=self._anchored(chosen.params, (*path, i)))
+            if any(c.registered.id == chosen.registered.id and c.params == chosen.params for c in made):
+                self._problem((*path, i), f"encoder {chosen.registered.id!r} is listed twice", "remove one")
+            made.append(chosen)
+        return tuple(made)
 
-    def _routers(self, tables: list[Any], feature_sets: Mapping[str, FeatureSet]) -> tuple[PlannedRouter, ...]:
+    def _anchored(self, params: Any, path: KeyPath) -> Any:
+        """Return parameters in which relative folders are those beside the file.
+
+        A field with ``folder_or_name`` in its metadata holds a folder or the name of something elsewhere; it is a folder when it
+        is there, or is written like one.
+        """
+        base = self.document.origin(path).parent
+        changes = {}
+        for field in attrs.fields(type(params)):
+            value = getattr(params, field.name)
+            if field.metadata.get("folder_or_name") and value:
+                folder = base / Path(value).expanduser()
+                if folder.is_dir() or value.startswith((".", "/", "~")):
+                    changes[field.name] = str(folder.resolve())
+        return attrs.evolve(params, **changes)
+
+    def _routers(
+        self, tables: list[Any], feature_sets: Mapping[str, FeatureSet], protocol: object
+    ) -> tuple[PlannedRouter, ...]:
         routers: dict[str, PlannedRouter] = {}
         for i, table in enumerate(tables):
             path: KeyPath = ("router", i)
-            chosen = self._component("router", table, path, beside=ROUTER_KEYS)
-            if chosen is None:
+            if protocol == "paper":
+                table = self._reference(table, path)
+            sweep = self._sweep(table, path)
+            points = [self._point(table, swept, path) for swept in _grid(sweep)]
+            chosen = [p for p in points if p is not None]
+            if len(chosen) < len(points) or not points:
                 continue
-            label = table.get("label", chosen.spec.name)
+            label = table.get("label", chosen[0].chosen.spec.name)
             if not isinstance(label, str) or not label or label != Path(label).name or label.startswith("."):
                 self._problem((*path, "label"), f"must be usable as the name of a folder, not {label!r}")
             elif label in routers:
                 self._problem((*path, "label"), f"{label!r} is taken by another router", "give one of them a label")
             else:
-                routers[label] = PlannedRouter(label, chosen, self._features_of(chosen, table, path, feature_sets))
+                features = self._features_of(chosen[0].chosen, table, path, feature_sets)
+                routers[label] = PlannedRouter(label, features, tuple(chosen), sweep)
         return tuple(routers.values())
+
+    def _reference(self, table: Any, path: KeyPath) -> Any:
+        """Give a router of the paper's protocol the variant of the reference implementation, if it has variants."""
+        name = table.get("use") if isinstance(table, dict) else None
+        found = [r for r in self.registry.all("router") if name in (r.name, r.id)]
+        if len(found) != 1 or "variant" not in attrs.fields_dict(found[0].record.params):
+            return table
+        if table.get("variant", "reference") != "reference":
+            what = f'protocol = "paper" stands for "reference", not {table["variant"]!r}'
+            self._problem((*path, "variant"), what, "remove the key")
+        return {**table, "variant": "reference"}
+
+    def _sweep(self, table: Any, path: KeyPath) -> dict[str, list[Any]]:
+        """Return parameter -> values of a sweep; empty without one."""
+        sweep = table.get("sweep", {}) if isinstance(table, dict) else {}
+        if not isinstance(sweep, dict):
+            self._problem((*path, "sweep"), f"must be a table such as {{ lambda = [0, 10] }}, not {sweep!r}")
+            return {}
+        count = 1
+        for name, values in sweep.items():
+            if not isinstance(values, list) or not values or any(values.count(v) > 1 for v in values):
+                self._problem((*path, "sweep", name), f"must be a list of different values, not {values!r}")
+                return {}
+            if name in table:
+                self._problem((*path, "sweep", name), "is set in the table too", "remove one of the two")
+            count *= len(values)
+        if count > MOST_POINTS:
+            self._problem((*path, "sweep"), f"has {count:,} points, more than {MOST_POINTS:,}", "shorten a list")
+            return {}
+        return sweep
+
+    def _point(self, table: Any, swept: Mapping[str, Any], path: KeyPath) -> Point | None:
+        """Resolve one point of a sweep; problems of all points come once."""
+        before = set(self.problems)
+        own = {**table, **swept} if isinstance(table, dict) else table
+        chosen = self._component("router", own, path, beside=ROUTER_KEYS)
+        self.problems = [p for i, p in enumerate(self.problems) if p not in self.problems[:i]]
+        if chosen is None or set(self.problems) - before:
+            return None
+        fields = {toml_name(f.name): f for f in attrs.fields(chosen.spec.params)}
+        decides = swept.keys() <= DECISIONS and all(fields[n].metadata.get("when") == "route" for n in swept)
+        base = self._component("router", table, path, beside=ROUTER_KEYS) if swept and decides else None
+        return Point(chosen, {n: unstructure(getattr(chosen.params, fields[n].name)) for n in swept}, base or chosen)
 
     def _features_of(
         self, chosen: Chosen, table: Mapping[str, Any], path: KeyPath, sets: Mapping[str, FeatureSet]
@@ -491,6 +688,11 @@ class Resolver:
                 self._problem((*path, i), f"{name!r} is no {path[-1].rstrip('s')}", did_you_mean(name, known))  # type: ignore[union-attr]
             wanted |= found
         return frozenset(wanted)
+
+
+def _grid(sweep: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return the points of a sweep, the last parameter changing first."""
+    return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
 
 
 def _dataset(known: Dataset | None, given: Mapping[str, Any]) -> Dataset:

@@ -7,7 +7,9 @@ import logging
 import os
 import platform
 import signal
+import statistics
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +39,18 @@ from vlrb.results import (
     write_result,
 )
 from vlrb.secrets import without_secrets
+from vlrb.specs import MetricSpec
 from vlrb.split import make_split, write_split
-from vlrb.types import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult, Timing, Undefined
+from vlrb.types import (
+    CellInfo,
+    CellResult,
+    MetricValue,
+    ReferenceResult,
+    RunInfo,
+    RunResult,
+    Timing,
+    Undefined,
+)
 from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
@@ -231,11 +243,37 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
     ready = _with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
     runner = _one_by_one if jobs < 2 else _side_by_side
     runner(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
-    result = RunResult(run, tuple(results[c.name] for c in run.cells), _references(bench), started, now())
+    cells = tuple(results[c.name] for c in run.cells)
+    winners = select_winners(cells, bench.evaluator.selection.spec, bench.plan.general.select_on)
+    result = RunResult(run, cells, _references(bench), started, now(), winners)
     errors = _write_reports(bench.plan, result)
     write_result(result)
     observers.call("vlrb_run_end", result=result)
     return Outcome(result, (*bench.evaluator.errors, *observers.errors, *errors), already_finished=False)
+
+
+def select_winners(cells: Sequence[CellResult], metric: MetricSpec, split: str) -> dict[str, str]:
+    """Return label -> the point of its sweep with the best mean of a metric over its seeds; of equals the first.
+
+    A point with a failed cell, or without a value, cannot win.
+    """
+    points: dict[tuple[str, str], list[MetricValue]] = {}
+    for cell in cells:
+        value: MetricValue = Undefined("failed")
+        if cell.status == "done":
+            value = cell.scores[split]["overall"][metric.name]
+        points.setdefault((cell.cell.label, cell.cell.point_name), []).append(value)
+    best: dict[str, tuple[float, str]] = {}
+    several = Counter(label for label, _ in points)
+    for (label, point), values in points.items():
+        numbers = [v for v in values if not isinstance(v, Undefined)]
+        if len(numbers) < len(values) and several[label] > 1:
+            continue
+        mean = statistics.fmean(numbers) if numbers else 0.0
+        worth = mean if metric.higher_is_better else -mean
+        if label not in best or worth > best[label][0]:
+            best[label] = worth, point
+    return {label: point for label, (_, point) in best.items()}
 
 
 def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:

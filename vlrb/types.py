@@ -354,6 +354,16 @@ class WithEstimate(Protocol):
         """Return the probability of being right and the expected cost."""
 
 
+@runtime_checkable
+class WithBorrowedTime(Protocol):
+    """A fitted router that may use work done for another router before.
+
+    The harness adds ``borrowed_seconds``, the time which that work took, to the time of the last ``route``.
+    """
+
+    borrowed_seconds: float
+
+
 class Router(Protocol):
     """Learns to choose."""
 
@@ -419,7 +429,11 @@ Scores = Mapping[str, Mapping[str, MetricValue]]
 
 @attrs.frozen
 class CellInfo:
-    """One router with one set of parameters and one seed."""
+    """One router with one set of parameters and one seed.
+
+    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, where the
+    sweep only changes what is made of a fitted router's estimates; empty otherwise.
+    """
 
     key: str
     label: str
@@ -430,11 +444,19 @@ class CellInfo:
     plugin: str
     dist: str
     sources: str
+    point: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
+    fit_key: str = ""
+
+    @property
+    def point_name(self) -> str:
+        """Return the point of a sweep in words, such as ``lambda=100``; empty without a sweep."""
+        return ",".join(f"{name}={value}" for name, value in self.point.items())
 
     @property
     def name(self) -> str:
-        """Return the name that tells the cells of a run apart."""
-        return f"{self.label}-seed{self.seed}"
+        """Return the name that tells the cells of a run apart, which is that of their folders too."""
+        point = "".join(c if c.isalnum() or c in "=,.-+_" else "_" for c in self.point_name)
+        return f"{self.label}-{point}-seed{self.seed}" if point else f"{self.label}-seed{self.seed}"
 
 
 @attrs.frozen
@@ -511,13 +533,22 @@ class RunInfo:
 
 @attrs.frozen
 class RunResult:
-    """A finished run."""
+    """A finished run.
+
+    ``winners`` holds, by label, the point of each router's sweep that the selection chose, as :attr:`CellInfo.point_name`; it is
+    empty for a router without a sweep.  A router whose every cell failed has none.
+    """
 
     run: RunInfo
     cells: tuple[CellResult, ...]
     references: tuple[ReferenceResult, ...]
     started: str
     finished: str
+    winners: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+
+    def selected(self, cell: CellInfo) -> bool:
+        """Tell whether a cell is of the point that stands for its router."""
+        return self.winners.get(cell.label) == cell.point_name
 
 
 def _frozen_array(array: Array) -> Array:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vlrb.data_page import agreement_share, shown, summary
-from vlrb.leaderboard import Leaderboard, leaderboard
+from vlrb.leaderboard import Leaderboard, Sweep, leaderboard
 from vlrb.types import RunResult
 from vlrb.workers import Progress as ProgressFunction
 
@@ -76,6 +76,10 @@ def print_leaderboard(result: RunResult) -> None:
         if needed <= out.width:
             break
     out.print(table, width=max(needed, out.width), crop=False)
+    for sweep in board.sweeps:
+        table = _sweep_table(sweep)
+        needed = Measurement.get(out, out.options.update(width=WIDEST), table).maximum
+        out.print(table, width=max(needed, out.width), crop=False)
     for note in board.notes:
         out.print(note, markup=False, highlight=False, soft_wrap=True)
 
@@ -99,6 +103,19 @@ def _table(board: Leaderboard, dropped: Sequence[str]) -> Table:
         table.add_row(
             str(number), escape(row.name), *beside, *cells, *([escape(row.note)] if notes else []), style=style
         )
+    return table
+
+
+def _sweep_table(sweep: Sweep) -> Table:
+    table = Table(title=escape(sweep.title), title_justify="left")
+    table.add_column("point", no_wrap=True)
+    for heading in sweep.headings:
+        table.add_column(_with_unit(heading), justify="right", no_wrap=True)
+    table.add_column("")
+    for row in sweep.rows:
+        cells = [c.text(h) for h, c in zip(sweep.headings, row.cells, strict=True)]
+        style = "bold" if row.note == "chosen" else "dim"
+        table.add_row(escape(row.name), *cells, escape(row.note), style=style)
     return table
 
 

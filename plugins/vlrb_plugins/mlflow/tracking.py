@@ -133,7 +133,7 @@ class Tracker:
         run_id = self._open_cell(cell)
         self._flush(cell)
         params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed}
-        params |= {"features": cell.features}
+        params |= {"features": cell.features, **({"point": cell.point_name} if cell.point else {})}
         params |= {f"router.{k}": v for k, v in _flat(cell.parameters)}
         tags = {"status": result.status, "reused": str(result.reused).lower(), "hardware": result.hardware}
         metrics, undefined = _metrics(result.scores)
@@ -154,6 +154,7 @@ class Tracker:
         run_id = self._parent()
         for reference in result.references:
             self._reference(reference)
+        self._mark_winners(result)
         directory = self.run.directory
         names = ("experiment.json", "experiment.toml", "plan.json", "environment.json", "results.json", "split.parquet")
         self._upload(run_id, [directory / n for n in names if (directory / n).is_file()], "")
@@ -161,6 +162,14 @@ class Tracker:
         failed = any(c.status == "failed" for c in result.cells)
         self._log(run_id, tags={"status": "failed" if failed else "done"})
         self._close("run", run_id, "FAILED" if failed else "FINISHED", result.finished)
+
+    def _mark_winners(self, result: RunResult) -> None:
+        """Tag which points of the sweeps stand for their routers."""
+        for cell in (c.cell for c in result.cells if c.cell.point):
+            node = f"cell/{cell.name}"
+            chosen = str(result.selected(cell)).lower()
+            if node in self._state["nodes"]:
+                self._log(self._state["nodes"][node], tags={"selected": chosen})
 
     @_unless_dead
     def interrupted(self) -> None:

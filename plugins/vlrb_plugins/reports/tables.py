@@ -15,6 +15,8 @@ COLUMNS = (
     "name",
     "router",
     "seed",
+    "point",
+    "selected",
     "split",
     "scope",
     "metric",
@@ -47,6 +49,12 @@ def _markdown(result: RunResult) -> str:
         cells = [c.text(name) for name, c in zip(board.headings, row.cells, strict=True)]
         note = row.note.replace("|", "\\|")
         lines.append("| " + " | ".join((str(number), row.name, row.kind, *cells, note)) + " |")
+    for sweep in board.sweeps:
+        lines += ["", f"## {sweep.title}", "", "| " + " | ".join(("point", *sweep.headings, "")) + " |"]
+        lines += ["|---" + "|---:" * len(sweep.headings) + "|---|"]
+        for row in sweep.rows:
+            cells = [c.text(name) for name, c in zip(sweep.headings, row.cells, strict=True)]
+            lines.append("| " + " | ".join((row.name, *cells, row.note)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -60,6 +68,8 @@ def _csv_rows(result: RunResult) -> Iterator[dict[str, object]]:
             "name": cell.cell.label,
             "router": cell.cell.router,
             "seed": cell.cell.seed,
+            "point": cell.cell.point_name,
+            "selected": result.selected(cell.cell),
             "status": cell.status,
             "reused": cell.reused,
             **synthetic,

@@ -1,0 +1,74 @@
+"""From estimates to choices."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from vlrb.decide import decide
+from vlrb.errors import ConfigError
+from vlrb.types import Estimate
+
+SHAPE = (7, 4)
+P = hnp.arrays(np.float64, SHAPE, elements=st.floats(0, 1))
+COST = hnp.arrays(np.float64, SHAPE, elements=st.floats(0, 0.1))
+
+
+def test_lambda_trades_probability_for_money() -> None:
+    """At 0 the likeliest, between them the best expected utility, at inf the cheapest that may be right."""
+    estimate = Estimate(np.array([[0.9, 0.8, 0.0]]), np.array([[1e-2, 1e-3, 1e-4]]))
+    assert [decide(estimate, lambda_=x).tolist() for x in (0, 0.1, 1, 1e6, float("inf"))] == [[0], [0], [1], [1], [1]]
+
+
+def test_a_budget_is_kept_where_it_can_be() -> None:
+    """The likeliest within it; where even the cheapest is dearer, the cheapest."""
+    estimate = Estimate(np.array([[0.9, 0.8, 0.1]]), np.array([[1e-2, 1e-3, 1e-4]]))
+    assert [decide(estimate, budget=b).tolist() for b in (1, 1e-2, 5e-3, 1e-4, 0)] == [[0], [0], [1], [2], [2]]
+
+
+@given(P, COST, st.floats(0, 1e4))
+def test_no_other_model_is_worth_more(p: Any, cost: Any, lambda_: float) -> None:
+    """The chosen model has the greatest expected utility, and of equals the smallest cost."""
+    choice = decide(Estimate(p, cost), lambda_=lambda_)
+    with np.errstate(divide="ignore"):
+        worth = np.log(p) - lambda_ * 100 * cost
+    rows = np.arange(len(p))
+    for i in rows[~np.isneginf(worth).all(axis=1)]:
+        assert worth[i, choice[i]] == worth[i].max()
+        assert cost[i, choice[i]] == cost[i][worth[i] == worth[i].max()].min()
+
+
+@given(P, COST, st.floats(0, 0.1))
+def test_a_larger_budget_is_never_worse(p: Any, cost: Any, budget: float) -> None:
+    """The probability at the choice does not fall when more may be spent, once something fits."""
+    rows = np.arange(len(p))
+    small, large = (decide(Estimate(p, cost), budget=b) for b in (budget, 2 * budget + 1e-6))
+    fits = (cost <= budget).any(axis=1)
+    assert (p[rows, large] >= p[rows, small])[fits].all()
+    assert (cost[rows, small] <= budget)[fits].all()
+    assert (cost[rows, small] == cost.min(axis=1))[~fits].all()
+
+
+@given(P, COST)
+def test_more_lambda_never_costs_more(p: Any, cost: Any) -> None:
+    """Along a growing lambda the chosen cost falls: one fit gives a whole curve."""
+    rows = np.arange(len(p))
+    costs = [cost[rows, decide(Estimate(p, cost), lambda_=x)] for x in (0.0, 0.5, 5.0, 50.0, 5e3)]
+    hopeless = (p == 0).all(axis=1)
+    for dear, cheap in itertools.pairwise(costs):
+        assert (cheap <= dear + 1e-12)[~hopeless].all()
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"lambda_": 1.0, "budget": 1.0}, {"lambda_": -1.0}, {"budget": -1.0}, {"budget": float("nan")}]
+)
+def test_exactly_one_of_the_two_is_asked_for(asked: dict[str, float]) -> None:
+    """Anything else is an error, not a guess."""
+    with pytest.raises(ConfigError, match="either lambda or a budget"):
+        decide(Estimate(np.ones((1, 2)), np.ones((1, 2))), **asked)
