@@ -72,10 +72,6 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
     :param scored: rows with the verdicts; the same where one file holds both
     :raises DataError: naming file, sheet and row of what cannot be trusted
     """
-    import pyarrow as pa
-
-    from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
-
     scorer = dataset.scorer.rpartition("/")[2]
     counts = _row_counts(answers, scored)
     verdicts, verdict = _verdicts(scored, scorer, counts)
@@ -99,12 +95,17 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
         "rotations": [_rotations(answers, i, said) for i in answers.order] if answers.rotations else [None] * n,
         "failed": [FAILURE in answer for answer, _ in of.values()],
     }
-    metadata = {
-        "verdict": verdict.encode(errors="replace"),
-        "counts": json.dumps({k: v for k, v in counts.items() if v}),
-    }
+    return _batch(columns, verdict, counts)
+
+
+def _batch(columns: Mapping[str, Sequence[object]], verdict: str, counts: Counter[str]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
+
+    noted = json.dumps({k: v for k, v in counts.items() if v})
     fields = [f for f in (*OUTCOMES, *OUTCOMES_OPTIONAL) if f.name in columns]
-    schema = pa.schema(fields).with_metadata(metadata)
+    schema = pa.schema(fields).with_metadata({"verdict": verdict.encode(errors="replace"), "counts": noted})
     return pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 

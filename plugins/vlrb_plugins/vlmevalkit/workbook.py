@@ -19,10 +19,12 @@ from vlrb.errors import DataError, Problem
 from vlrb_plugins.vlmevalkit.table import FORMULA, SuspectCell, Table, text
 
 MAX_CELLS = 50_000_000
-_CORNER = re.compile(rb"""<(?:\w+:)?c [^>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
-_ROW = re.compile(rb"""<(?:\w+:)?row [^>]*?\br=["']([0-9]{1,7})["']""")
-_FAR = re.compile(rb'r="(?:[A-Z]{2,3}[0-9]|[A-Z]?[0-9]{7})')
-"""Begins like a reference to a cell, or the number of a row, that lies outside A1 to Z999999."""
+_PLACE = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<]*?\br\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
+"""The reference of a cell, or the number of a row, in all forms that are read."""
+
+_FAR = re.compile(rb"""r\s*=\s*["'](?:[A-Za-z]{2,}[0-9]|[A-Za-z]?[0-9]{7})""")
+"""Begins like one of these that lies outside A1 to Z999999."""
+
 MAX_UNPACKED_BYTES = 2 * 1024**3
 _TRACES = (
     b't="e"',
@@ -103,25 +105,17 @@ def _refuse_large(archive: zipfile.ZipFile, path: Path) -> None:
 
 def _refuse_vast(xml: bytes, path: Path) -> None:
     """Refuse a sheet whose corner lies far out: all cells up to it would be made, however few there are."""
-    if not _FAR.search(xml) and b"r='" not in xml:
+    if not _FAR.search(xml):
         return
     rows = columns = 1
-    for letters, number in _CORNER.findall(xml):
-        rows, columns = max(rows, int(number)), max(columns, _number_of(letters))
-    rows = max(rows, *map(int, _ROW.findall(xml)), 1)
+    for letters, number in _PLACE.findall(xml):
+        rows, columns = max(rows, int(number)), max(columns, _column_number(letters.decode()))
     if rows * columns > MAX_CELLS:
         raise DataError(
             f"spans {rows:,} rows and {columns:,} columns, above the limit of {MAX_CELLS:,} cells",
             where=str(path),
             fix="remove the cells that stand far from the table",
         )
-
-
-def _number_of(letters: bytes) -> int:
-    column = 0
-    for letter in letters:
-        column = column * 26 + letter - 64
-    return column
 
 
 def _suspects(xml: bytes, never_calculated: bool) -> Iterator[SuspectCell]:
@@ -175,7 +169,7 @@ def _first_sheet(archive: zipfile.ZipFile, book: ElementTree.Element) -> str:
 def _column_number(reference: str) -> int:
     """Return the number, from 1, of the column of a cell such as AB12; 0 where there is no reference."""
     number = 0
-    for letter in reference.rstrip("0123456789"):
+    for letter in reference.rstrip("0123456789").upper():
         number = number * 26 + ord(letter) - ord("A") + 1
     return number
 
