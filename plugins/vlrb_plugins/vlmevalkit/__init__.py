@@ -27,12 +27,14 @@ class VlmevalkitParams:
     images: Literal["required", "none"] = param(
         default="required", help="none: there are no TSV files; questions are read from the results, without images"
     )
-    run: str | None = param(
+    run: str | tuple[str, ...] | None = param(
         default=None,
-        help="run directory to read, such as T20260901-120000; default: the one that VLMEvalKit's links name, else the newest",
+        help="run directory to read, such as T20260901-120000, or several in order of preference; default: the one that "
+        "VLMEvalKit's links name, else the newest with verdicts",
     )
-    judge: str | None = param(
-        default=None, help="judge whose verdicts to read, such as gpt-4o-mini; default: VLMEvalKit's own default"
+    judge: str | tuple[str, ...] | None = param(
+        default=None,
+        help="judge whose verdicts to read, such as gpt-4o-mini, or several in order of preference; default: VLMEvalKit's own",
     )
     thinking: Literal["split", "keep"] = param(
         default="split", help="split: what stands before the last </think> costs tokens and is not scored"

@@ -155,10 +155,11 @@ def _by_position(rows: Rows, name: str) -> Sequence[Cell]:
 def split_thinking(said: str) -> tuple[str, str | None]:
     """Split an answer after its last ``</think>``, as VLMEvalKit does with SPLIT_THINK; an unclosed thought stays.
 
-    :return: the answer, and the thoughts before it or None
+    :return: the answer, and the thoughts before it or None; the blanks between them belong to the thoughts, so that no token
+        of theirs is lost
     """
-    head, end, tail = said.rpartition(_END_OF_THOUGHT)
-    return (tail.strip(), head + end) if end else (said, None)
+    _, end, tail = said.rpartition(_END_OF_THOUGHT)
+    return (tail.strip(), said[: len(said) - len(tail.lstrip())]) if end else (said, None)
 
 
 def _rotations(rows: Rows, index: str, said: Mapping[str, tuple[str, str | None]]) -> list[dict[str, str]] | None:

@@ -68,6 +68,7 @@ class _Found:
     candidates: dict[tuple[str, str], list[Candidate]] = attrs.Factory(dict)
     ignored: dict[str, str] = attrs.Factory(dict)
     problems: list[Problem] = attrs.Factory(list)
+    strangers: set[str] = attrs.Factory(set)
 
 
 def read_tree(params: VlmevalkitParams, catalog: Catalog) -> Tree:
@@ -135,7 +136,9 @@ def _read_model(folder: Path, tree: str, catalog: Catalog, found: _Found) -> Non
     elif model is None:
         hint = did_you_mean(folder.name, {m.name for m in catalog.models})
         fix = f"declare it with [[model]], or name the models to use in [benchmark]; {hint}"
-        found.problems.append(Problem(f"{folder.name!r} is no known model", str(folder), fix))
+        if folder.name not in found.strangers:  # of two trees the first tells
+            found.problems.append(Problem(f"{folder.name!r} is no known model", str(folder), fix))
+        found.strangers.add(folder.name)
     else:
         entries = sorted(folder.iterdir())
         links = {e: _target(e, folder) for e in entries if e.is_symlink() and not e.is_dir()}
@@ -258,11 +261,13 @@ def _choose(pair: tuple[str, str], candidates: Sequence[Candidate], params: Vlme
     in_run: list[Candidate] = []
     for tree in dict.fromkeys(c.tree for c in candidates):
         in_run += _of_one_run([c for c in candidates if c.tree == tree], params, found)
-    if params.run is not None and all(c.run != params.run for c in in_run):
-        fix = "leave out [logs] run, or name one of these runs"
+    asked = _several(params.run)
+    if asked and all(c.run not in asked for c in in_run):
+        fix = "leave out [logs] run, or name one of these runs too"
         runs = shortened(sorted({repr(c.run) for c in candidates if c.run}) or ["none"])
+        names = " or ".join(map(repr, asked))
         found.problems.append(
-            Problem(f"{pair[1]} has no results on {pair[0]} in run {params.run!r}; its runs: {runs}", "[logs] run", fix)
+            Problem(f"{pair[1]} has no results on {pair[0]} in run {names}; its runs: {runs}", "[logs] run", fix)
         )
     predictions, scored = _by_kind(in_run, found)
     predictions = _best_format(predictions, found)
@@ -272,15 +277,24 @@ def _choose(pair: tuple[str, str], candidates: Sequence[Candidate], params: Vlme
 
 def _of_one_run(candidates: Sequence[Candidate], params: VlmevalkitParams, found: _Found) -> list[Candidate]:
     runs = sorted({c.run for c in candidates}, key=_age)
-    if params.run is not None:
+    asked = _several(params.run)
+    if asked:
         # a tree without run directories may stand beside one that has them
-        chosen, why = "" if runs == [""] else params.run, f"[logs] run asks for {params.run}"
+        wanted = next((r for r in asked if r in runs), asked[0])
+        chosen, why = "" if runs == [""] else wanted, f"[logs] run asks for {wanted}"
     elif linked := sorted({c.run for c in candidates if c.linked}, key=_age):
         chosen, why = linked[-1], f"the links in the model's folder name {linked[-1]}"
+    elif judged := sorted({c.run for c in candidates if c.kind == "scored"}, key=_age):
+        chosen, why = judged[-1], f"{judged[-1] or 'the folder itself'} is the newest with verdicts, by its name"
     else:
         chosen, why = runs[-1], f"{runs[-1] or 'the folder itself'} is the newest, by its name"
     _pass_over([c for c in candidates if c.run != chosen], f"another run: {why}", found)
     return [c for c in candidates if c.run == chosen]
+
+
+def _several(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return names in order of preference, of a parameter that takes one or several."""
+    return (given,) if isinstance(given, str) else given or ()
 
 
 def _age(run: str) -> str:
@@ -311,8 +325,9 @@ def _of_one_judge(
     if not judges:
         return []
     chosen = judges[0]
-    if params.judge is not None and judges != [""]:
-        chosen = judge_name(params.judge)
+    asked = [judge_name(j) for j in _several(params.judge)]
+    if asked and judges != [""]:
+        chosen = next((j for j in asked if j in judges), asked[0])
         if chosen not in judges:
             there = ", ".join(repr(j) for j in judges)
             what = f"{pair[1]} has no verdicts of judge {chosen!r} on {pair[0]}; there are those of {there}"

@@ -24,7 +24,7 @@ def said(logs: Any, *predictions: object, **params: Any) -> list[dict[str, Any]]
     ("text", "answer", "thinking"),
     [
         ("<think>a</think>B", "B", "<think>a</think>"),
-        ("<think>a</think>\n\nB \n", "B", "<think>a</think>"),
+        ("<think>a</think>\n\nB \n", "B", "<think>a</think>\n\n"),
         ("a</think>B", "B", "a</think>"),
         ("<think>a</think>b</think>C", "C", "<think>a</think>b</think>"),
         ("<think>a</think>", "", "<think>a</think>"),

@@ -301,3 +301,44 @@ def test_the_choice_does_not_depend_on_the_order_of_files(logs: Any) -> None:
     for name in (OLD, NEW):
         run(logs, name, "gpt-4o-mini", "openai")
     assert read(logs) == first
+
+
+# --- preferences ------------------------------------------------------------------------------------------------------
+
+
+def test_without_links_a_run_with_verdicts_comes_before_a_newer_one_without(logs: Any) -> None:
+    """A tree that was copied without its links: a run that was never evaluated does not take the place of one that was."""
+    logs.book("Gemini/T20260901-120000/Gemini_MMStar.xlsx", ANSWERS)
+    logs.book("Gemini/T20260901-120000/Gemini_MMStar_gpt-4o-mini_result.xlsx", scored())
+    logs.book("Gemini/T20260902-120000/Gemini_MMStar.xlsx", ANSWERS)
+    listing = logs.list()
+
+    (part,) = (p for p in listing.parts if p.kind == "outcomes")
+    assert {f.parent.name for f in part.files} == {"T20260901-120000"}
+    assert "the newest with verdicts" in listing.ignored[str(logs.root / "Gemini/T20260902-120000/Gemini_MMStar.xlsx")]
+
+
+def test_several_runs_and_judges_in_order_of_preference(logs: Any, refused: Any) -> None:
+    """A tree of several ages: each model has one of the runs and judges that are named; a model with none is an error."""
+    logs.book("Gemini/T20260901-120000/Gemini_MMStar_exact_matching_result.xlsx", scored())
+    logs.book("Gemini-Pro/T20250101-120000/Gemini-Pro_MMStar_openai_result.xlsx", scored())
+    logs.book("Gemini-Pro/T20260901-120000/Gemini-Pro_MMStar_gpt-4o-mini_result.xlsx", scored())
+    preferred = {"run": ("T20250101-120000", "T20260901-120000"), "judge": ("openai", "exact_matching")}
+
+    files = {p.model: p.files[0].name for p in logs.list(**preferred).parts if p.kind == "outcomes"}
+    assert files == {
+        "Gemini": "Gemini_MMStar_exact_matching_result.xlsx",
+        "Gemini-Pro": "Gemini-Pro_MMStar_openai_result.xlsx",
+    }
+    with refused(
+        "'T20250101-120000'", "Gemini has no results on MMStar", place="[logs] run", fix="one of these runs too"
+    ):
+        logs.list(run=("T20250101-120000",))
+
+
+def test_a_stranger_in_both_trees_is_told_once(logs: Any, refused: Any) -> None:
+    """The published layout has two folders per model: one problem each is enough."""
+    for tree in ("VLMEvalKit_evaluation", "VLMEvalKit_inference"):
+        logs.book(f"{tree}/NoName/NoName_MMStar.xlsx", scored())
+    with refused("'NoName' is no known model", place=logs.root, fix="[[model]]"):
+        logs.list()
