@@ -109,7 +109,7 @@ def _checked(lambda_: float) -> float:
 
 def _one_hot(labels: Array, models: int) -> Array:
     """Return rows of zeros with a 1 at the label; a label of -1 has none."""
-    return (labels[:, None] == np.arange(models)).astype(np.float64)
+    return np.asarray(labels[:, None] == np.arange(models), dtype=np.float64)
 
 
 def _softmax(logits: Array, allowed: Array) -> Array:

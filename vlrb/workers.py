@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -70,6 +71,7 @@ def _start_worker(document: Any, options: tuple[str, ...], places: Places) -> No
     """Set up a process: plugins cannot be sent to it, so it makes the plan anew from the same document."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops handing out tasks
+    gc.set_threshold(200_000, 50, 100)  # rows are many small lists, at which the collector would look again and again
     places.use()
     _worker = PartBuilder(plan_document(document, options), places)
 

@@ -17,7 +17,7 @@ from vlrb.errors import DataError, Problem, shortened
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
-from vlrb_plugins.vlmevalkit.table import Cell, text, texts
+from vlrb_plugins.vlmevalkit.table import Cell, text, texts, whole_numbers
 from vlrb_plugins.vlmevalkit.texts import literal
 
 if TYPE_CHECKING:
@@ -78,22 +78,28 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
     _same_rows(answers, scored)
     for index in _stale(answers, scored, params, counts) if verdicts else ():
         verdicts[index] = None
-    said = _said(answers, params, counts)
-    of = {i: said[i] for i in answers.order} if len(said) > len(answers.order) else said
+    said, thoughts = _said(answers, params, counts)
+    rotations: Sequence[object] = [None] * len(answers.order)
+    if answers.rotations:
+        place = {index: n for n, index in enumerate(answers.position)}
+        rotations = [_rotations(answers, i, said, place) for i in answers.order]
+        base = [place[i] for i in answers.order]
+        said, thoughts = [said[n] for n in base], [thoughts[n] for n in base]
     keys = answers.keys(dataset)
     n = len(keys)
     judged = _judged(scored, JUDGED.get(scorer, ""))
+    same = list(verdicts) == answers.order
     columns = {
         "dataset": [dataset.name] * n,
         "key": keys,
-        "prediction": [answer for answer, _ in of.values()],
-        "score": [verdicts.get(i) for i in answers.order],
+        "prediction": said,
+        "score": list(verdicts.values()) if same else [verdicts.get(i) for i in answers.order],
         **{name: _usage(answers, names) for name, names in _USAGE.items()},
         "cost": [None] * n,
-        "thinking": [thinking for _, thinking in of.values()],
+        "thinking": thoughts,
         "judged": [judged.get(i) for i in answers.order] if judged else [None] * n,
-        "rotations": [_rotations(answers, i, said) for i in answers.order] if answers.rotations else [None] * n,
-        "failed": [FAILURE in answer for answer, _ in of.values()],
+        "rotations": rotations,
+        "failed": [FAILURE in answer for answer in said],
     }
     return _batch(columns, verdict, counts)
 
@@ -123,27 +129,27 @@ def _row_counts(answers: Rows, scored: Rows) -> Counter[str]:
 # --- answers ------------------------------------------------------------------------------------------------------------
 
 
-def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> dict[str, tuple[str, str | None]]:
-    """Return index -> what was answered, and what was written before it while thinking; rotations are among them."""
+def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> tuple[list[str], list[str | None]]:
+    """Return what was answered, and what was written before it while thinking, in the order of ``rows.position``."""
     cells = _by_position(rows, "prediction")
     refuse_nested(rows.table, "prediction", rows.table.column("prediction"))
     said = texts(cells)
-    counts["answers stored as numbers, dates or truth values"] += sum(type(c) is not str for c in cells)
+    thoughts: list[str | None] = [None] * len(said)
+    if set(map(type, cells)) != {str}:
+        counts["answers stored as numbers, dates or truth values"] += sum(type(c) is not str for c in cells)
     counts["empty answers"] += said.count("")
-    if rows.table.path.suffix == ".xlsx":
+    if rows.table.path.suffix == ".xlsx" and max(map(len, said)) >= LONGEST_CELL:
         longest = f"answers of {LONGEST_CELL:,} characters, the most that a workbook's cell holds"
         counts[longest] += sum(len(answer) == LONGEST_CELL for answer in said)
-    split: list[tuple[str, str | None]] = [(answer, None) for answer in said]
-    for row, answer in enumerate(said):
-        if "think>" in answer:
-            counts["answers that end before </think>"] += _THOUGHT in answer.rpartition(_END_OF_THOUGHT)[2]
-            split[row] = split_thinking(answer) if params.thinking == "split" else (answer, None)
+    for row in [n for n, answer in enumerate(said) if "think>" in answer]:
+        counts["answers that end before </think>"] += _THOUGHT in said[row].rpartition(_END_OF_THOUGHT)[2]
+        if params.thinking == "split":
+            said[row], thoughts[row] = split_thinking(said[row])
     if rows.table.has("thinking"):
         for row, thought in enumerate(texts(_by_position(rows, "thinking"))):
             if thought:
-                answer, own = split[row]
-                split[row] = answer, thought + (own or "")
-    return dict(zip(rows.position, split, strict=True))
+                thoughts[row] = thought + (thoughts[row] or "")
+    return said, thoughts
 
 
 def _by_position(rows: Rows, name: str) -> Sequence[Cell]:
@@ -162,9 +168,9 @@ def split_thinking(said: str) -> tuple[str, str | None]:
     return (tail.strip(), said[: len(said) - len(tail.lstrip())]) if end else (said, None)
 
 
-def _rotations(rows: Rows, index: str, said: Mapping[str, tuple[str, str | None]]) -> list[dict[str, str]] | None:
+def _rotations(rows: Rows, index: str, said: Sequence[str], place: Mapping[str, int]) -> list[dict[str, str]] | None:
     listed = rows.rotations.get(index)
-    return [{"key": r, "prediction": said[r][0]} for r in listed] if listed else None
+    return [{"key": r, "prediction": said[place[r]]} for r in listed] if listed else None
 
 
 def _judged(scored: Rows, column: str) -> dict[str, list[tuple[str, str]]]:
@@ -237,7 +243,7 @@ def _verdicts(scored: Rows, scorer: str, counts: Counter[str]) -> tuple[dict[str
     if column is None:
         return {}, f"{table.where()} has no column whose meaning is correctness (columns: {', '.join(table.header)})"
     cells = scored.column(column, formulas=True)
-    values = _matched(cells, _MATCHES[scorer]) if column == "eval_match" else [_truth(c) for c in cells]
+    values = _matched(cells, _MATCHES[scorer]) if column == "eval_match" else _truths(cells)
     if None in values:
         raise DataError(_bad_verdicts(list(zip(scored.order, cells, values, strict=True)), column, scored))
     found = dict(zip(scored.order, values, strict=True))
@@ -266,6 +272,12 @@ def _bad_verdicts(rows: Sequence[tuple[str, Cell, float | None]], column: str, s
     if len(bad) > 5:
         shown.append(Problem(f"{len(bad) - 5} more rows like these", scored.table.where(), "mend them too"))
     return shown
+
+
+def _truths(cells: Sequence[Cell]) -> list[float | None]:
+    if set(map(type, cells)) <= {float, bool} and set(cells) <= {0.0, 1.0}:
+        return list(map(float, cells))  # type: ignore[arg-type]
+    return [_truth(c) for c in cells]
 
 
 def _truth(cell: Cell) -> float | None:
@@ -318,6 +330,9 @@ def _usage(rows: Rows, columns: tuple[str, ...]) -> Sequence[int | None]:
     if name is None:
         return [None] * len(rows.order)
     cells = rows.column(name)
+    whole = whole_numbers(cells)
+    if whole is not None:
+        return whole
     counts = [_count(cell) for cell in cells]
     if None in counts:
         row = counts.index(None)

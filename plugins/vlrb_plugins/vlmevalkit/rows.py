@@ -10,7 +10,7 @@ import attrs
 
 from vlrb.errors import DataError, Problem
 from vlrb.specs import Dataset
-from vlrb_plugins.vlmevalkit.table import LARGEST_EXACT, Cell, Table, read_table, text, texts
+from vlrb_plugins.vlmevalkit.table import LARGEST_EXACT, Cell, Table, read_table, text, texts, whole_numbers
 
 ROTATION = 1_000_000
 """MMBench: the index of rotation r of a question is the question's index + r times this."""
@@ -36,10 +36,7 @@ class Rows:
     def column(self, name: str, *, formulas: bool = False) -> Sequence[Cell]:
         """Return a column's cells in ``order``."""
         cells = self.table.column(name, formulas=formulas)
-        if len(cells) == len(self.order):  # no row is left out: the orders are the same
-            return cells
-        position = self.position
-        return [cells[position[i]] for i in self.order]
+        return cells if len(self.order) == len(cells) else [cells[self.position[i]] for i in self.order]
 
     def where(self, index: str) -> str:
         """Return file, sheet and row of an index."""
@@ -70,7 +67,8 @@ def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows
             "there are no rows below the header", where=table.where(), fix="run the model again, or leave the file out"
         )
     refuse_nested(table, "index", cells)
-    indices = [index_text(cell) for cell in cells]
+    whole = whole_numbers(cells)
+    indices = list(map(str, whole)) if whole is not None else [index_text(cell) for cell in cells]
     position = _positions(table, "index", indices, range(len(indices)), keep_first=keep_first)
     rotations: dict[str, list[str]] = {}
     order = list(position)
