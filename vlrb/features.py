@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import re
+import sys
 import time
 import zlib
 from collections import deque
@@ -37,7 +38,7 @@ from vlrb.workers import Progress
 logger = logging.getLogger("vlrb")
 
 SCHEMA_VERSION = 2
-CHUNK = 256
+CHUNK = 128
 """Samples that are encoded and kept together."""
 
 MOST_PROBLEMS = 20
@@ -70,6 +71,9 @@ def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: P
     :raises DataError: naming the samples that cannot be encoded; the others are kept
     :raises PluginError: when an encoder raises, or returns what it must not
     """
+    problems = [p for encoder in chosen.used for p in _unknown_weights(chosen, encoder)]
+    if problems:
+        raise DataError(problems)
     made = [_encoded(chosen, encoder, benchmark, places, progress) for encoder in chosen.used]
     modalities = [e.spec.modality for e in chosen.used]
     try:
@@ -77,6 +81,14 @@ def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: P
     except DataError as error:
         raise DataError([attrs.evolve(p, where=f"[features.{chosen.name}]") for p in error.problems]) from None
     return Encoded(features, sum(m.seconds_per_sample for m in made))
+
+
+def _unknown_weights(chosen: FeatureSet, encoder: Chosen) -> Sequence[Problem]:
+    try:
+        chosen.encoder_identity(encoder)
+    except DataError as error:
+        return error.problems
+    return ()
 
 
 # --- fusion ---------------------------------------------------------------------------------------------------------------
@@ -193,13 +205,19 @@ def _only(part: Features, *, dense: bool) -> Features:
 
 @attrs.frozen(eq=False)
 class _Chunk:
-    """Rows that were encoded together: keys S32[n], float32[n, d] in a mapped file, the columns as JSON, the seconds."""
+    """Rows that were encoded together: their file, keys S32[n], the columns as JSON, the seconds.
+
+    The rows stay in the file, so that any number of chunks needs neither memory nor open files.
+    """
 
     file: Path
     keys: Array
-    matrix: Array
     columns: str
     seconds: float
+
+    def rows(self) -> Array:
+        """Return the rows float32[n, d], mapped."""
+        return _mapped(self.file)[1]
 
 
 class _UnusableError(Exception):
@@ -232,18 +250,14 @@ class _Store:
 
     def _read(self, file: Path) -> _Chunk:
         try:
-            table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-            about = json.loads(table.schema.metadata[b"vlrb"])
-            keys, rows = table.column("key").chunk(0), table.column("row").chunk(0)
+            keys, matrix, about = _mapped(file)
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             raise _UnusableError(f"is cut off or is no chunk of features ({error})") from None
         if about.get("of") != self.key:
             raise _UnusableError("belongs to another encoder, other weights or another version of vlrb")
-        names = np.frombuffer(keys.buffers()[1], dtype=KEY, count=len(keys), offset=0)
-        matrix = rows.flatten().to_numpy().reshape(len(keys), -1)
-        if _checksum(names, matrix) != about["crc"]:
+        if _checksum(keys, matrix) != about["crc"]:
             raise _UnusableError("is damaged (its checksum differs)")
-        return _Chunk(file, names, matrix, about["columns"], about["seconds"])
+        return _Chunk(file, keys.copy(), sys.intern(about["columns"]), about["seconds"])
 
     def write(self, keys: Array, features: Features, seconds: float) -> None:
         """Keep a chunk."""
@@ -260,6 +274,15 @@ class _Store:
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         with new_file(self.folder / f"{name}.arrow") as aside, pa.ipc.new_file(str(aside), table.schema) as writer:
             writer.write_table(table)
+
+
+def _mapped(file: Path) -> tuple[Array, Array, dict[str, Any]]:
+    """Return keys, rows and what is said about them, of a chunk's file."""
+    table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    about = json.loads(table.schema.metadata[b"vlrb"])
+    keys, rows = table.column("key").chunk(0), table.column("row").chunk(0)
+    names = np.frombuffer(keys.buffers()[1], dtype=KEY, count=len(keys))
+    return names, rows.flatten().to_numpy().reshape(len(keys), -1), about
 
 
 def _checksum(keys: Array, matrix: Array) -> int:
@@ -308,7 +331,6 @@ def _encoded(chosen: FeatureSet, encoder: Chosen, benchmark: Benchmark, places: 
             lacking = _lacking(wanted, chunks)
             if lacking.size:
                 columns = chunks[0].columns if chunks else ""
-                del chunks
                 _Encoding(encoder, benchmark, store, progress, columns).run(keys, lacking, wanted.size)
                 chunks = store.chunks()
     return _assembled(keys, chunks, store)
@@ -329,14 +351,15 @@ def _assembled(keys: Array, chunks: Sequence[_Chunk], store: _Store) -> Encoded:
     rows = order[place]
     starts = np.cumsum([0, *(len(c.keys) for c in chunks)])
     owner = np.searchsorted(starts, rows, side="right") - 1
-    matrix = np.empty((len(keys), chunks[0].matrix.shape[1]), np.float32)
+    columns = tuple(Column(*c) for c in json.loads(chunks[0].columns))
+    matrix = np.empty((len(keys), len(columns)), np.float32)
     by_owner = np.argsort(owner, kind="stable")
     bounds = np.searchsorted(owner[by_owner], np.arange(len(chunks) + 1))
     for i, chunk in enumerate(chunks):
         mine = by_owner[bounds[i] : bounds[i + 1]]
-        matrix[mine] = chunk.matrix[rows[mine] - starts[i]]
+        if mine.size:
+            matrix[mine] = chunk.rows()[rows[mine] - starts[i]]
     seconds = np.array([c.seconds / len(c.keys) for c in chunks])[owner]
-    columns = tuple(Column(*c) for c in json.loads(chunks[0].columns))
     return Encoded(Features(read_only((matrix,))[0], columns), float(seconds.mean()))
 
 

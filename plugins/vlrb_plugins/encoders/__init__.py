@@ -1,4 +1,8 @@
-"""Encoders that need no download: hashed n-grams of the text, and statistics of the images."""
+"""Encoders that need no download: of texts, their n-grams and structure; of images, their statistics and visual cues.
+
+All are stateless and see one sample at a time; the numbers of ``question-structure`` and ``visual-cues`` say something by name, for
+routers that are trees.
+"""
 
 from __future__ import annotations
 
@@ -35,19 +39,45 @@ def _image_statistics(_: NoParams) -> Encoder:
     return ImageStatistics()
 
 
+def _question_structure(_: NoParams) -> Encoder:
+    from vlrb_plugins.encoders.structure import QuestionStructure
+
+    return QuestionStructure()
+
+
+def _visual_cues(_: NoParams) -> Encoder:
+    from vlrb_plugins.encoders.cues import VisualCues
+
+    return VisualCues()
+
+
 @hookimpl
 def vlrb_encoders() -> list[EncoderSpec]:
-    """Return the two encoders."""
+    """Return the encoders."""
     return [
         EncoderSpec(
             name="hashed-text",
             summary="hashed n-grams of words and characters, projected by a fixed random matrix",
             factory=_hashed_text,
             params=HashedTextParams,
+            modality="text",
         ),
         EncoderSpec(
             name="image-statistics",
             summary="number, size, aspect, brightness, colour and edges of the images",
             factory=_image_statistics,
+            modality="image",
+        ),
+        EncoderSpec(
+            name="question-structure",
+            summary="type of question, answer format asked for, numbers, options, topics, length, language",
+            factory=_question_structure,
+            modality="text",
+        ),
+        EncoderSpec(
+            name="visual-cues",
+            summary="text and layout, lines, colours, photo or chart or page, resolution",
+            factory=_visual_cues,
+            modality="image",
         ),
     ]

@@ -1,0 +1,99 @@
+"""Encoders of text through sentence-transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentence_transformers
+
+from vlrb.cache import read_json
+from vlrb.errors import DataError
+from vlrb.types import Column, Features, Queries
+from vlrb_plugins.hf import TextParams
+from vlrb_plugins.hf.torch_tools import device_of, loading, missing_pooler, precision, working
+from vlrb_plugins.hf.weights import Weights
+
+
+class TextEncoder:
+    """One vector of unit length per sample.
+
+    Texts of one batch are padded to the longest; the padding is masked, so that a text's vector depends on its neighbours by
+    rounding only (about 1e-6 in float32).
+    """
+
+    def __init__(self, name: str, hub_id: str, params: TextParams) -> None:
+        """Load the model.
+
+        :raises DataError: when its files are not there or cannot be loaded
+        """
+        self.name = name
+        self.params = params
+        folder = Weights.of(name, hub_id, params).local()
+        pooling = getattr(params, "pooling", "own")
+        if pooling == "own" and not (folder / "modules.json").is_file():
+            fix = 'set pooling = "mean" or "cls", as its makers say'
+            raise DataError("does not say how token vectors become one (no modules.json)", where=str(folder), fix=fix)
+        device = device_of(params.device)
+        with loading(name, folder):
+            model = _load(folder, pooling, device)
+            _check(model, folder)
+            self._model = model.to(precision(params.dtype)).eval()
+        if params.max_length is not None:
+            self._model.max_seq_length = min(params.max_length, self._model.max_seq_length or params.max_length)
+
+    def encode(self, queries: Queries) -> Features:
+        """Return float32[n, d], rows of unit length.
+
+        :raises DataError: when the memory of the GPU is too small
+        """
+        texts = [self.params.prefix + t for t in self._texts(queries)]
+        with working(self.name):
+            vectors = self._model.encode(
+                texts,
+                batch_size=self.params.batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=False,
+                convert_to_tensor=True,
+            )
+            matrix = vectors.float().cpu().numpy()
+        norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+        matrix = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+        return Features(matrix, tuple(Column(f"{self.name}/{i}") for i in range(matrix.shape[1])))
+
+    def _texts(self, queries: Queries) -> list[str]:
+        if self.params.text == "question":
+            return list(queries.texts)
+        rows = zip(queries.texts, queries.options, queries.hints, strict=True)
+        return ["\n".join(filter(None, [q, *(f"{x}. {o}" for x, o in options), hint])) for q, options, hint in rows]
+
+
+def _load(folder: Path, pooling: str, device: str) -> Any:
+    own = {"trust_remote_code": False, "local_files_only": True}
+    make = sentence_transformers.SentenceTransformer
+    if pooling == "own":
+        return make(str(folder), device=device, model_kwargs={"use_safetensors": True}, **own)
+    try:
+        from sentence_transformers.sentence_transformer import modules
+    except ImportError:  # before 6
+        from sentence_transformers import models as modules
+    body = modules.Transformer(str(folder))
+    return make(
+        modules=[body, modules.Pooling(body.auto_model.config.hidden_size, pooling_mode=pooling)], device=device
+    )
+
+
+def _check(model: Any, folder: Path) -> None:
+    """Load the weights once more to see that none is missing, which sentence-transformers does not tell.
+
+    :raises DataError: when some would have been drawn at random
+    """
+    if not hasattr(model[0], "auto_model"):  # words are looked up in a table, all of which is there
+        return
+    modules = folder / "modules.json"
+    within = read_json(modules)[0]["path"] if modules.is_file() else ""
+    _, report = type(model[0].auto_model).from_pretrained(
+        str(folder / within), output_loading_info=True, use_safetensors=True, local_files_only=True
+    )
+    missing_pooler(report, folder)
