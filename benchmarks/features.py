@@ -25,7 +25,8 @@ from vlrb.benchmark import Benchmark
 from vlrb.build import build, quiet
 from vlrb.cache import Places
 from vlrb.features import CHUNK, KEY, _assembled, _Store, encode, fuse
-from vlrb.plan import FeatureSet, make_plan
+from vlrb.plan import FeatureSet
+from vlrb.resolve import make_plan
 from vlrb.types import Column, Features
 
 OFFLINE = ("hashed-text", "question-structure", "image-statistics", "visual-cues")

@@ -27,9 +27,10 @@ from vlrb.cells import ROUTED, Bench, read_cell, run_cell
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluate import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
 from vlrb.observers import Observers
-from vlrb.plan import Plan, digest_of, plan_document
+from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.reference import SUMMARIES, reference_choices
+from vlrb.resolve import plan_document
 from vlrb.results import (
     adopt_cell,
     now,

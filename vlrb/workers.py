@@ -12,7 +12,7 @@ import attrs
 from vlrb.cache import Places
 from vlrb.errors import DataError, Problem
 from vlrb.parts import PartBuilder
-from vlrb.plan import plan_document
+from vlrb.resolve import plan_document
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.plan import make_plan
+from vlrb.resolve import make_plan
 from vlrb.run import select_winners
 from vlrb.specs import MetricSpec, NoParams
 from vlrb.types import CellInfo, CellResult, Undefined

@@ -24,7 +24,8 @@ from vlrb.build import build, quiet
 from vlrb.cache import Places
 from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.features import Encoded, content_keys, encode, fuse
-from vlrb.plan import Plan, make_plan
+from vlrb.plan import Plan
+from vlrb.resolve import make_plan
 from vlrb.types import Column, Features
 
 PLUGIN = '''
@@ -324,7 +325,7 @@ from pathlib import Path
 from vlrb import features
 from vlrb.build import build, quiet
 from vlrb.cache import Places
-from vlrb.plan import make_plan
+from vlrb.resolve import make_plan
 features.CHUNK = 8
 plan = make_plan(Path(sys.argv[1]))
 places = Places(Path("runs").absolute(), Path("cache").absolute())

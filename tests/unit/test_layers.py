@@ -19,6 +19,7 @@ LAYERS = (
     ("plugins", "cache", "images", "secrets", "neartext"),
     ("config",),
     ("plan",),
+    ("resolve",),
     ("benchmark", "targets", "decide"),
     ("parts", "split", "reference"),
     ("workers", "scoring"),

@@ -91,7 +91,7 @@ jobs_option = click.option(
 
 
 def _plan(ctx: click.Context, file: Path) -> Plan:
-    from vlrb.plan import make_plan
+    from vlrb.resolve import make_plan
 
     return make_plan(file, ctx.obj[0])
 

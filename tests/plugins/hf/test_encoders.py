@@ -20,7 +20,7 @@ from vlrb.build import build
 from vlrb.cache import Places
 from vlrb.errors import DataError
 from vlrb.features import encode
-from vlrb.plan import make_plan
+from vlrb.resolve import make_plan
 from vlrb.types import Array
 from vlrb_plugins.hf import AnyImageParams, AnyTextParams, E5Params
 from vlrb_plugins.hf import torch_tools as tools

@@ -607,7 +607,7 @@ def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> No
     """The core joins the parts to the matrices that stood in the files, without tokens."""
     from vlrb.build import build
     from vlrb.cache import Places
-    from vlrb.plan import make_plan
+    from vlrb.resolve import make_plan
 
     for name in ("VLRB_CACHE", "VLRB_RUNS"):
         monkeypatch.setenv(name, "")

@@ -16,7 +16,7 @@ from vlrb.benchmark import Benchmark
 from vlrb.build import build
 from vlrb.cache import Places
 from vlrb.errors import DataError
-from vlrb.plan import make_plan
+from vlrb.resolve import make_plan
 from vlrb_plugins.records import RecordsParams, export
 from vlrb_plugins.records.export import export_benchmark
 from vlrb_plugins.records.source import RecordsSource
