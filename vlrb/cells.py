@@ -35,8 +35,10 @@ from vlrb.types import (
     FitContext,
     Fitted,
     Labelled,
+    MetricValue,
     Queries,
     Timing,
+    Undefined,
     WithBorrowedTime,
     WithEstimate,
     WithScores,
@@ -203,7 +205,7 @@ def _fit(
     context = FitContext(
         candidates=bench.benchmark.candidates,
         bounds=bench.evaluator.bounds,
-        dev_score=lambda choices: bench.evaluator.select(dev_rows, _checked_choices(choices, len(dev), bench, cell)),
+        dev_score=lambda choices: _dev_score(dev_rows, _checked_choices(choices, len(dev), bench, cell), bench),
         rng=np.random.default_rng(list(f"{cell.seed}:{cell.label}".encode())),
         seed=cell.seed,
         device=DEVICE,
@@ -222,6 +224,12 @@ def _fit(
         with blame(chosen.plugin, f"saving {cell.label!r}"):
             fitted.save(folder / "router")
     return fitted
+
+
+def _dev_score(rows: Array, choices: Array, bench: Bench) -> MetricValue:
+    """Return the selection metric, with its sign turned where smaller is better."""
+    value = bench.evaluator.select(rows, choices)
+    return value if isinstance(value, Undefined) or bench.evaluator.selection.spec.higher_is_better else -value
 
 
 def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted, name: str, folder: Path) -> Timing:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +53,7 @@ class Chosen:
             "version": self.plugin.version,
             "sources": self.plugin.sources_digest(self.spec.builds_on),
             "parameters": unstructure(self.params),
+            "requires": versions(self.spec.requires),
         }
 
     def make(self, *methods: str) -> Any:
@@ -242,6 +245,15 @@ class Plan:
 
 def _table(chosen: Chosen, key: str = "use") -> dict[str, Any]:
     return {key: chosen.registered.id, **unstructure(chosen.params)}
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return package -> version, of those that are installed."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name.replace("_", "-"))
+    return found
 
 
 def digest_of(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import platform
@@ -27,7 +26,7 @@ from vlrb.cells import ROUTED, Bench, read_cell, run_cell
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluate import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
 from vlrb.observers import Observers
-from vlrb.plan import Plan, digest_of
+from vlrb.plan import Plan, digest_of, versions
 from vlrb.plugins import blame
 from vlrb.reference import SUMMARIES, reference_choices
 from vlrb.resolve import plan_document
@@ -185,8 +184,9 @@ def _run_info(bench: Bench, cells: tuple[CellInfo, ...], key: str, directory: Pa
 
 def _environment(plan: Plan) -> dict[str, str]:
     """Return what the figures were made with."""
-    packages = ("numpy", "pyarrow", "scikit-learn", "scipy", "mlflow", "pluggy", "attrs")
-    versions = {p: importlib.metadata.version(p) for p in packages}
+    packages = ["numpy", "pyarrow", "scikit-learn", "scipy", "mlflow", "pluggy", "attrs"]
+    packages += sorted({p for r in plan.routers for p in r.chosen.spec.requires})
+    packages += sorted({p for s in plan.feature_sets.values() for e in s.encoders for p in e.spec.requires})
     plugins = {
         f"plugin {p.name}": f"{p.dist} {p.version}".strip() for p in plan.registry.plugins if p.object is not None
     }
@@ -194,7 +194,7 @@ def _environment(plan: Plan) -> dict[str, str]:
         "vlrb": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **versions,
+        **versions(packages),
         **plugins,
     }
 

@@ -303,8 +303,8 @@ class CostBounds:
 class FitContext:
     """What ``fit`` may use besides the data.
 
-    ``dev_score(choices)`` is the selection metric on the dev split.  ``rng`` is seeded by the seed and the router's label, so
-    that adding a router to an experiment moves nobody else's numbers.
+    ``dev_score(choices)`` is the selection metric on the dev split; larger is better, whatever the metric.  ``rng`` is seeded by
+    the seed and the router's label, so that adding a router to an experiment moves nobody else's numbers.
     """
 
     candidates: tuple[Candidate, ...]

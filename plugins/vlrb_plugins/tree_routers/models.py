@@ -1,0 +1,133 @@
+"""What is learnt of one candidate model: its chance of being right, and its cost."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from vlrb.types import Array
+from vlrb_plugins.tree_routers import TreeParams
+from vlrb_plugins.tree_routers.boosters import Booster, Rounds, Trainer, best_rounds, halves
+from vlrb_plugins.tree_routers.calibration import Calibration, calibrate, log_loss, log_odds
+
+FLOOR = 1e-3
+"""Costs count as at least this share of the model's mean before their logarithm is taken."""
+
+
+@attrs.frozen(eq=False)
+class Chance:
+    """The probability of being right: calibrated trees, or without trees the mean."""
+
+    mean: float
+    calibration: Calibration
+    trees: Booster | None = None
+
+    def probabilities(self, prepared: object, n: int, threads: int) -> Array:
+        """Return float64[n], before shrinkage."""
+        if self.trees is None:
+            return np.full(n, self.mean)
+        return self.calibration.apply(self.trees.margins(prepared, threads))
+
+
+@attrs.frozen(eq=False)
+class Cost:
+    """The expected cost: trees on the logarithm, or without trees the mean.
+
+    ``factor`` makes the mean of the predictions on train that of the costs (Duan's smearing); none is outside [low, high], the
+    costs seen on train.
+    """
+
+    mean: float
+    low: float = 0.0
+    high: float = 0.0
+    factor: float = 1.0
+    trees: Booster | None = None
+
+    def predict(self, prepared: object, n: int, threads: int) -> Array:
+        """Return float64[n], USD per sample."""
+        if self.trees is None:
+            return np.full(n, self.mean)
+        return np.clip(self.factor * np.exp(self.trees.margins(prepared, threads)), self.low, self.high)
+
+
+@attrs.frozen(eq=False)
+class Learnt:
+    """A chance, and what dev was given by boosters and calibrations that had not seen it: probabilities float64[n]."""
+
+    chance: Chance
+    dev: Array
+    rounds: int
+
+
+@attrs.frozen(eq=False)
+class Learner:
+    """Learns one model after another from the same rows, prepared for prediction as ``train`` and ``dev``."""
+
+    params: TreeParams
+    trainer: Trainer
+    train: object
+    dev: object
+    dev_rows: int
+    threads: int
+
+    def chance(self, right: Array, dev: Array) -> Learnt:
+        """Learn when a model is right.
+
+        :param right: bool[n] on train, ``dev`` bool[m] on dev
+        """
+        n, hits = len(right), int(right.sum())
+        mean = (hits + 1) / (n + 2)  # rule of succession: never 0 or 1
+        constant = Learnt(Chance(mean, Calibration(log_odds(mean))), np.full(len(dev), mean), 0)
+        if min(hits, n - hits) < self.params.min_cases:
+            return constant
+        booster, losses = self.trainer.train(right.astype(np.float64), dev.astype(np.float64), "right")
+        without = np.array([log_loss(np.full(len(half), mean), dev[half]).mean() for half in halves(len(dev))])
+        rounds = best_rounds(losses, without, self._weights)
+        margins = self._unseen(booster, rounds, log_odds(mean))
+        probabilities = self._probabilities(mean, margins, dev)
+        if not rounds.all:
+            return attrs.evolve(constant, dev=probabilities)
+        calibration = calibrate(self.params.calibration, log_odds(mean), margins, dev)
+        return Learnt(Chance(mean, calibration, booster.kept(rounds.all)), probabilities, rounds.all)
+
+    @property
+    def _weights(self) -> tuple[float, float]:
+        first, second = (len(half) / self.dev_rows for half in halves(self.dev_rows))
+        return first, second
+
+    def _unseen(self, booster: Booster, rounds: Rounds, constant: float) -> Array:
+        """Return the log odds on dev, each half with the number of trees that the other one asks for."""
+        margins = np.full(self.dev_rows, constant)
+        for half, trees in zip(halves(self.dev_rows), reversed(rounds.halves), strict=True):
+            if trees:
+                margins[half] = booster.margins(self.dev, self.threads, trees)[half]
+        return margins
+
+    def _probabilities(self, mean: float, margins: Array, dev: Array) -> Array:
+        """Return the probabilities on dev, each half with a calibration fitted on the other one."""
+        first, second = halves(len(dev))
+        p = np.empty(len(dev))
+        for half, other in ((first, second), (second, first)):
+            p[half] = calibrate(self.params.calibration, log_odds(mean), margins[other], dev[other]).apply(
+                margins[half]
+            )
+        return p
+
+    def cost(self, cost: Array, dev: Array) -> Cost:
+        """Learn what a model costs.
+
+        :param cost: float64[n] on train, ``dev`` float64[m] on dev
+        """
+        mean = float(cost.mean())
+        low, high = float(cost.min()), float(cost.max())
+        if self.params.cost == "mean" or low == high:
+            return Cost(mean)
+        logs, dev_logs = np.log(np.maximum(cost, FLOOR * mean)), np.log(np.maximum(dev, FLOOR * mean))
+        booster, losses = self.trainer.train(logs, dev_logs, "cost")
+        without = np.array([((dev_logs[half] - logs.mean()) ** 2).mean() for half in halves(len(dev))])
+        rounds = best_rounds(losses, without, self._weights)
+        if not rounds.all:
+            return Cost(mean)
+        kept = booster.kept(rounds.all)
+        factor = mean / float(np.exp(kept.margins(self.train, self.threads)).mean())
+        return Cost(mean, low, high, factor, kept)

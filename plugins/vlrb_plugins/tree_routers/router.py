@@ -1,0 +1,142 @@
+"""Routers of boosted trees, the same for both libraries.
+
+For every candidate model trees estimate the probability of being right, stopped early on dev, calibrated on dev, and drawn towards
+the model's mean as far as dev asks for; other trees estimate the cost.  What is made of that is ``vlrb.decide``'s business: the
+greatest expected utility at some lambda, or the best within a budget.
+
+Dev is small and is asked many things, so none of its samples has a say in what is asked of it: for choosing shrinkage and lambda
+each half of dev is predicted with the number of trees and the calibration that the other half asks for.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from vlrb.decide import decide
+from vlrb.errors import DataError
+from vlrb.types import Array, Estimate, FitContext, Labelled, Queries, Undefined
+from vlrb_plugins.tree_routers import TreeParams
+from vlrb_plugins.tree_routers.boosters import Library, library, threads_for
+from vlrb_plugins.tree_routers.models import Chance, Cost, Learner
+from vlrb_plugins.tree_routers.selection import best_lambda, best_shrinkage, shrunken, utilities
+from vlrb_plugins.tree_routers.table import Table
+
+logger = logging.getLogger("vlrb")
+
+
+class Trees:
+    """The routers ``lightgbm`` and ``xgboost``."""
+
+    def __init__(self, params: TreeParams) -> None:
+        self.params = params
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedTrees:
+        """Learn every model's chance and cost, then choose shrinkage and lambda.
+
+        :raises DataError: without features, or with fewer than 2 dev samples
+        :raises ConfigError: when the library cannot be loaded
+        """
+        name = self.params.library
+        if len(dev) < 2:
+            raise DataError(f"{name} needs at least 2 dev samples, not {len(dev)}", where="[split] dev")
+        used = library(name)
+        table = Table.of(train.queries, name)
+        rows, dev_rows = table.matrix(train.queries, name), table.matrix(dev.queries, name)
+        threads = threads_for(rows.size, context.threads)
+        trainer = used.trainer(rows, dev_rows, table, self.params, context.seed, threads)
+        prepared = used.prepare(dev_rows, table, threads)
+        on_train = used.prepare(rows, table, threads) if self.params.cost == "boosted" else None
+        learner = Learner(self.params, trainer, on_train, prepared, len(dev), threads)
+        chances, costs, p = _learn(learner, train, dev, context)
+        means = np.array([c.mean for c in chances])
+        shrinkage = self._shrinkage(p, means, dev.quality, context)
+        cost = np.column_stack([c.predict(prepared, len(dev), threads) for c in costs])
+        lambda_ = self._lambda(Estimate(shrunken(p, means, shrinkage), cost), context)
+        names = tuple(c.name for c in context.candidates)
+        return FittedTrees(self.params, used, table, names, chances, costs, shrinkage, lambda_, context.threads)
+
+    def _shrinkage(self, p: Array, means: Array, right: Array, context: FitContext) -> float:
+        if self.params.shrinkage != "auto":
+            return float(self.params.shrinkage)
+        best, losses = best_shrinkage(p, means, right)
+        context.log(len(means), {"shrinkage": best, "dev_log_loss": losses[best], "dev_log_loss_of_means": losses[0.0]})
+        logger.info("%s: shrinkage %g of log losses on dev %s", self.params.library, best, losses)
+        return best
+
+    def _lambda(self, estimate: Estimate, context: FitContext) -> float | None:
+        """Return the lambda to decide by, None where a budget decides."""
+        if self.params.budget is not None or self.params.lambda_ is not None:
+            return self.params.lambda_
+        best, score = best_lambda(estimate, context.dev_score)
+        if isinstance(score, Undefined):
+            logger.warning("%s: lambda is 0, because on dev the selection metric is %s", self.params.library, score)
+        else:
+            context.log(estimate.cost.shape[1], {"lambda": best, "dev_selection": float(score)})
+        return best
+
+
+def _learn(
+    learner: Learner, train: Labelled, dev: Labelled, context: FitContext
+) -> tuple[tuple[Chance, ...], tuple[Cost, ...], Array]:
+    """Return chance and cost of every model, and the probabilities on dev float64[n, k]."""
+    models = train.quality.shape[1]
+    chances, costs = [], []
+    p = np.empty((len(dev), models))
+    for m in range(models):
+        learnt = learner.chance(train.quality[:, m], dev.quality[:, m])
+        chances.append(learnt.chance)
+        p[:, m] = learnt.dev
+        costs.append(learner.cost(train.cost[:, m], dev.cost[:, m]))
+        context.log(m, {"trees": float(learnt.rounds)})
+        context.progress(m + 1, models)
+    return tuple(chances), tuple(costs), p
+
+
+@attrs.frozen(eq=False)
+class FittedTrees:
+    """Chance and cost of every model, how far chances are shrunken, and the lambda to decide by (None: the budget decides)."""
+
+    params: TreeParams
+    library: Library
+    table: Table
+    models: tuple[str, ...]
+    chances: tuple[Chance, ...]
+    costs: tuple[Cost, ...]
+    shrinkage: float
+    lambda_: float | None
+    threads: int = 1
+
+    def estimate(self, queries: Queries) -> Estimate:
+        """Return the probability of being right and the expected cost.
+
+        :raises DataError: for other features or candidates than in the fit
+        """
+        name = self.library.name
+        found = tuple(c.name for c in queries.candidates)
+        if found != self.models:
+            raise DataError(f"was fitted for the models {', '.join(self.models)}, not {', '.join(found)}", where=name)
+        rows, n = self.table.matrix(queries, name), len(queries)
+        threads = threads_for(rows.size, self.threads)
+        prepared = self.library.prepare(rows, self.table, threads) if n else None
+        p = np.column_stack([c.probabilities(prepared, n, threads) if n else np.empty(0) for c in self.chances])
+        cost = np.column_stack([c.predict(prepared, n, threads) if n else np.empty(0) for c in self.costs])
+        means = np.array([c.mean for c in self.chances])
+        return Estimate(shrunken(p, means, self.shrinkage), cost)
+
+    def route(self, queries: Queries) -> Array:
+        """Return what ``decide`` makes of the estimate, int64[n]."""
+        return decide(self.estimate(queries), lambda_=self.lambda_, budget=self.params.budget)
+
+    def scores(self, queries: Queries) -> Array:
+        """Return what the decision maximises, float64[n, k]: see ``utilities``."""
+        return utilities(self.estimate(queries), self.lambda_, self.params.budget)
+
+    def save(self, directory: Path) -> None:
+        """Write boosters in the library's own format, the rest as JSON, and how much each column is worth."""
+        from vlrb_plugins.tree_routers.storage import save
+
+        save(self, directory)
