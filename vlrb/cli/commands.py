@@ -166,7 +166,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     builder.keys(listing)  # a file that cannot be looked at is told now
     datasets = {p.dataset for p in listing.parts}
     models = {p.model for p in listing.parts if p.model}
-    cells = len(plan.routers) * len(plan.general.seeds)
+    cells = sum(len(r.points) for r in plan.routers) * len(plan.general.seeds)
     if as_json:
         about = {"datasets": sorted(datasets), "models": sorted(models), "cells": cells, "synthetic": listing.synthetic}
         _echo_json({**about, "ignored_files": dict(listing.ignored), "experiment": without_secrets(plan.resolved())})

@@ -1,54 +1,56 @@
-"""Routers that learn from feature vectors."""
+"""Routers that learn from feature vectors: those of VL-RouterBench's feature level."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import attrs
-from attrs import validators
+from typing import TYPE_CHECKING, Any
 
 from vlrb import hookimpl
-from vlrb.specs import RouterSpec, param
+from vlrb.specs import RouterSpec
+from vlrb_plugins.feature_routers.params import (
+    KmeansParams,
+    KnnParams,
+    LinearParams,
+    MlpParams,
+    OvrParams,
+    PrknnParams,
+)
 
 if TYPE_CHECKING:
-    from vlrb.types import Fitted
-    from vlrb_plugins.feature_routers.knn import Knn
+    from vlrb.types import Fitted, Router
 
 
-@attrs.frozen
-class KnnParams:
-    """Parameters of the router ``knn``."""
+def _spec(name: str, params: type, summary: str, **more: Any) -> RouterSpec:
+    """Return the record of the router in the module of this name, which is imported when it is used."""
+    module = f"{__name__}.{name}"
 
-    k: int = param(default=5, validator=validators.ge(1), help="neighbours that vote")
-    weights: Literal["distance", "uniform"] = param(
-        default="distance", help="distance: a vote weighs 1/distance; neighbours at distance 0 outvote all others"
-    )
-    metric: Literal["cosine", "euclidean"] = param(default="cosine", help="distance between z-scored feature vectors")
+    def make(chosen: Any) -> Router:
+        made: Router = getattr(import_module(module), name.capitalize())(chosen)
+        return made
 
+    def load(directory: Path) -> Fitted:
+        loader: Callable[[Path], Fitted] = import_module(module).load
+        return loader(directory)
 
-def _knn(params: KnnParams) -> Knn:
-    from vlrb_plugins.feature_routers.knn import Knn
-
-    return Knn(params)
-
-
-def _load_knn(directory: Path) -> Fitted:
-    from vlrb_plugins.feature_routers.knn import load
-
-    return load(directory)
+    return RouterSpec(name=name, summary=summary, factory=make, params=params, load=load, needs_features=True, **more)
 
 
 @hookimpl
 def vlrb_routers() -> list[RouterSpec]:
-    """Return the router ``knn``."""
+    """Return the six feature-level routers."""
     return [
-        RouterSpec(
-            name="knn",
-            summary="the k nearest train samples vote for their cheapest correct model",
-            factory=_knn,
-            params=KnnParams,
-            load=_load_knn,
-            needs_features=True,
-        )
+        _spec("knn", KnnParams, "the k nearest train samples vote for their cheapest correct model"),
+        _spec("prknn", PrknnParams, "the k nearest train samples compare the models pairwise"),
+        _spec("ovr", OvrParams, "a logistic regression per model says how likely it is right"),
+        _spec("kmeans", KmeansParams, "clusters of samples, each with its best model"),
+        _spec("linear", LinearParams, "multinomial logistic regression on hard labels or soft targets"),
+        _spec(
+            "mlp",
+            MlpParams,
+            "a multilayer perceptron on hard labels or soft targets",
+            requires=("torch",),
+            extra="torch",
+        ),
     ]

@@ -17,7 +17,6 @@ from vlrb.plugins import Selection, load
 from vlrb.targets import hard_labels
 from vlrb.types import Candidate, Column, Features, Labelled, Queries
 from vlrb_plugins.baselines import routers
-from vlrb_plugins.feature_routers import KnnParams, knn
 
 TRAIN, TEST = slice(0, 420), slice(480, 600)
 CANDIDATES = tuple(Candidate(f"m{i}") for i in range(5))
@@ -47,43 +46,6 @@ def labelled(matrix: Any, quality: Any, cost: Any) -> Labelled:
 def data(shared: Callable[[str], Path]) -> dict[str, Any]:
     with np.load(shared("vectors/data_small.npz")) as vectors:
         return {k: vectors[k] for k in vectors.files}
-
-
-def features(data: dict[str, Any], fusion: str) -> Any:
-    parts = [
-        Features(data[k].astype(np.float32), tuple(Column(str(i)) for i in range(data[k].shape[1])))
-        for k in ("X_text", "X_vision")
-    ]
-    return fuse(parts, fusion).matrix
-
-
-KNN = [(k, w, "cosine") for k in (1, 5, 10) for w in ("distance", "uniform")] + [(5, "distance", "euclidean")]
-
-
-@pytest.mark.parametrize("fusion", ["normalize_concat", "concat"])
-@pytest.mark.parametrize(("k", "weights", "metric"), KNN)
-def test_knn_decides_as_the_reference(
-    data: dict[str, Any], shared: Callable[[str], Path], k: int, weights: Any, metric: Any, fusion: str
-) -> None:
-    """Every decision on 120 test rows equals the reference implementation's."""
-    matrix = features(data, fusion.replace("_", "-"))
-    train = labelled(matrix[TRAIN], data["Y"][TRAIN], data["C"][TRAIN])
-    fitted = knn.Knn(KnnParams(k=k, weights=weights, metric=metric)).fit(train, train, Context())  # type: ignore[arg-type]
-
-    with np.load(shared("vectors/routers_feature.npz")) as vectors:
-        expected = vectors[f"knn_k{k}_{weights}_{metric}_{fusion}__pred"]
-    assert fitted.route(queries(matrix[TEST])).tolist() == expected.tolist()
-
-
-def test_knn_on_train_rows_decides_as_the_reference(data: dict[str, Any], shared: Callable[[str], Path]) -> None:
-    """Queries equal to train rows, at distance 0."""
-    matrix = features(data, "normalize-concat")
-    train = labelled(matrix[TRAIN], data["Y"][TRAIN], data["C"][TRAIN])
-    fitted = knn.Knn(KnnParams()).fit(train, train, Context())  # type: ignore[arg-type]
-
-    with np.load(shared("vectors/routers_feature.npz")) as vectors:
-        expected = vectors["knn_on_first30_train__pred"]
-    assert fitted.route(queries(matrix[:30])).tolist() == expected.tolist()
 
 
 def test_fusion_equals_the_reference(shared: Callable[[str], Path]) -> None:
@@ -146,35 +108,7 @@ def test_a_dataset_without_train_samples_gets_the_overall_strongest() -> None:
     assert chosen.tolist() == [0, 1, 1]
 
 
-def test_nearest_is_right_in_blocks_with_ties_and_zero_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocked search equals a full sort, of equals the first row; a zero vector has distance 1 to all."""
-    rng = np.random.default_rng(0)
-    rows = rng.integers(-2, 3, (60, 3)).astype(np.float32)
-    asked = np.vstack([rng.integers(-2, 3, (20, 3)), np.zeros((1, 3))]).astype(np.float32)
-    monkeypatch.setattr(knn, "BLOCK_FLOATS", 200)
-    monkeypatch.setattr(knn, "MARGIN", 60)
-    for metric in ("cosine", "euclidean"):
-        distances, found = knn.nearest(asked, rows, 5, metric)
-        if metric == "cosine":
-            norms = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(rows, axis=1)
-            full = 1 - np.divide(asked @ rows.T, norms, out=np.zeros_like(norms), where=norms > 0)
-        else:
-            full = np.linalg.norm(asked[:, None] - rows, axis=2)
-        assert np.allclose(distances, np.sort(full, axis=1)[:, :5], atol=1e-6)
-        assert np.allclose(np.take_along_axis(full, found, axis=1), distances, atol=1e-6)
-
-
-def test_missing_features_count_as_the_mean() -> None:
-    """A gap in a column that may be missing neither spreads nor decides."""
-    matrix = np.array([[0, 1], [10, 1], [np.nan, 1], [5, 0]], np.float32)
-    quality = np.eye(5)[[0, 1, 2, 3]]
-    train = labelled(matrix, quality, np.ones((4, 5)))
-    fitted = knn.Knn(KnnParams(k=1, metric="euclidean")).fit(train, train, Context())  # type: ignore[arg-type]
-
-    assert fitted.route(queries(matrix)).tolist() == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("name", ["random", "strongest", "cheapest", "knn"])
+@pytest.mark.parametrize("name", ["random", "strongest", "cheapest"])
 def test_saving_and_loading_is_exact(name: str, tmp_path: Path) -> None:
     """A fitted router that was saved, without pickle, decides the same when it is loaded."""
     rng = np.random.default_rng(3)

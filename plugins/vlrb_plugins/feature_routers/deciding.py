@@ -1,0 +1,52 @@
+"""What routers with an estimate make of it: their own rule, or that of ``decide`` at a lambda or within a budget."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from vlrb.decide import COST_SCALE, decide
+from vlrb.types import Array, Estimate
+
+
+class Deciding(Protocol):
+    """Parameters that say how to decide; with neither, a router follows its own rule."""
+
+    @property
+    def lambda_(self) -> float | None:
+        """The price of cost."""
+
+    @property
+    def budget(self) -> float | None:
+        """USD per sample."""
+
+
+def decides(params: Deciding) -> bool:
+    """Tell whether an estimate is to be decided on."""
+    return params.lambda_ is not None or params.budget is not None
+
+
+def choose(estimate: Estimate, params: Deciding) -> Array:
+    """Return what ``decide`` chooses, int[n]."""
+    return decide(estimate, lambda_=params.lambda_, budget=params.budget)
+
+
+def worth(estimate: Estimate, params: Deciding) -> Array:
+    """Return what every model is worth, float64[n, k], at least 0; the chosen one has the highest of its row.
+
+    With lambda the expected utility, relative to the cheapest model's price; with a budget the probability of being right
+    where it is within the budget, else 0.  Of equals, and where all are 0, the chosen one is lifted by the least step.
+    """
+    p, cost = estimate.p_correct, estimate.cost
+    if params.lambda_ is None:
+        scores = np.where(cost <= params.budget, p, 0.0)
+    else:
+        above = cost - cost.min(axis=1, keepdims=True)
+        with np.errstate(over="ignore"):
+            prices = np.where(above > 0, params.lambda_, 0.0) * COST_SCALE * above
+        scores = p * np.exp(-prices)
+    rows, choices = np.arange(len(p)), choose(estimate, params)
+    lifted = np.nextafter(scores.max(axis=1), np.inf)
+    scores[rows, choices] = np.where(scores.argmax(axis=1) == choices, scores[rows, choices], lifted)
+    return np.asarray(scores)

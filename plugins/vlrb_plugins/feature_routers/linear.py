@@ -1,0 +1,152 @@
+"""Multinomial logistic regression on hard labels or soft targets, on any machine the same (VL-RouterBench, Linear).
+
+``published`` is solved to the minimum of ``C * sum of cross-entropies + |W|^2 / 2``, intercepts free, as scikit-learn does it for
+hard labels.  ``reference`` makes steps of Adam on all rows at once, in single precision, on the *mean* cross-entropy with the
+same penalty, which therefore weighs as many times more as there are rows, intercepts included; it stops early on dev.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from vlrb.decide import COST_SCALE
+from vlrb.targets import soft_targets
+from vlrb.types import Array, FitContext, Labelled, Queries
+from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, solved_rows
+from vlrb_plugins.feature_routers.monitor import Monitor, curve
+from vlrb_plugins.feature_routers.params import LinearParams
+from vlrb_plugins.feature_routers.scaling import ZScore, linear
+from vlrb_plugins.feature_routers.solver import Softmax, minimise, softmax
+from vlrb_plugins.feature_routers.storage import store, stored
+
+logger = logging.getLogger("vlrb")
+
+STEPS = {"published": 1000, "reference": 200}
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""Adam's, as torch has them."""
+
+
+class Linear:
+    """The router ``linear``."""
+
+    def __init__(self, params: LinearParams) -> None:
+        self.params = params
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedLinear:
+        """Fit the regression.
+
+        :raises DataError: when no model is right on any train sample, or the selection metric is undefined on dev
+        """
+        features, kept = features_of(train.queries, "linear"), solved_rows(train, "linear")
+        reference = self.params.variant == "reference"
+        scaler = ZScore.fit(features.matrix, kept, ddof=1 if reference else 0)
+        scale = 1.0 if reference else COST_SCALE
+        targets = soft_targets(train.quality[kept], train.cost[kept], self.params.lambda_, cost_scale=scale)
+        matrix = scaler.apply(features.matrix, kept)
+        if reference:
+            start = initial(matrix.shape[1], targets.shape[1], context.rng)
+            asked = scaled_dev(dev, scaler, "linear") if self.params.monitor else matrix[:0]
+            weights, intercepts = adam(matrix, targets, asked, start, self.params, context)
+        else:
+            weights, intercepts = self._solve(matrix, targets, context)
+        return FittedLinear(self.params, scaler, weights, intercepts)
+
+    def _solve(self, matrix: Array, targets: Array, context: FitContext) -> tuple[Array, Array]:
+        most = self.params.max_iter or STEPS["published"]
+
+        def progress(step: int, slope: float) -> None:
+            context.progress(min(step, most), most)
+            context.log(step, {"slope": slope})
+
+        penalty = 1.0 / (self.params.c * len(matrix))
+        loss, models = Softmax(targets), targets.shape[1]
+        solution = minimise(
+            matrix, loss, penalty, models, tolerance=self.params.tolerance, max_iter=most, progress=progress
+        )
+        if not solution.converged:
+            logger.warning("linear: not solved after %d steps; set max_iter higher", most)
+        return solution.weights, solution.intercepts
+
+
+@attrs.frozen(eq=False)
+class FittedLinear:
+    """Weights float64[d, k] and intercepts float64[k]."""
+
+    params: LinearParams
+    scaler: ZScore
+    weights: Array
+    intercepts: Array
+
+    def route(self, queries: Queries) -> Array:
+        """Return the model of highest score; of equals the first."""
+        return np.asarray(self.scores(queries).argmax(axis=1))
+
+    def scores(self, queries: Queries) -> Array:
+        """Return the predicted target, a distribution over the models, float64[n, k]."""
+        matrix = features_of(queries, "linear", len(self.weights)).matrix
+        return softmax(linear(self.scaler, matrix, self.weights, self.intercepts))
+
+    def save(self, directory: Path) -> None:
+        """Write an npz file of plain arrays, and the parameters as JSON."""
+        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale}
+        store(directory, "linear", self.params, arrays | {"weights": self.weights, "intercepts": self.intercepts})
+
+
+def load(directory: Path) -> FittedLinear:
+    """Bring back what ``save`` wrote.
+
+    :raises DataError: when it is of another schema version
+    """
+    found = stored(directory, "linear")
+    a = found.arrays
+    return FittedLinear(found.parameters(LinearParams), ZScore(a["mean"], a["scale"]), a["weights"], a["intercepts"])
+
+
+# --- the reference's training -------------------------------------------------------------------------------------------
+
+
+def initial(width: int, models: int, rng: np.random.Generator) -> Array:
+    """Return weights and, in the last column, intercepts, float32[k, d + 1], drawn as torch draws those of a linear layer."""
+    bound = 1.0 / math.sqrt(width)
+    return rng.uniform(-bound, bound, (models, width + 1)).astype(np.float32)
+
+
+def adam(
+    matrix: Array, targets: Array, dev: Array, start: Array, params: LinearParams, context: FitContext
+) -> tuple[Array, Array]:
+    """Return weights float64[d, k] and intercepts float64[k] after steps of Adam from ``start``, those of the best epoch.
+
+    :param matrix: scaled rows float32[n, d]
+    :param dev: scaled rows of the dev samples
+    :param start: weights and, in the last column, intercepts, float32[k, d + 1]
+    """
+    most = params.max_iter or STEPS["reference"]
+    point = start.astype(np.float32)
+    first, second = np.zeros_like(point), np.zeros_like(point)
+    goal, penalty = targets.astype(np.float32), np.float32(1.0 / params.c)
+    monitor = Monitor(params.patience, params.min_delta)
+    for epoch in range(1, most + 1):
+        p = softmax(matrix @ point[:, :-1].T + point[:, -1])
+        loss = float(-(goal * np.log(np.maximum(p, 1e-30))).sum() / len(goal)) + 0.5 * float(penalty * (point**2).sum())
+        slopes = (p - goal) / np.float32(len(goal))
+        gradient = np.hstack([slopes.T @ matrix, slopes.sum(axis=0)[:, None]]) + penalty * point
+        first += np.float32(1 - BETAS[0]) * (gradient - first)
+        second = np.float32(BETAS[1]) * second + np.float32(1 - BETAS[1]) * gradient * gradient
+        size = params.learning_rate / (1 - BETAS[0] ** epoch)
+        root = np.sqrt(second) / np.float32(math.sqrt(1 - BETAS[1] ** epoch)) + np.float32(EPSILON)
+        point = point - np.float32(size) * (first / root)
+        context.progress(epoch, most)
+        if not params.monitor:
+            context.log(epoch, {"loss": loss})
+            continue
+        score = context.dev_score((dev @ point[:, :-1].T + point[:, -1]).argmax(axis=1))
+        context.log(epoch, curve(score, loss))
+        if monitor.stops(epoch, score, point.copy):
+            break
+    best = (monitor.chosen("linear") if params.monitor else point).astype(np.float64)
+    return best[:, :-1].T, best[:, -1]

@@ -1,0 +1,130 @@
+"""One logistic regression per model, all fitted at once (VL-RouterBench, OVR).
+
+Each says how likely its model is right; the model likeliest to be right is chosen, whatever it costs, unless lambda or a budget
+is given.  In the variant ``published`` all train samples count; in the variant ``reference`` those on which no model is right
+are left out, after features were scaled on all.
+
+With balanced classes a regression overstates models that are seldom right and understates those that often are.  ``scores`` are
+these probabilities, which the method decides by; ``estimate`` has the balance taken out.  A model that was right on all n train
+samples, or on none, has nothing to learn: its probability is (n + 1) / (n + 2) or 1 / (n + 2) for every query (rule of succession).
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from vlrb.types import Array, Estimate, FitContext, Labelled, Queries
+from vlrb_plugins.feature_routers.deciding import choose, decides, worth
+from vlrb_plugins.feature_routers.inputs import features_of, solved_rows
+from vlrb_plugins.feature_routers.params import OvrParams
+from vlrb_plugins.feature_routers.scaling import ZScore, linear
+from vlrb_plugins.feature_routers.solver import Binary, minimise, sigmoid
+from vlrb_plugins.feature_routers.storage import store, stored
+
+logger = logging.getLogger("vlrb")
+
+
+class Ovr:
+    """The router ``ovr``."""
+
+    def __init__(self, params: OvrParams) -> None:
+        self.params = params
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedOvr:  # noqa: ARG002
+        """Fit the regressions.
+
+        :raises DataError: when no model is right on any train sample
+        """
+        features, kept = features_of(train.queries, "ovr"), solved_rows(train, "ovr")
+        everything = np.arange(len(train))
+        scaler = ZScore.fit(features.matrix, everything)
+        rows = kept if self.params.variant == "reference" else everything
+        right = train.quality[rows].astype(np.float64)
+        hits, n = right.sum(axis=0), len(rows)
+        open_ = np.flatnonzero((hits > 0) & (hits < n))
+        weights, intercepts = np.zeros((features.matrix.shape[1], right.shape[1])), np.log((hits + 1) / (n - hits + 1))
+        shift = np.zeros(right.shape[1])
+        if self.params.class_weight == "balanced":
+            shift[open_] = np.log(hits[open_] / (n - hits[open_]))
+        if open_.size:
+            matrix = scaler.apply(features.matrix, rows)
+            weights[:, open_], intercepts[open_] = self._solve(matrix, right[:, open_], context)
+        return FittedOvr(self.params, scaler, weights, intercepts, shift, train.cost.mean(axis=0))
+
+    def _solve(self, matrix: Array, right: Array, context: FitContext) -> tuple[Array, Array]:
+        params, n = self.params, len(matrix)
+        weights = np.full(right.shape, 1.0 / n)
+        if params.class_weight == "balanced":
+            hits = right.sum(axis=0)
+            weights = np.where(right > 0, 0.5 / hits, 0.5 / (n - hits))
+
+        def progress(step: int, slope: float) -> None:
+            context.progress(min(step, params.max_iter), params.max_iter)
+            context.log(step, {"slope": slope})
+
+        solution = minimise(
+            matrix,
+            Binary(right, weights),
+            1.0 / (params.c * n),
+            right.shape[1],
+            tolerance=params.tolerance,
+            max_iter=params.max_iter,
+            progress=progress,
+        )
+        if not solution.converged:
+            logger.warning("ovr: not solved after %d steps; set max_iter higher", params.max_iter)
+        return solution.weights, solution.intercepts
+
+
+@attrs.frozen(eq=False)
+class FittedOvr:
+    """Weights float64[d, k] and intercepts float64[k]; the log odds that balancing took away, and mean costs, float64[k]."""
+
+    params: OvrParams
+    scaler: ZScore
+    weights: Array
+    intercepts: Array
+    shift: Array
+    cost: Array
+
+    def route(self, queries: Queries) -> Array:
+        """Return the model that is likeliest to be right, or what lambda or the budget make of the estimate."""
+        if decides(self.params):
+            return choose(self.estimate(queries), self.params)
+        return np.asarray(self.scores(queries).argmax(axis=1))
+
+    def scores(self, queries: Queries) -> Array:
+        """Return the regressions' probabilities, float64[n, k]; with lambda or a budget, what each model is worth."""
+        if decides(self.params):
+            return worth(self.estimate(queries), self.params)
+        return sigmoid(self._margins(queries))
+
+    def estimate(self, queries: Queries) -> Estimate:
+        """Return the probabilities of being right with the balance of classes taken out, and each model's mean train cost."""
+        p = sigmoid(self._margins(queries) + self.shift)
+        return Estimate(p, np.tile(self.cost, (len(p), 1)))
+
+    def _margins(self, queries: Queries) -> Array:
+        matrix = features_of(queries, "ovr", len(self.weights)).matrix
+        return linear(self.scaler, matrix, self.weights, self.intercepts)
+
+    def save(self, directory: Path) -> None:
+        """Write an npz file of plain arrays, and the parameters as JSON."""
+        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale, "weights": self.weights}
+        arrays |= {"intercepts": self.intercepts, "shift": self.shift, "cost": self.cost}
+        store(directory, "ovr", self.params, arrays)
+
+
+def load(directory: Path) -> FittedOvr:
+    """Bring back what ``save`` wrote.
+
+    :raises DataError: when it is of another schema version
+    """
+    found = stored(directory, "ovr")
+    a = found.arrays
+    scaler = ZScore(a["mean"], a["scale"])
+    return FittedOvr(found.parameters(OvrParams), scaler, a["weights"], a["intercepts"], a["shift"], a["cost"])

@@ -1,0 +1,75 @@
+"""Fitted routers on disk: an npz file of plain arrays, and JSON with the schema version and the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from zipfile import BadZipFile
+
+import attrs
+import numpy as np
+
+from vlrb.cache import new_file, read_json, write_json
+from vlrb.config import unstructure
+from vlrb.errors import DataError
+from vlrb.specs import toml_name
+from vlrb.types import Array
+
+SCHEMA_VERSION = 1
+
+P = TypeVar("P", bound=attrs.AttrsInstance)
+
+
+@attrs.frozen(eq=False)
+class Stored:
+    """What a folder holds: arrays by name, and the content of ``router.json``."""
+
+    arrays: Mapping[str, Array]
+    content: Mapping[str, Any]
+
+    def parameters(self, cls: type[P]) -> P:
+        """Return the parameters as they were."""
+        known = self.content["parameters"]
+        fields = attrs.fields(cls)
+        return cls(**{f.alias: _value(known[toml_name(f.name)]) for f in fields})
+
+
+def store(directory: Path, router: str, parameters: object, arrays: Mapping[str, Array], **more: Any) -> None:
+    """Write a fitted router.
+
+    :param more: further plain values for ``router.json``
+    """
+    with new_file(directory / "arrays.npz") as aside, aside.open("wb") as file:
+        np.savez(file, **dict[str, Any](arrays))
+    content = {"schema": SCHEMA_VERSION, "router": router, "parameters": unstructure(parameters), **more}
+    write_json(directory / "router.json", content)
+
+
+def stored(directory: Path, router: str) -> Stored:
+    """Read what ``store`` wrote.
+
+    :raises DataError: when it is of another router or another schema version, or cannot be read
+    """
+    content = read_json(directory / "router.json")
+    if content.get("schema") != SCHEMA_VERSION:
+        raise DataError(
+            f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}",
+            where=str(directory),
+            fix="fit the router again",
+        )
+    if content.get("router") != router:
+        raise DataError(f"holds a router {content.get('router')!r}, not {router!r}", where=str(directory))
+    try:
+        with (directory / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Stored({k: arrays[k] for k in arrays.files}, content)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        where = str(directory / "arrays.npz")
+        raise DataError(f"cannot be read: {error}", where=where, fix="fit the router again") from None
+
+
+def _value(plain: Any) -> Any:
+    """Undo what JSON makes of tuples and of inf."""
+    if isinstance(plain, list):
+        return tuple(_value(v) for v in plain)
+    return float(plain) if plain in ("inf", "-inf") else plain
