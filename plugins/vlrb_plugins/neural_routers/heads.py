@@ -1,0 +1,44 @@
+"""Heads: from a query to one number per candidate model."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+START_SCALE = math.log(1 / 0.07)
+FAITHFUL_DEVIATION = 0.78
+"""Standard deviation of RouterDC's model vectors."""
+
+
+class Cosine(nn.Module):
+    """Cosine between the query and a learnt vector per model, times a scale.
+
+    The scale is learnt, from 1/0.07 on, as the reference has it; or it is 1, as RouterDC has it.
+    """
+
+    def __init__(self, width: int, models: int, learnt_scale: bool, deviation: float = 1.0) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(deviation * torch.randn(models, width))
+        self.scale = nn.Parameter(torch.tensor(START_SCALE)) if learnt_scale else None
+
+    def forward(self, query: Tensor) -> Tensor:
+        """Return logits, [b, k]."""
+        logits = F.normalize(query, dim=1) @ F.normalize(self.vectors, dim=1).T
+        return logits if self.scale is None else self.scale.exp() * logits
+
+
+class Linear(nn.Module):
+    """Dropout and a linear layer."""
+
+    def __init__(self, width: int, models: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.layer = nn.Linear(width, models)
+
+    def forward(self, query: Tensor) -> Tensor:
+        """Return logits, [b, k]."""
+        logits: Tensor = self.layer(self.dropout(query))
+        return logits

@@ -1,0 +1,189 @@
+"""The four routers as recipes of the same parts, and how one is fitted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from torch import nn
+
+from vlrb.cache import cache_directory, read_json, write_json
+from vlrb.errors import ConfigError
+from vlrb.types import Array, FitContext, Labelled
+from vlrb_plugins.neural_routers import backbones, heads, objectives
+from vlrb_plugins.neural_routers.bodies import Network, Sight, body_of, check_fit
+from vlrb_plugins.neural_routers.fitted import FittedNeural, Made, make_body
+from vlrb_plugins.neural_routers.loop import Task, queries_of, train
+from vlrb_plugins.neural_routers.machine import Machine, isolated, machine
+from vlrb_plugins.neural_routers.objectives import Known, Objective
+from vlrb_plugins.neural_routers.params import NeuralParams
+from vlrb_plugins.neural_routers.pixels import Resizing
+from vlrb_plugins.neural_routers.samples import Reading, Samples, kept_samples, prompts
+
+logger = logging.getLogger("vlrb")
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+@attrs.frozen
+class Recipe:
+    """What makes a router of the common parts: a head, an objective, and how the reference prepares its images.
+
+    ``head`` gets the width of a query, the number of models and the parameters.  ``statistics`` and ``crop`` are the reference's
+    channel means and deviations, and whether it cuts the middle out of images scaled to 256/224 of the size.
+    """
+
+    head: Callable[[int, int, Any], nn.Module]
+    objective: Callable[[Known, Any, str], Objective]
+    statistics: tuple[tuple[float, float, float], tuple[float, float, float]] = HALVES
+    crop: bool = False
+
+
+def _cosine(width: int, models: int, params: NeuralParams) -> nn.Module:  # noqa: ARG001
+    return heads.Cosine(width, models, learnt_scale=True)
+
+
+def _routerdc_head(width: int, models: int, params: NeuralParams) -> nn.Module:
+    if params.published:
+        return heads.Cosine(width, models, learnt_scale=False, deviation=heads.FAITHFUL_DEVIATION)
+    return heads.Cosine(width, models, learnt_scale=True)
+
+
+def _linear(width: int, models: int, params: Any) -> nn.Module:
+    return heads.Linear(width, models, params.dropout)
+
+
+def _cosinecls(known: Known, params: NeuralParams, router: str) -> Objective:
+    make = objectives.classify if params.published else objectives.reference_contrast
+    return make(known, params, router)
+
+
+def _routerdc(known: Known, params: Any, router: str) -> Objective:
+    make = objectives.dual_contrast if params.published else objectives.reference_contrast
+    return make(known, params, router)
+
+
+RECIPES: dict[str, Recipe] = {
+    "cosinecls": Recipe(_cosine, _cosinecls),
+    "routerdc": Recipe(_routerdc_head, _routerdc),
+    "zooter": Recipe(_linear, objectives.distil, IMAGENET),
+    "vlc": Recipe(_linear, objectives.classify, IMAGENET, crop=True),
+}
+
+
+def make(name: str, params: NeuralParams) -> NeuralRouter:
+    """Return a router."""
+    return NeuralRouter(name, params, RECIPES[name])
+
+
+@attrs.frozen(eq=False)
+class NeuralRouter:
+    """A router by a recipe."""
+
+    name: str
+    params: NeuralParams
+    recipe: Recipe
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedNeural:
+        """Train on ``train``, stop by ``dev``.
+
+        :raises ConfigError: when bodies are missing or do not fit, or the device or the memory is not there
+        :raises DataError: when an image cannot be decoded, or the loss is no number
+        """
+        where = machine(self.params)
+        logger.info("%s runs on %s", self.name, where.described())
+        seed = int(context.rng.integers(2**62))
+        with isolated(where, context.threads):
+            return self._fitted(train, dev, context, where, seed)
+
+    def _fitted(
+        self, train_on: Labelled, dev: Labelled, context: FitContext, where: Machine, seed: int
+    ) -> FittedNeural:
+        import torch
+
+        torch.manual_seed(seed)
+        made = self._made(len(context.candidates))
+        train_samples, dev_samples = (self._samples(part, made, context) for part in (train_on, dev))
+
+        def embed() -> Array:
+            network = made.network.to(where.device)
+            return queries_of(network, train_samples, where, self.params.route_batch_size)
+
+        def kept(name: str, compute: Callable[[], Array]) -> Array:
+            return _kept(context.work_directory / f"{name}.json", compute)
+
+        texts = prompts(train_on.queries, with_options=False)
+        known = Known(train_on, texts, seed % 2**32, embed, kept)
+        objective = self.recipe.objective(known, self.params, self.name)
+        task = Task(self.name, made.network, objective, train_samples, dev_samples, self.params, where, seed, context)
+        monitor = train(task)
+        made.network.eval()
+        history = {"best_epoch": monitor.best_epoch, "best_dev_score": monitor.best_score}
+        models = tuple(c.name for c in context.candidates)
+        return FittedNeural(self.name, self.params, made, where, models, history)
+
+    def _samples(self, part: Labelled, made: Made, context: FitContext) -> Samples:
+        folder = cache_directory() / "pixels"
+        return kept_samples(part.queries, made.tokenizer, made.reading, folder, context.threads, context.progress)
+
+    def _made(self, models: int) -> Made:
+        """Load and put together tokenizer, image encoder, body and head."""
+        params = self.params
+        tokenizer = backbones.tokenizer(params.text)
+        config = backbones.config(params.cross_id, "cross")
+        kind = body_of(config.model_type, params.cross_id, params.body)
+        vision = backbones.vision_model(params.vision)
+        reading = self._reading(vision)
+        body = self._body(kind, config)
+        frozen = params.freeze != "none"
+        sight = Sight(vision, body.visual_width, reading.mean, reading.deviation, frozen)
+        check_fit(tokenizer, body, sight, params.text_length, reading.resizing.size)
+        network = Network(sight, body, self.recipe.head(body.width, models, params), params.freeze == "bodies")
+        for part in [vision] * frozen + [body] * (params.freeze == "bodies"):
+            part.requires_grad_(False)
+        sources = {
+            "vision": _source(params.vision, vision.config),
+            "cross": params.cross_id if kind.endswith("from-scratch") else _source(params.cross_id, body.config),
+        }
+        return Made(network, tokenizer, reading, kind, sources)
+
+    def _body(self, kind: str, config: Any) -> Any:
+        if not kind.endswith("from-scratch"):
+            return make_body(kind, config, backbones.cross_model(self.params.cross_id))
+        if self.params.freeze == "bodies":
+            fix = 'set freeze = "vision"'
+            raise ConfigError(f'is "bodies", and {kind} has nothing but random weights', where="freeze", fix=fix)
+        return make_body(kind, config, None)
+
+    def _reading(self, vision: Any) -> Reading:
+        """Return how samples are read: as the image encoder's makers do it, or as the reference does."""
+        params = self.params
+        if params.published:
+            resizing, mean, deviation = backbones.preprocessing(params.vision)
+        else:
+            size = int(getattr(vision.config, "image_size", 224))
+            resizing = Resizing(size, "crop", round(size * 256 / 224)) if self.recipe.crop else Resizing(size)
+            mean, deviation = self.recipe.statistics
+        return Reading(
+            params.text_length, params.with_options, params.most_images, resizing, mean, deviation, params.blind
+        )
+
+
+def _source(name: str, config: Any) -> str:
+    """Return where weights come from: an id on the hub with its commit, or a folder."""
+    commit = getattr(config, "_commit_hash", None)
+    return f"{name}@{commit}" if commit else name
+
+
+def _kept(file: Path, compute: Callable[[], Array]) -> Array:
+    """Return an array of integers, computed once and kept in a file."""
+    if file.is_file():
+        return np.array(read_json(file)["values"], dtype=np.int64)
+    values = compute()
+    write_json(file, {"schema": 1, "values": values.tolist()})
+    return values

@@ -1,0 +1,166 @@
+"""Queries as tensors: texts tokenised once, pixels from :mod:`pixels`, put together by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlrb.types import Array, Queries
+from vlrb_plugins.neural_routers.pixels import Pixels, Progress, Resizing, cached, in_memory, wanted
+
+AHEAD = 2
+"""Batches that are put together while the model works on another."""
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Reading:
+    """What a model sees of a sample: its texts and its pixels.
+
+    ``mean`` and ``deviation`` are those of the channels, of pixels from 0 to 1.  ``blind`` puts one black image in the place of
+    all.
+    """
+
+    length: int
+    with_options: bool
+    images: int
+    resizing: Resizing
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    blind: bool
+
+
+@attrs.frozen(eq=False)
+class Batch:
+    """Some samples on the device of the model.
+
+    ``ids`` and ``mask`` are int64[b, t].  ``pixels`` uint8[j, size, size, 3] holds the images of all samples one after the other,
+    ``counts`` int64[b] says how many each has.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    pixels: Tensor
+    counts: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: str) -> Batch:
+        """Return the batch on a device."""
+        if device == "cpu":
+            return self
+        parts = (self.ids, self.mask, self.pixels, self.counts)
+        return Batch(*(p.pin_memory().to(device, non_blocking=True) for p in parts))
+
+
+@attrs.frozen(eq=False)
+class Samples:
+    """Tokens int32[n, t] with their numbers int64[n], and for every sample the images it has, -1 where there is none."""
+
+    tokens: Array
+    lengths: Array
+    pixels: Pixels
+    slots: Array
+    blind: bool
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def batch(self, rows: Array) -> Batch:
+        """Put some samples together."""
+        lengths = self.lengths[rows]
+        width = int(lengths.max(initial=1))
+        ids = torch.from_numpy(self.tokens[rows, :width].astype(np.int64))
+        mask = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
+        if self.blind:
+            pixels: Array = np.zeros((len(rows), self.pixels.size, self.pixels.size, 3), np.uint8)
+            return Batch(ids, mask, torch.from_numpy(pixels), torch.ones(len(rows), dtype=torch.int64))
+        slots = self.slots[rows]
+        pixels = self.pixels.take(slots[slots >= 0])
+        return Batch(ids, mask, torch.from_numpy(pixels), torch.from_numpy((slots >= 0).sum(axis=1)))
+
+
+def prompts(queries: Queries, with_options: bool) -> list[str]:
+    """Return the texts: the question, and if asked for, the hint before it and the options after it."""
+    if not with_options:
+        return list(queries.texts)
+    texts = []
+    for text, hint, options in zip(queries.texts, queries.hints, queries.options, strict=True):
+        texts.append("\n".join([*([hint] if hint else []), text, *(f"{letter}. {said}" for letter, said in options)]))
+    return texts
+
+
+def tokenised(texts: Sequence[str], tokenizer: Any, length: int) -> tuple[Array, Array]:
+    """Return tokens int32[n, t], cut at ``length`` and filled up with padding, and the number of each text's, int64[n]."""
+    found = tokenizer(list(texts), truncation=True, max_length=length, add_special_tokens=True)["input_ids"]
+    lengths = np.array([len(f) for f in found], dtype=np.int64)
+    tokens = np.full((len(found), int(lengths.max(initial=1))), tokenizer.pad_token_id or 0, dtype=np.int32)
+    for row, ids in enumerate(found):
+        tokens[row, : len(ids)] = ids
+    return tokens, lengths
+
+
+def kept_samples(
+    queries: Queries, tokenizer: Any, reading: Reading, folder: Path, threads: int, progress: Progress
+) -> Samples:
+    """Return many samples, with their pixels in the cache under ``folder``."""
+    if reading.blind:
+        pixels = _no_pixels(reading)
+    else:
+        pixels = cached(queries.images, queries.ids, reading.images, reading.resizing, folder, threads, progress)
+    return _samples(queries, tokenizer, reading, pixels)
+
+
+def passing_samples(queries: Queries, tokenizer: Any, reading: Reading, pool: ThreadPoolExecutor) -> Samples:
+    """Return a few samples whose pixels are decoded now and kept nowhere."""
+    if reading.blind:
+        pixels = _no_pixels(reading)
+    else:
+        pixels = in_memory(queries.images, queries.ids, reading.images, reading.resizing, pool)
+    return _samples(queries, tokenizer, reading, pixels)
+
+
+def _no_pixels(reading: Reading) -> Pixels:
+    return Pixels(reading.resizing.size, (), np.empty((0, 2), np.int64))
+
+
+def _samples(queries: Queries, tokenizer: Any, reading: Reading, pixels: Pixels) -> Samples:
+    tokens, lengths = tokenised(prompts(queries, reading.with_options), tokenizer, reading.length)
+    slots = np.full((len(queries), reading.images), -1, dtype=np.int64)
+    if not reading.blind:
+        number = {name: i for i, name in enumerate(wanted(queries.images, reading.images))}
+        for row, hashes in enumerate(queries.images.hashes):
+            for slot, name in enumerate(hashes[: reading.images]):
+                slots[row, slot] = number[name]
+    return Samples(tokens, lengths, pixels, slots, reading.blind)
+
+
+def ahead(items: Iterable[Any], make: Any) -> Iterator[Any]:
+    """Return ``make(item)`` of every item in order, made by a thread a little before it is needed."""
+    waiting: list[Any] = []
+    source = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            waiting += [pool.submit(make, item) for item in islice(source, AHEAD)]
+            while waiting:
+                made = waiting.pop(0).result()
+                waiting += [pool.submit(make, item) for item in islice(source, 1)]
+                yield made
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def parts(n: int, size: int) -> Iterator[Array]:
+    """Return the numbers from 0 to n - 1 in blocks of at most ``size``."""
+    return (np.arange(i, min(i + size, n)) for i in range(0, n, size))
