@@ -90,13 +90,12 @@ def new_directory(target: Path) -> Iterator[Path]:
     Call it with the lock of ``target`` held.  What a killed process left aside is removed first.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
+    _remove_leftovers(target)
     aside = _aside(target)
     aside.mkdir()  # with the rights that the user's umask gives, so that a group may share a cache
     try:
         yield aside
-        remove(target)
+        _discard(target)
         aside.rename(target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -108,11 +107,22 @@ def _aside(target: Path) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder all at once: a kill in the middle leaves no part of it under its name."""
+    """Remove a folder all at once: a kill in the middle leaves no part of it under its name, and what it leaves goes next time."""
+    _remove_leftovers(folder)
+    _discard(folder)
+
+
+def _discard(folder: Path) -> None:
     if folder.exists():
         aside = _aside(folder)
         folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what a killed process has left of a folder aside."""
+    for left in target.parent.glob(f".{target.name}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from vlrb import __version__
 from vlrb.benchmark import MATRICES
 from vlrb.build import build, quiet
-from vlrb.cache import Places, locked, new_file, write_json, write_text
+from vlrb.cache import Places, locked, new_file, remove, write_json, write_text
 from vlrb.cells import ROUTED, Bench, read_cell, run_cell
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluate import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
@@ -238,6 +238,7 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
     for cell in run.cells:
         with locked(bench.folder(cell)):  # nobody may remove it while it is taken over
             if bench.finished(cell):
+                remove(bench.work_folder(cell))  # a kill may have come before it was gone
                 finish(cell, "", reused=True)
             else:
                 waiting.append(cell)

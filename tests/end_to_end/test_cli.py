@@ -23,6 +23,7 @@ def test_check_reads_and_writes_nothing(project: Any) -> None:
             "k": 5,
             "weights": "distance",
             "metric": "cosine",
+            "lambda": "inf",
             "label": "knn",
             "features": "default",
         }
