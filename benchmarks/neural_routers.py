@@ -10,6 +10,7 @@ run; on a GPU, training runs in bfloat16.  ``latency``: routing one request, and
 from __future__ import annotations
 
 import io
+import json
 import os
 import statistics
 import sys
@@ -263,7 +264,7 @@ COMMON = [
 ]
 
 
-def learning(folder: Path, threads: int, samples: int = 900) -> None:
+def learning(folder: Path, threads: int, samples: int = 600) -> None:
     """Print what the four routers reach on the demo's test split, seeing and blind, beside the reference points."""
     os.cpu_count = lambda: threads  # what the core gives a router
     import torch
@@ -272,8 +273,9 @@ def learning(folder: Path, threads: int, samples: int = 900) -> None:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        values = tiny(folder)
-    lines = "\n".join(f'{k} = "{v}"' for k, v in values.items()) + "\nepochs = 8\npatience = 4\nlearning_rate = 1e-3\n"
+        values: dict[str, Any] = dict(tiny(folder))
+    values |= {"epochs": 8, "patience": 4, "text_length": 48, "images": 1, "learning_rate": 1e-3}
+    lines = "".join(f"{k} = {json.dumps(v)}\n" for k, v in values.items())
     tables = [
         f'[[router]]\nuse = "{n}"\nlabel = "{n}{"-blind" * blind}"\nblind = {str(blind).lower()}\nlambda = 100\n{lines}'
         for n in ("cosinecls", "routerdc", "zooter", "vlc")

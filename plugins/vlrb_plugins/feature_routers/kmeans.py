@@ -28,6 +28,7 @@ from vlrb_plugins.feature_routers.inputs import features_of, solved_rows
 from vlrb_plugins.feature_routers.params import KmeansParams
 from vlrb_plugins.feature_routers.prototypes import FittedPrototypes, fit_prototypes, load_prototypes
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
+from vlrb_plugins.feature_routers.seeding import starting_centres
 from vlrb_plugins.feature_routers.storage import store, stored
 
 logger = logging.getLogger("vlrb")
@@ -158,7 +159,7 @@ def prepared(matrix: Array, params: KmeansParams) -> Array:
 
 
 def find_centres(matrix: Array, params: KmeansParams, context: FitContext) -> Array:
-    """Return the centres of k-means, float64[c, d].
+    """Return the centres of k-means, float64[c, d]: those of the best of several starts.
 
     :raises DataError: when there are fewer rows than clusters
     """
@@ -170,15 +171,17 @@ def find_centres(matrix: Array, params: KmeansParams, context: FitContext) -> Ar
         raise DataError(
             f"{clusters} clusters of {len(matrix)} train samples", where="kmeans", fix=f"set clusters <= {len(matrix)}"
         )
-    seed = context.seed if params.seed is None else params.seed
-    starts = params.n_init or STARTS[params.rule]
-    model = KMeans(clusters, n_init=starts, max_iter=params.max_iter, random_state=seed % 2**32)
+    rng = np.random.default_rng(context.seed if params.seed is None else params.seed)
+    starts = starting_centres(matrix, clusters, params.n_init or STARTS[params.rule], rng)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(matrix)
+        models = [
+            KMeans(clusters, init=s, n_init=1, max_iter=params.max_iter, random_state=0).fit(matrix) for s in starts
+        ]
+    best = min(models, key=lambda m: m.inertia_)
     for message in {str(w.message).splitlines()[0] for w in caught}:
         logger.warning("kmeans: %s", message)
-    return np.asarray(model.cluster_centers_, dtype=np.float64)
+    return np.asarray(best.cluster_centers_, dtype=np.float64)
 
 
 def from_centres(

@@ -1,8 +1,9 @@
 """Multinomial logistic regression on hard labels or soft targets, on any machine the same (VL-RouterBench, Linear).
 
-``published`` is solved to the minimum of ``C * sum of cross-entropies + |W|^2 / 2``, intercepts free, as scikit-learn does it for
-hard labels.  ``reference`` makes steps of Adam on all rows at once, in single precision, on the *mean* cross-entropy with the
-same penalty, which therefore weighs as many times more as there are rows, intercepts included; it stops early on dev.
+``published`` minimises ``C * sum of cross-entropies + |W|^2 / 2``, intercepts free, as scikit-learn does it for hard labels; where
+that takes more than ``max_iter`` steps, a warning says so.  ``reference`` makes steps of Adam on all rows at once, in single
+precision, on the *mean* cross-entropy with the same penalty, which therefore weighs as many times more as there are rows,
+intercepts included; it stops early on dev.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from vlrb_plugins.feature_routers.storage import store, stored
 
 logger = logging.getLogger("vlrb")
 
-STEPS = {"published": 1000, "reference": 200}
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's, as torch has them."""
 
@@ -57,7 +57,7 @@ class Linear:
         return FittedLinear(self.params, scaler, weights, intercepts)
 
     def _solve(self, matrix: Array, targets: Array, context: FitContext) -> tuple[Array, Array]:
-        most = self.params.max_iter or STEPS["published"]
+        most = self.params.max_iter
 
         def progress(step: int, slope: float) -> None:
             context.progress(min(step, most), most)
@@ -125,7 +125,7 @@ def adam(
     :param dev: scaled rows of the dev samples
     :param start: weights and, in the last column, intercepts, float32[k, d + 1]
     """
-    most = params.max_iter or STEPS["reference"]
+    most = params.max_iter
     point = start.astype(np.float32)
     first, second = np.zeros_like(point), np.zeros_like(point)
     goal, penalty = targets.astype(np.float32), np.float32(1.0 / params.c)

@@ -116,11 +116,9 @@ class LinearParams:
     variant: Literal["published", "reference"] = param(default="published", help=VARIANT)
     lambda_: float = param(default=INF, validator=at_least_0, help=LAMBDA + " (reference: 1 instead of 100)")
     c: float = param(default=1.0, validator=above_0, help="inverse strength of the L2 penalty")
-    max_iter: int | None = param(
-        default=None, validator=optional(validators.ge(1)), help="most steps; published 1000, reference 200 unless set"
-    )
+    max_iter: int = param(default=200, validator=validators.ge(1), help="most steps")
     tolerance: float = param(
-        default=1e-5, validator=above_0, help="published: largest slope of the mean loss that counts as flat"
+        default=1e-4, validator=above_0, help="published: largest slope of the mean loss that counts as flat"
     )
     learning_rate: float = param(default=0.01, validator=above_0, help="reference: step size of Adam")
     monitor: bool = param(default=True, help="reference: stop early by the selection metric on dev")

@@ -13,6 +13,7 @@ from vlrb_plugins.feature_routers import kmeans, mlp
 from vlrb_plugins.feature_routers.kmeans import FittedClusters, Kmeans
 from vlrb_plugins.feature_routers.params import KmeansParams, MlpParams
 from vlrb_plugins.feature_routers.scaling import ZScore
+from vlrb_plugins.feature_routers.seeding import starting_centres
 
 NO_SCALE = ZScore(np.zeros(2), np.ones(2))
 ACCURACY = np.array([[0.9, 0.8, 0.5], [0.2, 0.6, 0.6], [0.5, 0.5, 0.5]])
@@ -106,6 +107,19 @@ def test_fewer_distinct_samples_than_clusters(make: Any, caplog: pytest.LogCaptu
     assert "distinct clusters" in caplog.text
     with pytest.raises(DataError, match=r"21 clusters of 20 train samples\n.*set clusters <= 20"):
         Kmeans(KmeansParams(clusters=21)).fit(train, train, make.context(train)[0])
+
+
+def test_starts_are_spread_over_the_data() -> None:
+    """Every start has a row of each of 12 far clouds, and starts differ; equal rows are no division by zero."""
+    rng = np.random.default_rng(0)
+    label = np.arange(600) % 12
+    matrix = (50 * rng.standard_normal((12, 4))[label] + 0.01 * rng.standard_normal((600, 4))).astype(np.float32)
+    centres = starting_centres(matrix, 12, 5, np.random.default_rng(1))
+    rows = [[int(np.flatnonzero((matrix == c).all(axis=1))[0]) for c in start] for start in centres]
+
+    assert [sorted({row % 12 for row in start}) for start in rows] == [list(range(12))] * 5
+    assert len({tuple(sorted(start)) for start in rows}) == 5
+    assert (starting_centres(np.ones((9, 2), np.float32), 4, 3, rng) == 1).all()
 
 
 def test_prototypes_of_models_never_right_are_the_mean_of_all(make: Any) -> None:

@@ -131,7 +131,9 @@ def test_published_linear_is_the_minimum_that_scipy_finds(make: Any, lam: float)
     from scipy.optimize import minimize
 
     train = make.random(150)
-    fitted = Linear(LinearParams(lambda_=lam, c=0.5, tolerance=1e-8)).fit(train, train, make.context(train)[0])
+    fitted = Linear(LinearParams(lambda_=lam, c=0.5, tolerance=1e-8, max_iter=2000)).fit(
+        train, train, make.context(train)[0]
+    )
     kept = train.quality.any(axis=1)
     targets = soft_targets(train.quality, train.cost, lam)[kept]
     matrix = fitted.scaler.apply(train.queries.features.matrix)[kept].astype(np.float64)

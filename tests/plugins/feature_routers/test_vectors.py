@@ -237,7 +237,7 @@ def test_published_linear_equals_scikit_learn_on_hard_labels(
 ) -> None:
     """The reference's path without torch: the same decisions, coefficients as near as its tolerance lets them be."""
     data, expected = small("normalize_concat"), vectors("routers_sklearn_cpu_path")
-    params = LinearParams(c=c, tolerance=1e-8)
+    params = LinearParams(c=c, tolerance=1e-8, max_iter=2000)
     fitted = linear.Linear(params).fit(data.train, data.dev, make.context(data.dev)[0])
 
     assert fitted.route(data.test.queries).tolist() == expected[name + "__pred"].tolist()
