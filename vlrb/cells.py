@@ -188,7 +188,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
                 "fit_seconds": fit_seconds,
                 "timing": {name: attrs.asdict(t) for name, t in timings.items()},
                 "threads": threads,
-                "hardware": hardware(),
+                "hardware": hardware(getattr(fitted, "device", None)),
             }
             write_json(aside / "cell.json", about)
         remove(bench.work_folder(cell))
@@ -356,13 +356,17 @@ def _finite(values: Mapping[str, float], step: int, cell: CellInfo) -> dict[str,
 # --- what is kept ---------------------------------------------------------------------------------------------------------
 
 
-def hardware() -> str:
-    """Return the machine in a few words, for throughput figures."""
+def hardware(device: object = None) -> str:
+    """Return the machine in a few words, for throughput figures.
+
+    :param device: what a fitted router says of where it runs: its name, or a mapping that has one
+    """
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} CPUs, {DEVICE}"
+    where = ", ".join(str(v) for v in device.values() if v) if isinstance(device, Mapping) else device
+    return f"{name}, {os.cpu_count()} CPUs, {where or DEVICE}"
 
 
 def read_cell(folder: Path, ids: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -211,7 +211,7 @@ class Resolver:
             self._problem((*path, key), f"{kind} {registered.id!r} needs {', '.join(lacking)}", extra)
         own = {k: v for k, v in table.items() if k != key and k not in beside}
         params = structure(own, registered.record.params, self.document, path, self.problems)
-        return None if params is None else Chosen(kind, registered, params)
+        return None if params is None else Chosen(kind, registered, self._anchored(params, path))
 
     def _find(self, kind: Kind, name: Any, path: KeyPath) -> Registered | None:
         if not isinstance(name, str):
@@ -280,7 +280,6 @@ class Resolver:
             chosen = self._component("encoder", {"use": item} if isinstance(item, str) else item, (*path, i))
             if chosen is None:
                 continue
-            chosen = attrs.evolve(chosen, params=self._anchored(chosen.params, (*path, i)))
             if any(c.registered.id == chosen.registered.id and c.params == chosen.params for c in made):
                 self._problem((*path, i), f"encoder {chosen.registered.id!r} is listed twice", "remove one")
             made.append(chosen)
