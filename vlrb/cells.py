@@ -180,7 +180,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
         with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads):
             began = time.perf_counter()
             fitted = _fit(bench, cell, encoded, aside, threads, log, progress)
-            fit_seconds = time.perf_counter() - began
+            fit_seconds = time.perf_counter() - began + _borrowed(fitted)
             timings = {name: _route(bench, cell, encoded, fitted, name, aside) for name in ROUTED}
             about = {
                 "schema": SCHEMA_VERSION,
@@ -241,8 +241,7 @@ def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted
         began = time.perf_counter()
         routed = fitted.route(queries)
         seconds = time.perf_counter() - began
-    if isinstance(fitted, WithBorrowedTime):
-        seconds += max(0.0, float(fitted.borrowed_seconds))
+    seconds += _borrowed(fitted)
     choices = _checked_choices(routed, len(queries), bench, cell)
     models = [c.name for c in queries.candidates]
     columns: dict[str, Any] = {
@@ -263,6 +262,11 @@ def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted
     pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
     return Timing(len(queries), seconds, encode_seconds)
+
+
+def _borrowed(fitted: object) -> float:
+    """Return the seconds of work done before for another router that the last fit or route made use of."""
+    return max(0.0, float(fitted.borrowed_seconds)) if isinstance(fitted, WithBorrowedTime) else 0.0
 
 
 def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:

@@ -83,9 +83,10 @@ class PartBuilder:
 
     def keys(self, listing: Listing) -> dict[str, str]:
         """Return the cache key of every part: it changes when its files do, or whatever reads and counts it."""
-        return {p.id: self._key(p) for p in listing.parts}
+        readers = {"source": self.plan.logs.identity(), "counter": self.plan.counter.identity()}
+        return {p.id: self._key(p, readers) for p in listing.parts}
 
-    def _key(self, part: Part) -> str:
+    def _key(self, part: Part, readers: Mapping[str, Any]) -> str:
         catalog = self.plan.catalog
         known = [d for d in catalog.datasets if part.dataset in ("", d.name)]
         wanted = [sorted(w) if w is not None else None for w in (catalog.wanted_datasets, catalog.wanted_models)]
@@ -94,8 +95,7 @@ class PartBuilder:
             {
                 "schema": SCHEMA_VERSION,
                 "vlrb": __version__,
-                "source": self.plan.logs.identity(),
-                "counter": self.plan.counter.identity(),
+                **readers,
                 "part": [part.id, part.kind, part.dataset, part.model],
                 "files": [_stamp(f) for f in part.files],
                 "datasets": [attrs.asdict(d) for d in known],

@@ -358,7 +358,7 @@ class WithEstimate(Protocol):
 class WithBorrowedTime(Protocol):
     """A fitted router that may use work done for another router before.
 
-    The harness adds ``borrowed_seconds``, the time which that work took, to the time of the last ``route``.
+    The harness adds ``borrowed_seconds``, the time which that work took, to the time of the fit or route that came before.
     """
 
     borrowed_seconds: float
