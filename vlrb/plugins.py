@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
@@ -299,12 +300,24 @@ def _load_extra(extra: str, selection: Selection) -> Plugin:
     return attrs.evolve(base, object=module, source=_source(module.__name__))
 
 
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Compiles a plugin file anew each time.
+
+    Python's own cache of compiled files takes an edit for none where size and second are the same.
+    """
+
+    def get_code(self, fullname: str) -> types.CodeType:  # noqa: ARG002
+        """Return the code of the file as it is now."""
+        code: types.CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
 def _import_file(path: Path) -> types.ModuleType:
     path = path.resolve()
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     name = f"vlrb_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported as a module")
     module = importlib.util.module_from_spec(spec)
