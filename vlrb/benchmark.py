@@ -22,7 +22,7 @@ from vlrb.errors import DataError
 from vlrb.images import Images, ImageStore
 from vlrb.types import Array, BenchmarkInfo, Candidate, Features, Labelled, Queries, read_only
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
 _OPAQUE = re.compile(r"\b[0-9a-f]{24}\b")
 _TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}

@@ -19,13 +19,12 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vlrb import __version__, benchmark
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
-from vlrb.parts import PartBuilder, duplicates, files_of
+from vlrb.parts import PartBuilder, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
@@ -191,7 +190,7 @@ class Logs:
         for part in parts:
             target = self.scores(part, every=whole)
             if not (target / "scores.json").is_file():
-                size = (self.folder(part) / "rows.parquet").stat().st_size
+                size = rows_file(self.folder(part)).stat().st_size
                 tasks.append(Task((self.folder(part), samples, target, whole, part.id), 20 * size))
         run_tasks(self.builder, score_part, tasks, jobs, "scoring answers", progress)
 
@@ -268,7 +267,7 @@ def _assemble(logs: Logs) -> tuple[dict[str, Any], pa.Table, dict[str, Array]]:
 
 
 def _join(logs: Logs) -> _Joined:
-    tables = [pq.read_table(logs.folder(p) / "rows.parquet") for p in logs.parts("samples")]
+    tables = [read_rows(logs.folder(p)) for p in logs.parts("samples")]
     samples = pa.concat_tables(tables).sort_by("id")
     ids = samples.column("id").combine_chunks()
     duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
@@ -281,30 +280,43 @@ def _join(logs: Logs) -> _Joined:
     if shared.null_count == 0:
         matrices["input_tokens"][:] = shared.to_numpy()[:, None]
     joined = _Joined(samples, models, matrices, np.zeros(shape, dtype=np.bool_))
+    spans = _spans(joined.datasets)
     problems: list[Problem] = []
     for part in logs.parts("outcomes"):
-        problems += _fill_part(joined, ids, part, logs)
+        problems += _fill_part(joined, ids, spans.get(part.dataset, (0, len(ids))), part, logs)
     if problems:
         raise DataError(problems)
     return joined
 
 
-def _fill_part(joined: _Joined, ids: pa.Array, part: Part, logs: Logs) -> list[Problem]:
-    """Put a part's rows where they belong; return what is wrong with them."""
+def _spans(datasets: Array) -> dict[str, tuple[int, int]]:
+    """Return dataset -> the first of its rows and the one after the last; between them may be others' rows."""
+    names, first = np.unique(datasets, return_index=True)
+    last = len(datasets) - np.unique(datasets[::-1], return_index=True)[1]
+    return {n: (int(f), int(e)) for n, f, e in zip(names, first, last, strict=True)}
+
+
+def _fill_part(joined: _Joined, ids: pa.Array, span: tuple[int, int], part: Part, logs: Logs) -> list[Problem]:
+    """Put a part's rows where they belong; return what is wrong with them.
+
+    :param span: where among ``ids`` the samples of the part's dataset begin and end
+    """
+    first, among = span[0], ids[slice(*span)]
     columns = ["id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens"]
-    file = pq.ParquetFile(logs.folder(part) / "rows.parquet", memory_map=True)
     own = read_scores(logs.scores(part, every=logs.every)).column("value") if logs.scored(part) else None
     models = pa.array(joined.models, pa.string())
     offset = 0
-    for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-        rows = pc.index_in(batch.column("id"), value_set=ids)
+    for batch in iterate_rows(logs.folder(part), columns, ROWS_AT_ONCE):
+        rows = pc.index_in(batch.column("id"), value_set=among)
         if rows.null_count:
             return [_not_asked(part, batch.filter(rows.is_null()))]
-        at = rows.to_numpy(), pc.index_in(batch.column("model"), value_set=models).to_numpy()
+        at = first + rows.to_numpy(), pc.index_in(batch.column("model"), value_set=models).to_numpy()
         flat = at[0].astype(np.int64) * len(joined.models) + at[1]
-        unique, first = np.unique(flat, return_index=True)
+        unique, earliest = np.unique(flat, return_index=True)
         again = (
-            np.setdiff1d(np.arange(flat.size), first) if unique.size < flat.size else np.flatnonzero(joined.present[at])
+            np.setdiff1d(np.arange(flat.size), earliest)
+            if unique.size < flat.size
+            else np.flatnonzero(joined.present[at])
         )
         if again.size:
             return [_twice(part, batch.take(pa.array(again)))]
@@ -334,10 +346,12 @@ def _fill(
 
 
 def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
-    pair = sorted(set(zip(extra.column("model").to_pylist(), extra.column("dataset").to_pylist(), strict=True)))[0]
+    pairs = sorted(set(zip(extra.column("model").to_pylist(), extra.column("dataset").to_pylist(), strict=True)))
+    whose = f"{pairs[0][0]} belong to no sample of {pairs[0][1]}"
+    if len(pairs) > 1:
+        whose = f"{shortened(sorted({m for m, _ in pairs}))} belong to no sample of {shortened(sorted({d for _, d in pairs}))}"
     return Problem(
-        f"{extra.num_rows} answers of {pair[0]} belong to no sample of {pair[1]}: "
-        f"{shortened(extra.column('id').to_pylist())}",
+        f"{extra.num_rows} answers of {whose}: {shortened(extra.column('id').unique().to_pylist())}",
         files_of(part),
         "use answers and questions of one version of the dataset",
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vlrb.benchmark import Benchmark
 from vlrb.build import Logs
 from vlrb.cache import Places
 from vlrb.errors import ConfigError, did_you_mean
+from vlrb.parts import iterate_rows
 from vlrb.plan import Plan
 from vlrb.plugins import Registered, blame
 
@@ -53,8 +53,7 @@ def answers(benchmark: Benchmark, logs: Logs) -> Iterator[pa.RecordBatch]:
     ids = benchmark.samples.column("id").combine_chunks()
     models = pa.array([c.name for c in benchmark.candidates])
     for part in logs.parts("outcomes"):
-        file = pq.ParquetFile(logs.folder(part) / "rows.parquet", memory_map=True)
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(ANSWERS)):
+        for batch in iterate_rows(logs.folder(part), ANSWERS, ROWS_AT_ONCE):
             used = pc.and_(pc.is_in(batch.column("id"), ids), pc.is_in(batch.column("model"), models))
             yield _keyed(batch.filter(used))
 

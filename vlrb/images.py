@@ -5,6 +5,7 @@ Nothing is ever put in the place of an image that cannot be read.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import threading
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded: a quarter of a gigabyte as RGB, Pillow's own limit."""
 
+LARGEST_FILE = 256 * 1024**2
+"""Bytes of the largest image file that log sources read."""
+
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats that are decoded: some of Pillow's others start programs or read further files."""
 
@@ -35,6 +39,17 @@ BATCH_BYTES = 32 * 1024**2
 def content_hash(data: bytes) -> str:
     """Return the hash by which equal image files are recognised."""
     return hashlib.sha256(data).hexdigest()
+
+
+def from_base64(text: str) -> bytes:
+    """Return what base64 stands for; it may be broken into lines.
+
+    :raises ValueError: when it is no base64
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return base64.b64decode("".join(text.split()), validate=True)
 
 
 def opened(data: bytes, whose: str) -> Image.Image:

@@ -195,16 +195,17 @@ def _notes(result: RunResult) -> tuple[str, ...]:
     run = result.run
     split, bounds = run.split, run.bounds
     counts = ", ".join(f"{n} {c:,}" for n, c in split["samples"].items())
+    how = "as the logs give it" if split["method"] == "given" else f"by {split['group_by']}, seed {split['seed']}"
     notes = [
         f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples, "
         f"datasets: {len(run.benchmark.datasets)}, models: {len(run.benchmark.models)}",
-        f"protocol {run.protocol}; split by {split['group_by']}, seed {split['seed']}: {counts}",
+        f"protocol {run.protocol}; split {how}: {counts}",
         f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
     leaking = split["group_also_in_train"]["test"]
     if leaking:
         notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
-    if split["samples_without_images"]:
+    if split["samples_without_images"] and split["group_by"] == "image":
         notes.append(f"{split['samples_without_images']:,} samples have no image and were grouped by their text")
     failed = [c for c in result.cells if c.status == "failed"]
     notes += [f"{c.cell.name} failed, see cells/{c.cell.name}/error.txt: {c.error}" for c in failed]

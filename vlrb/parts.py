@@ -12,7 +12,6 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vlrb import __version__
 from vlrb.benchmark import SCHEMA_VERSION
@@ -128,7 +127,7 @@ class PartBuilder:
         about = _About(part)
         with (
             ImageWriter(folder / "images.arrow") as images,
-            pq.ParquetWriter(folder / "rows.parquet", SAMPLE_ROWS, compression="zstd") as writer,
+            _writer(folder, SAMPLE_ROWS) as writer,
         ):
             for batch in self._batches(part, about):
                 ids = _ids(batch)
@@ -153,7 +152,7 @@ class PartBuilder:
 
     def _read_outcomes(self, part: Part, folder: Path) -> dict[str, Any]:
         about = _About(part)
-        with pq.ParquetWriter(folder / "rows.parquet", OUTCOME_ROWS, compression="zstd") as writer:
+        with _writer(folder, OUTCOME_ROWS) as writer:
             for batch in self._batches(part, about):
                 ids = _ids(batch)
                 _check_numbers(batch, ids, part)
@@ -307,6 +306,43 @@ def _check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
                 f"{name} of sample {ids[row].as_py()!r} is {values[row]}, which is not {limits}",
                 where=files_of(part),
             )
+
+
+def rows_file(folder: Path) -> Path:
+    """Return the file of a part's rows: an Arrow file, since parts are many, and opening Parquet files takes its time."""
+    return folder / "rows.arrow"
+
+
+def _writer(folder: Path, schema: pa.Schema) -> pa.RecordBatchFileWriter:
+    return pa.ipc.new_file(str(rows_file(folder)), schema, options=pa.ipc.IpcWriteOptions(compression="zstd"))
+
+
+def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of a part.
+
+    :param folder: of the part in the cache
+    :param columns: those that are read; default: all
+    """
+    reader, names = _reader(folder, columns)
+    return reader.read_all().select(names)
+
+
+def iterate_rows(folder: Path, columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a part, so many of them at once."""
+    reader, names = _reader(folder, columns)
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number).select(names)
+        for start in range(0, batch.num_rows, most):
+            yield batch.slice(start, most)
+
+
+def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatchFileReader, list[str]]:
+    file = pa.memory_map(str(rows_file(folder)))
+    if columns is None:
+        reader = pa.ipc.open_file(file)
+        return reader, reader.schema.names
+    kept = [i for i, name in enumerate(pa.ipc.open_file(file).schema.names) if name in columns]
+    return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept)), list(columns)
 
 
 def files_of(part: Part) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vlrb.benchmark import Benchmark
 from vlrb.build import Logs, quiet
 from vlrb.cache import Places, read_json, write_json
+from vlrb.parts import read_rows
 from vlrb.plan import Plan
 from vlrb.scoring import read_scores, scorer_of
 from vlrb.types import Part
@@ -63,7 +63,7 @@ def _comparable(part: Part, logs: Logs) -> bool:
 
 def _compared(part: Part, logs: Logs, correct_at: float) -> Mapping[tuple[str, str], dict[str, Any]]:
     columns = ["id", "dataset", "model", "score"]
-    rows = pq.read_table(logs.folder(part) / "rows.parquet", columns=columns)
+    rows = read_rows(logs.folder(part), columns)
     scores = read_scores(logs.scores(part, every=True))
     table = rows.append_column("own", scores.column("value")).append_column("reason", scores.column("reason"))
     table = table.filter(pc.is_valid(table.column("score")))

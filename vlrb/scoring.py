@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from vlrb.cache import locked, new_directory, write_json
 from vlrb.errors import PluginError, shortened
-from vlrb.parts import PartBuilder
+from vlrb.parts import PartBuilder, iterate_rows, read_rows
 from vlrb.plan import Chosen, digest_of
 from vlrb.plugins import blame
 from vlrb.types import Case, Rotation, Score
@@ -60,11 +60,12 @@ def score_part(
         if (target / "scores.json").is_file():
             return
         with new_directory(target) as aside:
-            file = pq.ParquetFile(rows / "rows.parquet", memory_map=True)
+            count = 0
             with pq.ParquetWriter(aside / "scores.parquet", SCORES, compression="zstd") as writer:
-                for batch in file.iter_batches(CHUNK, columns=list(ANSWERS)):
+                for batch in iterate_rows(rows, ANSWERS, CHUNK):
+                    count += batch.num_rows
                     writer.write_batch(_scored(builder, batch, samples, every, name))
-            write_json(aside / "scores.json", {"part": name, "rows": file.metadata.num_rows})
+            write_json(aside / "scores.json", {"part": name, "rows": count})
 
 
 def read_scores(folder: Path) -> pa.Table:
@@ -98,7 +99,7 @@ def _scored(
 @functools.lru_cache(maxsize=2)
 def _questions(folder: Path) -> dict[str, dict[str, Any]]:
     """Return sample id -> what a scorer may know of the sample."""
-    table = pq.read_table(folder / "rows.parquet", columns=list(QUESTIONS), memory_map=True)
+    table = read_rows(folder, QUESTIONS)
     questions = {}
     for row in table.to_pylist():
         row["options"] = _options(row["options"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -58,10 +60,22 @@ def _alone(builder: PartBuilder, step: Step, tasks: Sequence[Task]) -> Iterator[
 def _attempt(builder: PartBuilder, step: Step, task: Task) -> list[Problem]:
     """Do one task; return what is wrong with its data, so that the other tasks are done too."""
     try:
-        step(builder, *task.arguments)
+        with _rarely_collecting():
+            step(builder, *task.arguments)
     except DataError as error:
         return list(error.problems)
     return []
+
+
+@contextlib.contextmanager
+def _rarely_collecting() -> Iterator[None]:
+    """Collect garbage rarely: rows are many small lists, at which the collector would look again and again."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 _worker: PartBuilder | None = None
@@ -71,7 +85,6 @@ def _start_worker(document: Any, options: tuple[str, ...], places: Places) -> No
     """Set up a process: plugins cannot be sent to it, so it makes the plan anew from the same document."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops handing out tasks
-    gc.set_threshold(200_000, 50, 100)  # rows are many small lists, at which the collector would look again and again
     places.use()
     _worker = PartBuilder(plan_document(document, options), places)
 
@@ -83,16 +96,21 @@ def _work(step: Step, task: Task) -> list[Problem]:
 
 
 def _side_by_side(builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int) -> Iterator[list[Problem]]:
+    """Do tasks in this process and in others; this one begins with the smallest, while the others are starting."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
 
     plan = builder.plan
     arguments = (plan.document, plan.options, builder.places)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=arguments) as pool:
-        futures = [pool.submit(_work, step, task) for task in tasks]
+    with ProcessPoolExecutor(jobs - 1, context, initializer=_start_worker, initargs=arguments) as pool:
+        left = deque((pool.submit(_work, step, task), task) for task in tasks)
         try:
-            for future in as_completed(futures):
+            while left and left[-1][0].cancel():
+                yield _attempt(builder, step, left.pop()[1])
+                while left and left[0][0].done():
+                    yield left.popleft()[0].result()
+            for future in as_completed([f for f, _ in left]):
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

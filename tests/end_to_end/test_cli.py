@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from vlrb.benchmark import SCHEMA_VERSION
+
 
 def test_check_reads_and_writes_nothing(project: Any) -> None:
     """`check` resolves the file and lists the logs; the resolved experiment carries every default."""
@@ -68,9 +70,9 @@ def test_a_benchmark_of_another_schema_or_a_broken_one_is_refused(project: Any) 
     project.vlrb("build", file)
     manifest = next(project.folder.glob(".vlrb-cache/benchmarks/*/manifest.json"))
     text = manifest.read_text(encoding="utf-8")
-    manifest.write_text(text.replace('"schema": 2', '"schema": 7'), encoding="utf-8")
+    manifest.write_text(text.replace(f'"schema": {SCHEMA_VERSION}', '"schema": 7000'), encoding="utf-8")
     shown = project.vlrb("build", file)
-    assert (shown.status, "has schema version 7" in shown.err, str(manifest.parent) in shown.err) == (4, True, True)
+    assert (shown.status, "has schema version 7000" in shown.err, str(manifest.parent) in shown.err) == (4, True, True)
     manifest.write_text(text[:100], encoding="utf-8")
     assert "manifest.json: cannot be read" in project.vlrb("build", file).err
     manifest.write_text(text, encoding="utf-8")

@@ -36,6 +36,7 @@ def result() -> RunResult:
     benchmark = BenchmarkInfo("f" * 64, 10, ("a", "b"), {"D": 10}, "", {"answers without a verdict": 3}, 100)
     split = {
         "samples": {"train": 7, "dev": 1, "test": 2},
+        "method": "stratified",
         "group_by": "image",
         "seed": 42,
         "samples_without_images": 2,
@@ -108,3 +109,12 @@ def test_labels_are_shown_as_they_are(result: RunResult, capsys: pytest.CaptureF
     show.print_leaderboard(odd)
 
     assert "c[bold]x" in capsys.readouterr().out
+
+
+def test_a_split_that_the_logs_give_is_called_so(result: RunResult) -> None:
+    """No seed and no grouping are claimed where the logs say which samples are for what."""
+    split = {**result.run.split, "method": "given", "group_by": "sample"}
+    notes = leaderboard(attrs.evolve(result, run=attrs.evolve(result.run, split=split))).notes
+
+    assert any("split as the logs give it: train 7" in note for note in notes)
+    assert not any("seed 42" in note or "grouped by their text" in note for note in notes)

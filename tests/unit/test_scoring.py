@@ -114,8 +114,8 @@ def test_stored_is_no_policy_for_stored_verdicts(project: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("values = [Score(2.0) for _ in cases]", "a score outside [0, 1] for TinyA/0"),
-        ("values = [Score(float('nan')) for _ in cases]", "a score outside [0, 1] for TinyA/0"),
+        ("values = [Score(2.0) for _ in cases]", "a score outside [0, 1] for Tiny"),
+        ("values = [Score(float('nan')) for _ in cases]", "a score outside [0, 1] for Tiny"),
         ("values = [Score(1.0)]", "1 scores for 60 cases"),
         ("values = [1.0 for _ in cases]", "float instead of a Score"),
         ("raise RuntimeError('it broke')", "it broke"),

@@ -47,7 +47,10 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:  # a folder that cannot be written, a full disk: nothing of vlrb's to mend
         logging.getLogger("vlrb").debug("", exc_info=True)
         click.echo(f"error: {error.filename or 'the file system'}: {error.strerror or error}", err=True)
-        click.echo("    fix: see to the folder's rights and the disk's space, or use --runs and --cache", err=True)
+        click.echo(
+            "    fix: see to the folder's rights and the disk's space, or use another folder (--runs, --cache, --to)",
+            err=True,
+        )
         return ExitCode.USAGE
     except Exception:
         logging.getLogger("vlrb").exception("this is a fault of vlrb; please report it with what follows")

@@ -101,25 +101,39 @@ def _worded(row: Row, said: str, profile: Profile, manner: float) -> str:
         return said
     final = f"The answer is {said}." if row.form == "letter" else f"{said}."
     if profile.thinks:
-        return f"<think>{thought(row, manner)}</think>\n{final}"
+        return f"<think>{thought(row, manner, THINKING)}</think>\n{final}"
     if manner < profile.wordy:
-        return f"{thought(row, manner)} {final}"
+        return f"{thought(row, manner / profile.wordy)} {final}"
     if manner < 0.9:
         return said
     return f"({said})" if row.form == "letter" else f"{said}."
 
 
+THINKING = 4
+"""How many times as much models write that think before they answer."""
+
 _THOUGHTS = (
-    "I look at the picture first.",
-    "The question asks for one thing, so I search for the part that shows it.",
+    "The picture comes first.",
+    "The question asks for one thing, so the part that shows it has to be found.",
     "Then I compare it with what is next to it.",
-    "The contrast and the size of the marks matter here, so I check them twice.",
+    "The contrast and the size of the marks matter here, so they are worth a second look.",
     "Counting once more gives the same.",
+    "The rest of the picture does not change this.",
+    "What stands at the edge is harder to make out, but it seems to belong to the background.",
+    "From left to right and from top to bottom, every part has been looked at now.",
+    "Let me go through the steps in order: what is given, what is asked, and what follows from it.",
+    "The words of the question leave little room for another reading.",
+    "If it were otherwise, the parts would have to be of different size, which they are not.",
     "This fits the question.",
 )
 
 
-def thought(row: Row, manner: float) -> str:
-    """Return some sentences, more of them for more steps; none holds a single capital letter, yes or no."""
-    count = 1 + row.question.steps + int(manner * 6)
-    return " ".join(_THOUGHTS[i % len(_THOUGHTS)] for i in range(count))
+def thought(row: Row, manner: float, times: int = 1) -> str:
+    """Return some sentences, more of them for more steps; none holds a single capital letter, yes or no.
+
+    :param manner: in [0, 1]; how much is said, and where among the sentences it begins
+    :param times: how many times as much is said
+    """
+    count = times * (1 + row.question.steps + int(manner * 10))
+    first = int(manner * 1000)
+    return " ".join(_THOUGHTS[(first + i) % len(_THOUGHTS)] for i in range(count))

@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from vlrb_plugins.demo.ages import Age, age_of
-from vlrb_plugins.demo.answers import Answer, thought
+from vlrb_plugins.demo.answers import THINKING, Answer, thought
 from vlrb_plugins.demo.generate import Simulated, simulate
 from vlrb_plugins.demo.profiles import PROFILES
 from vlrb_plugins.demo.rows import Row
@@ -123,7 +123,7 @@ def _said(row: Row, answer: Answer, age: Age) -> Said:
         prediction = f"Cannot determine the answer, {answer.said} is a guess."
     if age.thinking == "split":
         head, _, tail = prediction.rpartition("</think>")
-        prediction, thinking = tail.strip(), head.removeprefix("<think>") or thought(row, 0.5)
+        prediction, thinking = tail.strip(), head.removeprefix("<think>") or thought(row, 0.5, THINKING)
     return Said(prediction, answer.said, answer.right, thinking)
 
 

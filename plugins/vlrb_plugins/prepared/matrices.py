@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import attrs
 import numpy as np
 
 from vlrb.errors import DataError, shortened
@@ -18,14 +19,30 @@ _WIDEST = 16
 """Bytes of the widest number that is read."""
 
 
-def read_quality(path: Path, samples: int, models: Sequence[str]) -> Array:
-    """Read Y, a row per sample and a column per model, with values in [0, 1].
+@attrs.frozen(eq=False)
+class Asked:
+    """What an experiment asks for: bool[n] of the samples' rows, bool[k] of the models' columns."""
+
+    rows: Array
+    models: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return the numbers of samples and models."""
+        return len(self.rows), len(self.models)
+
+    def pairs(self, start: int, stop: int) -> Array:
+        """Return bool[m, k]: which pairs of some rows are asked for."""
+        return np.asarray(self.rows[start:stop, None] & self.models)
+
+
+def read_quality(path: Path, models: Sequence[str], asked: Asked) -> Array:
+    """Read Y, a row per sample and a column per model, with values in [0, 1] wherever it is asked for.
 
     :raises DataError: naming the file, when it is broken, of another shape, or holds anything else
     """
-    shape = (samples, len(models))
     try:
-        _check_size(path, shape)
+        _check_size(path, asked.shape)
         with np.load(path, allow_pickle=False) as file:
             if "Y" not in file.files:
                 fix = "write it by numpy.savez(path, Y=matrix)"
@@ -37,11 +54,11 @@ def read_quality(path: Path, samples: int, models: Sequence[str]) -> Array:
         Exception
     ) as error:  # numpy and zipfile raise what comes up in their depths; whatever it is, the file is broken
         raise _broken(path, error) from None
-    _check_matrix(path, matrix, shape)
+    _check_matrix(path, matrix, asked.shape)
     findings = Findings()
-    for start in range(0, samples, BLOCK_ROWS):
-        block = np.asarray(matrix[start : start + BLOCK_ROWS], dtype=np.float64)
-        for row, column in np.argwhere(~((block >= 0) & (block <= 1)))[:3].tolist():
+    for start, block in blocks(matrix):
+        bad = ~((block >= 0) & (block <= 1)) & asked.pairs(start, start + len(block))
+        for row, column in np.argwhere(bad)[:3].tolist():
             where = f"{path}, row {start + row}, column {column} (model {models[column]!r})"
             findings.add(f"{matrix[start + row, column]} is not in [0, 1]", where, "write 0, 1 or a fraction")
     findings.stop_if_any()
@@ -57,8 +74,8 @@ def _check_size(path: Path, shape: tuple[int, int]) -> None:
         raise DataError(message, where=str(path), fix="use files that were written together")
 
 
-def open_cost(path: Path, samples: int, models: Sequence[str]) -> Array:
-    """Open C, in USD, mapped from the file.
+def open_cost(path: Path, models: Sequence[str], asked: Asked) -> Array:
+    """Open C, in USD per sample and model, mapped from the file.
 
     :raises DataError: naming the file, and per model the number of costs that are no finite number of at least 0
     """
@@ -69,32 +86,33 @@ def open_cost(path: Path, samples: int, models: Sequence[str]) -> Array:
     if not isinstance(matrix, np.ndarray):
         matrix.close()
         raise DataError("is an archive, not an array", where=str(path), fix="write it by numpy.save(path, matrix)")
-    _check_matrix(path, matrix, (samples, len(models)))
-    _check_costs(path, matrix, models)
+    _check_matrix(path, matrix, asked.shape)
+    _check_costs(path, matrix, models, asked)
     return matrix
 
 
-def _check_costs(path: Path, matrix: Array, models: Sequence[str]) -> None:
+def _check_costs(path: Path, matrix: Array, models: Sequence[str], asked: Asked) -> None:
     kinds: Mapping[str, Callable[[Array], Array]] = {
         "NaN": np.isnan,
         "infinite": np.isposinf,
         "negative": lambda block: np.less(block, 0),
     }
     counts = {kind: np.zeros(len(models), dtype=np.int64) for kind in kinds}
-    for _, block in blocks(matrix):
+    for start, block in blocks(matrix):
+        pairs = asked.pairs(start, start + len(block))
         for kind, test in kinds.items():
-            counts[kind] += test(block).sum(axis=0)
+            counts[kind] += (test(block) & pairs).sum(axis=0)
     findings = Findings()
     for kind, found in counts.items():
         for j in np.flatnonzero(found).tolist():
-            message = f"{found[j]} of {len(matrix)} costs of model {models[j]!r} are {kind}"
-            fix = "write the costs in US dollars, or leave out the samples or the model"
+            message = f"{found[j]} of {asked.rows.sum()} costs of model {models[j]!r} are {kind}"
+            fix = "write the costs in US dollars, or leave the model out by [benchmark] models"
             findings.add(message, f"{path}, column {j}", fix)
     findings.stop_if_any()
 
 
 def free_models(matrix: Array) -> Array:
-    """Return the columns whose costs are all 0, where those of others are not."""
+    """Return the columns of C whose costs are all 0, int[m]; none of them where all costs are 0."""
     paid = np.zeros(matrix.shape[1], dtype=np.bool_)
     for _, block in blocks(matrix):
         paid |= (block > 0).any(axis=0)

@@ -14,11 +14,19 @@ import pyarrow.compute as pc
 from vlrb.errors import did_you_mean, shortened
 from vlrb.schemas import OUTCOMES
 from vlrb.types import Array
-from vlrb_plugins.prepared.matrices import free_models
+from vlrb_plugins.prepared.matrices import Asked, free_models
 from vlrb_plugins.prepared.table import Rows
 from vlrb_plugins.records import nested
+from vlrb_plugins.records.checks import stand_again
+from vlrb_plugins.records.columns import is_text
 from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.parquet import BATCH_ROWS, batches, opened
+
+_UNSCORED, _SCORED = 1, 2
+"""What ORACLE/score has held of a pair: a row without a raw score, or one with it."""
+
+_NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
+"""What a type of scores may be: a column in which all are null has Arrow's type null."""
 
 _SCHEMA = pa.schema([*OUTCOMES, ("model", pa.string())])
 
@@ -27,7 +35,8 @@ _SCHEMA = pa.schema([*OUTCOMES, ("model", pa.string())])
 class OutcomeReader:
     """Y and C by sample and model.
 
-    ``models`` name the columns of the matrices as the files do, ``resolved`` as the catalog does.
+    ``models`` name the columns of the matrices as the files do, ``resolved`` as the catalog does; ``datasets`` are those of the
+    rows, as the catalog calls them; ``quality`` and ``cost`` have the shape [n, k]; ``paths`` are their files.
     """
 
     rows: Rows
@@ -37,24 +46,22 @@ class OutcomeReader:
     quality: Array
     cost: Array
     paths: tuple[Path, Path]
-    keep_rows: Array
-    keep_models: Array
+    asked: Asked
     findings: Findings
 
     def batches(self, scores: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Stream the outcomes that are asked for, those with a raw score first."""
         counts = self._counts()
-        done = np.zeros(self.quality.shape, dtype=np.bool_)
+        seen = np.zeros(self.quality.shape, dtype=np.int8)
         for path in scores:
-            for at, raw in self._raw_scores(path, done):
+            for at, raw in self._raw_scores(path, seen):
                 yield self._batch(at, raw, f"quality_raw of {path}", counts)
                 counts = {}
         verdict = f"Y of {self.paths[0]}"
         block = max(1, BATCH_ROWS // max(len(self.models), 1))
         for start in range(0, len(self.rows.ids), block):
             stop = start + block
-            there = ~done[start:stop] & self.keep_rows[start:stop, None] & self.keep_models
-            places = np.nonzero(there)
+            places = np.nonzero((seen[start:stop] != _SCORED) & self.asked.pairs(start, stop))
             at = places[0] + start, places[1]
             if at[0].size and not self.findings:
                 yield self._batch(at, np.asarray(self.quality[at], dtype=np.float64), verdict, counts)
@@ -62,8 +69,10 @@ class OutcomeReader:
 
     def _counts(self) -> Mapping[str, int]:
         """Return model by model how many samples cost nothing, where all of a model's do and others' do not."""
-        free = [j for j in free_models(self.cost).tolist() if self.keep_models[j]]
-        return {f"costs of {self.resolved[j]} that are 0, as all of its costs": int(self.keep_rows.sum()) for j in free}
+        free = [j for j in free_models(self.cost).tolist() if self.asked.models[j]]
+        return {
+            f"costs of {self.resolved[j]} that are 0, as all of its costs": int(self.asked.rows.sum()) for j in free
+        }
 
     def _batch(self, at: tuple[Array, Array], score: Array, verdict: str, counts: Mapping[str, int]) -> pa.RecordBatch:
         rows, columns = pa.array(at[0]), pa.array(at[1])
@@ -81,8 +90,11 @@ class OutcomeReader:
 
     # --- raw scores -----------------------------------------------------------------------------------------------------
 
-    def _raw_scores(self, path: Path, done: Array) -> Iterator[tuple[tuple[Array, Array], Array]]:
-        """Yield the pairs of a file that are asked for and have a raw score, and these scores."""
+    def _raw_scores(self, path: Path, seen: Array) -> Iterator[tuple[tuple[Array, Array], Array]]:
+        """Yield the pairs of a file that are asked for and have a raw score, and these scores.
+
+        :param seen: int8[n, k], what earlier rows and files have held of each pair; brought up to date
+        """
         file = opened(path)
         used = self._check_types(path, file.schema_arrow)
         first = 1
@@ -91,13 +103,14 @@ class OutcomeReader:
             first += batch.num_rows
             if found is None:
                 continue
-            at = found
+            asked = self.asked.rows[found[0]] & self.asked.models[found[1]]
+            at, rows = (found[0][asked], found[1][asked]), np.flatnonzero(asked) + first - batch.num_rows
+            batch = batch.filter(pa.array(asked))
             raw = batch.column("quality_raw").cast(pa.float64(), safe=False)
-            self._check_values(path, batch, at, raw, first - batch.num_rows)
-            self._check_once(path, batch, at, done)
+            self._check_values(path, batch, at, raw, rows)
+            self._check_once(path, batch, at, seen)
             there = ~nested.nulls_of(raw)
-            done[at[0][there], at[1][there]] = True
-            there &= self.keep_rows[at[0]] & self.keep_models[at[1]]
+            seen[at] = np.where(there, _SCORED, _UNSCORED)
             if there.any() and not self.findings:
                 yield (at[0][there], at[1][there]), raw.filter(pa.array(there)).to_numpy(zero_copy_only=False)
 
@@ -114,11 +127,11 @@ class OutcomeReader:
                 )
                 continue
             found = schema.field(name).type
-            if name != "quality_raw" and not (pa.types.is_string(found) or pa.types.is_large_string(found)):
+            if name != "quality_raw" and not is_text(found):
                 problems.add(f"holds {found}, must hold text", f"{path}, column {name}", "write it with another type")
-        for name in {"quality_raw", "quality"} & set(schema.names):
+        for name in (n for n in ("quality_raw", "quality") if n in schema.names):
             found = schema.field(name).type
-            if not (pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_boolean(found)):
+            if not any(test(found) for test in _NUMBERS):
                 problems.add(
                     f"holds {found}, must hold numbers", f"{path}, column {name}", "write it with another type"
                 )
@@ -143,26 +156,25 @@ class OutcomeReader:
         return (places[0].to_numpy(), places[1].to_numpy()) if known else None
 
     def _check_values(
-        self, path: Path, batch: pa.RecordBatch, at: tuple[Array, Array], raw: pa.Array, first: int
+        self, path: Path, batch: pa.RecordBatch, at: tuple[Array, Array], raw: pa.Array, rows: Array
     ) -> None:
+        """Note raw scores outside [0, 1], and a quality that contradicts Y; ``rows`` are the numbers of the batch's rows."""
         values = raw.fill_null(0.0).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(~((values >= 0) & (values <= 1)))[:3].tolist():
-            where = f"{path}, row {first + row}, column quality_raw"
+            where = f"{path}, row {rows[row]}, column quality_raw"
             self.findings.add(f"{values[row]!s} is not in [0, 1]", where, "write null where there is no raw score")
         if "quality" in batch.schema.names:
             quality = batch.column("quality").cast(pa.float64(), safe=False)
             matrix = np.asarray(self.quality[at], dtype=np.float64)
             other = ~nested.nulls_of(quality) & (quality.fill_null(0.0).to_numpy(zero_copy_only=False) != matrix)
             for row in np.flatnonzero(other)[:3].tolist():
-                where = f"{path}, row {first + row}, column quality"
+                where = f"{path}, row {rows[row]}, column quality"
                 message = f"{quality[row].as_py():g} contradicts {matrix[row]:g} in {self.paths[0]}"
                 self.findings.add(message, where, "use files that were written together")
 
-    def _check_once(self, path: Path, batch: pa.RecordBatch, at: tuple[Array, Array], done: Array) -> None:
-        flat = at[0].astype(np.int64) * len(self.models) + at[1]
-        first = np.unique(flat, return_index=True)[1]
-        again = done[at]
-        again[np.setdiff1d(np.arange(flat.size), first)] = True
+    def _check_once(self, path: Path, batch: pa.RecordBatch, at: tuple[Array, Array], seen: Array) -> None:
+        """Note pairs that stand twice in the batch, or stood in an earlier one."""
+        again = stand_again(seen, at)
         if again.any():
             ids = batch.column("sample_id").filter(pa.array(again)).to_pylist()
             message = f"{int(again.sum())} pairs of sample and model stand there twice: {shortened(map(repr, ids))}"

@@ -17,6 +17,7 @@ from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.table import Rows
 from vlrb_plugins.prepared.tree import Tree
 from vlrb_plugins.prepared.tsv import TsvImages
+from vlrb_plugins.records.columns import is_unicode
 from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.images import ImageFolder, ImageProblem
 from vlrb_plugins.records.jsonl import json_lines
@@ -114,7 +115,7 @@ class SampleReader:
             self.findings.add(message, where, "use files that were written together")
         elif seen[position[name]]:
             self.findings.add(f"sample {name!r} stands there already", where, "keep one line of each")
-        elif not isinstance(prompt, str) or not _writable(prompt):
+        elif not isinstance(prompt, str) or not is_unicode(prompt):
             seen[position[name]] = True
             self.findings.add(f"prompt of {name!r} is no text", where, "write the question as a text")
         elif row.get("dataset", datasets[position[name]]) != datasets[position[name]]:
@@ -152,11 +153,3 @@ class SampleReader:
             message = f"{len(lacking)} samples have no prompt: {shortened(map(repr, lacking))}"
             where = shortened(self.tree.samples)
             self.findings.add(message, where, f"use files that were written together; {self.rows.source} has them")
-
-
-def _writable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

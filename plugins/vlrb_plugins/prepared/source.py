@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from vlrb.types import Catalog, Listing, Part
 from vlrb_plugins.prepared import PreparedParams
-from vlrb_plugins.prepared.matrices import open_cost, read_quality
+from vlrb_plugins.prepared.matrices import Asked, open_cost, read_quality
 from vlrb_plugins.prepared.outcomes import OutcomeReader
 from vlrb_plugins.prepared.samples import SampleReader
 from vlrb_plugins.prepared.table import Rows, read_names, read_rows
@@ -25,7 +25,10 @@ class PreparedSource:
         self.params = params
 
     def list(self, catalog: Catalog) -> Listing:  # noqa: ARG002  (rows are filtered when they are read)
-        """List two parts: the samples of all datasets, and the outcomes of all models."""
+        """List two parts: the samples of all datasets, and the outcomes of all models.
+
+        :raises DataError: naming files that are missing, are there twice, or are pickles
+        """
         tree = find_tree(self.params)
         rows = tuple(p for p in (tree.ids, tree.meta) if p is not None)
         models = (tree.models,) if tree.models is not None else ()
@@ -35,7 +38,10 @@ class PreparedSource:
         return Listing((samples, outcomes), ignored)
 
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
-        """Stream a part."""
+        """Stream a part.
+
+        :raises DataError: with what is wrong with its files; no batch follows the first problem
+        """
         tree = find_tree(self.params)
         names, findings = Names(catalog), Findings()
         rows = read_rows(tree)
@@ -49,13 +55,9 @@ class PreparedSource:
 
     def _outcomes(self, tree: Tree, rows: Rows, names: Names, findings: Findings) -> Iterator[pa.RecordBatch]:
         models = read_names(tree.models, "model names") if tree.models is not None else list(self.params.models)
-        n = len(rows.ids)
         encoded = rows.datasets.dictionary_encode()
         datasets = [names.resolve("dataset", d) for d in encoded.dictionary.to_pylist()]
-        resolved = [names.resolve("model", m) for m in models]
-        for name in sorted({m for m in resolved if resolved.count(m) > 1}):
-            same = [m for m, r in zip(models, resolved, strict=True) if r == name]
-            findings.add(f"columns {same} are all of model {name!r}", str(tree.models or "[logs] models"), "keep one")
+        resolved = names.columns(models, str(tree.models or "[logs] models"), findings)
         findings.stop_if_any()
         wanted = np.array([names.wanted("dataset", d) for d in datasets], dtype=np.bool_)
         keep_rows = wanted[encoded.indices.to_numpy()]
@@ -64,16 +66,16 @@ class PreparedSource:
         names.use("model", [m for m, w in zip(resolved, keep_models, strict=True) if w])
         names.report(tree.quality, ("dataset", "model"), findings)
         findings.stop_if_any()
+        asked = Asked(keep_rows, keep_models)
         reader = OutcomeReader(
             rows=rows,
             datasets=pa.array(datasets, pa.string()).take(encoded.indices),
             models=models,
             resolved=resolved,
-            quality=read_quality(tree.quality, n, models),
-            cost=open_cost(tree.cost, n, models),
+            quality=read_quality(tree.quality, models, asked),
+            cost=open_cost(tree.cost, models, asked),
             paths=(tree.quality, tree.cost),
-            keep_rows=keep_rows,
-            keep_models=keep_models,
+            asked=asked,
             findings=findings,
         )
         yield from reader.batches(tree.scores)

@@ -16,6 +16,7 @@ from vlrb.errors import DataError, did_you_mean, shortened
 from vlrb.types import Array
 from vlrb_plugins.prepared.tree import SPLITS, Tree
 from vlrb_plugins.records import nested
+from vlrb_plugins.records.columns import is_text, is_unicode
 from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.jsonl import json_lines
 from vlrb_plugins.records.parquet import batches, opened
@@ -76,20 +77,13 @@ def _check_names(path: Path, names: Sequence[str], what: str) -> None:
         where = f"{path}, {unit} {i + 1}"
         if not name:
             findings.add("is empty", where, f"write the {what} in the order of the matrices, without gaps")
-        elif not _writable(name):
+        elif not is_unicode(name):
             findings.add(f"{name!r} is no text that can be written as UTF-8", where, "write the file again")
         elif seen.setdefault(name, i) != i:
             findings.add(
                 f"{name!r} stands there already, in place {seen[name] + 1}", where, "the names must be distinct"
             )
     findings.stop_if_any()
-
-
-def _writable(text: str) -> bool:
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------------
@@ -131,7 +125,7 @@ def _read_meta(path: Path) -> dict[str, pa.Array]:
             findings.add(f"has no column {name!r}", str(path), fix)
     for name in used:
         found = file.schema_arrow.field(name).type
-        if not (_is_text(found) or (name == "split" and pa.types.is_null(found))):
+        if not (is_text(found) or (name == "split" and pa.types.is_null(found))):
             findings.add(
                 f"holds {found}, must hold text", f"{path}, column {name}", "write the column with another type"
             )
@@ -149,11 +143,6 @@ def _read_meta(path: Path) -> dict[str, pa.Array]:
 
 def _texts(names: Sequence[str]) -> pa.Schema:
     return pa.schema([(n, pa.string()) for n in names])
-
-
-def _is_text(t: pa.DataType) -> bool:
-    inner = t.value_type if pa.types.is_dictionary(t) else t
-    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner))
 
 
 def _check_meta(path: Path, columns: dict[str, pa.Array], findings: Findings) -> None:
@@ -200,13 +189,15 @@ def _same_ids(first: pa.Array, first_path: Path, second: pa.Array, second_path: 
 
 
 def _check_prefixes(ids: pa.Array, datasets: pa.Array, path: Path) -> None:
-    """A sample id is its dataset, a slash, and the key inside the dataset."""
+    """Check that a sample id is its dataset, a slash, and the key inside the dataset.
+
+    :raises DataError: naming ids that are not
+    """
     findings = Findings()
-    starts = pc.binary_join_element_wise(datasets, "", "/")
-    sizes = pc.binary_length(starts).to_numpy(zero_copy_only=False)
-    for i, (sample, start) in enumerate(zip(ids.to_pylist(), starts.to_pylist(), strict=True)):
-        if not sample.startswith(start) or len(sample.encode()) == sizes[i]:
-            message = f"sample id {sample!r} is not {start!r} and a key, though its dataset is {start[:-1]!r}"
+    for sample, dataset in zip(ids.to_pylist(), datasets.to_pylist(), strict=True):
+        start = f"{dataset}/"
+        if not sample.startswith(start) or sample == start:
+            message = f"sample id {sample!r} is not {start!r} and a key, though its dataset is {dataset!r}"
             findings.add(message, f"{path}, column dataset", "write the ids as DATASET/key")
     findings.stop_if_any()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,10 @@ import attrs
 
 from vlrb.errors import DataError
 from vlrb_plugins.records.delimited import header_of, parse_rows
-from vlrb_plugins.records.images import ImageProblem, decoded
+from vlrb_plugins.records.images import ImageProblem, decoded, listed
+
+_SEVERAL = -1
+"""Stands for the row of an index that several rows have."""
 
 LONGEST_REFERENCE = 64
 """An ``image`` cell of at most this many characters is the index of the row whose image it shares (VLMEvalKit's rule)."""
@@ -20,7 +22,10 @@ LONGEST_REFERENCE = 64
 
 @attrs.frozen
 class TsvImages:
-    """A TSV file with a column ``image`` of base64: where its rows begin, and the rows of its indices."""
+    """A TSV file with a column ``image`` of base64.
+
+    ``offsets`` say at which byte the rows begin, ``rows`` which row an index has; ``image`` is the place of the column.
+    """
 
     path: Path
     offsets: array[int]
@@ -42,7 +47,8 @@ class TsvImages:
                 index, image = header.index("index"), header.index("image")
                 start = lines.position
                 for row in rows:
-                    indices.setdefault(row.cells[index], len(offsets))
+                    name = row.cells[index]
+                    indices[name] = _SEVERAL if name in indices else len(offsets)
                     offsets.append(start)
                     start = lines.position
         except (OSError, UnicodeDecodeError) as error:
@@ -56,6 +62,11 @@ class TsvImages:
         """
         cell = self._cell(row)
         if 0 < len(cell) <= LONGEST_REFERENCE:
+            if self.rows.get(cell) == _SEVERAL:
+                raise ImageProblem(
+                    f"the image of row {row} is said to be that of index {cell!r}, which stands in {self.path} twice",
+                    "keep one row of each index",
+                )
             if cell not in self.rows:
                 raise ImageProblem(
                     f"the image of row {row} is said to be that of index {cell!r}, which is not in {self.path}",
@@ -64,7 +75,11 @@ class TsvImages:
             cell = self._cell(self.rows[cell])
         if len(cell) <= LONGEST_REFERENCE:
             raise ImageProblem(f"row {row} of {self.path} holds no image", "copy the file again")
-        return [decoded(text) for text in _listed(cell)]
+        texts = listed(cell)
+        if texts is None:
+            fix = "write it as ['...', '...']"
+            raise ImageProblem(f"row {row} of {self.path} holds {cell[:60]!r}, which is no list of texts", fix)
+        return [decoded(text) for text in texts]
 
     def _cell(self, row: int) -> str:
         if not 0 <= row < len(self.offsets):
@@ -97,16 +112,3 @@ class _Lines:
         text = line.decode("utf-8-sig" if self.position == 0 else "utf-8")
         self.position += len(line)
         return text
-
-
-def _listed(cell: str) -> list[str]:
-    """Return the base64 texts of a cell: one, or those of a list literal."""
-    if not cell.startswith("["):
-        return [cell]
-    try:
-        value = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = None
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise ImageProblem(f"{cell[:60]!r} is no list of texts", "write it as ['...', '...']")
-    return value

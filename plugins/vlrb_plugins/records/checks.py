@@ -54,10 +54,14 @@ def check_block(block: Block, table: TableSchema, findings: Findings) -> None:
             _check_range(block, column.name, 1.0 if column.kind == "score" else np.inf, findings)
         elif column.kind == "split":
             _check_split(block, findings)
+        elif column.kind == "fields":
+            _check_fields(block, column.name, findings)
         elif column.kind in ("options", "images", "texts", "rotations"):
             _check_elements(block, column.name, findings)
         if column.kind == "options":
-            _check_options(block, findings)
+            _check_options(block, column.name, array, np.arange(len(block)), findings)
+        elif column.kind == "rotations":
+            _check_rotations(block, findings)
     if table.kind == "outcomes":
         _check_answers(block, findings)
 
@@ -94,19 +98,72 @@ def _check_elements(block: Block, column: str, findings: Findings) -> None:
         note(block, column, bad, "the list holds a null", "leave it out of the list", findings)
 
 
-def _check_options(block: Block, findings: Findings) -> None:
-    """Note options without a letter or text, and letters that stand there twice."""
-    lengths, values = nested.elements(block.columns["options"])
-    rows = nested.rows_of(lengths)
+def _check_options(block: Block, column: str, lists: pa.Array, owner: Array, findings: Findings) -> None:
+    """Note options without a letter or text, and letters that stand there twice.
+
+    :param lists: of options
+    :param owner: the row of the block that each list belongs to, int[len(lists)]
+    """
+    lengths, values = nested.elements(lists)
+    of = nested.rows_of(lengths)
     letter, text = values.field("letter"), values.field("text")
-    bad = np.zeros(len(lengths), dtype=np.bool_)
-    bad[rows[flags(pc.equal(letter, "")) | nested.nulls_of(letter) | nested.nulls_of(text)]] = True
-    note(block, "options", bad, "an option has no letter or no text", "give every option both", findings)
-    codes = letter.dictionary_encode().indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    pairs, counts = np.unique(rows * (codes.max(initial=0) + 1) + codes, return_counts=True)
-    twice = np.zeros(len(lengths), dtype=np.bool_)
-    twice[pairs[counts > 1] // (codes.max(initial=0) + 1)] = True
-    note(block, "options", twice & ~bad, "two options have one letter", "give each its own", findings)
+    bad = np.zeros(len(lists), dtype=np.bool_)
+    bad[of[flags(pc.equal(letter, "")) | nested.nulls_of(letter) | nested.nulls_of(text)]] = True
+    twice = _repeated(of, letter, len(lists)) & ~bad
+    for wrong, message, fix in (
+        (bad, "an option has no letter or no text", "give every option both"),
+        (twice, "two options have one letter", "give each its own"),
+    ):
+        note(block, column, np.isin(np.arange(len(block)), owner[wrong]), message, fix, findings)
+
+
+def _check_rotations(block: Block, findings: Findings) -> None:
+    """Note rotations that lack something, or have one key; their options are checked as those of a sample."""
+    lengths, values = nested.elements(block.columns["rotations"])
+    rows, there = nested.rows_of(lengths), ~nested.nulls_of(values)
+    names = [f.name for f in values.type]
+    bad = np.zeros(len(block), dtype=np.bool_)
+    for name in names:
+        bad[rows[there & nested.nulls_of(values.field(name))]] = True
+    bad[rows[there & flags(pc.equal(values.field("key"), ""))]] = True
+    note(block, "rotations", bad, f"a rotation lacks its {' or its '.join(names)}", "give every rotation all", findings)
+    twice = _repeated(rows, values.field("key"), len(block)) & ~bad
+    note(block, "rotations", twice, "two rotations have one key", "give each its own", findings)
+    if "options" in names:
+        _check_options(block, "rotations", values.field("options"), rows, findings)
+
+
+def _check_fields(block: Block, column: str, findings: Findings) -> None:
+    """Note maps in which a name stands twice: one of its values would be lost."""
+    lengths, names, _ = nested.entries(block.columns[column])
+    twice = _repeated(nested.rows_of(lengths), names, len(block))
+    note(block, column, twice, "a name stands twice in the map", "keep one of its values", findings)
+
+
+def stand_again(seen: Array, at: tuple[Array, ...]) -> Array:
+    """Return bool[m]: which of m pairs have been seen before, or stand earlier among the m.
+
+    :param seen: [n, k], not 0 where a pair has been seen
+    :param at: rows and columns of the pairs, int[m] each
+    """
+    flat = at[0].astype(np.int64) * seen.shape[1] + at[1]
+    again = np.ones(flat.size, dtype=np.bool_)
+    again[np.unique(flat, return_index=True)[1]] = False
+    return np.asarray(again | (seen[at] != 0))
+
+
+def _repeated(owner: Array, values: pa.Array, n: int) -> Array:
+    """Return bool[n]: which of n owners have a value more than once; nulls are passed over.
+
+    :param owner: of every value, int[len(values)]
+    """
+    there = ~nested.nulls_of(values)
+    codes = values.dictionary_encode().indices.filter(pa.array(there)).to_numpy(zero_copy_only=False).astype(np.int64)
+    width = codes.max(initial=0) + 1
+    pairs, counts = np.unique(owner[there] * width + codes, return_counts=True)
+    repeated = np.zeros(n, dtype=np.bool_)
+    repeated[pairs[counts > 1] // width] = True
+    return repeated
 
 
 def _check_answers(block: Block, findings: Findings) -> None:

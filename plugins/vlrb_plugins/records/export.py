@@ -18,7 +18,8 @@ from vlrb.benchmark import Benchmark
 from vlrb.cache import cache_directory, locked, new_directory, write_text
 from vlrb.errors import DataError, shortened
 from vlrb.types import Array
-from vlrb_plugins.records.columns import OUTCOME_TABLE, SAMPLE_TABLE, VERSION, VERSION_KEY
+from vlrb_plugins.records.checks import stand_again
+from vlrb_plugins.records.columns import OUTCOME_TABLE, SAMPLE_TABLE, SYNTHETIC_KEY, VERSION, VERSION_KEY
 
 FILES = ("samples.parquet", "outcomes.parquet", "models.toml")
 ROW_GROUP_BYTES = 32 * 1024**2
@@ -40,6 +41,8 @@ def export_benchmark(
 
     Costs, tokens and raw scores are those of the benchmark, whatever ``outcomes`` say of them.
 
+    :param benchmark: whose scores, costs and tokens are written
+    :param directory: the folder, new or empty
     :param outcomes: batches with dataset, key, model, and prediction, thinking, judged, rotations or failed, in any order;
         without them the tables hold scores and no predictions.  Rows of samples and models that the benchmark left out are
         passed over.
@@ -52,7 +55,7 @@ def export_benchmark(
     with locked(lock), new_directory(target) as aside:
         _write_samples(benchmark, aside / FILES[0])
         batches = _scored_batches(benchmark) if outcomes is None else _answered_batches(benchmark, outcomes)
-        _write_outcomes(batches, aside / FILES[1])
+        _write_outcomes(benchmark, batches, aside / FILES[1])
         write_text(aside / FILES[2], models_toml(benchmark))
         _check_empty(target)
     return tuple(target / name for name in FILES)
@@ -64,8 +67,11 @@ def _check_empty(target: Path) -> None:
         raise DataError(what, where=str(target), fix="name a new folder; nothing is ever overwritten")
 
 
-def _marked(fields: Iterable[pa.Field]) -> pa.Schema:
-    return pa.schema(list(fields), metadata={VERSION_KEY: VERSION})
+def _marked(fields: Iterable[pa.Field], benchmark: Benchmark) -> pa.Schema:
+    """Return a schema that says which version of the tables it follows, and what synthetic data are."""
+    synthetic = benchmark.info().synthetic
+    mark = {SYNTHETIC_KEY: synthetic.encode()} if synthetic else {}
+    return pa.schema(list(fields), metadata={VERSION_KEY: VERSION, **mark})
 
 
 # --- samples ------------------------------------------------------------------------------------------------------------
@@ -78,7 +84,7 @@ def _write_samples(benchmark: Benchmark, path: Path) -> None:
     columns = [
         c for c in SAMPLE_TABLE.columns if c.name in (*SAMPLE_TABLE.always, *(n for n in have if n not in empty))
     ]
-    schema = _marked(pa.field(c.name, c.type) for c in columns)
+    schema = _marked((pa.field(c.name, c.type) for c in columns), benchmark)
     plain = [n for n in schema.names if n != "images"]
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=plain) as writer:
         for start, images in _image_groups(benchmark):
@@ -129,8 +135,8 @@ class _Pairs:
         models = pa.array([c.name for c in benchmark.candidates], pa.string())
         return cls(datasets, _keys(ids.to_pylist(), datasets.to_pylist()), ids, models, matrices)
 
-    def columns(self, at: tuple[Array, Array]) -> dict[str, pa.Array]:
-        """Return the columns of some pairs; a token count that is not known is null."""
+    def columns(self, at: tuple[Array, ...]) -> dict[str, pa.Array]:
+        """Return the columns of some pairs, given by their rows and columns; a token count that is not known is null."""
         rows = pa.array(at[0])
         columns = {
             "dataset": self.datasets.take(rows),
@@ -160,41 +166,37 @@ def _answered_batches(benchmark: Benchmark, outcomes: Iterable[pa.RecordBatch]) 
     """
     pairs = _Pairs.of(benchmark)
     seen = np.zeros(benchmark.quality.shape, dtype=np.bool_)
+    types = {c.name: c.type for c in OUTCOME_TABLE.columns if c.name in ANSWER_COLUMNS}
     for batch in outcomes:
         ids = pc.binary_join_element_wise(batch.column("dataset"), batch.column("key"), "/")
         rows = pc.index_in(ids, value_set=pairs.ids)
         models = pc.index_in(batch.column("model"), value_set=pairs.models)
         known = pc.and_(rows.is_valid(), models.is_valid())
-        at = tuple(a.filter(known).to_numpy(zero_copy_only=False) for a in (rows, models))
-        _mark(seen, (at[0], at[1]), ids.filter(known))
-        answers = {n: batch.column(n).filter(known) for n in ANSWER_COLUMNS if n in batch.schema.names}
+        at = tuple(np.asarray(a.filter(known).to_numpy(zero_copy_only=False)) for a in (rows, models))
+        again = stand_again(seen, at)
+        if again.any():
+            twice = ids.filter(known).filter(pa.array(again)).to_pylist()
+            message = f"{len(twice)} pairs of the benchmark stand in the logs twice: {shortened(twice)}"
+            raise DataError(message, where="the outcomes to export", fix="keep one row of each")
+        seen[at] = True
+        answers = {n: batch.column(n) if n in batch.schema.names else pa.nulls(len(ids), t) for n, t in types.items()}
         if len(at[0]):
-            yield pairs.columns((at[0], at[1])) | answers
+            yield pairs.columns(at) | {n: column.filter(known) for n, column in answers.items()}
     if not seen.all():
         row, column = np.argwhere(~seen)[0].tolist()
         pair = f"{pairs.ids[row].as_py()} of {pairs.models[column].as_py()}"
-        raise DataError(f"{int((~seen).sum())} pairs of the benchmark have no answer in the logs, the first: {pair}")
+        message = f"{int((~seen).sum())} pairs of the benchmark have no answer in the logs, the first: {pair}"
+        raise DataError(message, where="the outcomes to export", fix="use the logs that the benchmark was built of")
 
 
-def _mark(seen: Array, at: tuple[Array, Array], ids: pa.Array) -> None:
-    flat = at[0].astype(np.int64) * seen.shape[1] + at[1]
-    again = seen[at]
-    again[np.setdiff1d(np.arange(flat.size), np.unique(flat, return_index=True)[1])] = True
-    if again.any():
-        twice = ids.filter(pa.array(again)).to_pylist()
-        raise DataError(f"{len(twice)} pairs of the benchmark stand in the logs twice: {shortened(twice)}")
-    seen[at] = True
-
-
-def _write_outcomes(batches: Iterator[dict[str, pa.Array]], path: Path) -> None:
-    """Write batches with the columns of the first: answers that later ones lack are null."""
+def _write_outcomes(benchmark: Benchmark, batches: Iterator[dict[str, pa.Array]], path: Path) -> None:
+    """Write batches, which all have the same columns."""
     first = next(batches)  # a benchmark has at least one sample and one model
     columns = [c for c in OUTCOME_TABLE.columns if c.name in first]
-    schema = _marked(pa.field(c.name, c.type) for c in columns)
+    schema = _marked((pa.field(c.name, c.type) for c in columns), benchmark)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in _and_then(first, batches):
-            n = len(batch["dataset"])
-            arrays = [batch[c.name].cast(c.type) if c.name in batch else pa.nulls(n, c.type) for c in columns]
+            arrays = [batch[c.name].cast(c.type) for c in columns]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 

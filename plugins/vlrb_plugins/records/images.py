@@ -1,16 +1,16 @@
-"""Image files that logs name by path below a folder, or hold as base64."""
+"""Image files that logs name by path below a folder, or hold as base64; and the cells of tables that list them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import ast
+import json
+import warnings
 from functools import cached_property
 from pathlib import Path
 
 import attrs
 
-LARGEST_IMAGE = 256 * 1024**2
-"""Bytes of the largest image file that is read."""
+from vlrb.images import LARGEST_FILE, from_base64
 
 _DATA = "data:"
 
@@ -47,8 +47,8 @@ class ImageFolder:
             return decoded(body)
         path = self.find(text)
         try:
-            if path.stat().st_size > LARGEST_IMAGE:
-                raise ImageProblem(f"{_shown(text)} is larger than {LARGEST_IMAGE:,} bytes", "use a smaller image")
+            if path.stat().st_size > LARGEST_FILE:
+                raise ImageProblem(f"{_shown(text)} is larger than {LARGEST_FILE:,} bytes", "use a smaller image")
             return path.read_bytes()
         except OSError as error:
             raise ImageProblem(f"{_shown(text)} cannot be read: {error.strerror}", "see to the file's rights") from None
@@ -73,17 +73,40 @@ class ImageFolder:
 
 
 def decoded(text: str) -> bytes:
-    """Return what base64 stands for.
+    """Return what base64 stands for; it may be broken into lines.
 
     :raises ImageProblem: when it is none, or empty
     """
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = from_base64(text)
+    except ValueError as error:
         raise ImageProblem(f"the image is no valid base64: {error}", "copy the file again") from None
     if not data:
         raise ImageProblem("the image is empty", "leave it out of the list")
     return data
+
+
+def listed(cell: str) -> list[str] | None:
+    """Return the texts of a cell: the cell itself, or those of a list in JSON or Python notation; None for a broken list.
+
+    Nothing is evaluated.
+    """
+    if not cell.startswith("["):
+        return [cell]
+    for parse in (json.loads, _literal):
+        try:
+            value = parse(cell)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, list) and all(isinstance(v, str) and v for v in value):
+            return value
+    return None
+
+
+def _literal(text: str) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an odd backslash in a path
+        return ast.literal_eval(text)
 
 
 def _shown(text: str) -> str:

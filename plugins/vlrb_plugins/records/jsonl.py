@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb.errors import DataError, did_you_mean
-from vlrb_plugins.records.columns import EXPECTED, MOST_TOKENS, Block, Column, ColumnKind, TableSchema
+from vlrb_plugins.records.columns import EXPECTED, MOST_TOKENS, Block, Column, ColumnKind, TableSchema, is_unicode
 from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
 
@@ -80,7 +80,10 @@ def _shown(value: object) -> str:
 
 
 def jsonl_blocks(path: Path, table: TableSchema, findings: Findings) -> Iterator[Block]:
-    """Stream the rows of a JSON lines file in blocks of bounded size."""
+    """Stream the rows of a JSON lines file in blocks of bounded size; rows that are wrong are noted and left out.
+
+    :raises DataError: when the file cannot be read, or too much is wrong with it to go on
+    """
     known = {c.name: c for c in table.columns}
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
@@ -134,10 +137,8 @@ def _checked(
 def _text(value: object, column: Column) -> str:
     if not isinstance(value, str):
         raise _Wrong(EXPECTED[column.kind])
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise _Wrong("a text that can be written as UTF-8: it holds half of a surrogate pair") from None
+    if not is_unicode(value):
+        raise _Wrong("a text that can be written as UTF-8: it holds half of a surrogate pair")
     return value
 
 

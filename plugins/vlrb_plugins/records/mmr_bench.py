@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,14 +11,14 @@ from typing import Any, TypeVar
 import attrs
 import pyarrow as pa
 
-from vlrb.errors import DataError, did_you_mean
+from vlrb.errors import DataError, did_you_mean, shortened
 from vlrb.schemas import OUTCOMES, SAMPLES, TEXTS
 from vlrb.types import Catalog, Listing, Part
 from vlrb_plugins.records import MmrBenchParams
 from vlrb_plugins.records.columns import MOST_TOKENS
 from vlrb_plugins.records.delimited import CsvRow, header_of, read_rows
 from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.images import ImageFolder, ImageProblem
+from vlrb_plugins.records.images import ImageFolder, ImageProblem, listed
 from vlrb_plugins.records.names import Names
 from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
 
@@ -52,7 +50,10 @@ class MmrBenchSource:
         self.params = params
 
     def list(self, catalog: Catalog) -> Listing:  # noqa: ARG002  (rows are filtered when they are read)
-        """List two parts, both of the same file: the samples of all datasets, and the outcomes of all models."""
+        """List two parts, both of the same file: the samples of all datasets, and the outcomes of all models.
+
+        :raises DataError: naming the file or folder that is not there
+        """
         path = self.params.path
         if not path.is_file():
             raise DataError("there is no such file", where=str(path), fix="check [logs] path: it is a CSV file")
@@ -61,7 +62,10 @@ class MmrBenchSource:
         return Listing((Part("samples", "samples", (path,)), Part("outcomes", "outcomes", (path,))))
 
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
-        """Stream a part."""
+        """Stream a part.
+
+        :raises DataError: at once when the file or its header is broken, else with what is wrong with its rows
+        """
         path = part.files[0]
         rows = read_rows(path)
         layout = layout_of(path, header_of(path, rows, FIXED))
@@ -93,9 +97,11 @@ def layout_of(path: Path, header: Sequence[str]) -> Layout:
     findings = Findings()
     where = f"{path}, row 1"
     for model, places in found.items():
+        have = shortened(header[i] for i in places.values())
         for suffix in (s for s in SUFFIXES if s not in places):
-            near = did_you_mean(f"{model}_{suffix}", others) if others else "copy the file again"
-            findings.add(f"model {model!r} has no column '{model}_{suffix}'", where, f"add the column; {near}")
+            near = f"; {did_you_mean(f'{model}_{suffix}', others)}" if others else ""
+            fix = f"add the column, or call {have} otherwise if there is no such model{near}"
+            findings.add(f"model {model!r} has no column '{model}_{suffix}'", where, fix)
     if not found:
         findings.add(f"has no model's columns: NAME_{', NAME_'.join(SUFFIXES)}", where, "copy the file again")
     findings.stop_if_any()
@@ -179,7 +185,7 @@ def _sample_batches(reader: _Reader, rows: Iterator[CsvRow], folder: ImageFolder
 def _images(reader: _Reader, row: CsvRow, folder: ImageFolder) -> list[bytes]:
     text = reader.cell(row, "image_paths")
     images = []
-    for path in reader.parsed(row, "image_paths", text, paths_of, "write a path, or a list ['a.png', 'b.png']") or ():
+    for path in reader.parsed(row, "image_paths", text, listed, "write a path, or a list ['a.png', 'b.png']") or ():
         try:
             images.append(folder.load(path))
         except ImageProblem as problem:
@@ -187,32 +193,14 @@ def _images(reader: _Reader, row: CsvRow, folder: ImageFolder) -> list[bytes]:
     return images
 
 
-def paths_of(text: str) -> list[str] | None:
-    """Return the paths of a cell: one path, or a list in JSON or Python notation; None when it is a broken list."""
-    if not text.startswith("["):
-        return [text]
-    for parse in (json.loads, _literal):
-        try:
-            value = parse(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            continue
-        if isinstance(value, list) and all(isinstance(v, str) and v for v in value):
-            return value
-    return None
-
-
-def _literal(text: str) -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an odd backslash in a path
-        return ast.literal_eval(text)
-
-
 # --- outcomes -----------------------------------------------------------------------------------------------------------
 
 
 def _outcome_batches(reader: _Reader, rows: Iterator[CsvRow]) -> Iterator[pa.RecordBatch]:
-    resolved = {m: reader.names.resolve("model", m) for m in reader.layout.models}
-    wanted = {m: n for m, n in resolved.items() if reader.names.wanted("model", n)}
+    models = list(reader.layout.models)
+    resolved = reader.names.columns(models, f"{reader.path}, row 1", reader.findings)
+    reader.findings.stop_if_any()
+    wanted = {m: n for m, n in zip(models, resolved, strict=True) if reader.names.wanted("model", n)}
     waiting: list[tuple[Any, ...]] = []
     blank, size = 0, 0
     for row in rows:
@@ -249,11 +237,11 @@ def _outcome(reader: _Reader, row: CsvRow, model: str) -> tuple[Any, ...] | None
 
 
 def _outcome_batch(reader: _Reader, rows: Sequence[tuple[Any, ...]], blank: int) -> Iterator[pa.RecordBatch]:
-    if not rows or reader.findings:
+    if not (rows or blank) or reader.findings:
         return
     counts = {"answers whose cells are all empty": blank} if blank else {}
     schema = _OUTCOMES.with_metadata({"verdict": f"NAME_correct of {reader.path}", "counts": json.dumps(counts)})
-    columns = zip(*rows, strict=True)
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     yield pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 

@@ -40,6 +40,17 @@ class Names:
         names = self.catalog.wanted_datasets if kind == "dataset" else self.catalog.wanted_models
         return names is None or name in names
 
+    def columns(self, models: Sequence[str], where: str, findings: Findings) -> list[str]:
+        """Return the records' names of the models that columns stand for, noting models that several columns stand for.
+
+        :param where: the place that names the columns, for messages
+        """
+        resolved = [self.resolve("model", m) for m in models]
+        for name in sorted({m for m in resolved if resolved.count(m) > 1 and self.wanted("model", m)}):
+            same = [m for m, r in zip(models, resolved, strict=True) if r == name]
+            findings.add(f"columns {same} are all of model {name!r}", where, "keep one of them")
+        return resolved
+
     def use(self, kind: NameKind, names: Iterable[str]) -> None:
         """Note the names of rows that are handed on."""
         self.used[kind].update(names)

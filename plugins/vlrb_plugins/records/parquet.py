@@ -17,12 +17,14 @@ from vlrb_plugins.records.checks import note
 from vlrb_plugins.records.columns import (
     EXPECTED,
     MOST_TOKENS,
+    SYNTHETIC_KEY,
     VERSION,
     VERSION_KEY,
     Block,
     Column,
     ColumnKind,
     TableSchema,
+    is_text,
 )
 from vlrb_plugins.records.findings import Findings
 
@@ -59,6 +61,15 @@ def opened(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, buffer_size=_BUFFER)
     except (pa.ArrowException, OSError) as error:
         raise _broken(path, error) from None
+
+
+def synthetic_mark(path: Path) -> str:
+    """Return what a Parquet file says of its data if they are synthetic; nothing where it cannot be read."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError):  # reading its rows will tell
+        return ""
+    return bytes(metadata.get(SYNTHETIC_KEY, b"")).decode(errors="replace")
 
 
 def batches(path: Path, file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -126,12 +137,6 @@ def _is_list(t: pa.DataType) -> bool:
     return bool(pa.types.is_list(t) or pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t))
 
 
-def _is_text(t: pa.DataType) -> bool:
-    if pa.types.is_dictionary(t):
-        return _is_text(t.value_type)
-    return bool(pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t))
-
-
 def _is_binary(t: pa.DataType) -> bool:
     return bool(pa.types.is_binary(t) or pa.types.is_large_binary(t) or pa.types.is_binary_view(t))
 
@@ -142,13 +147,13 @@ def _is_number(t: pa.DataType) -> bool:
 
 def _is_option(t: pa.DataType) -> bool:
     fields = {f.name: f.type for f in t} if pa.types.is_struct(t) else {}
-    return set(fields) == {"letter", "text"} and all(map(_is_text, fields.values()))
+    return set(fields) == {"letter", "text"} and all(map(is_text, fields.values()))
 
 
 def _is_map(t: pa.DataType) -> bool:
     if pa.types.is_map(t):
-        return _is_text(t.key_type) and (_is_text(t.item_type) or bool(pa.types.is_null(t.item_type)))
-    return bool(pa.types.is_struct(t)) and all(_is_text(f.type) or pa.types.is_null(f.type) for f in t)
+        return is_text(t.key_type) and (is_text(t.item_type) or bool(pa.types.is_null(t.item_type)))
+    return bool(pa.types.is_struct(t)) and all(is_text(f.type) or pa.types.is_null(f.type) for f in t)
 
 
 def _is_rotation(t: pa.DataType, wanted: pa.DataType) -> bool:
@@ -156,7 +161,7 @@ def _is_rotation(t: pa.DataType, wanted: pa.DataType) -> bool:
         return False
     options = [f.type for f in t if f.name == "options"]
     texts = [f.type for f in t if f.name != "options"]
-    return all(map(_is_text, texts)) and all(_is_list(o) and _is_option(o.value_type) for o in options)
+    return all(map(is_text, texts)) and all(_is_list(o) and _is_option(o.value_type) for o in options)
 
 
 def _fits(t: pa.DataType, column: Column) -> bool:
@@ -167,13 +172,13 @@ def _fits(t: pa.DataType, column: Column) -> bool:
         "cost": _is_number(t),
         "count": _is_number(t),
         "flag": bool(pa.types.is_boolean(t)),
-        "options": _is_list(t) and (_is_text(inner) or _is_option(inner) or bool(pa.types.is_null(inner))),
-        "images": _is_list(t) and (_is_text(inner) or _is_binary(inner) or bool(pa.types.is_null(inner))),
+        "options": _is_list(t) and (is_text(inner) or _is_option(inner) or bool(pa.types.is_null(inner))),
+        "images": _is_list(t) and (is_text(inner) or _is_binary(inner) or bool(pa.types.is_null(inner))),
         "fields": _is_map(t),
-        "texts": _is_list(t) and (_is_text(inner) or bool(pa.types.is_null(inner))),
+        "texts": _is_list(t) and (is_text(inner) or bool(pa.types.is_null(inner))),
         "rotations": column.kind == "rotations" and _is_list(t) and _is_rotation(inner, column.type),
     }
-    return bool(pa.types.is_null(t)) or fits.get(column.kind, _is_text(t))
+    return bool(pa.types.is_null(t)) or fits.get(column.kind, is_text(t))
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------------
@@ -223,7 +228,7 @@ def _options(block: Block, array: pa.Array, column: Column, findings: Findings) 
     lengths, values = nested.elements(array.cast(pa.list_(array.type.value_type)))
     if pa.types.is_null(values.type):
         values = values.cast(pa.string())
-    if not _is_text(values.type):
+    if not is_text(values.type):
         parts = [values.field(n).cast(pa.string()) for n in ("letter", "text")]
         both = pa.StructArray.from_arrays(parts, ["letter", "text"], mask=values.is_null())
         return nested.lists(lengths, both, nested.nulls_of(array)).cast(column.type)
@@ -239,7 +244,7 @@ def _options(block: Block, array: pa.Array, column: Column, findings: Findings) 
 
 def _images(_block: Block, array: pa.Array, column: Column, _findings: Findings) -> pa.Array:
     inner = array.type.value_type
-    return array.cast(pa.list_(pa.string()) if _is_text(inner) else column.type)
+    return array.cast(pa.list_(pa.string()) if is_text(inner) else column.type)
 
 
 def _fields(_block: Block, array: pa.Array, _column: Column, _findings: Findings) -> pa.Array:

@@ -18,7 +18,7 @@ from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.images import ImageFolder, ImageProblem
 from vlrb_plugins.records.jsonl import jsonl_blocks
 from vlrb_plugins.records.names import NameKind, Names
-from vlrb_plugins.records.parquet import BATCH_BYTES, parquet_blocks
+from vlrb_plugins.records.parquet import BATCH_BYTES, parquet_blocks, synthetic_mark
 
 SUFFIXES = (".parquet", ".jsonl")
 
@@ -30,7 +30,10 @@ class RecordsSource:
         self.params = params
 
     def list(self, catalog: Catalog) -> Listing:  # noqa: ARG002  (rows are filtered when they are read)
-        """List two parts: the samples of all datasets, and the outcomes of all models."""
+        """List two parts: the samples of all datasets, and the outcomes of all models.
+
+        :raises DataError: naming folders and files that are not there, or are there twice
+        """
         problems: list[Problem] = []
         folder = self.params.path
         if not folder.is_dir():
@@ -41,10 +44,15 @@ class RecordsSource:
         outcomes = _table_file(folder, "outcomes", self.params.outcomes, problems)
         if problems:
             raise DataError(problems)
-        return Listing((Part("samples", "samples", (samples,)), Part("outcomes", "outcomes", (outcomes,))))
+        marks = {synthetic_mark(f) for f in (samples, outcomes) if f.suffix == ".parquet"} - {""}
+        parts = Part("samples", "samples", (samples,)), Part("outcomes", "outcomes", (outcomes,))
+        return Listing(parts, synthetic="; ".join(sorted(marks)))
 
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
-        """Stream a part."""
+        """Stream a part.
+
+        :raises DataError: once the file has been read, with what is wrong with it; no batch follows the first problem
+        """
         path, table = part.files[0], table_of(part)
         findings, names = Findings(), Names(catalog)
         kinds: tuple[NameKind, ...] = ("dataset",) if part.kind == "samples" else ("dataset", "model")

@@ -37,6 +37,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt that follows one which brought nothing."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT = re.compile(r"[0-9a-f]{7,40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -171,13 +172,18 @@ def _finished(wanted: _Wanted) -> dict[str, Any] | None:
     if wanted.force:
         return None
     revision = wanted.revision
-    known = revision in (None, record.get("requested_revision")) or str(record.get("revision")).startswith(revision)
+    known = revision in (None, record.get("requested_revision")) or _is_commit(revision, record.get("revision"))
     if (record.get("repo"), record.get("file")) != (wanted.repo, wanted.file) or not known:
         held = f"{record.get('repo')} {record.get('file')} at {record.get('revision')}"
         asked = f"{wanted.repo} {wanted.file} at {revision or 'any revision'}"
         fix = "name another folder with --to, or replace it with --force"
         raise DataError(f"holds {held}, not {asked}", where=where, fix=fix)
     return {**record, "folder": str(target.absolute()), "archive": None, "already_there": True}
+
+
+def _is_commit(revision: str, commit: object) -> bool:
+    """Tell whether a revision is a commit, or the beginning of its hash."""
+    return isinstance(commit, str) and bool(_SHORT.fullmatch(revision)) and commit.startswith(revision)
 
 
 def _tell(wanted: _Wanted, outcome: Mapping[str, Any]) -> None:
@@ -266,7 +272,10 @@ def _endpoint() -> str:
 
 
 def _obtain(wanted: _Wanted) -> _Archive:
-    """Return the archive: from the hub's cache or from beside the target if it is there, else from the hub."""
+    """Return the archive: from the hub's cache or from beside the target if it is there, else from the hub.
+
+    :raises DataError: when it can be had nowhere, is too large, or would be kept where another file is
+    """
     beside = wanted.to / wanted.name
     try:
         remote = _look(wanted)
@@ -283,6 +292,9 @@ def _obtain(wanted: _Wanted) -> _Archive:
             found = _sha256(path, wanted.name)
             if remote.is_of(remote.size, found):
                 return _Archive(path, found, remote.commit)
+    if wanted.keep_archive and os.path.lexists(beside):
+        fix = "move it away, name another folder with --to, or leave out --keep-archive"
+        raise DataError("is there, and is not the archive that the hub has", where=str(beside), fix=fix)
     return _download(wanted, remote)
 
 
@@ -337,7 +349,10 @@ def _sha256(path: Path, name: str) -> str:
 
 
 def _download(wanted: _Wanted, remote: _Remote) -> _Archive:
-    """Receive the archive into a hidden file beside the target, which is kept until it is whole."""
+    """Receive the archive into a hidden file beside the target, which is kept until it is whole.
+
+    :raises DataError: when the disk is too small, nothing arrives any more, or what arrived is not what the hub announced
+    """
     known = re.sub(r"\W", "", remote.etag)[:16]
     part = wanted.to / f".{wanted.name}.{known}.download"
     for other in wanted.to.glob(f".{glob.escape(wanted.name)}.*.download"):
@@ -358,7 +373,10 @@ def _download(wanted: _Wanted, remote: _Remote) -> _Archive:
 
 
 def _receive_all(wanted: _Wanted, remote: _Remote, part: Path) -> None:
-    """Receive what is missing, in as many attempts as it takes while each brings something."""
+    """Receive what is missing, in as many attempts as it takes while each brings something.
+
+    :raises DataError: when several attempts have brought nothing, or the disk takes no more; what has arrived is kept
+    """
     part.touch()
     vain = 0
     with _arriving(wanted.name, part.stat().st_size, remote.size) as show:
@@ -369,6 +387,9 @@ def _receive_all(wanted: _Wanted, remote: _Remote, part: Path) -> None:
                     _receive(wanted, remote, part, show)
             except _UnreachableError as error:
                 reason = error.problems[0].message
+            except OSError as error:
+                fix = "make room on the disk and see to the folder's rights; what has arrived is kept: run the command again"
+                raise DataError(f"cannot be written: {error.strerror}", where=str(part), fix=fix) from None
             now = part.stat().st_size
             vain = 0 if now > have else vain + 1
             if vain >= len(PAUSES):

@@ -11,17 +11,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from vlrb.errors import DataError, Problem, shortened
+from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
 from vlrb_plugins.vlmevalkit.table import Cell, text, texts, whole_numbers
 from vlrb_plugins.vlmevalkit.texts import literal
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 STORED_VERDICTS: Mapping[str, str] = {
     "mcq": "hit",
@@ -79,40 +79,38 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
     for index in _stale(answers, scored, params, counts) if verdicts else ():
         verdicts[index] = None
     said, thoughts = _said(answers, params, counts)
-    rotations: Sequence[object] = [None] * len(answers.order)
+    columns: dict[str, Sequence[object] | pa.Array] = {}
     if answers.rotations:
         place = {index: n for n, index in enumerate(answers.position)}
-        rotations = [_rotations(answers, i, said, place) for i in answers.order]
+        columns["rotations"] = [_rotations(answers, i, said, place) for i in answers.order]
         base = [place[i] for i in answers.order]
         said, thoughts = [said[n] for n in base], [thoughts[n] for n in base]
     keys = answers.keys(dataset)
     n = len(keys)
     judged = _judged(scored, JUDGED.get(scorer, ""))
     same = list(verdicts) == answers.order
-    columns = {
-        "dataset": [dataset.name] * n,
+    prediction = pa.array(said, pa.string())
+    columns |= {
+        "dataset": pa.repeat(dataset.name, n),
         "key": keys,
-        "prediction": said,
+        "prediction": prediction,
         "score": list(verdicts.values()) if same else [verdicts.get(i) for i in answers.order],
         **{name: _usage(answers, names) for name, names in _USAGE.items()},
-        "cost": [None] * n,
+        "cost": pa.nulls(n, pa.float64()),
         "thinking": thoughts,
-        "judged": [judged.get(i) for i in answers.order] if judged else [None] * n,
-        "rotations": rotations,
-        "failed": [FAILURE in answer for answer in said],
+        "failed": pc.match_substring(prediction, FAILURE),
     }
+    if judged:
+        columns["judged"] = [judged.get(i) for i in answers.order]
     return _batch(columns, verdict, counts)
 
 
-def _batch(columns: Mapping[str, Sequence[object]], verdict: str, counts: Counter[str]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
-
+def _batch(columns: Mapping[str, Sequence[object] | pa.Array], verdict: str, counts: Counter[str]) -> pa.RecordBatch:
     noted = json.dumps({k: v for k, v in counts.items() if v})
     fields = [f for f in (*OUTCOMES, *OUTCOMES_OPTIONAL) if f.name in columns]
     schema = pa.schema(fields).with_metadata({"verdict": verdict.encode(errors="replace"), "counts": noted})
-    return pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+    arrays = [c if isinstance(c := columns[f.name], pa.Array) else pa.array(c, f.type) for f in schema]
+    return pa.record_batch(arrays, schema=schema)
 
 
 def _row_counts(answers: Rows, scored: Rows) -> Counter[str]:
@@ -131,8 +129,9 @@ def _row_counts(answers: Rows, scored: Rows) -> Counter[str]:
 
 def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> tuple[list[str], list[str | None]]:
     """Return what was answered, and what was written before it while thinking, in the order of ``rows.position``."""
-    cells = _by_position(rows, "prediction")
-    refuse_nested(rows.table, "prediction", rows.table.column("prediction"))
+    cells = rows.table.column("prediction")
+    refuse_nested(rows.table, "prediction", cells)
+    cells = _by_position(rows, cells)
     said = texts(cells)
     thoughts: list[str | None] = [None] * len(said)
     if set(map(type, cells)) != {str}:
@@ -146,15 +145,14 @@ def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> tuple[l
         if params.thinking == "split":
             said[row], thoughts[row] = split_thinking(said[row])
     if rows.table.has("thinking"):
-        for row, thought in enumerate(texts(_by_position(rows, "thinking"))):
+        for row, thought in enumerate(texts(_by_position(rows, rows.table.column("thinking")))):
             if thought:
                 thoughts[row] = thought + (thoughts[row] or "")
     return said, thoughts
 
 
-def _by_position(rows: Rows, name: str) -> Sequence[Cell]:
+def _by_position(rows: Rows, cells: Sequence[Cell]) -> Sequence[Cell]:
     """Return a column's cells in the order of ``rows.position``."""
-    cells = rows.table.column(name)
     return cells if not rows.repeated else [cells[row] for row in rows.position.values()]
 
 
@@ -182,7 +180,8 @@ def _judged(scored: Rows, column: str) -> dict[str, list[tuple[str, str]]]:
 
 
 def _same_rows(answers: Rows, scored: Rows) -> None:
-    extra = [] if scored is answers else [i for i in scored.order if i not in answers.position]
+    same = scored is answers or scored.order == answers.order
+    extra = [] if same else [i for i in scored.order if i not in answers.position]
     if extra:
         raise DataError(
             f"{len(extra)} scored rows have no prediction in {answers.table.path}: index {shortened(map(repr, extra))}",
@@ -196,8 +195,13 @@ def _stale(answers: Rows, scored: Rows, params: VlmevalkitParams, counts: Counte
     if answers is scored or not scored.table.has("prediction"):
         return ()
     then = scored.column("prediction")
-    given = answers.table.column("prediction")
-    now = [given[answers.position[i]] for i in scored.order]
+    if scored.order == answers.order:
+        now = answers.column("prediction")
+    else:
+        given = answers.table.column("prediction")
+        now = [given[answers.position[i]] for i in scored.order]
+    if then == now:
+        return ()
     different = [(i, a, b) for i, a, b in zip(scored.order, then, now, strict=True) if a != b]
     changed = [i for i, a, b in different if not _alike(text(a), text(b))]
     if not changed:

@@ -72,7 +72,7 @@ def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows
     position = _positions(table, "index", indices, range(len(indices)), keep_first=keep_first)
     rotations: dict[str, list[str]] = {}
     order = list(position)
-    if dataset.circular:
+    if dataset.circular and not (whole is not None and max(whole) < ROTATION):
         for index in position:
             if is_rotation(index):
                 rotations.setdefault(question_of(index), []).append(index)

@@ -5,8 +5,7 @@ Texts are kept as they stand ("None", "007" and " A " are texts, not gaps or num
 
 from __future__ import annotations
 
-import base64
-import binascii
+import functools
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vlrb.errors import DataError, shortened
+from vlrb.images import LARGEST_FILE, from_base64
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
@@ -31,7 +31,6 @@ LONGEST_REFERENCE = 64
 """An ``image`` cell of at most this many characters is the index of the row that holds the image (VLMEvalKit's rule)."""
 
 BATCH_BYTES = 32 * 1024**2
-MAX_IMAGE_BYTES = 256 * 1024**2
 
 IMAGE_FOLDERS: Mapping[str, str] = {"MMBench_DEV_EN_V11": "MMBench_V11"}
 """Dataset -> the folder below LMUData/images that VLMEvalKit keeps its images in, where it is not the dataset's name."""
@@ -41,6 +40,8 @@ NO_FIELDS = re.compile(
     r"|score|log_\w+|eval_\w+|verifier_\w+|is_correct|(input|output|prompt|completion)_tokens"
 )
 """Columns that are no further fields of a sample: nameless ones, what the schema has, what answering and scoring add."""
+
+_LETTERS = frozenset(string.ascii_uppercase)
 
 NO_IMAGE = "rows without an image, left out as VLMEvalKit leaves them out"
 
@@ -105,7 +106,7 @@ def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
 
 
 def _is_extra(column: str) -> bool:
-    return (len(column) == 1 and column in string.ascii_uppercase) or not NO_FIELDS.fullmatch(column)
+    return column in _LETTERS or _is_field(column)
 
 
 # --- rows and their images ----------------------------------------------------------------------------------------------
@@ -216,20 +217,12 @@ def _own_images(row: Row, path: Path, dataset: Dataset, params: VlmevalkitParams
     if cell:
         parts = _literal_list(cell, line) if cell.startswith("[") else [cell]
         try:
-            return [_decoded(p) for p in parts]
-        except (binascii.Error, ValueError) as error:
+            return [from_base64(p) for p in parts]
+        except ValueError as error:
             raise DataError(f"the image is no valid base64: {error}", where=line, fix="copy the file again") from None
     named = row.get("image_path", "") if "image" not in row else ""
     parts = _literal_list(named, line) if named.startswith("[") else [named]
     return [_file(p, path.parent, dataset, params, line) for p in parts if p]
-
-
-def _decoded(encoded: str) -> bytes:
-    """Return what base64 text stands for; it may be broken into lines."""
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        return base64.b64decode("".join(encoded.split()), validate=True)
 
 
 def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, line: str) -> bytes:
@@ -253,8 +246,8 @@ def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, 
                 where=line,
                 fix=f"copy it to {own}, and give its path below that",
             )
-        if real.stat().st_size > MAX_IMAGE_BYTES:
-            what = f"the image {named!r} is {real.stat().st_size:,} bytes large, above the limit of {MAX_IMAGE_BYTES:,}"
+        if real.stat().st_size > LARGEST_FILE:
+            what = f"the image {named!r} is {real.stat().st_size:,} bytes large, above the limit of {LARGEST_FILE:,}"
             raise DataError(what, where=line, fix="replace it by a smaller one")
         try:
             return real.read_bytes()
@@ -289,7 +282,7 @@ def _literal_list(cell: str, line: str) -> list[str]:
 
 def _options(row: Row, line: str) -> list[dict[str, str]]:
     """Return the options from columns A, B, ... or else from the list literal in ``choices``."""
-    lettered = [(c, row[c]) for c in string.ascii_uppercase if row.get(c)]
+    lettered = sorted((name, cell) for name, cell in row.items() if cell and name in _LETTERS)
     if not lettered and row.get("choices", "").startswith("["):
         choices = _literal_list(row["choices"], line)
         if len(choices) > len(string.ascii_uppercase):
@@ -300,6 +293,11 @@ def _options(row: Row, line: str) -> list[dict[str, str]]:
 
 def _rotation(row: Row, line: str) -> dict[str, Any]:
     return {"key": row["index"], "options": _options(row, line), "answer": row.get("answer", "")}
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_field(column: str) -> bool:
+    return not NO_FIELDS.fullmatch(column)
 
 
 def _sample(
@@ -317,7 +315,7 @@ def _sample(
         "hint": row.get("hint", ""),
         "answer": row.get("answer", ""),
         "images": list(images),
-        "fields": [(name, cell) for name, cell in row.items() if cell and not NO_FIELDS.fullmatch(name)],
+        "fields": [(name, cell) for name, cell in row.items() if cell and _is_field(name)],
         "rotations": list(rotations) or None,
         "groups": [f"{dataset.name}/{group}"] if group else None,
     }

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pickle
-from collections.abc import Callable
 from typing import Any
 
 import attrs
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from vlrb.errors import DataError
 from vlrb_plugins.prepared import PreparedParams, matrices, outcomes, samples, vlrb_log_sources
 from vlrb_plugins.prepared.source import PreparedSource
-
-"""Plugins to load by hand in a source tree whose installation is older than they are."""
 
 PAIRS = {
     ("Charts", "2", "large"): (1.0, 0.5),
@@ -126,6 +120,24 @@ def test_wanted(prepared: Any) -> None:
             prepared.read(kind, attrs.evolve(catalog, wanted_datasets=frozenset(["Other"])))
 
 
+def test_what_is_not_asked_for_may_be_anything(prepared: Any) -> None:
+    """A model whose costs are not known is left out by [benchmark] models; its raw scores are not looked at either."""
+    cost, quality = prepared.cost.copy(), prepared.quality.copy()
+    cost[:, 1], quality[1, 1] = np.nan, 2
+    np.save(prepared.matrices / "C.npy", cost)
+    np.savez(prepared.matrices / "Y.npz", Y=quality)
+    prepared.oracle([RAW | {"quality_raw": 7.0}, RAW | {"quality_raw": 7.0}])
+    message = "4 of 4 costs of model 'small' are NaN"
+    np.savez(prepared.matrices / "Y.npz", Y=prepared.quality)
+    assert message in str(prepared.refused("outcomes"))
+    np.savez(prepared.matrices / "Y.npz", Y=quality)
+    asked = attrs.evolve(prepared.catalog, wanted_models=frozenset(["large"]))
+    rows = prepared.read("outcomes", asked)
+    assert {(r["dataset"], r["key"], r["model"]): (r["score"], r["cost"]) for r in rows} == {
+        pair: values for pair, values in PAIRS.items() if pair[2] == "large"
+    }
+
+
 def test_models_that_cost_nothing(prepared: Any) -> None:
     """Where all costs of a model are 0 and others' are not, it is counted: the scripts write 0 for what they do not know."""
     cost = prepared.cost.copy()
@@ -165,6 +177,22 @@ def test_raw_scores(prepared: Any) -> None:
     assert prepared.pairs() == PAIRS | {("Mathematics", "a", "large"): (0.75, 0.125)}
     verdicts = [b.schema.metadata[b"verdict"].decode() for b in prepared.batches("outcomes")]
     assert [v.split(" of ")[0] for v in verdicts] == ["quality_raw", "Y"]
+
+
+def test_raw_scores_with_names_as_categories(prepared: Any) -> None:
+    """Dictionaries of texts, as pandas writes categories, are texts, as they are in meta.parquet."""
+    names = {n: pa.array([v]).dictionary_encode() for n, v in RAW.items() if n.endswith("_id")}
+    prepared.oracle(pa.table({**names, "quality_raw": [0.5]}))
+    assert prepared.pairs() == PAIRS | {("Charts", "1", "small"): (0.5, 3.0)}
+
+
+@pytest.mark.parametrize("first", [None, 0.5])
+def test_a_pair_twice_in_two_files(prepared: Any, first: float | None) -> None:
+    """Whether or not the first row has a raw score."""
+    prepared.oracle([RAW | {"quality_raw": first}], "a")
+    path = prepared.oracle([RAW], "b")
+    message = f"{path}: 1 pairs of sample and model stand there twice: 'Charts/1'"
+    assert message in str(prepared.refused("outcomes"))
 
 
 RAW = {"sample_id": "Charts/1", "model_id": "small", "quality_raw": 0.5, "quality": 1}
@@ -291,13 +319,15 @@ def test_folder_of_assets(prepared: Any) -> None:
 
 
 ASSETS: dict[str, tuple[Any, list[str]]] = {
-    "row": (tsv(9), ["has rows 0 to 3, and no row 9"]),
-    "row -1": (tsv(-1), ["has rows 0 to 3, and no row -1"]),
+    "row": (tsv(9), ["has rows 0 to 7, and no row 9"]),
+    "row -1": (tsv(-1), ["has rows 0 to 7, and no row -1"]),
     "row as text": (tsv("1"), ["index '1' is no row number"]),
     "row true": (tsv(True), ["index 'True' is no row number"]),
     "no image": (tsv(1), ["row 1 of", "holds no image"]),
     "reference": (tsv(2), ["is said to be that of index '999', which is not in"]),
     "base64": (tsv(3), ["is no valid base64"]),
+    "list": (tsv(4), ["row 4 of", "is no list of texts"]),
+    "index": (tsv(5), ["is said to be that of index '7', which stands in", "twice", "keep one row of each index"]),
     "no TSV": (tsv(0, "no.tsv"), ["'no.tsv' is no file below"]),
     "TSV leaves": (tsv(0, "../x.tsv"), ["'../x.tsv' is outside the folder"]),
     "no file": (image("no.png"), ["'no.png' is no file below"]),
@@ -313,7 +343,9 @@ ASSETS: dict[str, tuple[Any, list[str]]] = {
 def test_broken_assets(prepared: Any, case: str) -> None:
     """Nothing stands in for an image that cannot be had; file and line of the sample are named."""
     asset, pieces = ASSETS[case]
-    prepared.tsv([prepared.png(0), "", "999", "@" * 80])
+    prepared.tsv([prepared.png(0), "", "999", "@" * 80, "[" + "a" * 80, "7"])
+    with (prepared.root / "x.tsv").open("a") as file:
+        file.write("7\t\t\n7\t\t\n")
     prepared.samples([prepared.sample(i, *([asset] if i == "Maths/a" else [])) for i in prepared.ids])
     error = prepared.refused("samples")
     assert len(error.problems) == 1
@@ -340,275 +372,14 @@ def test_broken_tsv_files(prepared: Any, content: bytes, message: str) -> None:
     assert "x.tsv" in error
 
 
-# --- broken folders -------------------------------------------------------------------------------------------------------
-
-
-def remove(*names: str) -> Callable[[Any], None]:
-    """Remove files."""
-
-    def change(prepared: Any) -> None:
-        for name in names:
-            (prepared.root / name).unlink()
-
-    return change
-
-
-def quality(value: Any, **more: Any) -> Callable[[Any], None]:
-    """Write other arrays into Y.npz."""
-    return lambda p: np.savez(p.matrices / "Y.npz", **({"Y": value} if value is not None else {}), **more)
-
-
-def cost(value: Any) -> Callable[[Any], None]:
-    """Write another C.npy."""
-    return lambda p: np.save(p.matrices / "C.npy", value)
-
-
-def changed(matrix: Any, value: float, dtype: Any = np.float32) -> Any:
-    """Return a matrix with one entry of row 1, column 1 changed."""
-    other = np.array(matrix, dtype=dtype)
-    other[1, 1] = value
-    return other
-
-
-def pickled(name: str) -> Callable[[Any], None]:
-    """Have a pickle in the place of a list; one that fails the test if it is ever loaded."""
-
-    def change(prepared: Any) -> None:
-        for file in prepared.matrices.glob(f"{name}.*"):
-            file.unlink()
-        (prepared.matrices / f"{name}.pkl").write_bytes(b"cbuiltins\nexit\n(S'loaded'\ntR.")
-
-    return change
-
-
-def text(name: str, content: str) -> Callable[[Any], None]:
-    """Write a text file."""
-    return lambda p: (p.root / name).write_text(content, encoding="utf-8")
-
-
-Y, C = np.array([[1, 0], [0, 1], [1, 1], [0, 0]]), np.full((4, 2), 0.5)
-IDS = "data/matrices/sample_ids.json"
-NAMES = "data/matrices/model_names.txt"
-FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
-    "no Y": (remove("data/matrices/Y.npz"), ["Y.npz: there is no such file; it holds the quality matrix"]),
-    "nothing": (
-        remove("data/matrices/Y.npz", "data/matrices/C.npy", "data/registry/meta.parquet", NAMES),
-        ["Y.npz: there is no such file", "C.npy: there is no such file", "meta.parquet: there is", "model_names.json"],
-    ),
-    "no samples": (remove("BENCHMARKS/vqa/dataset_samples.jsonl"), ["BENCHMARKS: holds no TASK/dataset_samples.jsonl"]),
-    "no ids": (
-        remove(IDS),
-        ["the order of the rows of Y and C is not known", 'set order = "meta" in [logs]', "sample_ids.json"],
-    ),
-    "pickled ids": (
-        pickled("sample_ids"),
-        ["sample_ids.pkl: is a pickle, which may run any program", "python -c", "json.dump(list(pickle.load(open("],
-    ),
-    "pickled names": (
-        pickled("model_names"),
-        ["model_names.pkl: is a pickle", "model_names.json", "if you trust the file"],
-    ),
-    "two lists": (text("data/matrices/sample_ids.txt", "a\n"), ["several files say the same", "keep one of them"]),
-    "ids are no list": (
-        text(IDS, '{"0": "a"}'),
-        ["sample_ids.json: must be a list of sample ids (texts), but holds a dict"],
-    ),
-    "ids are numbers": (text(IDS, "[1, 2]"), ["must be a list of sample ids (texts), but holds 1"]),
-    "ids are cut off": (text(IDS, '["Charts/1", '), ["sample_ids.json: cannot be read"]),
-    "no ids in it": (text(IDS, "[]"), ["sample_ids.json: holds no sample ids"]),
-    "surrogate": (text(IDS, '["\\ud800"]'), ["item 1", "is no text that can be written as UTF-8"]),
-    "an id twice": (
-        text(IDS, '["Charts/1", "Charts/1", "Charts/2", "Maths/a"]'),
-        ["item 2: 'Charts/1' stands there already, in place 1"],
-    ),
-    "other ids": (
-        text(IDS, '["Charts/1", "Charts/2", "Maths/a", "Maths/new"]'),
-        ["1 sample ids are not in", "meta.parquet: 'Maths/new'", "sample_ids.json: 'Maths/b/c'", "written together"],
-    ),
-    "a gap in names": (text(NAMES, "large\n\nsmall\n"), ["model_names.txt, line 2: is empty"]),
-    "a name too many": (text(NAMES, "a\nb\nc\n"), ["is 4 x 2, but there are 4 samples and 3 models: it must be 4 x 3"]),
-    "one model twice": (
-        text(NAMES, "large\nlarge-2024\n"),
-        ["columns ['large', 'large-2024'] are all of model 'large'", "model_names.txt"],
-    ),
-    "Y has no Y": (quality(None, quality=Y), ["Y.npz: has no array Y; it holds: quality"]),
-    "Y transposed": (quality(Y.T), ["Y.npz: is 2 x 4, but there are 4 samples and 2 models: it must be 4 x 2"]),
-    "Y is flat": (quality(Y.ravel()), ["Y.npz: is 8, but there are"]),
-    "Y is a number": (quality(np.array(1)), ["Y.npz: is a single number"]),
-    "Y is text": (quality(Y.astype("U1")), ["Y.npz: holds <U1, must hold numbers"]),
-    "Y of objects": (quality(Y.astype(object)), ["Y.npz: is no readable array", "allow_pickle=False"]),
-    "Y is 2": (quality(changed(Y, 2, np.int8)), ["row 1, column 1 (model 'small'): 2 is not in [0, 1]"]),
-    "Y is -1": (quality(changed(Y, -1, np.int8)), ["row 1, column 1 (model 'small'): -1 is not in [0, 1]"]),
-    "Y is NaN": (quality(changed(Y, np.nan)), ["row 1, column 1 (model 'small'): nan is not in [0, 1]"]),
-    "Y is huge": (quality(np.zeros((100_000, 2))), ["Y holds 1,600,128 bytes, too many for 4 samples and 2 models"]),
-    "Y is no zip": (
-        text("data/matrices/Y.npz", "hello"),
-        ["Y.npz: is no readable array", "write or copy the file again"],
-    ),
-    "C is NaN": (cost(changed(C, np.nan)), ["C.npy, column 1: 1 of 4 costs of model 'small' are NaN"]),
-    "C is negative": (cost(changed(C, -1)), ["1 of 4 costs of model 'small' are negative"]),
-    "C is infinite": (cost(changed(C, np.inf)), ["1 of 4 costs of model 'small' are infinite"]),
-    "C has a row less": (cost(C[1:]), ["C.npy: is 3 x 2, but there are 4 samples and 2 models"]),
-    "C is text": (cost(C.astype("U3")), ["C.npy: holds <U3, must hold numbers"]),
-    "C of objects": (cost(C.astype(object)), ["C.npy: is no readable array"]),
-    "C is complex": (cost(C.astype(complex)), ["C.npy: holds complex128, must hold numbers"]),
-    "C is empty": (text("data/matrices/C.npy", ""), ["C.npy: is no readable array"]),
-    "C is an archive": (
-        lambda p: (p.matrices / "C.npy").write_bytes((p.matrices / "Y.npz").read_bytes()),
-        ["C.npy: is an archive, not an array"],
-    ),
-    "meta without ids": (lambda p: p.meta(sample_id=None), ["meta.parquet: has no column 'sample_id'"]),
-    "meta with numbers": (lambda p: p.meta(dataset=[1, 2, 3, 4]), ["column dataset: holds int64, must hold text"]),
-    "meta is empty": (
-        lambda p: p.meta(sample_id=pa.array([], pa.string()), dataset=[""][:0], task=[]),
-        ["column dataset"],
-    ),
-    "meta with a null": (
-        lambda p: p.meta(dataset=["Maths", None, "Maths", "Charts"]),
-        ["row 2, column dataset: is empty"],
-    ),
-    "meta with an id twice": (
-        lambda p: p.meta([*p.ids, "Charts/1"]),
-        ["meta.parquet, column sample_id: 1 sample ids stand there twice: 'Charts/1'"],
-    ),
-    "meta with a split": (
-        lambda p: p.meta(split=["dev", "tset", "dev", "dev"]),
-        ["row 2, column split: 'tset' is no split"],
-    ),
-    "other dataset": (
-        lambda p: p.meta(dataset=["Maths", "Charts", "unknown", "Charts"]),
-        ["sample id 'Maths/a' is not 'unknown/' and a key, though its dataset is 'unknown'"],
-    ),
-    "meta is cut off": (text("data/registry/meta.parquet", "PAR1"), ["meta.parquet: is no readable Parquet file"]),
-}
-
-
-@pytest.mark.parametrize("case", FOLDERS, ids=str)
-def test_broken_folders(prepared: Any, case: str) -> None:
-    """What is missing, broken or of another shape is named, with how to mend it."""
-    change, pieces = FOLDERS[case]
-    change(prepared)
-    error = str(prepared.refused("outcomes"))
-    for piece in [*pieces, "fix: "]:
-        assert piece in error
-
-
-LINES: dict[str, tuple[Callable[[Any], list[Any]], list[str]]] = {
-    "cut off": (lambda rows: [*rows[:-1], '{"sample_id": "Ma'], ["line 4: is no JSON"]),
-    "missing": (lambda rows: rows[:-1], ["1 samples have no prompt: 'Maths/b/c'", "sample_ids.json has them"]),
-    "unknown": (lambda rows: [*rows, rows[0] | {"sample_id": "Charts/9"}], ["line 5: sample 'Charts/9' is not in"]),
-    "twice": (lambda rows: [*rows, rows[0]], ["line 5: sample 'Charts/2' stands there already"]),
-    "no id": (lambda rows: [*rows, {"prompt": "x"}], ["line 5: has no text sample_id"]),
-    "no prompt": (lambda rows: [rows[0] | {"prompt": None}, *rows[1:]], ["line 1: prompt of 'Charts/2' is no text"]),
-    "surrogate": (
-        lambda rows: [rows[0] | {"prompt": "\ud800"}, *rows[1:]],
-        ["line 1: prompt of 'Charts/2' is no text"],
-    ),
-    "dataset": (lambda rows: [rows[0] | {"dataset": "x"}, *rows[1:]], ["line 1: dataset of 'Charts/2' is 'x', in"]),
-    "assets": (lambda rows: [rows[0] | {"assets": "x"}, *rows[1:]], ["line 1: assets is 'x', which is no list"]),
-}
-
-
-@pytest.mark.parametrize("case", LINES, ids=str)
-def test_broken_samples(prepared: Any, case: str) -> None:
-    """What does not fit the matrices is named with file and line."""
-    change, pieces = LINES[case]
-    prepared.samples(change([prepared.sample(i) for i in prepared.ids]))
-    error = prepared.refused("samples")
-    assert len(error.problems) == 1
-    for piece in [str(prepared.samples_file), *pieces, "fix: "]:
-        assert piece in str(error)
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"order": "meta"}, 'order = "meta", but'),
-        ({"models": ("a", "b")}, "[logs] models names the models, and so does"),
-    ],
-)
-def test_parameters_that_contradict_files(prepared: Any, params: dict[str, Any], message: str) -> None:
-    """What is said twice could be said differently."""
-    assert message in str(prepared.refused("outcomes", **params))
-
-
-def test_parameters() -> None:
-    """Models must be distinct; folders must be there."""
-    from pathlib import Path
-
-    with pytest.raises(ValueError, match="models must be distinct names"):
-        PreparedParams(path=Path(), models=("a", "a"))
-
-
-def test_no_folder(prepared: Any) -> None:
-    """A path that is wrong is told as such."""
-    source = PreparedSource(PreparedParams(path=prepared.root / "typo"))
-    with pytest.raises(DataError, match="typo: is no folder"):
-        source.list(prepared.catalog)
-    assert "is no folder" in str(prepared.refused("samples", assets=prepared.root / "typo"))
-
-
-def whole_npz() -> bytes:
-    """Return a right Y.npz."""
-    import io
-
-    file = io.BytesIO()
-    np.savez(file, Y=Y)
-    return file.getvalue()
-
-
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.binary(max_size=200), place=st.integers(0, 600), cut=st.integers(0, 600))
-@example(content=b"", place=0, cut=600)
-def test_any_bytes_in_matrices(prepared: Any, content: bytes, place: int, cut: int) -> None:
-    """Whatever stands in Y.npz and C.npy, there is a DataError or valid batches."""
-    whole = whole_npz()[:cut]
-    (prepared.matrices / "Y.npz").write_bytes(whole[:place] + content + whole[place + len(content) :])
-    with contextlib.suppress(DataError):
-        prepared.batches("outcomes")
-    np.savez(prepared.matrices / "Y.npz", Y=Y)
-    np.save(prepared.matrices / "C.npy", C)
-    array = (prepared.matrices / "C.npy").read_bytes()[:cut]
-    (prepared.matrices / "C.npy").write_bytes(array[:place] + content + array[place + len(content) :])
-    with contextlib.suppress(DataError):
-        prepared.batches("outcomes")
-
-
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    lines=st.lists(
-        st.binary(max_size=30)
-        | st.fixed_dictionaries(
-            {"sample_id": st.sampled_from(["Charts/1", "Charts/2", 1])},
-            optional={
-                "prompt": st.text(max_size=5) | st.none(),
-                "assets": st.lists(
-                    st.dictionaries(
-                        st.sampled_from(["type", "uri", "tsv_file", "index"]),
-                        st.sampled_from(["image", "image_tsv", "x.tsv", ".", "\0", 0, 1, None, [], "data:,"]),
-                    ),
-                    max_size=2,
-                )
-                | st.integers(),
-            },
-        ).map(lambda row: json.dumps(row).encode()),
-        max_size=5,
-    )
-)
-def test_any_lines_of_samples(prepared: Any, lines: list[bytes]) -> None:
-    """Whatever stands in the samples, there is a DataError or valid batches."""
-    prepared.tsv([prepared.png(0)])
-    prepared.samples_file.write_bytes(b"\n".join(lines))
-    with contextlib.suppress(DataError):
-        prepared.batches("samples")
-
-
 def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The core joins the parts to the matrices that stood in the files, without tokens."""
+    """The core joins the parts to the matrices that stood in the files, without tokens, and finds the split of the files."""
     from vlrb.build import build
     from vlrb.cache import Places
     from vlrb.resolve import make_plan
+    from vlrb.split import given_split
 
+    prepared.splits(train=["Charts/1", "Maths/a"], dev=["Maths/b/c"], test=["Charts/2"])
     for name in ("VLRB_CACHE", "VLRB_RUNS"):
         monkeypatch.setenv(name, "")
     path = prepared.root / "experiment.toml"
@@ -622,3 +393,5 @@ def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_array_equal(benchmark.quality, prepared.quality[order])
     np.testing.assert_array_equal(benchmark.cost, prepared.cost[order])
     assert (benchmark.output_tokens == -1).all()
+    split = {name: [benchmark.ids[i] for i in rows] for name, rows in given_split(benchmark).items()}
+    assert split == {"train": ["Charts/1", "Maths/a"], "dev": ["Maths/b/c"], "test": ["Charts/2"]}

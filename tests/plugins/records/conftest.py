@@ -72,6 +72,10 @@ class Folder:
         pq.write_table(table if isinstance(table, pa.Table) else pa.table(dict(table)), path)
         return path
 
+    def both_forms(self, name: str, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
+        """Write rows as JSON lines, and as Parquet by way of pyarrow's own guess of types."""
+        return [self.jsonl(name, rows), self.parquet(name, pa.Table.from_pylist(list(rows)))]
+
     def image(self, name: str, number: int = 0) -> bytes:
         """Write an image file."""
         path = self.path / name

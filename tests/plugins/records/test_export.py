@@ -129,10 +129,32 @@ def test_answers_are_joined_by_sample_and_model(tiny: Benchmark, tmp_path: Path,
         assert row["score"] == tiny.score[tiny.ids.index(f"{row['dataset']}/{row['key']}"), names.index(row["model"])]
 
 
+def test_columns_that_only_some_batches_have(tiny: Benchmark, tmp_path: Path, folder: Any) -> None:
+    """What later batches have and the first has not is written too; it is null where it was not said."""
+    n, k = len(tiny), len(tiny.candidates)
+    batches = [answers(tiny, slice(0, 4)), answers(tiny, slice(4, None), thinking=["Hm."] * ((n - 4) * k))]
+    export_benchmark(tiny, tmp_path / "out", batches)
+    rows = read(tmp_path / "out", "outcomes", folder.catalog)
+    assert [r["thinking"] for r in rows] == [None] * 4 * k + ["Hm."] * (n - 4) * k
+
+
+def test_synthetic_data_stay_synthetic(tiny: Benchmark, tmp_path: Path, folder: Any) -> None:
+    """The exported tables say what the data are, so that results on them say it too."""
+    import attrs
+
+    export_benchmark(attrs.evolve(tiny, manifest={**tiny.manifest, "synthetic": "made up"}), tmp_path / "out")
+    assert RecordsSource(RecordsParams(path=tmp_path / "out")).list(folder.catalog).synthetic == "made up"
+    export_benchmark(attrs.evolve(tiny, manifest={**tiny.manifest, "synthetic": ""}), tmp_path / "real")
+    assert RecordsSource(RecordsParams(path=tmp_path / "real")).list(folder.catalog).synthetic == ""
+
+
 def test_answers_that_do_not_fit(tiny: Benchmark, tmp_path: Path) -> None:
     """A pair without an answer, or with two, is an error, and nothing is left behind."""
-    with pytest.raises(DataError, match="12 pairs of the benchmark have no answer in the logs, the first: Tiny"):
+    with pytest.raises(
+        DataError, match="12 pairs of the benchmark have no answer in the logs, the first: Tiny"
+    ) as caught:
         export_benchmark(tiny, tmp_path / "out", [answers(tiny, slice(4, None))])
+    assert "fix: use the logs that the benchmark was built of" in str(caught.value)
     with pytest.raises(DataError, match="pairs of the benchmark stand in the logs twice"):
         export_benchmark(tiny, tmp_path / "out", [answers(tiny), answers(tiny, slice(0, 2))])
     with pytest.raises(DataError, match="180 pairs of the benchmark have no answer"):

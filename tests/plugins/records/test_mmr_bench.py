@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vlrb.errors import DataError
 from vlrb.specs import Dataset
 from vlrb_plugins.records import MmrBenchParams, mmr_bench
-from vlrb_plugins.records.mmr_bench import MmrBenchSource, paths_of
+from vlrb_plugins.records.mmr_bench import MmrBenchSource, listed
 
 FIXED = ("sample_id", "dataset_idx", "question", "answer", "image_paths")
 MODELS = ("large-2024", "my_model")
@@ -126,6 +126,25 @@ def test_a_model_that_was_not_asked(table: Any) -> None:
     assert counts == [{"answers whose cells are all empty": 1}]
 
 
+def test_rows_without_any_answer_are_counted(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they are the last ones, after everything else was handed on."""
+    monkeypatch.setattr(mmr_bench, "BATCH_ROWS", 2)
+    table.write([row("1"), row("2", **{f"{m}_{s}": "" for m in MODELS for s in mmr_bench.SUFFIXES})])
+    batches = table.batches("outcomes")
+    assert [b.num_rows for b in batches] == [2, 0]
+    assert json.loads(batches[1].schema.metadata[b"counts"]) == {"answers whose cells are all empty": 2}
+
+
+def test_two_columns_of_one_model(table: Any) -> None:
+    """A name and its alias side by side: which of the two is meant is not known."""
+    cells = {f"large_{s}": c for s, c in zip(mmr_bench.SUFFIXES, ("A", "1", "1", "1"), strict=True)}
+    table.write([row(**cells)])
+    with pytest.raises(DataError, match=r"row 1: columns \['large-2024', 'large'\] are all of model 'large'"):
+        table.read("outcomes")
+    asked = attrs.evolve(table.catalog, wanted_models=frozenset(["my_model"]))
+    assert [o["model"] for o in table.read("outcomes", asked)] == ["my_model"]
+
+
 @pytest.mark.parametrize(("cell", "name"), [("3", "dataset-3"), ("MMStar", "MMStar"), ("3.5", "3.5"), ("٣", "٣")])
 def test_names_of_datasets(table: Any, cell: str, name: str) -> None:
     """A bare number is a dataset of that number; any other text is the name itself."""
@@ -169,13 +188,14 @@ def test_batches_are_bounded(table: Any, monkeypatch: pytest.MonkeyPatch) -> Non
         ("[a.png]", None),
         ("[1]", None),
         ("['']", None),
+        ("[{[]: 1}]", None),
         ("[" * 9999, None),
         ("[__import__('os')]", None),
     ],
 )
 def test_image_paths(cell: str, paths: list[str] | None) -> None:
     """One path, or a list in JSON or Python notation; a broken list is no path, and nothing is run."""
-    assert paths_of(cell) == paths
+    assert listed(cell) == paths
 
 
 def test_images(table: Any, folder: Any) -> None:
@@ -232,6 +252,10 @@ FILES: dict[str, tuple[bytes, list[str]]] = {
     "misspelt": (
         b"sample_id,dataset_idx,question,answer,image_paths,m_prediction,m_corect,m_token,m_cost\n",
         ["model 'm' has no column 'm_correct'", "did you mean 'm_corect'?"],
+    ),
+    "other column": (
+        b"sample_id,dataset_idx,question,answer,image_paths,m_prediction,m_correct,m_token,m_cost,total_cost\n",
+        ["model 'total' has no column 'total_token'", "or call total_cost otherwise if there is no such model"],
     ),
     "index": (b",sample_id\n0,1\n", ["column 1 has no name", "index=False"]),
     "twice": (b"sample_id,sample_id\n0,1\n", ["column 'sample_id' stands there twice"]),

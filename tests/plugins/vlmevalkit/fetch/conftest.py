@@ -1,10 +1,20 @@
-"""A Hugging Face Hub on the loopback interface: the routes that a download of one file needs, and their faults."""
+"""A Hugging Face Hub on the loopback interface, with its faults, and the command that fetches from it.
+
+The hub has the routes that a download of one file needs.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import os
+import random
 import socket
 import struct
+import subprocess
+import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +22,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-REPO = "KinghtH/VL-RouterBench"
-FILE = "vlm_router_data.tar.gz"
+import attrs
+import pytest
+
+from vlrb.errors import VlrbError
+from vlrb_plugins.vlmevalkit import fetch as module
+from vlrb_plugins.vlmevalkit.fetch import FILE, RECORD, REPO
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -72,7 +87,7 @@ def closed_port() -> int:
         return int(one.getsockname()[1])
 
 
-def cache(home: Path, content: bytes) -> Path:
+def cached(home: Path, content: bytes) -> Path:
     """Put a file into the hub's cache as `hf download` does, and return its path."""
     folder = home / "hub" / f"datasets--{REPO.replace('/', '--')}"
     file = folder / "snapshots" / COMMIT / FILE
@@ -180,3 +195,127 @@ class _Handler(BaseHTTPRequestHandler):
             if self.hub.rudely:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
+
+
+# --- the command -------------------------------------------------------------------------------------------------------
+
+TOKEN = "hf_SecretSecretSecretSecret"
+COMMAND = """
+import sys
+from vlrb.cli import commands, run
+from vlrb_plugins.vlmevalkit import unpack
+from vlrb_plugins.vlmevalkit.fetch import fetch
+commands.vlrb.add_command(fetch)
+{first}
+sys.exit(int(run(["fetch", *sys.argv[1:]])))
+"""
+"""The whole command line, whether or not the plugin is installed."""
+
+
+def archive(files: int = 4, size: int = 100_000) -> bytes:
+    """Return an archive of files that do not compress, in one folder."""
+    out, rng = io.BytesIO(), random.Random(0)
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for i in range(files):
+            info = tarfile.TarInfo(f"vlm_router_data/{i}.bin")
+            info.size = size
+            tar.addfile(info, io.BytesIO(rng.randbytes(size)))
+    return gzip.compress(out.getvalue(), 1, mtime=0)
+
+
+ARCHIVE = archive()
+
+
+@attrs.frozen
+class Shown:
+    """What a command did."""
+
+    error: VlrbError | None
+    out: str
+    err: str
+
+
+class Site:
+    """A working directory, a hub, and the command that fetches from it, in this process or in one of its own."""
+
+    archive, commit, token = ARCHIVE, COMMIT, TOKEN
+    serving = staticmethod(serving)
+    closed_port = staticmethod(closed_port)
+
+    def __init__(self, folder: Path, hub: Any, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.hub, self.home = folder, hub, folder / "hf"
+        self.target = folder / "vlm_router_data"
+        self.patch, self.capsys = patch, capsys
+
+    def constants(self, **values: Any) -> None:
+        """Set what huggingface_hub has read from the environment when it was imported."""
+        from huggingface_hub import constants
+
+        for name, value in values.items():
+            self.patch.setattr(constants, name, value)
+
+    def endpoint(self, url: str) -> None:
+        """Set HF_ENDPOINT."""
+        self.constants(ENDPOINT=url, HUGGINGFACE_CO_URL_TEMPLATE=url + "/{repo_id}/resolve/{revision}/{filename}")
+
+    def fetch(self, *arguments: str) -> Shown:
+        """Run the command in this process."""
+        self.capsys.readouterr()
+        error = None
+        try:
+            module.fetch.main(list(arguments), standalone_mode=False)
+        except VlrbError as raised:
+            error = raised
+        captured = self.capsys.readouterr()
+        assert TOKEN not in captured.out + captured.err + str(error)
+        return Shown(error, captured.out, captured.err)
+
+    def start(self, *arguments: str, first: str = "", **more: str) -> subprocess.Popen[str]:
+        """Start the whole command line as a process of its own, in an environment of its own."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        environment = {**kept, "HF_HOME": str(self.home), "HF_ENDPOINT": self.hub.url, **more}
+        command = [sys.executable, "-W", "error", "-c", COMMAND.format(first=first), *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
+
+    def process(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run the whole command line as a process of its own."""
+        with self.start(*arguments, **more) as process:
+            out, err = process.communicate(timeout=60)
+        assert TOKEN not in out + err
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess([], process.returncode, out, err)
+
+    def cache(self) -> Path:
+        """Put the archive into the hub's cache as `hf download` does, and return its path."""
+        return cached(self.home, ARCHIVE)
+
+    def left(self) -> list[str]:
+        """Return what lies in the working directory, without locks and the hub's home."""
+        return sorted(p.name for p in self.folder.iterdir() if p != self.home and p.suffix != ".lock")
+
+    def complete(self) -> bool:
+        """Return whether the whole archive is there, and nothing else."""
+        with tarfile.open(fileobj=io.BytesIO(ARCHIVE)) as tar:
+            whole = {Path(m.name).name: tar.extractfile(m).read() for m in tar.getmembers()}
+        found = {p.name: p.read_bytes() for p in self.target.iterdir() if p.name != RECORD}
+        return found == whole and self.left() == ["vlm_router_data"]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
+    """Return a working directory, with a hub that holds the archive."""
+    from huggingface_hub import close_session
+
+    for name in [n for n in os.environ if n.startswith("HF_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    with serving(ARCHIVE) as hub:
+        made = Site(tmp_path, hub, monkeypatch, capsys)
+        made.constants(HF_HUB_CACHE=str(made.home / "hub"), HF_TOKEN_PATH=str(made.home / "token"))
+        made.constants(HF_HUB_OFFLINE=False, HF_HUB_DISABLE_IMPLICIT_TOKEN=False, HF_HUB_DISABLE_TELEMETRY=True)
+        made.endpoint(hub.url)
+        yield made
+        close_session()
