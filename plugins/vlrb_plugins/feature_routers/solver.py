@@ -1,7 +1,8 @@
 """Regularised logistic regression, many at once: L-BFGS whose line search needs no product with the data.
 
 Along a direction the margins of all samples change linearly, so the step is found, by Newton's method in one dimension, from
-margins alone.  A step costs two products with the data, however many problems share it.
+margins alone.  A step costs two products with the data, however many problems share it.  The curvature that L-BFGS starts from
+is that of equally uncertain samples: features that go together need no steps to be told apart.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from vlrb.types import Array
 
 logger = logging.getLogger("vlrb")
 
-MEMORY = 10
+MEMORY = 20
 """Steps that the curvature is estimated from."""
 
 FLAT = 0.05
@@ -28,6 +29,16 @@ TRIALS = 30
 
 NEGLIGIBLE = 1e-15
 """A decrease of the mean loss that is not worth a further step."""
+
+
+WIDEST = 4096
+"""Most features whose products with each other are used: that takes time that grows with d^3."""
+
+ROUNDING = 1e-6
+"""What single precision loses of the largest eigenvalue."""
+
+SMALLEST_BEND = 1e-6
+"""Least curvature that is assumed: a column that nearly no sample is of would take steps without end."""
 
 
 class Loss(Protocol):
@@ -42,6 +53,9 @@ class Loss(Protocol):
 
     def curvature(self, margins: Array, slopes: Array, along: Array) -> Array:
         """Return the second derivative along a direction of the margins, of every column's share, float64[p]."""
+
+    def bends(self, slopes: Array) -> Array:
+        """Return the sum of the second derivatives by each column's margins, float64[p]."""
 
     def only(self, columns: Array) -> Loss:
         """Return the loss of some of its problems."""
@@ -63,6 +77,11 @@ class Binary:
         """Return the second derivatives along a direction."""
         p = slopes / self.weights + self.right
         return np.asarray(np.einsum("ij,ij->j", self.weights * p * (1 - p), along**2))
+
+    def bends(self, slopes: Array) -> Array:
+        """Return the sums of weighted p (1 - p)."""
+        p = slopes / self.weights + self.right
+        return np.asarray((self.weights * p * (1 - p)).sum(axis=0))
 
     def only(self, columns: Array) -> Binary:
         """Return some of the questions."""
@@ -86,6 +105,11 @@ class Softmax:
         mean = np.einsum("ij,ij->i", p, along)[:, None]
         return np.asarray(np.einsum("ij,ij->j", p, along * (along - mean)) / len(self.targets))
 
+    def bends(self, slopes: Array) -> Array:
+        """Return the means of p (1 - p)."""
+        p = slopes * len(self.targets) + self.targets
+        return np.asarray((p * (1 - p)).mean(axis=0))
+
     def only(self, columns: Array) -> Softmax:  # noqa: ARG002
         """Return itself: there is one problem."""
         return self
@@ -101,6 +125,28 @@ class Solution:
     converged: bool
 
 
+@attrs.frozen(eq=False)
+class _Spectrum:
+    """The mean products of features with each other, float[d, d], as eigenvalues [d] and, by column, eigenvectors [d, d].
+
+    Features that go together would otherwise cost most of the steps, which are spent on telling them apart.
+    """
+
+    values: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, matrix: Array) -> _Spectrum:
+        """Return those of a matrix; of a very wide one only the diagonal."""
+        from scipy.linalg import eigh
+
+        n, width = matrix.shape
+        if width > WIDEST:
+            return cls(np.einsum("ij,ij->j", matrix, matrix) / n, np.eye(width, dtype=matrix.dtype))
+        values, vectors = eigh(matrix.T @ matrix / n, overwrite_a=True, check_finite=False)
+        return cls(np.maximum(values, ROUNDING * values.max(initial=1.0)), vectors)
+
+
 @attrs.define(eq=False)
 class _State:
     """The problems that are being solved: parameters and gradient [d + 1, p], margins [n, p], and what the steps told."""
@@ -110,7 +156,9 @@ class _State:
     point: Array
     margins: Array
     gradient: Array
+    bends: Array
     penalty: float
+    spectrum: _Spectrum
     history: list[tuple[Array, Array]] = attrs.field(factory=list)
 
     def dot(self, a: Array, b: Array) -> Array:
@@ -131,7 +179,15 @@ class _State:
         index = np.flatnonzero(mask)
         self.columns, self.loss = self.columns[index], self.loss.only(index)
         self.point, self.margins, self.gradient = self.point[:, index], self.margins[:, index], self.gradient[:, index]
+        self.bends = self.bends[index]
         self.history = [(s[:, index], y[:, index]) for s, y in self.history]
+
+    def straightened(self, vectors: Array) -> Array:
+        """Return vectors times the inverse of about the curvature: as if that were the same for all samples of a column."""
+        bends = np.maximum(self.bends, SMALLEST_BEND)
+        values, vectors32 = self.spectrum.values[:, None], vectors[:-1].astype(np.float32)
+        among = (self.spectrum.vectors.T @ vectors32) / (values * bends + self.penalty).astype(np.float32)
+        return np.vstack([self.spectrum.vectors @ among, vectors[-1:] / bends])
 
     def direction(self) -> Array:
         """Return minus the gradient, times the inverse curvature that the history tells of."""
@@ -143,7 +199,8 @@ class _State:
             shares.append(share)
         if self.history:
             moved, change = self.history[-1]
-            step = step * (self.dot(moved, change) / self.dot(change, change))
+            step = step * (self.dot(moved, change) / self.dot(change, self.straightened(change)))
+        step = self.straightened(step)
         for (moved, change), share in zip(self.history, reversed(shares), strict=True):
             step = step + moved * (share - self.dot(change, step) / self.dot(moved, change))
         return np.asarray(step)
@@ -167,8 +224,10 @@ def minimise(
     """
     point = np.zeros((matrix.shape[1] + 1, problems))
     margins = np.zeros((len(matrix), problems))
-    state = _State(np.arange(problems), loss, point.copy(), margins, point, penalty)
-    state.gradient = _gradient(matrix, state, loss.slopes(margins))
+    slopes = loss.slopes(margins)
+    spectrum = _Spectrum.of(matrix)
+    state = _State(np.arange(problems), loss, point.copy(), margins, point, loss.bends(slopes), penalty, spectrum)
+    state.gradient = _gradient(matrix, state, slopes)
     step = 0
     while True:
         point[:, state.columns] = state.point
@@ -200,6 +259,7 @@ def _move(matrix: Array, state: _State) -> Array:
     length, slopes = _length(state, along, first, tilt, bend)
     state.point = state.point + length * direction
     state.margins = state.margins + length * along
+    state.bends = state.loss.bends(slopes)
     gradient = _gradient(matrix, state, slopes)
     change = gradient - state.gradient
     moved = np.asarray(length * direction)
