@@ -111,7 +111,7 @@ class Bench:
             "benchmark": self.benchmark.fingerprint,
             "split": self.split.digest,
             "features": sets[router.features].identity() if router.features else None,
-            "router": chosen.identity(),
+            "router": {**chosen.identity(), "revision": chosen.known_revision},
             "label": router.label,
             "seed": seed,
             "bounds": attrs.asdict(self.evaluator.bounds),
@@ -164,6 +164,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
 
     :param threads: that BLAS and OpenMP may use
     :raises PluginError: when the router raises or returns what it must not
+    :raises VlrbError: when the weights that it begins with cannot be told
     """
     import threadpoolctl
 
@@ -214,6 +215,7 @@ def _fit(
         progress=lambda done, total: progress(f"fitting {cell.name}", int(done), int(total)),
         log=lambda step, values: log(int(step), _finite(values, step, cell)),
     )
+    chosen.revision()  # a fit from weights that cannot be told would be kept under a key that any have
     router = chosen.make("fit")
     with blame(chosen.plugin, f"fitting {cell.label!r}"):
         fitted: Fitted = router.fit(train, dev, context)

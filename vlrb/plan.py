@@ -56,6 +56,32 @@ class Chosen:
             "requires": versions(self.spec.requires),
         }
 
+    def revision(self) -> str:
+        """Return what identifies the weights that the component works with; an empty text where it says nothing of any.
+
+        :raises VlrbError: when it cannot be told
+        """
+        if isinstance(self._revision, VlrbError):
+            raise type(self._revision)(self._revision.problems)
+        return self._revision
+
+    @property
+    def known_revision(self) -> str | None:
+        """Return the same for a key; None where it cannot be told, so that what needs the weights fails."""
+        return None if isinstance(self._revision, VlrbError) else self._revision
+
+    @cached_property
+    def _revision(self) -> str | VlrbError:
+        """The weights, looked up once: what identifies them, or why nothing can."""
+        tell = getattr(self.spec, "revision", None)
+        if tell is None:
+            return ""
+        try:
+            with blame(self.plugin, f"telling the weights of {self.kind} {self.spec.name!r}"):
+                return str(tell(self.params))
+        except VlrbError as error:
+            return error
+
     def make(self, *methods: str) -> Any:
         """Call the factory and check that what it returns has the methods it must have.
 
@@ -89,7 +115,7 @@ class FeatureSet:
 
     @cached_property
     def _known_identity(self) -> dict[str, Any]:
-        encoders = [self._identity(e, r if isinstance(r, str) else None) for e, r in self._revisions]
+        encoders = [self._identity(e, e.known_revision) for e in self.used]
         return {"encoders": encoders, "fusion": self.fusion, "text_weight": self.text_weight}
 
     def encoder_identity(self, encoder: Chosen) -> dict[str, Any]:
@@ -99,10 +125,7 @@ class FeatureSet:
 
         :raises VlrbError: when the weights cannot be told
         """
-        revision = next(r for e, r in self._revisions if e is encoder)
-        if isinstance(revision, VlrbError):
-            raise type(revision)(revision.problems)
-        return self._identity(encoder, revision)
+        return self._identity(encoder, encoder.revision())
 
     @staticmethod
     def _identity(encoder: Chosen, revision: str | None) -> dict[str, Any]:
@@ -111,11 +134,6 @@ class FeatureSet:
         identity = encoder.identity()
         identity["parameters"] = {k: v for k, v in identity["parameters"].items() if k not in aside}
         return identity | {"revision": revision}
-
-    @cached_property
-    def _revisions(self) -> tuple[tuple[Chosen, str | VlrbError], ...]:
-        """The weights of every encoder, looked up once: what identifies them, or why nothing can."""
-        return tuple((e, _revision(e)) for e in self.used)
 
     @property
     def used(self) -> tuple[Chosen, ...]:
@@ -136,16 +154,6 @@ class FeatureSet:
         looking = ", ".join(f"{name!r} (looks at {modality})" for name, modality in found.items())
         fix = 'name such encoders (`vlrb list encoder`), or set fusion = "normalize-concat"'
         return f"fusion {self.fusion!r} needs {parts}, and none that looks at both; encoders: {looking}", fix
-
-
-def _revision(encoder: Chosen) -> str | VlrbError:
-    if encoder.spec.revision is None:
-        return ""
-    try:
-        with blame(encoder.plugin, f"telling the weights of encoder {encoder.spec.name!r}"):
-            return str(encoder.spec.revision(encoder.params))
-    except VlrbError as error:
-        return error
 
 
 @attrs.frozen(eq=False)

@@ -241,12 +241,14 @@ class EncoderSpec(Component):
 class RouterSpec(Component):
     """A router: ``factory(params) -> Router``; ``load(directory)`` brings back what ``Fitted.save`` wrote.
 
-    ``needs_features`` routers get ``queries.features``, of the feature set that the experiment names.
+    ``needs_features`` routers get ``queries.features``, of the feature set that the experiment names.  ``revision(params)``, if
+    given, returns what identifies the weights that a fit begins with, so that a fit from others is not taken for this one.
     """
 
     factory: Callable[[Any], Router]
     load: Callable[[Path], Fitted] | None = None
     needs_features: bool = False
+    revision: Callable[[Any], str] | None = None
 
 
 @attrs.frozen(kw_only=True)

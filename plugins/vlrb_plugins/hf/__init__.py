@@ -6,6 +6,7 @@ that stands beside them is run.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -138,7 +139,9 @@ def _revision(name: str, hub_id: str, params: WeightsParams) -> str:
     return Weights.of(name, hub_id, params).revision()
 
 
-def _specs(modality: Literal["text", "image"], table: dict[str, tuple[str, type, str]], factory: Any) -> Any:
+def _specs(
+    modality: Literal["text", "image"], table: dict[str, tuple[str, type, str]], factory: Callable[..., Encoder]
+) -> Iterator[EncoderSpec]:
     needs = ("torch", "transformers", "safetensors")
     for name, (hub_id, params, summary) in table.items():
         yield EncoderSpec(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import numpy as np
@@ -18,16 +19,26 @@ from PIL import Image
 from vlrb.errors import DataError
 from vlrb.types import Array, Column, Features, Queries
 from vlrb_plugins.hf import ImageParams
-from vlrb_plugins.hf.torch_tools import device_of, loading, missing_pooler, precision, working
+from vlrb_plugins.hf.preparing import ahead, rgb
+from vlrb_plugins.hf.torch_tools import (
+    device_of,
+    image_processor,
+    loading,
+    missing_pooler,
+    precision,
+    unit_rows,
+    working,
+)
 from vlrb_plugins.hf.weights import Weights
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 @attrs.define(eq=False)
 class _Rows:
-    """A chunk of queries in work: sums of the vectors of their images, how many each has, and how many wait for the model."""
+    """A chunk of queries in work.
+
+    ``sums`` float64[n, d] are of the vectors of their images, ``counts`` int64[n] how many each has; ``prepared`` are the queries
+    whose images are decoded, ``waiting`` the images that wait for the model.
+    """
 
     queries: Queries
     sums: Array
@@ -43,7 +54,7 @@ class _Rows:
 
 @attrs.frozen(eq=False)
 class _Job:
-    """An image that is ready for the model, and whose it is."""
+    """An image that is ready for the model, float32[3, h, w], and whose it is."""
 
     rows: _Rows
     row: int
@@ -69,22 +80,23 @@ class ImageEncoder:
         self._threads = min(16, os.cpu_count() or 1)
         folder = Weights.of(name, hub_id, params).local()
         with loading(name, folder):
-            self._processor = _processor(folder)
+            self._processor = image_processor(str(folder), local_files_only=True)
             model, self._pooling = _model(folder, getattr(params, "pooling", "auto"))
             self._model = model.to(device=self._device, dtype=self._dtype).eval()
             grey = self._pixels(Image.new("RGB", (64, 64), "grey"))
-            with working(name):
+            with self._working():
                 self._width = int(self._vectors([grey]).shape[1])
 
     def encode(self, queries: Queries) -> Features:
         """Return float32[n, d + 1].
 
-        :raises DataError: naming the sample whose image cannot be read
+        :raises DataError: naming the sample whose image cannot be read, or whose vector is not finite
+        :raises ConfigError: when the memory does not suffice, naming the batch size
         """
         return next(self.stream([queries]))
 
     def stream(self, chunks: Iterable[Queries]) -> Iterator[Features]:
-        """Return the features of each chunk, in order; batches are filled across chunks."""
+        """Return the features of each chunk, as ``encode`` does, in order; batches are filled across chunks."""
         order: deque[_Rows] = deque()
 
         def samples() -> Iterator[tuple[_Rows, int]]:
@@ -100,15 +112,18 @@ class ImageEncoder:
                 rows.prepared += 1
                 rows.counts[i] = len(images)
                 rows.waiting += len(images)
-                with working(self.name):
+                with self._working():
                     for pixels in images:
                         batches.add(_Job(rows, i, pixels))
                 while order and order[0].finished:
                     yield self._features(order.popleft())
-            with working(self.name):
+            with self._working():
                 batches.end()
             while order:
                 yield self._features(order.popleft())
+
+    def _working(self) -> AbstractContextManager[None]:
+        return working(self.name, self.params.batch_size, self._device)
 
     def _prepare(self, item: tuple[_Rows, int]) -> list[Array]:
         rows, i = item
@@ -116,7 +131,7 @@ class ImageEncoder:
 
     def _pixels(self, image: Image.Image) -> Array:
         """Return what the model's own processor makes of an image, float32[3, h, w]."""
-        pixels = np.asarray(image.convert("RGB"))
+        pixels = np.asarray(rgb(image))
         made = self._processor(images=[pixels], return_tensors="np", input_data_format="channels_last")
         return np.asarray(made["pixel_values"][0], dtype=np.float32)
 
@@ -137,8 +152,7 @@ class ImageEncoder:
         return torch.nn.functional.normalize(vectors.float(), dim=-1)
 
     def _features(self, rows: _Rows) -> Features:
-        norms = np.linalg.norm(rows.sums, axis=1, keepdims=True)
-        dense = np.divide(rows.sums, norms, out=np.zeros_like(rows.sums), where=norms > 0)
+        dense = unit_rows(rows.sums, rows.queries.ids, self.name)
         matrix = np.column_stack([dense, rows.counts > 0]).astype(np.float32)
         columns = (Column(f"{self.name}/{i}") for i in range(self._width))
         return Features(matrix, (*columns, Column(f"{self.name}/has-image", "numeric")))
@@ -180,33 +194,6 @@ class _Batches:
         for job, vector in zip(jobs, made.cpu().numpy(), strict=True):
             job.rows.sums[job.row] += vector
             job.rows.waiting -= 1
-
-
-def ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Made], items: Iterable[Item], limit: int
-) -> Iterator[tuple[Item, Made]]:
-    """Return each item with what a function makes of it, in order; at most ``limit`` are worked on or wait to be taken."""
-    waiting: deque[tuple[Item, Future[Made]]] = deque()
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) >= limit:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        for _, future in waiting:
-            future.cancel()
-
-
-def _processor(folder: Path) -> Any:
-    """Return the model's own processor, in Pillow's form everywhere: another one resizes differently."""
-    arguments = {"trust_remote_code": False, "local_files_only": True}
-    if int(transformers.__version__.split(".")[0]) >= 5:
-        return transformers.AutoImageProcessor.from_pretrained(str(folder), backend="pil", **arguments)
-    return transformers.AutoImageProcessor.from_pretrained(str(folder), use_fast=False, **arguments)
 
 
 def _model(folder: Path, pooling: str) -> tuple[Any, str]:

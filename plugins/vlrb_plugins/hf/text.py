@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sentence_transformers
+import transformers
 
 from vlrb.cache import read_json
 from vlrb.errors import DataError
 from vlrb.types import Column, Features, Queries
-from vlrb_plugins.hf import TextParams
-from vlrb_plugins.hf.torch_tools import device_of, loading, missing_pooler, precision, working
+from vlrb_plugins.hf import AnyTextParams, TextParams
+from vlrb_plugins.hf.torch_tools import device_of, loading, missing_pooler, precision, unit_rows, working
 from vlrb_plugins.hf.weights import Weights
 
 
@@ -26,30 +26,34 @@ class TextEncoder:
     def __init__(self, name: str, hub_id: str, params: TextParams) -> None:
         """Load the model.
 
+        :raises ConfigError: when the device is not there
         :raises DataError: when its files are not there or cannot be loaded
         """
         self.name = name
         self.params = params
-        folder = Weights.of(name, hub_id, params).local()
         pooling = getattr(params, "pooling", "own")
+        self._device = device_of(params.device)
+        folder = Weights.of(name, hub_id, params, beside=("modules.json",) if pooling == "own" else ()).local()
         if pooling == "own" and not (folder / "modules.json").is_file():
-            fix = 'set pooling = "mean" or "cls", as its makers say'
+            fix = f"run `hf download {hub_id}` where there is a network, or name a folder that has it"
+            if isinstance(params, AnyTextParams):
+                fix = 'set pooling = "mean" or "cls", as its makers say'
             raise DataError("does not say how token vectors become one (no modules.json)", where=str(folder), fix=fix)
-        device = device_of(params.device)
         with loading(name, folder):
-            model = _load(folder, pooling, device)
+            model = _load(folder, pooling, self._device)
             _check(model, folder)
             self._model = model.to(precision(params.dtype)).eval()
         if params.max_length is not None:
             self._model.max_seq_length = min(params.max_length, self._model.max_seq_length or params.max_length)
 
     def encode(self, queries: Queries) -> Features:
-        """Return float32[n, d], rows of unit length.
+        """Return float32[n, d], rows of unit length; zeros for a text of which a table of words has none.
 
-        :raises DataError: when the memory of the GPU is too small
+        :raises DataError: naming the samples whose vectors are not finite
+        :raises ConfigError: when the memory does not suffice, naming the batch size
         """
         texts = [self.params.prefix + t for t in self._texts(queries)]
-        with working(self.name):
+        with working(self.name, self.params.batch_size, self._device):
             vectors = self._model.encode(
                 texts,
                 batch_size=self.params.batch_size,
@@ -57,9 +61,7 @@ class TextEncoder:
                 convert_to_numpy=False,
                 convert_to_tensor=True,
             )
-            matrix = vectors.float().cpu().numpy()
-        norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-        matrix = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+        matrix = unit_rows(vectors.float().cpu().numpy(), queries.ids, self.name)
         return Features(matrix, tuple(Column(f"{self.name}/{i}") for i in range(matrix.shape[1])))
 
     def _texts(self, queries: Queries) -> list[str]:
@@ -87,9 +89,14 @@ def _load(folder: Path, pooling: str, device: str) -> Any:
 def _check(model: Any, folder: Path) -> None:
     """Load the weights once more to see that none is missing, which sentence-transformers does not tell.
 
-    :raises DataError: when some would have been drawn at random
+    :raises DataError: when some would have been drawn at random, or it cannot be seen
     """
-    if not hasattr(model[0], "auto_model"):  # words are looked up in a table, all of which is there
+    if not hasattr(
+        model[0], "auto_model"
+    ):  # words are looked up in a table, all of which is there; or there are several models
+        if any(isinstance(m, transformers.PreTrainedModel) for m in model.modules()):
+            what = f"begins with a {type(model[0]).__name__}, of whose models it cannot be seen whether weights are missing"
+            raise DataError(what, where=str(folder), fix="name a model that begins with one Transformer")
         return
     modules = folder / "modules.json"
     within = read_json(modules)[0]["path"] if modules.is_file() else ""

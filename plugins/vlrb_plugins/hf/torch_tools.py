@@ -1,26 +1,34 @@
-"""What both kinds of encoders do with torch and transformers."""
+"""What encoders and neural routers do with torch and transformers."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from vlrb.errors import DataError, VlrbError, shortened
+from vlrb.errors import ConfigError, DataError, Problem, VlrbError, shortened
+from vlrb.types import Array
+from vlrb_plugins.hf.weights import first_line
+
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""What torch's errors of other classes say when memory is what is lacking: of the CPU's allocator, and of cuBLAS."""
 
 
 def device_of(wanted: str) -> str:
-    """Return the device to work on.
+    """Return the device to work on, ``cpu`` or ``cuda``.
 
-    :raises DataError: when a GPU is asked for and there is none
+    :param wanted: ``auto`` takes a GPU where there is one
+    :raises ConfigError: when a GPU is asked for and there is none
     """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise DataError("torch finds no GPU", where='device = "cuda"', fix='set device = "auto" or "cpu"')
-    return "cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu"
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise ConfigError('is "cuda", and torch finds no GPU', where="device", fix='set device = "auto" or "cpu"')
+    return "cuda" if there and wanted != "cpu" else "cpu"
 
 
 def precision(name: str) -> Any:
@@ -29,11 +37,8 @@ def precision(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def loading(encoder: str, folder: Path) -> Iterator[None]:
-    """Load a model quietly; what goes wrong names the encoder and the folder.
-
-    :raises DataError: when the files cannot be loaded
-    """
+def quietly() -> Iterator[None]:
+    """Let transformers load without bars, notes and warnings of what it will change; its settings are as before afterwards."""
     from transformers.utils import logging as chatter
 
     verbosity, bar = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
@@ -44,19 +49,45 @@ def loading(encoder: str, folder: Path) -> Iterator[None]:
             warnings.filterwarnings("ignore", category=FutureWarning)
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             yield
-    except VlrbError:
-        raise
-    except Exception as error:  # transformers raises what its many parts raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"the model of encoder {encoder!r} cannot be loaded: {reason}",
-            where=str(folder),
-            fix="name a folder or an id with a model of this kind, complete, with safetensors weights",
-        ) from error
     finally:
         chatter.set_verbosity(verbosity)
         if bar:
             chatter.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def loading(encoder: str, folder: Path) -> Iterator[None]:
+    """Load a model quietly; what goes wrong names the encoder and the folder.
+
+    :raises ConfigError: when the memory of the device is too small for the model
+    :raises DataError: when the files cannot be loaded
+    """
+    try:
+        with quietly():
+            yield
+    except VlrbError:
+        raise
+    except Exception as error:  # transformers raises what its many parts raise
+        if about_memory(error):
+            what = f"ran out of memory while the model of encoder {encoder!r} was loaded: {first_line(error)}"
+            raise ConfigError(what, where=str(folder), fix='set device = "cpu", or choose a smaller model') from None
+        raise DataError(
+            f"the model of encoder {encoder!r} cannot be loaded: {first_line(error)}",
+            where=str(folder),
+            fix="name a folder or an id with a model of this kind, complete, with safetensors weights",
+        ) from error
+
+
+def image_processor(source: str, **where: Any) -> Any:
+    """Return the image processor of a model's makers, in Pillow's form everywhere: another one resizes differently.
+
+    :param source: a folder, or an id on the hub
+    :param where: further arguments of ``from_pretrained`` that say where to look
+    """
+    import transformers
+
+    form = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
+    return transformers.AutoImageProcessor.from_pretrained(source, trust_remote_code=False, **form, **where)
 
 
 def missing_pooler(report: dict[str, Any], folder: Path) -> bool:
@@ -74,16 +105,55 @@ def missing_pooler(report: dict[str, Any], folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def working(encoder: str) -> Iterator[None]:
+def working(encoder: str, batch_size: int, device: str) -> Iterator[None]:
     """Compute without gradients and without reduced precision in convolutions.
 
-    :raises DataError: when the memory of the GPU is too small
+    :raises ConfigError: when the memory does not suffice, naming the batch size
+    """
+    then = " and run again: what has been encoded is kept"
+    with (
+        memory("batch_size", batch_size, device, f"encoder {encoder!r}", then, 'set device = "cpu"'),
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def memory(parameter: str, size: int, device: str, where: str, then: str, at_one: str) -> Iterator[None]:
+    """Say which parameter to change when the memory does not suffice.
+
+    :param size: the parameter's value; half of it is proposed
+    :param then: what follows the proposal
+    :param at_one: the fix where it is 1 already
+    :raises ConfigError: naming the device, the parameter and its value
     """
     try:
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            yield
-    except torch.cuda.OutOfMemoryError as error:
-        raise DataError(
-            f"encoder {encoder!r} needs more memory than the GPU has: {str(error).splitlines()[0]}",
-            fix="set a smaller batch_size and run again; what has been encoded is kept",
-        ) from None
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not about_memory(error):
+            raise
+        fix = f"set {parameter} = {size // 2}{then}" if size > 1 else at_one
+        what = f"{device} ran out of memory with {parameter} = {size}: {first_line(error)}"
+        raise ConfigError(what, where=where, fix=fix) from error
+
+
+def about_memory(error: BaseException) -> bool:
+    """Tell whether memory is what was lacking."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return any(text in str(error) for text in OUT_OF_MEMORY)
+
+
+def unit_rows(rows: Array, ids: Sequence[str], encoder: str) -> Array:
+    """Return rows scaled to unit length, of the shape [n, d] and the type of ``rows``; rows of zeros stay as they are.
+
+    :param ids: of the samples, for messages
+    :raises DataError: naming the samples whose rows are not finite, as a model in half precision may give them
+    """
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
+    if bad:
+        what, fix = f"encoder {encoder!r} gives a vector with NaN or infinite numbers", 'set dtype = "float32"'
+        raise DataError([Problem(what, ids[i], fix) for i in bad])
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))

@@ -1,4 +1,7 @@
-"""Where weights are, and what identifies them; without torch, so that a plan can be made without loading any."""
+"""Where weights are, and what identifies them: of encoders, and of other plugins' models.
+
+Without torch, so that a plan can be made without loading any.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,94 +27,131 @@ TIMEOUT = 10.0
 """Seconds after which the hub counts as unreachable when it is asked for a commit."""
 
 
-@attrs.frozen
-class Weights:
-    """The weights of an encoder: in a folder, or on the hub under an id and a revision."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
-    encoder: str
+
+@attrs.frozen(kw_only=True)
+class Weights:
+    """The weights that a component works with: in a folder, or on the hub under an id and a revision's name.
+
+    ``owner`` and ``parameter`` are for messages: whose weights they are, and which parameter names them.  ``signs`` are files of
+    which a model's folder has at least one.  ``beside`` are files that are fetched with the weights where a snapshot lacks them.
+    """
+
+    owner: str
+    parameter: str
     folder: Path | None
-    id: str
-    name: str
-    convert: bool
+    id: str = ""
+    revision_name: str = "main"
+    convert: bool = False
+    signs: Sequence[str] = ("config.json", "modules.json")
+    beside: Sequence[str] = ()
 
     @classmethod
-    def of(cls, encoder: str, hub_id: str, params: WeightsParams) -> Weights:
-        """Return the weights that parameters ask for."""
-        path = params.path or hub_id
-        folder = Path(path) if Path(path).is_absolute() or Path(path).is_dir() else None
-        return cls(encoder, folder, "" if folder else path, params.revision, params.convert)
+    def at(cls, source: str, **more: Any) -> Weights:
+        """Return the weights of a source, a folder or an id on the hub.
+
+        :param more: the other fields
+        """
+        if Path(source).is_absolute() or Path(source).is_dir():
+            return cls(folder=Path(source), **more)
+        return cls(folder=None, id=source, **more)
+
+    @classmethod
+    def of(cls, encoder: str, hub_id: str, params: WeightsParams, beside: Sequence[str] = ()) -> Weights:
+        """Return the weights that an encoder's parameters ask for."""
+        return cls.at(
+            params.path or hub_id,
+            owner=f"encoder {encoder!r}",
+            parameter="path",
+            revision_name=params.revision,
+            convert=params.convert,
+            beside=beside,
+        )
 
     def revision(self) -> str:
         """Return what identifies the weights: the commit on the hub, or a digest of the folder's files.
 
         :raises DataError: when the folder is missing, or the hub cannot tell
         """
-        return f"{self.id}@{self._commit()}" if self.folder is None else f"folder {_digest(self._existing())}"
+        return f"{self.id}@{self.commit()}" if self.folder is None else f"folder {_digest(self._existing(self.folder))}"
+
+    def commit(self) -> str | None:
+        """Return the commit on the hub that the revision's name stands for, None for a folder.
+
+        :raises DataError: when the folder is missing, or the hub cannot tell
+        """
+        if self.folder is not None:
+            self._existing(self.folder)
+            return None
+        if re.fullmatch("[0-9a-f]{40}", self.revision_name):
+            return self.revision_name
+        return _commit_of(self.id, self.revision_name, self._unreachable)
 
     def local(self) -> Path:
         """Return a folder with the weights as safetensors, fetching them from the hub if need be.
 
         :raises DataError: naming the model, where it was looked for, and how to provide it
         """
-        folder = self._snapshot() if self.folder is None else self._existing()
+        folder = self._snapshot() if self.folder is None else self._existing(self.folder)
         for part in _parts(folder):
-            if (part / PICKLED).is_file() and not any(part.glob("*.safetensors")):
-                if not self.convert or part != folder:
+            if _pickled_only(part):
+                if not self.convert or part != folder or not (part / PICKLED).is_file():
                     fix = "set convert = true to read them with torch's loader that runs no code, or convert them"
                     raise DataError(f"has pickled weights only ({PICKLED})", where=str(part), fix=fix)
                 return _converted(folder, _digest(folder))
         return folder
 
-    def _existing(self) -> Path:
-        if self.folder is None or not (self.folder / "config.json").is_file():
-            if self.folder is not None and (self.folder / "modules.json").is_file():
-                return self.folder
-            what = "has no config.json" if self.folder and self.folder.is_dir() else "does not exist"
-            fix = "name a folder that save_pretrained or `hf download ID --local-dir FOLDER` made, or an id on the hub"
-            raise DataError(f"the folder of encoder {self.encoder!r} {what}", where=f"path = {self.folder}", fix=fix)
-        return self.folder
-
-    def _commit(self) -> str:
-        if re.fullmatch("[0-9a-f]{40}", self.name):
-            return self.name
-        return _commit_of(self.id, self.name, self._unreachable)
+    def _existing(self, folder: Path) -> Path:
+        if any((folder / name).is_file() for name in self.signs):
+            return folder
+        what = f"has no {' and no '.join(self.signs)}" if folder.is_dir() else "does not exist"
+        fix = "name a folder that save_pretrained or `hf download ID --local-dir FOLDER` made, or an id on the hub"
+        raise DataError(f"the folder of {self.owner} {what}", where=f"{self.parameter} = {folder}", fix=fix)
 
     def _snapshot(self) -> Path:
-        commit = self._commit()
+        commit = str(self.commit())
         folder = _hub_cache() / f"models--{self.id.replace('/', '--')}" / "snapshots" / commit
-        if _complete(folder, self.convert):
+        if _complete(folder, self.convert) and all((folder / name).is_file() for name in self.beside):
             return folder
+        folder = self._fetched(commit)
+        if not _complete(folder, self.convert):
+            pickled = "" if self.convert else f"; where there is {PICKLED} only, set convert = true"
+            raise DataError(
+                f"model {self.id!r} of {self.owner} is not complete, or has no safetensors weights",
+                where=str(folder),
+                fix=f"run `hf download {self.id}` where there is a network, or set {self.parameter} = FOLDER{pickled}",
+            )
+        return folder
+
+    def _fetched(self, commit: str) -> Path:
+        """Fetch what is lacking of a commit's files and return their folder."""
         import huggingface_hub
 
-        wanted = [*WANTED, *([PICKLED] if self.convert else [])]
         fetch = functools.partial(
             huggingface_hub.snapshot_download,
             self.id,
             cache_dir=_hub_cache(),
-            allow_patterns=wanted,
+            allow_patterns=[*WANTED, *([PICKLED] if self.convert else [])],
             ignore_patterns=list(NOT_WANTED),
         )
         try:
-            found = Path(fetch(revision=self.name))
-            folder = found if found.name == commit else Path(fetch(revision=commit))
+            found = Path(
+                fetch(revision=self.revision_name)
+            )  # under its name, so that the hub's cache keeps what it stands for
+            return found if found.name == commit else Path(fetch(revision=commit))
         except Exception as error:  # the hub's, its HTTP client's, or the system's
             raise self._unreachable(error) from None
-        if not _complete(folder, self.convert):
-            pickled = "" if self.convert else f"; where there is {PICKLED} only, set convert = true"
-            raise DataError(
-                f"model {self.id!r} of encoder {self.encoder!r} is not complete, or has no safetensors weights",
-                where=str(folder),
-                fix=f"run `hf download {self.id}` where there is a network, or set path = FOLDER{pickled}",
-            )
-        return folder
 
     def _unreachable(self, error: Exception) -> DataError:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        model = f"model {self.id!r}, revision {self.revision_name!r}"
         return DataError(
-            f"the weights of encoder {self.encoder!r} are not on disk and cannot be fetched: {reason}",
-            where=f"model {self.id!r}, revision {self.name!r}, looked for in {_hub_cache()}",
+            f"the weights of {self.owner} are not on disk and cannot be fetched: {first_line(error)}",
+            where=f"{self.parameter}: no folder, and {model} was looked for in {_hub_cache()} and on the hub",
             fix=f"run `hf download {self.id}` where there is a network (and copy that folder, or point HF_HOME at it), "
-            "or set path = FOLDER to one with the model's files",
+            f"or set {self.parameter} = FOLDER to one with the model's files",
         )
 
 
@@ -152,6 +192,14 @@ def _complete(folder: Path, convert: bool) -> bool:
     return any(folder.glob("*.safetensors")) or (convert and (folder / PICKLED).is_file())
 
 
+def _pickled_only(folder: Path) -> bool:
+    """Tell whether weights are in a folder as pickles, whole or in parts, and not as safetensors under transformers' names."""
+    named = [
+        f.name for pattern in ("model*.safetensors", "model*.safetensors.index.json") for f in folder.glob(pattern)
+    ]
+    return not named and any(folder.glob("pytorch_model*.bin*"))
+
+
 def _parts(folder: Path) -> Iterator[Path]:
     """Return the folders that weights are loaded from: that of the model, and those that its modules.json names."""
     yield folder
@@ -159,7 +207,8 @@ def _parts(folder: Path) -> Iterator[Path]:
     if modules.is_file():
         for module in read_json(modules):
             if not str(module["type"]).startswith("sentence_transformers."):
-                raise DataError(f"needs code of its own ({module['type']}), which is not run", where=str(modules))
+                what = f"needs code of its own ({module['type']}), which is not run"
+                raise DataError(what, where=str(modules), fix="name a model of sentence-transformers' own modules")
             if module["path"]:
                 yield folder / module["path"]
 
@@ -222,6 +271,8 @@ def _converted(folder: Path, digest: str) -> Path:
                     content = {name: t.detach().clone().contiguous() for name, t in tensors.items()}
                 except Exception as error:  # the loader's own, or that of what is no table of tensors
                     what = f"cannot be read as weights: {type(error).__name__}"
-                    raise DataError(what, where=str(folder / PICKLED)) from None
+                    raise DataError(
+                        what, where=str(folder / PICKLED), fix="provide the weights as safetensors"
+                    ) from None
                 save_file(content, aside / "model.safetensors", metadata={"format": "pt"})
     return target

@@ -39,6 +39,12 @@ ROUTERS: dict[str, tuple[type[NeuralParams], str]] = {
 }
 
 
+def _revision(params: NeuralParams) -> str:
+    from vlrb_plugins.neural_routers.sources import revisions
+
+    return ", ".join(f"{parameter}: {revision}" for parameter, revision in revisions(params).items())
+
+
 def _make(name: str, params: NeuralParams) -> Router:
     from vlrb_plugins.neural_routers.routers import make
 
@@ -61,8 +67,10 @@ def vlrb_routers() -> list[RouterSpec]:
             factory=partial(_make, name),
             params=params,
             load=partial(_load, name),
+            revision=_revision,
             requires=("torch", "transformers", "safetensors"),
             extra="torch",
+            builds_on=("vlrb_plugins.hf",),
         )
         for name, (params, summary) in ROUTERS.items()
     ]

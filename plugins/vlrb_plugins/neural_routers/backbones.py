@@ -7,94 +7,102 @@ an error: a body that is random in part would look like a trained one.
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from vlrb.errors import ConfigError
+from vlrb.errors import ConfigError, VlrbError
+from vlrb_plugins.hf.torch_tools import image_processor, quietly
+from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.pixels import Resizing
+from vlrb_plugins.neural_routers.sources import weights_of
 
-UNUSED = ("pooler.", "layernorm.", "post_layernorm.", "head.")
-"""Weights of image encoders that are not needed for the states of the patches where they are missing."""
+UNUSED = ("pooler.", "head.")
+"""Weights of image encoders that may be missing, because the states of the patches are made without them."""
 
 
 @contextlib.contextmanager
-def loading(what: str, name: str, parameter: str) -> Iterator[None]:
-    """Load something quietly; what goes wrong names the model, where it was looked for, and how to provide it.
+def loading(what: str, source: str, parameter: str) -> Iterator[dict[str, Any]]:
+    """Load something quietly.
 
-    :raises ConfigError: when it cannot be loaded
+    Gives what ``from_pretrained`` is told besides the source: the commit that stands in the cell's key.
+
+    :raises ConfigError: naming parameter and source, when it cannot be loaded
+    :raises DataError: when the folder is missing, or the hub cannot tell the commit
     """
-    from transformers.utils import logging as chatter
-
-    verbosity, bar = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
-    chatter.set_verbosity_error()
-    chatter.disable_progress_bar()
+    weights = weights_of(parameter, source)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning)
-            warnings.filterwarnings("ignore", category=DeprecationWarning)
-            yield
+        with quietly():
+            commit = weights.commit()
+            yield {} if commit is None else {"revision": commit}
+    except VlrbError:
+        raise
     except Exception as error:  # transformers, the hub and their parsers raise errors of many kinds
-        raise _not_loaded(what, name, parameter, error) from error
-    finally:
-        chatter.set_verbosity(verbosity)
-        if bar:
-            chatter.enable_progress_bar()
+        fix = "name a folder that save_pretrained made of such a model; weights must be safetensors"
+        if weights.folder is None:
+            fix = (
+                f"run `hf download {source}` where there is a network and copy the cache (or set HF_HOME), or set {parameter} "
+                "to a folder with its files; weights must be safetensors"
+            )
+        what = f"the {what} {source!r} cannot be loaded: {first_line(error)}"
+        raise ConfigError(what, where=parameter, fix=fix) from error
 
 
-def _not_loaded(what: str, name: str, parameter: str, error: Exception) -> ConfigError:
-    from huggingface_hub import constants
+def tokenizer(source: str) -> Any:
+    """Return the tokenizer.
 
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if Path(name).is_dir():
-        place, fix = "a folder", "name a folder that save_pretrained made of such a model; weights must be safetensors"
-    else:
-        place = f"no folder, and looked for in {constants.HF_HUB_CACHE} and on the hub"
-        fix = (
-            f"run `hf download {name}` where there is a network and copy the cache (or set HF_HOME), or set {parameter} to a "
-            "folder with its files; weights must be safetensors"
-        )
-    return ConfigError(f"the {what} {name!r} ({place}) cannot be loaded: {reason}", where=parameter, fix=fix)
-
-
-def tokenizer(name: str) -> Any:
-    """Return the tokenizer."""
+    :raises VlrbError: as ``loading``
+    """
     from transformers import AutoTokenizer
 
-    with loading("tokenizer", name, "text"):
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    with loading("tokenizer", source, "text") as where:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where)
 
 
-def config(name: str, parameter: str) -> Any:
-    """Return the configuration of a model."""
+def config(source: str, parameter: str) -> Any:
+    """Return the configuration of a model.
+
+    :raises VlrbError: as ``loading``
+    """
     from transformers import AutoConfig
 
-    with loading("model", name, parameter):
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+    with loading("model", source, parameter) as where:
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, **where)
 
 
-def vision_model(name: str) -> Any:
-    """Return an image encoder that gives states of patches; of a model of images and texts, that part."""
-    return _model(name, "vision", UNUSED)
+def vision_model(source: str) -> Any:
+    """Return an image encoder that gives states of patches; of a model of images and texts, that part.
+
+    :raises ConfigError: also when the checkpoint lacks weights
+    :raises VlrbError: as ``loading``
+    """
+    return _model(source, "vision", UNUSED)
 
 
-def cross_model(name: str) -> Any:
-    """Return a cross-modal encoder."""
-    return _model(name, "cross", ())
+def cross_model(source: str) -> Any:
+    """Return a cross-modal encoder.
+
+    :raises VlrbError: as ``vision_model``
+    """
+    return _model(source, "cross", ())
 
 
-def _model(name: str, parameter: str, unused: tuple[str, ...]) -> Any:
+def _model(source: str, parameter: str, unused: tuple[str, ...]) -> Any:
     from transformers import AutoModel
 
-    with loading("model", name, parameter):
-        model, info = AutoModel.from_pretrained(
-            name,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # told by the next lines
-        )
+    arguments: dict[str, Any] = {
+        "trust_remote_code": False,
+        "use_safetensors": True,
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,  # told below
+    }
+    with loading("model", source, parameter) as where:
+        try:
+            model, info = AutoModel.from_pretrained(source, **arguments, **where)
+        except OSError:
+            if not where:
+                raise
+            # weights that are pickled only: of the name "main", transformers finds the copy that the hub has converted
+            model, info = AutoModel.from_pretrained(source, **arguments)
         model.float()
     lacking = sorted(k for k in info["missing_keys"] if not any(k.startswith(u) or f".{u}" in k for u in unused))
     wrong = sorted(str(k[0] if isinstance(k, tuple) else k) for k in info.get("mismatched_keys", ()))
@@ -102,7 +110,7 @@ def _model(name: str, parameter: str, unused: tuple[str, ...]) -> Any:
         what = "lacks" if lacking else "has the wrong shape of"
         names = lacking or wrong
         raise ConfigError(
-            f"the checkpoint {name!r} {what} {len(names)} weights of a {type(model).__name__}, such as {names[0]}",
+            f"the checkpoint {source!r} {what} {len(names)} weights of a {type(model).__name__}, such as {names[0]}",
             where=parameter,
             fix="name a complete checkpoint of this kind of model",
         )
@@ -117,33 +125,40 @@ def from_config(settings: Any) -> Any:
     """Return a model of this configuration with weights that are still random."""
     from transformers import AutoModel
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning)
+    with quietly():
         return _part_for_images(AutoModel.from_config(settings))
 
 
-def preprocessing(name: str) -> tuple[Resizing, tuple[float, ...], tuple[float, ...]]:
+def preprocessing(source: str) -> tuple[Resizing, tuple[float, ...], tuple[float, ...]]:
     """Return how the makers of an image encoder prepare images: resizing, mean and deviation of the channels.
 
     :raises ConfigError: when there is no preprocessor_config.json, or it prepares images in some other way
+    :raises VlrbError: as ``loading``
     """
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    with loading("preprocessor_config.json of", name, "vision"):
-        found, _ = ImageProcessingMixin.get_image_processor_dict(name)
-    size, crop = found.get("size", 224), found.get("crop_size", 224)
-    mean, deviation = found.get("image_mean") or [0.5] * 3, found.get("image_std") or [0.5] * 3
-    resample = int(found.get("resample", 2))
-    sides = {"height": size, "width": size} if isinstance(size, int) else dict(size)
-    cropped = crop if isinstance(crop, int) else crop.get("height")
-    if found.get("do_center_crop") and "shortest_edge" in sides:
-        resizing = Resizing(int(cropped), "crop", int(sides["shortest_edge"]), resample)
-    elif sides.get("height") == sides.get("width") and "height" in sides:
-        resizing = Resizing(int(sides["height"]), filter=resample)
-    else:
+    with loading("preprocessor_config.json of", source, "vision") as where:
+        made = image_processor(source, **where)
+    size, crop = _sides(made, "size"), _sides(made, "crop_size")
+    cropped = bool(getattr(made, "do_center_crop", False))
+    resizing = None
+    if cropped and size.keys() == {"shortest_edge"} and _square(crop):
+        resizing = Resizing(crop["height"], "crop", size["shortest_edge"], int(made.resample))
+    elif not cropped and _square(size):
+        resizing = Resizing(size["height"], filter=int(made.resample))
+    if resizing is None or not (made.do_resize and made.do_rescale and made.do_normalize):
+        steps = f"size {size}, crop_size {crop if cropped else None}"
         raise ConfigError(
-            f"the image encoder {name!r} prepares images of size {size!r}, which are no squares",
+            f"the image encoder {source!r} prepares images in a way that is not known here ({steps}): they are either made "
+            "square, or scaled by the shortest edge and cut to a square; then rescaled and normalised",
             where="vision",
             fix="name an image encoder of square images, such as a ViT, DINOv2, CLIP or SigLIP",
         )
-    return resizing, tuple(map(float, mean)), tuple(map(float, deviation))
+    return resizing, tuple(map(float, made.image_mean)), tuple(map(float, made.image_std))
+
+
+def _sides(processor: Any, name: str) -> dict[str, int]:
+    """Return the sides that a processor's size has, such as height and width."""
+    return {side: int(pixels) for side, pixels in dict(getattr(processor, name, None) or {}).items() if pixels}
+
+
+def _square(sides: dict[str, int]) -> bool:
+    return sides.keys() == {"height", "width"} and sides["height"] == sides["width"]

@@ -13,11 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from vlrb.errors import ConfigError
+from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.samples import Batch
 
 MODAL_TYPES = 2
+"""Kinds of what Uniter's one stream holds: tokens, patches."""
+
 CO_ATTENTION = 2
+"""Blocks of co-attention between Vilbert's towers."""
+
 TOWER_LAYERS = 6
+"""Layers of each of Vilbert's towers, below and above the co-attention, at most."""
 
 
 class Sight(nn.Module):
@@ -162,6 +168,7 @@ class Uniter(nn.Module):
         """Return the query, [b, d]."""
         table = self.model.embeddings
         text = table(input_ids=ids) + self.types.weight[0]
+        # patches are numbered on after the tokens, and from 0 again where the body knows no more positions
         after = (ids.shape[1] + torch.arange(states.shape[1], device=ids.device)) % self.most_tokens
         visual = self.dropout(
             self.norm(self.visual(states) + table.position_embeddings(after)[None] + self.types.weight[1])
@@ -281,8 +288,10 @@ class Network(nn.Module):
 
 
 def check_fit(tokenizer: Any, body: Any, sight: Sight, text_length: int, size: int) -> None:
-    """Check that tokenizer, image encoder and body go together.
+    """Check that tokenizer, image encoder and body go together, with an image of black pixels.
 
+    :param text_length: tokens after which texts are cut
+    :param size: pixels of an image's side
     :raises ConfigError: naming what does not fit
     """
     if len(tokenizer) > body.vocabulary:
@@ -297,16 +306,16 @@ def check_fit(tokenizer: Any, body: Any, sight: Sight, text_length: int, size: i
             where="text_length",
             fix=f"set text_length = {body.most_tokens} or less",
         )
-    expected = getattr(sight.model.config, "image_size", size)
-    if expected not in (size, [size, size], (size, size)):
+    try:
+        with torch.no_grad():
+            states = sight._states(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+    except (ValueError, RuntimeError) as error:  # some encoders take other sizes than that of their configuration
         raise ConfigError(
-            f"the image encoder takes images of {expected} pixels, and its preprocessor makes {size}",
+            f"the image encoder does not take the images of {size} x {size} pixels that its preprocessor makes: "
+            f"{first_line(error)}",
             where="vision",
             fix="name a checkpoint whose config.json and preprocessor_config.json agree",
-        )
-    with torch.no_grad():
-        probe = torch.zeros(1, size, size, 3, dtype=torch.uint8)
-        states = sight._states(probe)
+        ) from None
     if states.ndim != 3 or states.shape[2] != sight.projection.in_features:
         raise ConfigError(
             f"the image encoder gives states of shape {tuple(states.shape)}, and {sight.projection.in_features} numbers per "

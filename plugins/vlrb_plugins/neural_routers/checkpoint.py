@@ -56,20 +56,25 @@ class Checkpoints:
             (self._of(best) / OPTIMIZER).unlink(missing_ok=True)
 
     def last(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Reached | None:
-        """Bring network and optimizer to the last checkpoint and tell how far it is; None where there is none of this training."""
+        """Bring network and optimizer to the last checkpoint and tell how far it is; None where there is none of this training.
+
+        Checkpoints of another training are removed.
+
+        :raises DataError: naming the file that cannot be read
+        """
         for epoch in sorted(self._epochs(), reverse=True):
             folder = self._of(epoch)
             state = read_json(folder / STATE)
             if state.get("schema") == SCHEMA_VERSION and state.get("identity") == self.identity:
-                restore(network, read_tensors(folder / WEIGHTS))
-                _restore_moments(network, optimizer, read_tensors(folder / OPTIMIZER))
+                restore(network, folder / WEIGHTS)
+                _restore_moments(network, optimizer, _read(folder / OPTIMIZER))
                 return Reached(epoch, Monitor(**state["monitor"]))
             remove(folder)
         return None
 
     def weights(self, epoch: int, network: nn.Module) -> None:
         """Bring the network to the weights of an epoch that was kept."""
-        restore(network, read_tensors(self._of(epoch) / WEIGHTS))
+        restore(network, self._of(epoch) / WEIGHTS)
 
     def latest(self) -> Path | None:
         """Return the folder of the last checkpoint, if there is one."""
@@ -93,28 +98,27 @@ def all_weights(network: nn.Module) -> dict[str, Tensor]:
     return {n: t.detach().cpu().contiguous() for n, t in _tensors(network, only_trained=False).items()}
 
 
-def restore(network: nn.Module, tensors: Mapping[str, Tensor], everything: bool = False) -> None:
-    """Set weights by name.
+def restore(network: nn.Module, file: Path, everything: bool = False) -> None:
+    """Set weights by name to those in a file.
 
-    :raises DataError: when they are not those of this network
+    :param everything: those that are frozen too
+    :raises DataError: when it cannot be read, or the weights are not those of this network
     """
+    tensors = _read(file)
     own = _tensors(network, only_trained=not everything)
     differing = sorted(own.keys() ^ tensors.keys()) or [n for n in own if own[n].shape != tensors[n].shape]
     if differing:
         raise DataError(
             f"the weights are those of another network: {differing[0]} and {len(differing) - 1} others differ",
-            fix="fit the router again",
+            where=str(file),
+            fix="delete its folder and fit the router again",
         )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    :raises DataError: when it is missing or broken
-    """
+def _read(file: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(file))
     except (OSError, SafetensorError) as error:

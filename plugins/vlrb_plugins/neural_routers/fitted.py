@@ -20,7 +20,7 @@ from vlrb.specs import toml_name
 from vlrb.types import Array, Queries
 from vlrb_plugins.neural_routers import ROUTERS, backbones
 from vlrb_plugins.neural_routers.bodies import BODIES, Network, Sight
-from vlrb_plugins.neural_routers.checkpoint import all_weights, read_tensors, restore
+from vlrb_plugins.neural_routers.checkpoint import all_weights, restore
 from vlrb_plugins.neural_routers.loop import forward
 from vlrb_plugins.neural_routers.machine import Machine, machine, memory
 from vlrb_plugins.neural_routers.params import NeuralParams
@@ -29,12 +29,12 @@ from vlrb_plugins.neural_routers.samples import Reading, ahead, parts, passing_s
 
 logger = logging.getLogger("vlrb")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @attrs.frozen(eq=False)
 class Made:
-    """A network with its tokenizer, how it reads samples, and where its parts come from."""
+    """A network with its tokenizer, how it reads samples, and what identifies the weights it began with, by parameter."""
 
     network: Network
     tokenizer: Any
@@ -61,7 +61,11 @@ class FittedNeural:
         return self.where.described()
 
     def route(self, queries: Queries) -> Array:
-        """Return the model with the highest logit, of equals the first; images are decoded here, every time."""
+        """Return the model with the highest logit, of equals the first, int64[n]; images are decoded here, every time.
+
+        :raises DataError: naming the sample whose image cannot be decoded, or for other candidates than in the fit
+        :raises ConfigError: when the memory does not suffice, naming ``route_batch_size``
+        """
         self._last.clear()
         self._last[queries] = self._logits(queries)
         return np.asarray(self._last[queries].argmax(axis=1))
@@ -73,7 +77,8 @@ class FittedNeural:
     def _logits(self, queries: Queries) -> Array:
         names = tuple(c.name for c in queries.candidates)
         if names != self.models:
-            raise DataError(f"was fitted on {len(self.models)} models, {self.models}, not {names}", where=self.name)
+            what = f"was fitted for the models {', '.join(self.models)}, not {', '.join(names)}"
+            raise DataError(what, where=self.name, fix="fit it for these models")
         network, size = self.made.network.eval(), self.params.route_batch_size
         with torch.no_grad(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
 
@@ -121,7 +126,8 @@ def load(name: str, directory: Path) -> FittedNeural:
         what = f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}"
         raise DataError(what, where=str(directory), fix="fit the router again")
     if content.get("router") != name:
-        raise DataError(f"holds a router {content.get('router')!r}, not {name!r}", where=str(directory))
+        what = f"holds a router {content.get('router')!r}, not {name!r}"
+        raise DataError(what, where=str(directory), fix=f"name a folder that a {name} was saved in")
     params = _parameters(ROUTERS[name][0], content["parameters"])
     reading = Reading(**{**content["reading"], "resizing": Resizing(**content["reading"]["resizing"])})
     models = tuple(content["models"])
@@ -130,7 +136,7 @@ def load(name: str, directory: Path) -> FittedNeural:
         body = make_body(content["body"], backbones.config(str(directory / "cross"), "cross"), None)
         sight = Sight(vision, body.visual_width, tuple(reading.mean), tuple(reading.deviation), frozen=True)
         network = Network(sight, body, RECIPES[name].head(body.width, len(models), params))
-    restore(network, read_tensors(directory / "weights.safetensors"), everything=True)
+    restore(network, directory / "weights.safetensors", everything=True)
     where = _machine(params)
     tokenizer = backbones.tokenizer(str(directory / "tokenizer"))
     made = Made(network.to(where.device), tokenizer, reading, content["body"], content["sources"])

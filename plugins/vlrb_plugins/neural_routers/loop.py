@@ -33,7 +33,10 @@ POINTS = 20
 
 @attrs.frozen(eq=False)
 class Task:
-    """A training: what is trained on what, where, and what it tells of itself."""
+    """A training: what is trained on what, where, and what it tells of itself.
+
+    ``sources`` are what identifies the weights that the network begins with, by parameter.
+    """
 
     name: str
     network: Network
@@ -44,6 +47,7 @@ class Task:
     where: Machine
     seed: int
     context: FitContext
+    sources: dict[str, str]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -57,14 +61,15 @@ class Task:
 
     def identity(self) -> str:
         """Return what tells this training's checkpoints from another's."""
-        parts = [self.name, unstructure(self.params), self.seed, len(self.train), self.objective.rows.tolist()]
+        rows = self.objective.rows.tolist()
+        parts = [self.name, unstructure(self.params), self.seed, len(self.train), rows, self.sources]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def train(task: Task) -> Monitor:
     """Train the network and leave it at its best epoch; go on from the last checkpoint, if there is one.
 
-    :raises DataError: when the loss is no number
+    :raises DataError: when the loss or its gradient is not finite
     :raises ConfigError: when the memory does not suffice
     """
     checkpoints = Checkpoints(task.context.work_directory / "checkpoints", task.identity())
@@ -112,7 +117,7 @@ def _epoch(task: Task, optimizer: torch.optim.Optimizer, number: int, checkpoint
             step = number * task.steps_per_epoch + index
             rate = task.params.rate * rate_factor(step, task.steps, task.params.warmup)
             loss, size = _step(task, optimizer, group, rate, rng)
-            if not np.isfinite(loss):
+            if np.isnan(loss):
                 raise _diverged(task, number + 1, step, checkpoints.latest())
             total, recent = total + loss * size, [recent[0] + loss * size, recent[1] + size]
             task.context.progress(step + 1, task.steps)
@@ -144,7 +149,10 @@ def _prepared(task: Task, rows: Array) -> Iterator[Group]:
 def _step(
     task: Task, optimizer: torch.optim.Optimizer, group: Group, rate: float, rng: np.random.Generator
 ) -> tuple[float, int]:
-    """Make one step and return its loss, the mean over the samples, and their number."""
+    """Make one step and return its loss, the mean over the samples, and their number.
+
+    Where the loss or its gradient is not finite, no weight is changed, and NaN is returned.
+    """
     count = sum(len(rows) for rows, _ in group)
     whole: Tensor | float = 0.0
     for rows, batch in group:
@@ -155,18 +163,18 @@ def _step(
         whole = whole + loss.detach()
     for settings in optimizer.param_groups:
         settings["lr"] = rate
-    torch.nn.utils.clip_grad_norm_(task.network.parameters(), task.params.clip)
-    value = float(whole)
-    if np.isfinite(value):
+    norm = torch.nn.utils.clip_grad_norm_(task.network.parameters(), task.params.clip)
+    finite = bool(np.isfinite([float(whole), float(norm)]).all())
+    if finite:
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return value, count
+    return float(whole) if finite else float("nan"), count
 
 
 def _diverged(task: Task, epoch: int, step: int, checkpoint: Path | None) -> DataError:
     kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "no epoch was finished before"
     return DataError(
-        f"the loss is no finite number at step {step + 1} of {task.steps} (epoch {epoch}); {kept}",
+        f"the loss or its gradient is no finite number at step {step + 1} of {task.steps} (epoch {epoch}); {kept}",
         where=task.name,
         fix=f'lower learning_rate (it is {task.params.rate:g}), or set precision = "float32"',
     )

@@ -10,6 +10,8 @@ import attrs
 import torch
 
 from vlrb.errors import ConfigError
+from vlrb_plugins.hf import torch_tools
+from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.params import NeuralParams
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
@@ -39,10 +41,7 @@ def machine(params: NeuralParams) -> Machine:
 
     :raises ConfigError: when it is not there
     """
-    there = torch.cuda.is_available()
-    if params.device == "cuda" and not there:
-        raise ConfigError('is "cuda", and torch finds no GPU', where="device", fix='set device = "auto" or "cpu"')
-    device = "cuda" if there and params.device != "cpu" else "cpu"
+    device = torch_tools.device_of(params.device)
     half = params.precision == "bfloat16"
     if params.precision == "auto":
         half = device == "cuda" and torch.cuda.is_bf16_supported()
@@ -51,7 +50,13 @@ def machine(params: NeuralParams) -> Machine:
 
 @contextlib.contextmanager
 def isolated(where: Machine, threads: int) -> Iterator[None]:
-    """Work with settings and random numbers of its own; those of the process are as before afterwards."""
+    """Work with settings and random numbers of its own; those of the process are as before afterwards.
+
+    One thing stays: on a GPU, cuBLAS's workspace is set for the process, because it is looked at once.
+
+    :param threads: of torch on the CPU
+    :raises ConfigError: when an operation has no deterministic form, and only such are allowed
+    """
     before = torch.get_num_threads()
     strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     devices = [torch.cuda.current_device()] if where.device == "cuda" else []
@@ -65,32 +70,21 @@ def isolated(where: Machine, threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(where.deterministic)
         try:
             yield
+        except RuntimeError as error:
+            if "deterministic implementation" not in str(error):
+                raise
+            fix = 'set deterministic = false, or freeze = "vision" where the image encoder is what needs it'
+            raise ConfigError(first_line(error), where="deterministic", fix=fix) from error
         finally:
             torch.use_deterministic_algorithms(strict, warn_only=warn)
             torch.set_num_threads(before)
 
 
-@contextlib.contextmanager
-def memory(parameter: str, size: int, device: str) -> Iterator[None]:
+def memory(parameter: str, size: int, device: str) -> contextlib.AbstractContextManager[None]:
     """Say which parameter to change when the memory does not suffice.
 
-    :raises ConfigError: naming the batch size that failed
+    :param parameter: ``batch_size`` or ``route_batch_size``
+    :raises ConfigError: naming the device, the parameter and its value, when the block runs out of memory
     """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not _about_memory(error):
-            raise
-        smaller = max(1, size // 2)
-        same = " (and accumulate twice as many batches: the steps stay the same)" if parameter == "batch_size" else ""
-        fix = f"set {parameter} = {smaller}{same}" if size > 1 else "use smaller bodies, or freeze them"
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(
-            f"{device} ran out of memory with {parameter} = {size}: {reason}", where=parameter, fix=fix
-        ) from error
-
-
-def _about_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return any(t in str(error) for t in ("not enough memory", "can't allocate memory", "out of memory"))
+    then = " (and accumulate twice as many batches: the steps stay the same)" if parameter == "batch_size" else ""
+    return torch_tools.memory(parameter, size, device, parameter, then, "use smaller bodies, or freeze them")

@@ -19,7 +19,10 @@ from vlrb_plugins.neural_routers import losses
 from vlrb_plugins.neural_routers.params import RouterdcParams, ZooterParams
 
 REFERENCE_SEED = 42
+"""Seed of the reference's clusters, whatever the seed of the run."""
+
 WORDS = 4096
+"""Most frequent words that texts are told apart by."""
 
 
 class Objective(Protocol):
@@ -100,7 +103,13 @@ def distil(known: Known, params: ZooterParams, router: str) -> Objective:
 
 
 def smoothed(targets: Array, tags: Array, rows: Array, sample_weight: float) -> Array:
-    """Return targets averaged with the mean of the rows of the same tag; only ``rows`` count, and only they change."""
+    """Return targets averaged with the mean of the rows of the same tag, float64[n, k]; only ``rows`` count, and only they change.
+
+    :param targets: float64[n, k]
+    :param tags: int64[n]
+    :param rows: int64[m], numbers of rows
+    :param sample_weight: of a row's own target; the rest is the mean's
+    """
     tag = tags[rows]
     sums = np.zeros((int(tag.max()) + 1, targets.shape[1]))
     np.add.at(sums, tag, targets[rows])
@@ -114,7 +123,7 @@ def text_tags(texts: list[str], count: int, seed: int) -> Array:
     """Return a tag for every text, int64[n]: clusters of their wording, in which all numbers are alike."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    plain = [re.sub(r"\d+", "0", t.lower()) or "" for t in texts]
+    plain = [re.sub(r"\d+", "0", t.lower()) for t in texts]
     if not any(re.search(r"\w", t) for t in plain):
         return np.zeros(len(texts), dtype=np.int64)
     vectorizer = TfidfVectorizer(max_features=WORDS, sublinear_tf=True, token_pattern=r"(?u)\w+", dtype=np.float32)

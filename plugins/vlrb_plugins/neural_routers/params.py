@@ -175,7 +175,8 @@ class VlcParams(NeuralParams):
 
     model: Body = param(
         default="lxmert",
-        help="the cross-modal body; those from scratch have the shape of `text`'s configuration and no pretrained weights",
+        help="the cross-modal body, whose own checkpoint is the default of `cross`; those from scratch have the shape of `text`'s "
+        "configuration and no pretrained weights",
     )
     dropout: float = param(default=0.1, validator=_share, help="of the query before the last layer")
 

@@ -20,11 +20,12 @@ from vlrb.cache import locked, new_directory, read_json, write_json
 from vlrb.errors import DataError
 from vlrb.images import Images, decoded
 from vlrb.types import Array
+from vlrb_plugins.hf.preparing import rgb
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SHARD_BYTES = 256 * 1024**2
 """Pixels that are decoded before they are written: what an interruption may cost."""
 
@@ -35,33 +36,37 @@ Progress = Callable[[int, int], None]
 class Resizing:
     """How an image becomes a square of ``size`` pixels.
 
-    ``squash`` gives both sides this length; ``crop`` scales the shorter side to ``edge`` and takes the middle.  ``filter`` is
-    Pillow's number of the filter (2 bilinear, 3 bicubic).
+    ``squash`` gives both sides this length; ``crop`` scales the shorter side to ``edge`` and takes the middle, with half pixels
+    cut off as transformers does; ``crop-rounded`` does the same with half pixels rounded, as torchvision and with it the reference
+    does.  ``filter`` is Pillow's number of the filter (2 bilinear, 3 bicubic).
     """
 
     size: int
-    mode: Literal["squash", "crop"] = "squash"
+    mode: Literal["squash", "crop", "crop-rounded"] = "squash"
     edge: int = 0
     filter: int = 2
 
     @property
     def name(self) -> str:
         """Return the name of the folder for images resized like this."""
-        edge = f"-{self.edge}" if self.mode == "crop" else ""
+        edge = "" if self.mode == "squash" else f"-{self.edge}"
         return f"{self.size}-{self.mode}{edge}-filter{self.filter}-v{SCHEMA_VERSION}"
 
     def __call__(self, image: Image.Image) -> Array:
         """Return the pixels, uint8[size, size, 3]."""
-        if image.mode == "P":  # a palette may hold transparent colours, which RGB alone cannot be made of
-            image = image.convert("RGBA")
-        image = image.convert("RGB")
+        image = rgb(image)
         if self.mode == "squash":
             return np.asarray(image.resize((self.size, self.size), self._filter))
-        scale = self.edge / min(image.size)
-        width, height = (max(self.edge, round(s * scale)) for s in image.size)
+        shorter = min(image.size)
+        width, height = (self.edge * side // shorter for side in image.size)
         image = image.resize((width, height), self._filter)
-        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
+        left, top = (self._margin(side) for side in image.size)
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+
+    def _margin(self, side: int) -> int:
+        """Return how many pixels are cut off at the beginning of a side."""
+        beyond = side - self.size
+        return beyond // 2 if self.mode == "crop" else round(beyond / 2)
 
     @property
     def _filter(self) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import torch
 from torch import nn
 
 from vlrb.cache import cache_directory, read_json, write_json
@@ -23,6 +24,7 @@ from vlrb_plugins.neural_routers.objectives import Known, Objective
 from vlrb_plugins.neural_routers.params import NeuralParams
 from vlrb_plugins.neural_routers.pixels import Resizing
 from vlrb_plugins.neural_routers.samples import Reading, Samples, kept_samples, prompts
+from vlrb_plugins.neural_routers.sources import revisions
 
 logger = logging.getLogger("vlrb")
 
@@ -92,8 +94,9 @@ class NeuralRouter:
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedNeural:
         """Train on ``train``, stop by ``dev``.
 
-        :raises ConfigError: when bodies are missing or do not fit, or the device or the memory is not there
-        :raises DataError: when an image cannot be decoded, or the loss is no number
+        :raises ConfigError: when bodies cannot be loaded or do not fit, or the device or the memory is not there
+        :raises DataError: when a folder of weights is missing or the hub cannot be reached, an image cannot be decoded, no model
+            is right on any train sample, or the loss is no number
         """
         where = machine(self.params)
         logger.info("%s runs on %s", self.name, where.described())
@@ -104,8 +107,6 @@ class NeuralRouter:
     def _fitted(
         self, train_on: Labelled, dev: Labelled, context: FitContext, where: Machine, seed: int
     ) -> FittedNeural:
-        import torch
-
         torch.manual_seed(seed)
         made = self._made(len(context.candidates))
         train_samples, dev_samples = (self._samples(part, made, context) for part in (train_on, dev))
@@ -120,7 +121,18 @@ class NeuralRouter:
         texts = prompts(train_on.queries, with_options=False)
         known = Known(train_on, texts, seed % 2**32, embed, kept)
         objective = self.recipe.objective(known, self.params, self.name)
-        task = Task(self.name, made.network, objective, train_samples, dev_samples, self.params, where, seed, context)
+        task = Task(
+            name=self.name,
+            network=made.network,
+            objective=objective,
+            train=train_samples,
+            dev=dev_samples,
+            params=self.params,
+            where=where,
+            seed=seed,
+            context=context,
+            sources=made.sources,
+        )
         monitor = train(task)
         made.network.eval()
         history = {"best_epoch": monitor.best_epoch, "best_dev_score": monitor.best_score}
@@ -132,8 +144,9 @@ class NeuralRouter:
         return kept_samples(part.queries, made.tokenizer, made.reading, folder, context.threads, context.progress)
 
     def _made(self, models: int) -> Made:
-        """Load and put together tokenizer, image encoder, body and head."""
+        """Load and put together tokenizer, image encoder, body and head, for a number of candidate models."""
         params = self.params
+        sources = revisions(params)
         tokenizer = backbones.tokenizer(params.text)
         config = backbones.config(params.cross_id, "cross")
         kind = body_of(config.model_type, params.cross_id, params.body)
@@ -146,10 +159,6 @@ class NeuralRouter:
         network = Network(sight, body, self.recipe.head(body.width, models, params), params.freeze == "bodies")
         for part in [vision] * frozen + [body] * (params.freeze == "bodies"):
             part.requires_grad_(False)
-        sources = {
-            "vision": _source(params.vision, vision.config),
-            "cross": params.cross_id if kind.endswith("from-scratch") else _source(params.cross_id, body.config),
-        }
         return Made(network, tokenizer, reading, kind, sources)
 
     def _body(self, kind: str, config: Any) -> Any:
@@ -166,18 +175,14 @@ class NeuralRouter:
         if params.published:
             resizing, mean, deviation = backbones.preprocessing(params.vision)
         else:
-            size = int(getattr(vision.config, "image_size", 224))
-            resizing = Resizing(size, "crop", round(size * 256 / 224)) if self.recipe.crop else Resizing(size)
+            size = getattr(vision.config, "image_size", 224)
+            size = int(size if isinstance(size, int) else size[0])  # some have height and width
+            edge = round(size * 256 / 224)
+            resizing = Resizing(size, "crop-rounded", edge) if self.recipe.crop else Resizing(size)
             mean, deviation = self.recipe.statistics
         return Reading(
             params.text_length, params.with_options, params.most_images, resizing, mean, deviation, params.blind
         )
-
-
-def _source(name: str, config: Any) -> str:
-    """Return where weights come from: an id on the hub with its commit, or a folder."""
-    commit = getattr(config, "_commit_hash", None)
-    return f"{name}@{commit}" if commit else name
 
 
 def _kept(file: Path, compute: Callable[[], Array]) -> Array:

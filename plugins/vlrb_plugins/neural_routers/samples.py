@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import numpy as np
@@ -14,18 +13,19 @@ import torch
 from torch import Tensor
 
 from vlrb.types import Array, Queries
+from vlrb_plugins.hf import preparing
+from vlrb_plugins.hf.preparing import Item, Made
 from vlrb_plugins.neural_routers.pixels import Pixels, Progress, Resizing, cached, in_memory, wanted
 
 AHEAD = 2
 """Batches that are put together while the model works on another."""
-
-T = TypeVar("T")
 
 
 @attrs.frozen
 class Reading:
     """What a model sees of a sample: its texts and its pixels.
 
+    ``length`` are tokens after which a text is cut, ``images`` how many images of a sample are looked at, the first ones.
     ``mean`` and ``deviation`` are those of the channels, of pixels from 0 to 1.  ``blind`` puts one black image in the place of
     all.
     """
@@ -145,20 +145,10 @@ def _samples(queries: Queries, tokenizer: Any, reading: Reading, pixels: Pixels)
     return Samples(tokens, lengths, pixels, slots, reading.blind)
 
 
-def ahead(items: Iterable[Any], make: Any) -> Iterator[Any]:
+def ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
     """Return ``make(item)`` of every item in order, made by a thread a little before it is needed."""
-    waiting: list[Any] = []
-    source = iter(items)
     with ThreadPoolExecutor(1) as pool:
-        try:
-            waiting += [pool.submit(make, item) for item in islice(source, AHEAD)]
-            while waiting:
-                made = waiting.pop(0).result()
-                waiting += [pool.submit(make, item) for item in islice(source, 1)]
-                yield made
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from (made for _, made in preparing.ahead(pool, make, items, AHEAD + 1))
 
 
 def parts(n: int, size: int) -> Iterator[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -108,13 +108,10 @@ def _make(params: TreeParams) -> Router:
     return Trees(params)
 
 
-def _loader(name: str) -> Callable[[Path], Fitted]:
-    def load(directory: Path) -> Fitted:
-        from vlrb_plugins.tree_routers.storage import load
+def _load(name: str, directory: Path) -> Fitted:
+    from vlrb_plugins.tree_routers.storage import load
 
-        return load(directory, name)
-
-    return load
+    return load(name, directory)
 
 
 @hookimpl
@@ -126,7 +123,7 @@ def vlrb_routers() -> list[RouterSpec]:
             summary=f"boosted trees ({title}) estimate each model's chance and cost; the greatest expected utility wins",
             factory=_make,
             params=PARAMS[name],
-            load=_loader(name),
+            load=partial(_load, name),
             needs_features=True,
             requires=(name,),
             extra="trees",

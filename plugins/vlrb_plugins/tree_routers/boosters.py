@@ -28,7 +28,7 @@ CELLS_PER_THREAD = 2**22
 
 
 class Booster(Protocol):
-    """Trees for one target."""
+    """Trees for one target; ``content`` is what is saved of them, in the library's own format."""
 
     content: bytes
 
@@ -36,11 +36,11 @@ class Booster(Protocol):
         """Return float64[n]: log odds, or the number.
 
         :param prepared: what ``Library.prepare`` made of the rows
-        :param trees: how many trees to use; None for all
+        :param trees: how many trees to use, at least 1; None for all
         """
 
     def kept(self, trees: int) -> Booster:
-        """Return the booster with its first trees only, as it will be saved."""
+        """Return the booster with its first trees only, at least 1, as it will be saved."""
 
     def gain(self) -> Array:
         """Return the total gain of every column, float64[d]."""
@@ -50,7 +50,10 @@ class Trainer(Protocol):
     """Binned train and dev rows, and how to train on them."""
 
     def train(self, target: Array, dev: Array, objective: Objective) -> tuple[Booster, Array]:
-        """Return a booster and its losses on the two halves of dev after each round, float64[rounds, 2]."""
+        """Return a booster and its losses on the two halves of dev after each round, float64[rounds, 2].
+
+        :param target: of train, float64[n]; ``dev`` float64[m]
+        """
 
 
 class Library(Protocol):
@@ -60,13 +63,16 @@ class Library(Protocol):
     suffix: str
 
     def trainer(self, rows: Array, dev: Array, table: Table, params: TreeParams, seed: int, threads: int) -> Trainer:
-        """Bin the rows."""
+        """Bin the rows.
+
+        :param rows: of train, float32[n, d] as ``Table.matrix`` gives them; ``dev`` likewise
+        """
 
     def prepare(self, rows: Array, table: Table, threads: int) -> object:
-        """Return rows in the form that boosters predict from."""
+        """Return rows float32[n, d] in the form that boosters predict from."""
 
     def load(self, content: bytes) -> Booster:
-        """Bring back a booster from its ``content``."""
+        """Bring back a booster from its ``content``; what is broken raises the library's own error."""
 
 
 def library(name: str) -> Library:

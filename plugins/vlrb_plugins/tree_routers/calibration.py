@@ -18,7 +18,10 @@ SHIFT_SPREAD = 0.2
 """The same of a Platt shift around 0, in log odds: trees are right about the mean of what they were fitted on."""
 
 NEWTON_STEPS = 50
+"""Steps of Newton's method at most; a handful suffices, since the prior makes the problem strictly convex."""
+
 SETTLED = 1e-10
+"""Change of slope and shift below which they are taken to be found."""
 
 
 @attrs.frozen(eq=False)
@@ -42,7 +45,7 @@ class Calibration:
 
 
 def calibrate(kind: Kind, centre: float, margins: Array, right: Array) -> Calibration:
-    """Fit a calibration.
+    """Fit a calibration (Platt scaling with a prior on its two numbers, or isotonic regression).
 
     :param centre: log odds of the model's mean
     :param margins: float64[n], log odds on samples that the booster was not fitted on

@@ -52,7 +52,10 @@ class Cost:
 
 @attrs.frozen(eq=False)
 class Learnt:
-    """A chance, and what dev was given by boosters and calibrations that had not seen it: probabilities float64[n]."""
+    """A chance, and what dev was given by boosters and calibrations that had not seen it.
+
+    ``dev`` are probabilities float64[n], ``rounds`` the number of trees.
+    """
 
     chance: Chance
     dev: Array
@@ -61,7 +64,11 @@ class Learnt:
 
 @attrs.frozen(eq=False)
 class Learner:
-    """Learns one model after another from the same rows, prepared for prediction as ``train`` and ``dev``."""
+    """Learns one model after another from the same rows.
+
+    ``train`` and ``dev`` are the rows as ``Library.prepare`` gives them; ``train`` is None where costs are means.  ``dev_rows`` is
+    the number of dev samples.
+    """
 
     params: TreeParams
     trainer: Trainer
@@ -116,7 +123,7 @@ class Learner:
     def cost(self, cost: Array, dev: Array) -> Cost:
         """Learn what a model costs.
 
-        :param cost: float64[n] on train, ``dev`` float64[m] on dev
+        :param cost: float64[n] on train, ``dev`` float64[m] on dev, USD per sample
         """
         mean = float(cost.mean())
         low, high = float(cost.min()), float(cost.max())

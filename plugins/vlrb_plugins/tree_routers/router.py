@@ -42,7 +42,8 @@ class Trees:
         """
         name = self.params.library
         if len(dev) < 2:
-            raise DataError(f"{name} needs at least 2 dev samples, not {len(dev)}", where="[split] dev")
+            what = f"{name} needs at least 2 dev samples, not {len(dev)}"
+            raise DataError(what, where="[split] dev", fix="give dev a larger share")
         used = library(name)
         table = Table.of(train.queries, name)
         rows, dev_rows = table.matrix(train.queries, name), table.matrix(dev.queries, name)
@@ -111,14 +112,15 @@ class FittedTrees:
     threads: int = 1
 
     def estimate(self, queries: Queries) -> Estimate:
-        """Return the probability of being right and the expected cost.
+        """Return the probability of being right and the expected cost in USD per sample, both float64[n, k].
 
         :raises DataError: for other features or candidates than in the fit
         """
         name = self.library.name
         found = tuple(c.name for c in queries.candidates)
         if found != self.models:
-            raise DataError(f"was fitted for the models {', '.join(self.models)}, not {', '.join(found)}", where=name)
+            what = f"was fitted for the models {', '.join(self.models)}, not {', '.join(found)}"
+            raise DataError(what, where=name, fix="fit it for these models")
         rows, n = self.table.matrix(queries, name), len(queries)
         threads = threads_for(rows.size, self.threads)
         prepared = self.library.prepare(rows, self.table, threads) if n else None

@@ -46,7 +46,7 @@ def save(fitted: FittedTrees, directory: Path) -> None:
         "library": fitted.library.name,
         "parameters": unstructure(fitted.params),
         "shrinkage": fitted.shrinkage,
-        "lambda": _number(fitted.lambda_),
+        "lambda": unstructure(fitted.lambda_),
         "columns": [attrs.asdict(c) for c in fitted.table.columns],
         "categories": {str(j): values.tolist() for j, values in fitted.table.categories.items()},
         "models": models,
@@ -78,7 +78,7 @@ def importances(fitted: FittedTrees) -> dict[str, Any]:
     }
 
 
-def load(directory: Path, name: str) -> FittedTrees:
+def load(name: str, directory: Path) -> FittedTrees:
     """Bring back what ``save`` wrote; it predicts with one thread.
 
     :raises DataError: when it is of another schema version or library, or a file is missing or broken
@@ -86,9 +86,11 @@ def load(directory: Path, name: str) -> FittedTrees:
     """
     content = read_json(directory / "router.json")
     if content.get("schema") != SCHEMA_VERSION:
-        raise DataError(f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}", where=str(directory))
+        what = f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}"
+        raise DataError(what, where=str(directory), fix="fit the router again")
     if content.get("library") != name:
-        raise DataError(f"is a router of {content.get('library')!r}, not {name!r}", where=str(directory))
+        what = f"is a router of {content.get('library')!r}, not {name!r}"
+        raise DataError(what, where=str(directory), fix=f"name a folder that {name} was saved in")
     used = library(name)
     table = Table(
         tuple(Column(**c) for c in content["columns"]),
@@ -109,7 +111,7 @@ def load(directory: Path, name: str) -> FittedTrees:
         ),
         costs=tuple(costs),
         shrinkage=content["shrinkage"],
-        lambda_=_number_of(content["lambda"]),
+        lambda_=_number(content["lambda"]),
     )
 
 
@@ -128,7 +130,8 @@ def _read(used: Library, directory: Path, name: str | None) -> Booster | None:
         return used.load((directory / name).read_bytes())
     except Exception as error:  # the libraries raise errors of their own
         first = str(error).strip().splitlines()[:1]
-        raise DataError(f"cannot be read: {''.join(first)}", where=str(directory / name)) from None
+        what = f"cannot be read: {''.join(first) or type(error).__name__}"
+        raise DataError(what, where=str(directory / name), fix="fit the router again") from None
 
 
 def _calibration(calibration: Calibration) -> dict[str, Any]:
@@ -142,16 +145,12 @@ def _calibration_of(content: dict[str, Any]) -> Calibration:
 
 
 def _parameters(cls: type[TreeParams], content: dict[str, Any]) -> TreeParams:
-    values = {f.name: content[toml_name(f.name)] for f in attrs.fields(cls)}
-    return cls(**values | {name: _number_of(values[name]) for name in ("lambda_", "budget")})
+    return cls(**{f.name: _number(content[toml_name(f.name)]) for f in attrs.fields(cls)})
 
 
-def _number(value: float | None) -> float | str | None:
-    return "inf" if value == float("inf") else value
-
-
-def _number_of(value: float | str | None) -> float | None:
-    return None if value is None else float(value)
+def _number(plain: Any) -> Any:
+    """Return what ``unstructure`` has made plain: inf is a text there."""
+    return float("inf") if plain == "inf" else plain
 
 
 def _rounded(value: float) -> float:

@@ -18,13 +18,14 @@ from PIL import Image
 
 from vlrb.build import build
 from vlrb.cache import Places
-from vlrb.errors import DataError
+from vlrb.errors import ConfigError, DataError
 from vlrb.features import encode
 from vlrb.resolve import make_plan
 from vlrb.types import Array
 from vlrb_plugins.hf import AnyImageParams, AnyTextParams, E5Params
 from vlrb_plugins.hf import torch_tools as tools
-from vlrb_plugins.hf.image import ImageEncoder, ahead
+from vlrb_plugins.hf.image import ImageEncoder
+from vlrb_plugins.hf.preparing import ahead, rgb
 from vlrb_plugins.hf.text import TextEncoder
 
 TEXTS = ["what is the height of the bar ?", "how many dogs", "no", "yes : yes " * 8]
@@ -239,23 +240,23 @@ def test_work_ahead_is_bounded_and_in_order() -> None:
     assert taken == [(i, i * i) for i in range(20)]
 
 
-def test_all_threads_decode_while_the_model_works(tiny: Any) -> None:
-    """The model is not run until the images of its batch are there, and the next are in work by then."""
+def test_images_are_prepared_ahead_of_the_model(tiny: Any) -> None:
+    """When the model gets its first batch, the images of the next ones are in work."""
     encoder = images(tiny.vision("vit"), batch_size=2)
-    prepared: list[int] = []
+    begun: list[int] = []
     seen: list[int] = []
-    real, pixels = encoder._vectors, encoder._pixels
+    real = encoder._vectors
 
-    def noted(image: Any) -> Any:
-        prepared.append(1)
-        return pixels(image)
+    def chunks() -> Iterator[Any]:
+        for i in range(12):
+            begun.append(i)
+            yield tiny.queries([], [(tiny.image(i),)])
 
-    encoder._pixels = noted  # type: ignore[method-assign]
-    encoder._vectors = lambda batch: seen.append(len(prepared)) or real(batch)  # type: ignore[method-assign]
-    encoder.encode(tiny.queries([], [(tiny.image(i),) for i in range(12)]))
+    encoder._vectors = lambda batch: seen.append(len(begun)) or real(batch)  # type: ignore[method-assign]
 
+    assert len(list(encoder.stream(chunks()))) == 12
     assert len(seen) == 6
-    assert seen[0] >= 2
+    assert seen[0] > 4
 
 
 def test_half_precision_gives_float32_close_by(tiny: Any) -> None:
@@ -284,6 +285,35 @@ def test_pooling_can_be_chosen(tiny: Any, pooling: str) -> None:
     assert np.linalg.norm(matrix[0, :-1]) == pytest.approx(1, abs=1e-5)
 
 
+def spoilt(encoder: Any) -> Any:
+    """Give a model weights that overflow, as those of half precision may."""
+    with torch.no_grad():
+        for parameter in encoder._model.parameters():
+            parameter.fill_(float("inf"))
+    return encoder
+
+
+def test_vectors_that_are_not_finite_are_no_zeros(tiny: Any) -> None:
+    """A model that gives NaN: all samples are named, with the precision to set, and none gets a vector of zeros."""
+    text = spoilt(texts(tiny.sentence()))
+    image = spoilt(images(tiny.vision("vit")))
+    queries = tiny.queries(["what", "is"], [(tiny.image(1),), (tiny.image(2),)])
+    for encoder in (text, image):
+        with pytest.raises(DataError, match="NaN or infinite") as caught:
+            encoder.encode(queries)
+        assert [p.where for p in caught.value.problems] == list(queries.ids)
+        assert caught.value.problems[0].fix == 'set dtype = "float32"'
+
+
+def test_a_palette_with_transparency_is_no_warning() -> None:
+    """Its colours are those of the palette."""
+    image = Image.new("RGB", (9, 9), (200, 10, 10)).convert("P")
+    plain = np.asarray(image.convert("RGB"))
+    image.info["transparency"] = bytes([0, 128, 255])
+
+    assert np.array_equal(np.asarray(rgb(image)), plain)
+
+
 # --- devices --------------------------------------------------------------------------------------------------------------
 
 
@@ -291,25 +321,55 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     """Asked for by name it must be there; auto takes what there is."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert tools.device_of("auto") == tools.device_of("cpu") == "cpu"
-    with pytest.raises(DataError, match="no GPU"):
+    with pytest.raises(ConfigError, match='device: is "cuda", and torch finds no GPU'):
         tools.device_of("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
     assert tools.device_of("auto") == tools.device_of("cuda") == "cuda"
 
 
-def test_a_lack_of_memory_says_what_to_do(tiny: Any) -> None:
-    """A smaller batch_size goes on where this one stopped: it is no part of what names the features."""
-    encoder = images(tiny.vision("vit"))
+@pytest.mark.parametrize(
+    "lack",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:75] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_lack_of_memory_names_the_batch_size(tiny: Any, lack: Exception) -> None:
+    """Of text and of images: its value, and a smaller one, which goes on where this one stopped; other errors stay as they are."""
+    raised = [lack]
 
-    def full(_: Any) -> Any:
+    def full(*_: Any, **__: Any) -> Any:
+        raise raised[0]
+
+    image = images(tiny.vision("vit"), batch_size=6)
+    image._vectors = full  # type: ignore[method-assign]
+    text = texts(tiny.sentence(), batch_size=6)
+    text._model.encode = full
+    queries = tiny.queries(["what"], [(tiny.image(),)])
+    for encoder, name in ((image, "v"), (text, "x")):
+        with pytest.raises(ConfigError) as caught:
+            encoder.encode(queries)
+        (problem,) = caught.value.problems
+        assert problem.where == f"encoder {name!r}"
+        assert "cpu ran out of memory with batch_size = 6: " in problem.message
+        assert problem.fix == "set batch_size = 3 and run again: what has been encoded is kept"
+    raised[0] = RuntimeError("something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        image.encode(queries)
+
+
+def test_a_model_that_is_larger_than_the_memory(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are not at fault, and nobody is sent to look for others."""
+
+    def full(*_: Any, **__: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    encoder._vectors = full  # type: ignore[method-assign]
-    with pytest.raises(DataError, match="needs more memory") as caught:
-        encoder.encode(tiny.queries([], [(tiny.image(),)]))
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(ConfigError, match="ran out of memory while the model of encoder 'v' was loaded") as caught:
+        images(tiny.vision("vit"))
 
-    assert "batch_size" in caught.value.problems[0].fix
+    assert "choose a smaller model" in caught.value.problems[0].fix
 
 
 # --- through the experiment file ------------------------------------------------------------------------------------------

@@ -193,6 +193,25 @@ def test_half_a_download_is_not_taken(tiny: Any, hub: Path) -> None:
         TextEncoder("x", "", AnyTextParams(path="org/model", pooling="cls"))
 
 
+def test_a_download_of_another_tool_is_completed(tiny: Any, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers fetches weights without modules.json: it is fetched then; where it cannot be, the fix is one that there is."""
+    import huggingface_hub
+
+    snapshot = tiny.hub("intfloat/e5-small-v2", tiny.sentence(), hub)
+    modules = (snapshot / "modules.json").rename(hub / "modules.json")
+    spec = next(s for s in vlrb_encoders() if s.name == "e5-small-v2")
+    with pytest.raises(DataError, match="does not say how token vectors become one") as caught:
+        spec.factory(spec.params())
+
+    def fetch(hub_id: str, **_: Any) -> str:
+        shutil.copy(modules, snapshot)
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert "hf download intfloat/e5-small-v2" in caught.value.problems[0].fix
+    assert spec.factory(spec.params()).encode(tiny.queries(["dogs"])).matrix.shape == (1, 16)
+
+
 def test_what_is_missing_is_fetched_under_its_name(tiny: Any, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub is asked for the commit once, and for the files that are needed: no pickles, no other formats."""
     import huggingface_hub
@@ -245,6 +264,16 @@ def test_pickled_weights_are_refused_unless_converted(tiny: Any) -> None:
     assert sorted(f.name for f in folder.rglob("*")) == before
     assert BgeParams().convert
     assert not TextParams().convert
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin"])
+def test_other_safetensors_do_not_make_weights_of_a_pickle(tiny: Any, name: str) -> None:
+    """An adapter beside pickled weights, whole or in parts."""
+    folder = pickled(tiny.bert())
+    (folder / "pytorch_model.bin").rename(folder / name)
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match="pickled weights only"):
+        TextEncoder("x", "", AnyTextParams(path=str(folder), pooling="mean"))
 
 
 class Evil:
@@ -313,3 +342,15 @@ def test_missing_weights_are_not_drawn_at_random(tiny: Any) -> None:
         params = AnyImageParams if make is ImageEncoder else AnyTextParams
         with pytest.raises(DataError, match="weights are missing or have another shape"):
             make("x", "", params(path=str(folder), pooling="cls"))  # type: ignore[arg-type]
+
+
+def test_several_models_in_one_are_refused(tiny: Any, tmp_path: Path) -> None:
+    """A router between models of sentence-transformers: weights that are missing would go unseen."""
+    import sentence_transformers
+
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    parts = [[modules.Transformer(str(tiny.bert(n))), modules.Pooling(16, pooling_mode="mean")] for n in ("q", "d")]
+    made = modules.Router.for_query_document(*parts)
+    sentence_transformers.SentenceTransformer(modules=[made], device="cpu").save(str(tmp_path / "both"))
+    with pytest.raises(DataError, match="begins with a Router"):
+        TextEncoder("x", "", AnyTextParams(path=str(tmp_path / "both")))

@@ -144,7 +144,7 @@ def write_shades(folder: Path, n: int, seed: int) -> Shades:
     return Shades(folder, Queries(ids, texts, options, [""] * n, images, CANDIDATES), quality)
 
 
-TRAIN, DEV, TEST = slice(0, 240), slice(240, 320), slice(320, 480)
+DEV = slice(240, 320)
 
 
 @pytest.fixture(scope="session")
@@ -194,8 +194,3 @@ def context(tmp_path: Path, shades: Shades, monkeypatch: pytest.MonkeyPatch) -> 
         return FitContext(**{**values, **changes}), told
 
     return make
-
-
-def accuracy(choices: Array, labelled: Labelled) -> float:
-    """Return the share of right choices."""
-    return float(labelled.quality[np.arange(len(choices)), choices].mean())

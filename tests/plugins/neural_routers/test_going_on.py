@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from vlrb.errors import DataError
 from vlrb.types import FitContext, Undefined
 from vlrb_plugins.neural_routers import ROUTERS, vlrb_routers
 from vlrb_plugins.neural_routers.fitted import load
 from vlrb_plugins.neural_routers.routers import make
+from vlrb_plugins.neural_routers.sources import revisions
 
 TRAIN, DEV, TEST = slice(0, 96), slice(240, 280), slice(320, 340)
 
@@ -144,7 +146,7 @@ def test_equal_seeds_equal_numbers_and_nothing_global_changes(
 
 @pytest.mark.parametrize("name", list(ROUTERS))
 def test_saving_and_loading_is_exact(
-    fit: Callable[..., Any], ready: Callable[..., Any], shades: Any, tmp_path: Path, name: str, bodies: Any
+    fit: Callable[..., Any], ready: Callable[..., Any], shades: Any, tmp_path: Path, name: str
 ) -> None:
     """A saved router scores the same when it is loaded, without its checkpoints, without pickle; versions are checked."""
     fitted = fit(ready()[0], name, epochs=1)
@@ -161,13 +163,31 @@ def test_saving_and_loading_is_exact(
     assert again.params == fitted.params
     content = json.loads((folder / "router.json").read_text(encoding="utf-8"))
     assert content["machine"]["device"] == "cpu"
-    assert content["sources"]["vision"] == bodies.of("vit")
+    assert content["sources"] == revisions(fitted.params)
     (folder / "router.json").write_text(json.dumps({**content, "schema": 99}), encoding="utf-8")
-    with pytest.raises(Exception, match="schema version 99"):
+    with pytest.raises(DataError, match="schema version 99"):
         load(name, folder)
     (folder / "router.json").write_text(json.dumps({**content, "router": "knn"}), encoding="utf-8")
-    with pytest.raises(Exception, match="holds a router 'knn'"):
+    with pytest.raises(DataError, match="holds a router 'knn'"):
         load(name, folder)
+
+
+def test_broken_weights_of_a_saved_router_are_named(
+    fit: Callable[..., Any], ready: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Cut off, or those of another network: the file and what to do."""
+    from safetensors.torch import load_file, save_file
+
+    fit(ready()[0], "zooter", epochs=1).save(tmp_path)
+    file = tmp_path / "weights.safetensors"
+    tensors = load_file(file)
+    whole = file.read_bytes()
+    for change in (lambda: file.write_bytes(whole[:-9]), lambda: save_file({"a": tensors["head.layer.bias"]}, file)):
+        change()
+        with pytest.raises(DataError, match="cannot be read|of another network") as error:
+            load("zooter", tmp_path)
+        assert error.value.problems[0].where == str(file)
+        assert error.value.problems[0].fix
 
 
 def test_bfloat16_trains_too(fit: Callable[..., Any], ready: Callable[..., Any]) -> None:

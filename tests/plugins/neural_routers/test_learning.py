@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from vlrb.errors import DataError
 from vlrb.types import Labelled
 from vlrb_plugins.neural_routers import ROUTERS
 from vlrb_plugins.neural_routers.fitted import FittedNeural
@@ -162,7 +163,7 @@ def test_choices_follow_the_scores_and_an_empty_batch(fit: Callable[..., FittedN
     choices = fitted.route(queries)
     assert fitted.scores(queries).argmax(axis=1).tolist() == choices.tolist()
     assert fitted.route(queries.take(np.array([], int))).shape == (0,)
-    with pytest.raises(Exception, match="was fitted on 9 models"):
+    with pytest.raises(DataError, match="was fitted for the models light-small, .*, not light-small, dark-small"):
         fitted.route(attrs.evolve(queries, candidates=queries.candidates[:2]))
 
 

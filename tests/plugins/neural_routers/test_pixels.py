@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlrb.errors import DataError
+from vlrb.errors import ConfigError, DataError
 from vlrb.images import Images, ImageStore, ImageWriter
+from vlrb_plugins.hf.torch_tools import image_processor
 from vlrb_plugins.neural_routers import pixels
+from vlrb_plugins.neural_routers.backbones import preprocessing
 from vlrb_plugins.neural_routers.pixels import Resizing, cached, in_memory
 
 
@@ -122,6 +125,49 @@ def test_what_was_decoded_before_an_error_is_kept(
 
     assert len(decodings) - before == 3
     assert not list((tmp_path / "cache").rglob("*.partial"))
+
+
+PROCESSORS = {
+    "vit": ("ViTImageProcessor", {"size": {"height": 32, "width": 32}}),
+    "siglip": ("SiglipImageProcessor", {"size": {"height": 32, "width": 32}, "resample": 3}),
+    "dinov2": ("BitImageProcessor", {"size": {"shortest_edge": 37}, "crop_size": {"height": 32, "width": 32}}),
+    "clip": ("CLIPImageProcessor", {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}),
+    "clip as published": ("CLIPImageProcessor", {"size": 32, "crop_size": 32, "do_center_crop": True, "resample": 3}),
+}
+
+
+@pytest.mark.parametrize("kind", list(PROCESSORS))
+def test_pixels_are_prepared_as_the_makers_do(tmp_path: Path, kind: str) -> None:
+    """Pixel by pixel what transformers' own processor makes of images of many shapes; an older CLIP's size is the shorter side."""
+    name, settings = PROCESSORS[kind]
+    content = {"image_processor_type": name, **settings}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}), encoding="utf-8")
+    resizing, mean, deviation = preprocessing(str(tmp_path))
+    own = image_processor(str(tmp_path))
+    rng = np.random.default_rng(0)
+    for width, height in rng.integers(20, 120, (60, 2)).tolist():
+        image = Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        made = (resizing(image) / 255 - mean) / deviation
+        expected = own(images=image, return_tensors="np")["pixel_values"][0]
+        assert np.allclose(made.transpose(2, 0, 1), expected, atol=1e-6)
+
+
+def test_preprocessing_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """DeiT cuts a square out of a square: what is not known is not guessed."""
+    content = {"image_processor_type": "DeiTImageProcessor", "size": 36, "crop_size": 32, "do_center_crop": True}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="in a way that is not known here"):
+        preprocessing(str(tmp_path))
+
+
+def test_the_references_crop_rounds_half_pixels() -> None:
+    """torchvision cuts round(d / 2) off the beginning, to even numbers, where transformers cuts d // 2 off."""
+    image = Image.fromarray(np.arange(35, dtype=np.uint8).repeat(3).reshape(1, 35, 3).repeat(32, axis=0))
+    firsts = [Resizing(32, mode, 32)(image)[0, 0, 0] for mode in ("crop", "crop-rounded")]  # type: ignore[arg-type]
+
+    assert firsts == [1, 2]
 
 
 @pytest.mark.parametrize("size", [(40, 20), (20, 40), (30, 30)])

@@ -59,7 +59,9 @@ def test_a_broken_body_is_a_failed_row(project: Any, bodies: Any, monkeypatch: p
     assert ran.status == 1
     cells = {c["cell"]["label"]: c for c in project.results()[-1]["cells"]}
     assert cells["cheapest"]["status"] == "done"
-    assert "vision: the model 'no/such-model'" in cells["vlc"]["error"]
+    assert cells["vlc"]["error"].startswith(
+        "vision: no folder, and model 'no/such-model', revision 'main' was looked for"
+    )
 
 
 def test_the_same_twice(project: Any, bodies: Any) -> None:
