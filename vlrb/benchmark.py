@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.cache import read_json, write_json
+from vlrb.cache import read_json, read_parquet, write_json
 from vlrb.errors import DataError
 from vlrb.images import Images, ImageStore
 from vlrb.types import Array, BenchmarkInfo, Candidate, Features, Labelled, Queries, read_only
@@ -54,6 +54,11 @@ class Benchmark:
     def datasets(self) -> Array:
         """Return the dataset's name of every sample, str[n]."""
         return np.asarray(self.samples.column("dataset").to_pylist(), dtype=np.str_)
+
+    @cached_property
+    def rows_of(self) -> dict[str, Array]:
+        """Return dataset -> the rows of its samples, int[m]."""
+        return {d["name"]: np.flatnonzero(self.datasets == d["name"]) for d in self.manifest["datasets"]}
 
     @cached_property
     def image_hashes(self) -> list[tuple[str, ...]]:
@@ -173,7 +178,7 @@ def load(directory: Path) -> Benchmark:
         )
     names = [m["name"] for m in manifest["models"]]
     try:
-        samples = pq.read_table(directory / "samples.parquet", memory_map=True)
+        samples = read_parquet(directory / "samples.parquet")
         matrices = {m: _matrix(directory / f"{m}.parquet", names, _TYPES.get(m, np.int64)) for m in MATRICES}
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise DataError(

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import __version__, benchmark
+from vlrb import __version__, benchmark, workers
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
@@ -74,8 +74,11 @@ class Stages:
         began = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - began
-        whose = {"process": resource.RUSAGE_SELF, "largest_worker": resource.RUSAGE_CHILDREN}
-        self.megabytes[name] = {w: resource.getrusage(r).ru_maxrss / 1024 for w, r in whose.items()}
+        kilobytes = {
+            "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            "largest_worker": workers.largest_kilobytes,
+        }
+        self.megabytes[name] = {whose: size / 1024 for whose, size in kilobytes.items()}
 
     def document(self) -> dict[str, Any]:
         """Return seconds and peak memory (MB, of the process and of the largest process it started) by stage."""

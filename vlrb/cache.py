@@ -9,13 +9,16 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from vlrb.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger("vlrb")
 
@@ -121,8 +124,12 @@ def _discard(folder: Path) -> None:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove what a killed process has left of a folder aside."""
-    for left in target.parent.glob(f".{target.name}.*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
+    if not target.parent.is_dir():
+        return
+    with os.scandir(target.parent) as entries:
+        left = [e.path for e in entries if e.name.startswith(f".{target.name}.") and e.name.endswith(".partial")]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -157,3 +164,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read: {error}", where=str(path), fix="delete the folder and run again") from None
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return a Parquet file, or some of its columns; ``pyarrow.parquet.read_table`` would load pandas first.
+
+    :raises OSError: when it is not there
+    :raises pyarrow.ArrowInvalid: when it is broken, or lacks a column
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(path, memory_map=True).read(columns=columns and list(columns))
+    lacking = sorted(set(columns or ()) - set(table.column_names))
+    if lacking:
+        raise pa.ArrowInvalid(f"there is no column {lacking[0]!r}")
+    return table

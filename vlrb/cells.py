@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_directory, read_json, remove, write_json
+from vlrb.cache import Places, locked, new_directory, read_json, read_parquet, remove, write_json
 from vlrb.config import unstructure
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
@@ -279,7 +279,7 @@ def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:
     asked = {k: float(v) for k, v in cell.parameters.items() if k in DECISIONS and v is not None}
     with new_directory(target) as aside:
         for name in ROUTED:
-            table = pq.read_table(base / f"{name}.parquet")
+            table = read_parquet(base / f"{name}.parquet")
             if f"p_correct:{models[0]}" not in table.column_names:
                 raise _broken(bench, cell, "its decision parameters are swept, but it gives no estimate")
             p, cost = (
@@ -386,7 +386,7 @@ def read_cell(folder: Path, ids: Mapping[str, Sequence[str]]) -> tuple[dict[str,
     for name in ROUTED:
         file = folder / f"{name}.parquet"
         try:
-            table = pq.read_table(file, columns=["id", "choice"])
+            table = read_parquet(file, ["id", "choice"])
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
         if table.column("id").to_pylist() != list(ids[name]):

@@ -87,7 +87,7 @@ def _total_agreement(agreement: Mapping[str, Any]) -> dict[str, int]:
 def _dataset(
     benchmark: Benchmark, record: Mapping[str, Any], names: list[str], agreement: Mapping[str, Any]
 ) -> dict[str, Any]:
-    rows = np.flatnonzero(benchmark.datasets == record["name"])
+    rows = benchmark.rows_of[record["name"]]
     quality = benchmark.quality[rows]
     best = int(quality.mean(axis=0).argmax())
     expected = benchmark.manifest["expected_samples"]
@@ -127,7 +127,7 @@ def _pair(
     benchmark: Benchmark, noted: Mapping[str, Any], names: list[str], agreement: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return what the logs hold of a pair, and what has become of it."""
-    rows = np.flatnonzero(benchmark.datasets == noted["dataset"])
+    rows = benchmark.rows_of.get(noted["dataset"], np.array([], dtype=np.int64))
     used = rows.size and noted["model"] in names
     j = names.index(noted["model"]) if used else 0
     counts: Mapping[str, int] = next(

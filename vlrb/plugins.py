@@ -7,6 +7,7 @@ plugins of one name are an error; blocked plugins are never imported; all plugin
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import importlib.machinery
@@ -228,7 +229,13 @@ def load(selection: Selection, *, commands_only: bool = False) -> Registry:
 
 
 def _dist(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("unknown", "")
+    return _named(entry.dist) if entry.dist is not None else ("unknown", "")
+
+
+@functools.cache
+def _named(dist: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Return name and version; each look parses all that a dist says of itself."""
+    return dist.name, dist.version
 
 
 def _unique(entries: Sequence[importlib.metadata.EntryPoint]) -> list[importlib.metadata.EntryPoint]:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.cache import locked, new_directory, write_json
+from vlrb.cache import locked, new_directory, read_parquet, write_json
 from vlrb.errors import PluginError, shortened
 from vlrb.parts import PartBuilder, iterate_rows, read_rows
 from vlrb.plan import Chosen, digest_of
@@ -70,7 +70,7 @@ def score_part(
 
 def read_scores(folder: Path) -> pa.Table:
     """Return the scores of a part, a row per row of the part."""
-    return pq.read_table(folder / "scores.parquet", memory_map=True)
+    return read_parquet(folder / "scores.parquet")
 
 
 def _scored(

@@ -113,7 +113,8 @@ def groups_of(benchmark: Benchmark, near_duplicates: float | None = None) -> Arr
     for i, (hashes, text, names) in enumerate(zip(benchmark.image_hashes, texts, given, strict=True)):
         handles = [("image", h) for h in hashes] or [("text", " ".join(text.casefold().split()))]
         for handle in (*handles, *(("group", name) for name in names or ())):
-            join(first.setdefault(handle, i), i)
+            if (before := first.setdefault(handle, i)) != i:
+                join(before, i)
     if near_duplicates is not None:
         for i, j in near_pairs(texts, near_duplicates):
             join(i, j)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import resource
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,10 @@ Step = Callable[..., None]
 
 PARALLEL_BYTES = 20 * 1024**2
 """Work on more bytes than this is shared by several processes: starting these costs about a second."""
+
+
+largest_kilobytes = 0
+"""The largest memory of any of the other processes so far."""
 
 
 @attrs.frozen
@@ -89,10 +94,11 @@ def _start_worker(document: Any, options: tuple[str, ...], places: Places) -> No
     _worker = PartBuilder(plan_document(document, options), places)
 
 
-def _work(step: Step, task: Task) -> list[Problem]:
+def _work(step: Step, task: Task) -> tuple[list[Problem], int]:
+    """Do one task in a process; return what is wrong with its data, and the process's largest memory so far."""
     if _worker is None:
         raise RuntimeError("the process was not set up")
-    return _attempt(_worker, step, task)
+    return _attempt(_worker, step, task), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _side_by_side(builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int) -> Iterator[list[Problem]]:
@@ -103,15 +109,21 @@ def _side_by_side(builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs:
     plan = builder.plan
     arguments = (plan.document, plan.options, builder.places)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs - 1, context, initializer=_start_worker, initargs=arguments) as pool:
+    pool = ProcessPoolExecutor(jobs - 1, context, initializer=_start_worker, initargs=arguments)
+    try:
         left = deque((pool.submit(_work, step, task), task) for task in tasks)
-        try:
-            while left and left[-1][0].cancel():
-                yield _attempt(builder, step, left.pop()[1])
-                while left and left[0][0].done():
-                    yield left.popleft()[0].result()
-            for future in as_completed([f for f, _ in left]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        while left and left[-1][0].cancel():
+            yield _attempt(builder, step, left.pop()[1])
+            while left and left[0][0].done():
+                yield _noted(left.popleft()[0].result())
+        for future in as_completed([f for f, _ in left]):
+            yield _noted(future.result())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # the processes end while this one goes on
+
+
+def _noted(result: tuple[list[Problem], int]) -> list[Problem]:
+    global largest_kilobytes
+    problems, kilobytes = result
+    largest_kilobytes = max(largest_kilobytes, kilobytes)
+    return problems

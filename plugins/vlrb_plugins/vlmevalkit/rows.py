@@ -70,13 +70,18 @@ def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows
     whole = whole_numbers(cells)
     indices = list(map(str, whole)) if whole is not None else [index_text(cell) for cell in cells]
     position = _positions(table, "index", indices, range(len(indices)), keep_first=keep_first)
-    rotations: dict[str, list[str]] = {}
     order = list(position)
-    if dataset.circular and not (whole is not None and max(whole) < ROTATION):
-        for index in position:
-            if is_rotation(index):
-                rotations.setdefault(question_of(index), []).append(index)
-        order = [i for i in position if not is_rotation(i)]
+    turned = []
+    if dataset.circular and whole is not None and len(order) == len(whole):
+        turned = [i for i, number in zip(order, whole, strict=True) if number >= ROTATION]
+    elif dataset.circular:
+        turned = [i for i in order if is_rotation(i)]
+    rotations: dict[str, list[str]] = {}
+    for index in turned:
+        rotations.setdefault(question_of(index), []).append(index)
+    if turned:
+        apart = set(turned)
+        order = [i for i in order if i not in apart]
     return Rows(table, order, position, rotations, len(indices) - len(position))
 
 

@@ -28,7 +28,7 @@ _PLACE = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<]*?\br\s*=\s*["']([A-Za-z]*)([0
 _FAR = re.compile(rb"""r\s*=\s*["'](?:[A-Za-z]{2,}[0-9]|[A-Za-z]?[0-9]{7})""")
 """Begins like one of these that lies outside A1 to Z999999."""
 
-_PIECE, _BEFORE, _AFTER = 2**16, 2, 8
+_PIECE, _BEFORE, _AFTER = 2**18, 2, 8
 """Bytes that are looked at together, few enough for the fast memory, and those beside a byte that tell what it is."""
 
 MAX_UNPACKED_BYTES = 2 * 1024**3
@@ -122,16 +122,18 @@ def _surely_plain(xml: bytes) -> bool:
 def _plain_piece(padded: npt.NDArray[np.uint8]) -> bool:
     """Do this for some bytes, with _BEFORE more at their beginning and _AFTER at their end."""
 
-    def at(offset: int) -> npt.NDArray[np.uint8]:
-        return padded[_BEFORE + offset : len(padded) - _AFTER + offset]
-
-    equals, before, after = at(0) == ord("="), at(-1), at(1)
-    odd = equals & ((before <= ord(" ")) | ((after != ord('"')) & (after != ord("'"))))
-    formulas = ((at(0) == ord("<")) | (at(0) == ord(":"))) & (after == ord("f"))
-    errors = equals & (before == ord("t")) & (at(2) == ord("e"))
-    if np.count_nonzero(odd | formulas | errors):  # many times faster than any()
+    inside = padded[_BEFORE : len(padded) - _AFTER]
+    opening = (inside == ord("<")) | (inside == ord(":"))
+    if np.count_nonzero(opening & (padded[_BEFORE + 1 : len(padded) - _AFTER + 1] == ord("f"))):
+        return False  # perhaps a formula; counting is many times faster than any()
+    equals = np.flatnonzero(inside == ord("=")) + _BEFORE
+    before, after = padded[equals - 1], padded[equals + 1]
+    odd = (before <= ord(" ")) | ((after != ord('"')) & (after != ord("'")))
+    errors = (before == ord("t")) & (padded[equals + 2] == ord("e"))
+    if np.count_nonzero(odd | errors):
         return False
-    places = np.flatnonzero(equals & (before == ord("r")) & (at(-2) <= ord(" "))) + _BEFORE
+    places = equals[before == ord("r")]
+    places = places[padded[places - 2] <= ord(" ")]
     wide = long = places
     for offset in (2, 3):  # two letters
         wide = wide[(padded[wide + offset] | 32) - ord("a") < 26]  # of 8 bits: what is less wraps around
