@@ -290,7 +290,10 @@ def _checksum(keys: Array, matrix: Array) -> int:
 
 
 def _columns_text(features: Features) -> str:
-    return json.dumps([[c.name, c.kind, c.may_be_missing] for c in features.columns])
+    """Return the columns as JSON; the number of categories only where it is known."""
+    return json.dumps(
+        [[c.name, c.kind, c.may_be_missing, *([c.categories] if c.categories else [])] for c in features.columns]
+    )
 
 
 def content_keys(benchmark: Benchmark, modality: str) -> Array:
@@ -447,7 +450,7 @@ class _Encoding:
             if not self.columns:
                 self.columns = columns
             if columns == self.columns:
-                problem = self._gap(block, rows)
+                problem = self._bad_value(block, rows)
             else:
                 before, now = (json.loads(c) for c in (self.columns, columns))
                 problem = f"other columns than before ({shortened(_differences(before, now), 3)})"
@@ -456,14 +459,19 @@ class _Encoding:
             raise PluginError(f"{label} returned {problem}", fix="mend the encoder")
         return block
 
-    def _gap(self, block: Features, rows: Array) -> str:
+    def _bad_value(self, block: Features, rows: Array) -> str:
         gaps = np.array([c.may_be_missing for c in block.columns], dtype=np.bool_)
         bad = np.isinf(block.matrix) | (np.isnan(block.matrix) & ~gaps)
+        for j, column in enumerate(block.columns):
+            if column.kind == "categorical" and column.categories:
+                codes = block.matrix[:, j]
+                bad[:, j] |= ~np.isnan(codes) & ~np.isin(codes, np.arange(column.categories))
         if not bad.any():
             return ""
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        sample = self.benchmark.ids[int(rows[row])]
-        return f"{block.matrix[row, column]} in column {block.columns[column].name!r} of sample {sample!r}"
+        row, place = (int(i) for i in np.argwhere(bad)[0])
+        sample, column = self.benchmark.ids[int(rows[row])], block.columns[place]
+        codes_are = f", whose codes are 0 to {column.categories - 1}" if column.categories else ""
+        return f"{block.matrix[row, place]} in column {column.name!r} of sample {sample!r}{codes_are}"
 
 
 def _differences(before: list[Any], now: list[Any]) -> list[str]:

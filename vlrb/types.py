@@ -222,11 +222,15 @@ class Candidate:
 
 @attrs.frozen
 class Column:
-    """One column of a feature matrix."""
+    """One column of a feature matrix.
+
+    A categorical column holds codes 0, 1 ...; ``categories`` is how many there are, 0 where the encoder does not say.
+    """
 
     name: str
     kind: Literal["dense", "numeric", "categorical"] = "dense"
     may_be_missing: bool = False
+    categories: int = 0
 
 
 @attrs.frozen(eq=False)

@@ -90,6 +90,7 @@ class Encoder:
             "column-type": lambda: Features(matrix, ("a", "b", "c")),
             "twice": lambda: Features(matrix, (Column("a"),) * self.params.width),
             "later": lambda: Features(matrix[:, : 3 - (self.calls > 1)], columns[: 3 - (self.calls > 1)]),
+            "codes": lambda: Features(np.full((n, 1), 3, np.float32), (Column("c", "categorical", categories=3),)),
             "renamed": lambda: Features(matrix, tuple(Column(f"y{self.calls}/{j}") for j in range(3))),
         }.get(fault, lambda: Features(matrix, columns))()
 
@@ -461,6 +462,7 @@ def test_the_cache_says_whose_it_is(case: Case) -> None:
         ("wide", r"matrix of shape \(8, 6\)"),
         ("dtype", "float64 instead of float32"),
         ("nan", "nan in column 'x/0' of sample 'Tiny[AB]/[0-9]+'"),
+        ("codes", "3.0 in column 'c' of sample 'Tiny[AB]/[0-9]+', whose codes are 0 to 2"),
         ("inf", "inf in column 'x/0' of sample 'Tiny[AB]/[0-9]+'"),
         ("type", "ndarray instead of Features"),
         ("list", "list instead of an array"),

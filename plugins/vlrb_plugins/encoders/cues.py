@@ -72,7 +72,7 @@ class VisualCues:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             rows = list(pool.map(lambda i: _row(queries.images, i), range(len(queries))))
         columns = [Column(f"visual-cues/{n}", "numeric", may_be_missing=True) for n in NUMERIC]
-        columns.append(Column("visual-cues/kind", "categorical", may_be_missing=True))
+        columns.append(Column("visual-cues/kind", "categorical", may_be_missing=True, categories=len(KINDS)))
         return Features(np.array(rows, dtype=np.float32).reshape(len(rows), len(columns)), tuple(columns))
 
 

@@ -134,7 +134,10 @@ class QuestionStructure:
         """Return float32[n, 36]."""
         rows = [_row(*t) for t in zip(queries.texts, queries.options, queries.hints, strict=True)]
         columns = [Column(f"question-structure/{n}", "numeric") for n in (*NUMERIC, *TOPICS)]
-        columns += [Column(f"question-structure/{n}", "categorical") for n in CATEGORICAL]
+        columns += [
+            Column(f"question-structure/{name}", "categorical", categories=len(codes))
+            for name, codes in CATEGORICAL.items()
+        ]
         return Features(np.array(rows, dtype=np.float32).reshape(len(rows), len(columns)), tuple(columns))
 
 

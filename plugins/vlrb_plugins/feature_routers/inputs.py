@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vlrb.errors import DataError
 from vlrb.targets import kept_rows
-from vlrb.types import Array, Features, Labelled, Queries
+from vlrb.types import Array, Column, Features, Labelled, Queries, read_only
 from vlrb_plugins.feature_routers.scaling import ZScore
 
 
 def features_of(queries: Queries, router: str, width: int | None = None) -> Features:
-    """Return the features of the queries.
+    """Return the features of the queries, with a column of 0 and 1 for each category of a categorical one.
 
-    :param width: the number of columns that the router was fitted on
+    :param width: the number of columns, such ones among them, that the router was fitted on
     :raises DataError: when there are none, or not so many columns
     """
     if queries.features is None:
         fix = 'set features = "NAME" of a [features.NAME] table'
         raise DataError(f"{router} needs features", where="[[router]]", fix=fix)
-    columns = queries.features.matrix.shape[1]
+    features = with_indicators(queries.features)
+    columns = features.matrix.shape[1]
     if width is not None and columns != width:
         raise DataError(
             f"was fitted on {width} feature columns, but the queries have {columns}",
             where=router,
             fix="encode the queries with the encoders and the fusion that the router was fitted with",
         )
-    return queries.features
+    return features
+
+
+def with_indicators(features: Features) -> Features:
+    """Return features in which a categorical column of m categories has become m columns of 0 and 1, all 0 where it has a gap.
+
+    A code is no quantity: its distance to another means nothing.  A column whose number of categories the encoder does not
+    say stays as it is.
+    """
+    apart = [j for j, c in enumerate(features.columns) if c.kind == "categorical" and c.categories]
+    if not apart:
+        return features
+    kept = [j for j in range(len(features.columns)) if j not in set(apart)]
+    parts, columns = [features.matrix[:, kept]], [features.columns[j] for j in kept]
+    for j in apart:
+        codes = np.arange(features.columns[j].categories, dtype=np.float32)
+        parts.append((features.matrix[:, [j]] == codes).astype(np.float32))
+        columns += [Column(f"{features.columns[j].name}={int(code)}", "numeric") for code in codes]
+    return Features(read_only((np.hstack(parts),))[0], tuple(columns))
 
 
 def solved_rows(train: Labelled, router: str) -> Array:

@@ -16,7 +16,8 @@ from vlrb.config import unstructure
 from vlrb.decide import decide
 from vlrb.errors import ConfigError, DataError
 from vlrb.plugins import Selection, load
-from vlrb.types import WithEstimate
+from vlrb.types import Column, Features, WithEstimate
+from vlrb_plugins.feature_routers.inputs import with_indicators
 
 INF = float("inf")
 SPECS = {r.record.name: r.record for r in load(Selection()).all("router") if r.plugin.name == "feature-routers"}
@@ -313,3 +314,35 @@ def test_parameters_are_checked() -> None:
     for name, field, value in bad:
         with pytest.raises(ValueError, match=field):
             SPECS[name].params(**{field: value})
+
+
+def test_categories_become_columns_of_their_own() -> None:
+    """A code is no quantity: each category has a column of 0 and 1, a gap none, and other columns stay as they are."""
+    columns = (
+        Column("width", "numeric"),
+        Column("kind", "categorical", may_be_missing=True, categories=3),
+        Column("unknown", "categorical"),
+    )
+    matrix = np.array([[1.5, 2, 7], [2.5, np.nan, 8], [3.5, 0, 9]], np.float32)
+    found = with_indicators(Features(matrix, columns))
+
+    assert [c.name for c in found.columns] == ["width", "unknown", "kind=0", "kind=1", "kind=2"]
+    assert found.matrix.tolist() == [[1.5, 7, 0, 0, 1], [2.5, 8, 0, 0, 0], [3.5, 9, 1, 0, 0]]
+    assert with_indicators(plain := Features(matrix[:, :1], columns[:1])) is plain
+
+
+@pytest.mark.parametrize("case", ["knn", "prknn", "ovr", "kmeans", "linear"])
+def test_the_order_of_categories_does_not_count(make: Any, case: str) -> None:
+    """Codes dealt out otherwise give the same choices: no router takes them for numbers."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(4, size=200)
+    quality = np.eye(4, dtype=bool)[codes]
+    choices = []
+    for dealt in ([0, 1, 2, 3], [2, 0, 3, 1]):
+        data = make.labelled(np.zeros((200, 1)), quality, np.full((200, 4), 1e-3))
+        matrix = np.array(dealt, np.float32)[codes][:, None]
+        features = Features(matrix, (Column("c", "categorical", categories=4),))
+        data = attrs.evolve(data, queries=attrs.evolve(data.queries, features=features))
+        choices.append(np.asarray(fitted(case, make, data, data).route(data.queries)))
+    assert (choices[0] == codes).all()
+    assert (choices[1] == codes).all()
