@@ -327,13 +327,21 @@ def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return reader.read_all().select(names)
 
 
-def iterate_rows(folder: Path, columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a part, so many of them at once."""
+def iterate_rows(folder: Path, columns: Sequence[str], about: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a part, about so many of them at once (less than twice as many), however they were streamed."""
     reader, names = _reader(folder, columns)
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number).select(names)
-        for start in range(0, batch.num_rows, most):
-            yield batch.slice(start, most)
+        for start in range(0, batch.num_rows, about):
+            waiting.append(batch.slice(start, about))
+            rows += waiting[-1].num_rows
+            if rows >= about:
+                yield pa.concat_batches(waiting)
+                waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatchFileReader, list[str]]:

@@ -1,0 +1,51 @@
+"""The rows of parts: what was written in batches of any size comes back whole, in order, in batches of about one size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlrb.parts import iterate_rows, read_rows, rows_file
+
+SCHEMA = pa.schema([("id", pa.string()), ("score", pa.float64()), ("failed", pa.bool_())])
+
+
+def write(folder: Path, sizes: list[int]) -> int:
+    """Write batches of these sizes; return the number of their rows."""
+    start = 0
+    with pa.ipc.new_file(str(rows_file(folder)), SCHEMA) as writer:
+        for size in sizes:
+            rows = range(start, start + size)
+            columns = [[f"d/{i}" for i in rows], [float(i) for i in rows], [i % 2 == 0 for i in rows]]
+            writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
+            start += size
+    return start
+
+
+@given(sizes=st.lists(st.integers(0, 40), max_size=8), about=st.integers(1, 50))
+def test_no_row_is_lost_or_moved(sizes: list[int], about: int) -> None:
+    """All rows come in order; every batch but the last has at least so many, and less than twice as many."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        count = write(folder, sizes)
+        batches = list(iterate_rows(folder, ["score", "id"], about))
+
+        assert [b.schema.names for b in batches] == [["score", "id"]] * len(batches)
+        assert [i for b in batches for i in b.column("id").to_pylist()] == [f"d/{i}" for i in range(count)]
+        assert [s for b in batches for s in b.column("score").to_pylist()] == [float(i) for i in range(count)]
+        assert all(about <= b.num_rows < 2 * about for b in batches[:-1])
+        assert all(b.num_rows < 2 * about for b in batches)
+
+
+def test_columns_are_read_in_the_order_asked_for(tmp_path: Path) -> None:
+    """Some columns or all of them."""
+    write(tmp_path, [2, 1])
+    assert read_rows(tmp_path, ["failed", "id"]).to_pydict() == {
+        "failed": [True, False, True],
+        "id": ["d/0", "d/1", "d/2"],
+    }
+    assert read_rows(tmp_path).schema.names == SCHEMA.names
