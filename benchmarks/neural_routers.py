@@ -274,11 +274,13 @@ def learning(folder: Path, threads: int, samples: int = 600) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         values: dict[str, Any] = dict(tiny(folder))
-    values |= {"epochs": 8, "patience": 4, "text_length": 48, "images": 1, "learning_rate": 1e-3}
+    values |= {"text_length": 48, "images": 1, "learning_rate": 1e-3}
     lines = "".join(f"{k} = {json.dumps(v)}\n" for k, v in values.items())
+    epochs = {"cosinecls": 8, "routerdc": 16, "zooter": 8, "vlc": 8}
     tables = [
-        f'[[router]]\nuse = "{n}"\nlabel = "{n}{"-blind" * blind}"\nblind = {str(blind).lower()}\nlambda = 100\n{lines}'
-        for n in ("cosinecls", "routerdc", "zooter", "vlc")
+        f'[[router]]\nuse = "{n}"\nlabel = "{n}{"-blind" * blind}"\nblind = {str(blind).lower()}\nlambda = 100\n'
+        f"epochs = {count}\npatience = {count}\n{lines}"
+        for n, count in epochs.items()
         for blind in (False, True)
     ]
     simple = "".join(f'[[router]]\nuse = "{n}"\n' for n in ("random", "strongest", "cheapest"))

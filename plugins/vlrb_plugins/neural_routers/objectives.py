@@ -61,7 +61,7 @@ def solved_rows(train: Labelled, router: str) -> Array:
     """
     rows = kept_rows(train.quality)
     if not rows.size:
-        fix = "look at the scores of the logs: vlrb data"
+        fix = "look at the scores in the data report of vlrb build"
         raise DataError(f"no model is right on any of {len(train)} train samples", where=router, fix=fix)
     return rows
 

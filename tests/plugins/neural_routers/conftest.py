@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-from collections.abc import Callable, Iterator
+import string
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] what is the shade of this picture read c
 SIZE = 32
 
 
+DEMO_WORDS = tuple(
+    "? . , : a an and answer angle are area as at by chart circle colour correct diagram do does document figure following for from"
+    " has highest how image in is it largest length letter many map more most no number object of on option or picture question"
+    " read say says shape shown side sign smallest sum text than that the there this to total triangle true value what where"
+    " which who word words written year yes".split()
+)
+"""Some of the words of the demo's questions."""
+
+
 def save_preprocessor(folder: Path, **changes: Any) -> None:
     content = {"do_resize": True, "size": {"height": SIZE, "width": SIZE}, "resample": 2}
     content |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, **changes}
@@ -50,8 +60,8 @@ class Bodies:
         return {"vision": self.of("vit"), "cross": self.of(cross), "text": self.of("bert"), "device": "cpu"}
 
 
-def write_bodies(folder: Path) -> Bodies:
-    """Write a tokenizer and checkpoints of ViT, LXMERT, VisualBERT and BERT with two layers of 32 units."""
+def write_bodies(folder: Path, words: Sequence[str] = WORDS, units: int = 32) -> Bodies:
+    """Write a tokenizer of some words, and checkpoints of ViT, LXMERT, VisualBERT and BERT with two layers of so many units."""
     from transformers import (
         BertConfig,
         BertModel,
@@ -66,8 +76,8 @@ def write_bodies(folder: Path) -> Bodies:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        common = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
-        text = {**common, "vocab_size": len(WORDS), "max_position_embeddings": 128}
+        common = {"hidden_size": units, "num_attention_heads": units // 16, "intermediate_size": 2 * units}
+        text = {**common, "vocab_size": len(words), "max_position_embeddings": 128}
         vit = ViTModel(ViTConfig(**common, num_hidden_layers=2, image_size=SIZE, patch_size=8, initializer_range=0.1))
         lxmert = LxmertConfig(**text, l_layers=1, r_layers=1, x_layers=2, visual_feat_dim=48, initializer_range=0.1)
         visual = VisualBertConfig(**text, num_hidden_layers=2, visual_embedding_dim=40, initializer_range=0.1)
@@ -82,7 +92,7 @@ def write_bodies(folder: Path) -> Bodies:
             model.save_pretrained(folder / name)
     save_preprocessor(folder / "vit")
     vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(WORDS), encoding="utf-8")
+    vocabulary.write_text("\n".join(words), encoding="utf-8")
     BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True).save_pretrained(folder / "bert")
     return Bodies(folder)
 
@@ -100,6 +110,14 @@ def one_thread() -> Iterator[None]:
 def bodies(tmp_path_factory: pytest.TempPathFactory) -> Bodies:
     """Return the tiny checkpoints."""
     return write_bodies(tmp_path_factory.mktemp("bodies"))
+
+
+@pytest.fixture
+def demo_bodies(tmp_path: Path) -> Bodies:
+    """Return tiny checkpoints whose tokenizer knows some words of the demo, and spells the others."""
+    letters = string.ascii_lowercase + string.digits + string.punctuation
+    words = {*WORDS[5:], *DEMO_WORDS, *letters, *(f"##{c}" for c in letters)}
+    return write_bodies(tmp_path / "bodies", [*WORDS[:5], *sorted(words)], units=64)
 
 
 def png(shade: int, rng: np.random.Generator) -> bytes:

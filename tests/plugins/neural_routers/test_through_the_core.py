@@ -32,17 +32,24 @@ def plugin(project: Any) -> list[str]:
     return [] if '"cosinecls"' in listed else ["-p", "vlrb_plugins.neural_routers"]
 
 
-def test_all_four_run_on_the_demo(project: Any, bodies: Any) -> None:
-    """Three hundred samples with images of many sizes: fitted, routed, scored; the four share two files of pixels."""
-    routers = tables(bodies, list(ROUTERS), learning_rate="1e-3")
-    top = 'name = "demo"\nrequires = []\n[logs]\nuse = "demo"\nsamples = 300\n'
-    file = project.file(f"{top}\n{routers}")
+def test_all_four_learn_on_the_demo(project: Any, demo_bodies: Any) -> None:
+    """From 420 samples all four route far better than one model for all, or chance; they share two files of pixels.
+
+    The demo's subjects differ in who is good at them, and are told apart by their wording.  On 120 test samples the rank score
+    of a router has a deviation of about 0.04.
+    """
+    long = {"learning_rate": "1e-3", "text_length": "48", "lambda": "100"}
+    routers = tables(demo_bodies, ["cosinecls", "zooter", "vlc"], epochs="6", patience="6", **long)
+    routers += tables(demo_bodies, ["routerdc"], epochs="16", patience="16", **long)
+    routers += '[[router]]\nuse = "strongest"\n[[router]]\nuse = "random"\n'
+    file = project.file(f'name = "demo"\nrequires = []\n[logs]\nuse = "demo"\nsamples = 600\n{routers}')
 
     ran = project.vlrb(*plugin(project), "run", file)
     assert ran.status == 0, ran.err[-2000:]
-    cells = {c["cell"]["label"]: c for c in project.results()[-1]["cells"]}
+    results = project.results()[-1]
+    scores = {c["cell"]["label"]: c["scores"]["test"]["overall"]["rank-score"] for c in results["cells"]}
     for name in ROUTERS:
-        assert cells[name]["status"] == "done"
+        assert scores[name] > max(scores["strongest"], scores["random"]) + 0.06, scores
     stores = list((project.folder / ".vlrb-cache" / "pixels").glob("*/*/pixels.npy"))
     assert len(stores) == 2
     assert not list((project.folder / ".vlrb-cache").glob("work/*"))
