@@ -31,6 +31,9 @@ NEGLIGIBLE = 1e-15
 """A decrease of the mean loss that is not worth a further step."""
 
 
+EASY = 15
+"""Steps after which the features' products with each other are worth their time; a joint problem is never solved in so few."""
+
 WIDEST = 4096
 """Most features whose products with each other are used: that takes time that grows with d^3."""
 
@@ -158,7 +161,7 @@ class _State:
     gradient: Array
     bends: Array
     penalty: float
-    spectrum: _Spectrum
+    spectrum: _Spectrum | None = None
     history: list[tuple[Array, Array]] = attrs.field(factory=list)
 
     def dot(self, a: Array, b: Array) -> Array:
@@ -184,6 +187,8 @@ class _State:
 
     def straightened(self, vectors: Array) -> Array:
         """Return vectors times the inverse of about the curvature: as if that were the same for all samples of a column."""
+        if self.spectrum is None:
+            return vectors
         bends = np.maximum(self.bends, SMALLEST_BEND)
         values, vectors32 = self.spectrum.values[:, None], vectors[:-1].astype(np.float32)
         among = (self.spectrum.vectors.T @ vectors32) / (values * bends + self.penalty).astype(np.float32)
@@ -225,8 +230,7 @@ def minimise(
     point = np.zeros((matrix.shape[1] + 1, problems))
     margins = np.zeros((len(matrix), problems))
     slopes = loss.slopes(margins)
-    spectrum = _Spectrum.of(matrix)
-    state = _State(np.arange(problems), loss, point.copy(), margins, point, loss.bends(slopes), penalty, spectrum)
+    state = _State(np.arange(problems), loss, point.copy(), margins, point, loss.bends(slopes), penalty)
     state.gradient = _gradient(matrix, state, slopes)
     step = 0
     while True:
@@ -237,6 +241,8 @@ def minimise(
             break
         if not steep.all():
             state.keep(steep)
+        if step == (0 if loss.joint else EASY):
+            state.spectrum = _Spectrum.of(matrix)
         moving = _move(matrix, state)
         step += 1
         if not moving.all():
