@@ -21,13 +21,13 @@ from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
 BLOCK_FLOATS = 16 * 1024**2
 """Products that are held at once."""
 
-EXACT_FLOATS = 256 * 1024
+EXACT_FLOATS = 128 * 1024
 """Numbers of candidates that are held in double precision at once: about what a cache holds."""
 
-GROUP = 32
+GROUP = 16
 """Products of which only the largest is looked at first."""
 
-MARGIN = 8
+MARGIN = 2
 """Candidates beyond the neighbours that are wanted."""
 
 POOL = 10

@@ -9,8 +9,8 @@ import numpy as np
 
 from vlrb.types import Array
 
-BLOCK_FLOATS = 2 * 1024**2
-"""Numbers that are held in double precision at once."""
+BLOCK_FLOATS = 128 * 1024
+"""Numbers that are held in double precision at once: about what a cache holds."""
 
 
 def blocks(rows: int, width: int, floats: int = BLOCK_FLOATS) -> Iterator[slice]:
@@ -53,7 +53,8 @@ class ZScore:
             block = matrix[part if rows is None else rows[part]].astype(np.float64)
             block -= self.mean
             block /= self.scale
-            scaled[part] = np.nan_to_num(block, copy=False, nan=0.0)
+            np.copyto(block, 0.0, where=np.isnan(block))
+            scaled[part] = block
         return scaled
 
     def filled(self, matrix: Array) -> Array:
