@@ -338,6 +338,22 @@ def unstructure(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def restructure(plain: Any, cls: type[T]) -> T:
+    """Return the parameter object that :func:`unstructure` made plain, for what is saved and loaded again; paths stay text.
+
+    :raises KeyError: when a parameter is missing
+    """
+    fields = attrs.fields(cls)  # type: ignore[arg-type]
+    return cls(**{f.alias: restored(plain[toml_name(f.name)]) for f in fields})
+
+
+def restored(plain: Any) -> Any:
+    """Undo what JSON makes of tuples and of infinite numbers."""
+    if isinstance(plain, list):
+        return tuple(restored(v) for v in plain)
+    return float(plain) if plain in ("inf", "-inf") else plain
+
+
 def _converter(base: Path) -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
     for kind in (bool, int, str):

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from vlrb.decide import COST_SCALE
-from vlrb.errors import ConfigError
-from vlrb.types import Array
+from vlrb.errors import ConfigError, DataError
+from vlrb.types import Array, Labelled
 
 TINY_COST = 1e-12
 """What the scheme ``power`` adds to scaled costs, so that a model that costs nothing has a weight."""
@@ -24,6 +24,18 @@ def kept_rows(quality: Array) -> Array:
     :param quality: Y, bool[n, k]
     """
     return np.flatnonzero(np.asarray(quality, dtype=np.bool_).any(axis=1))
+
+
+def solved_rows(train: Labelled, router: str) -> Array:
+    """Return the numbers of the train rows on which some model is right, int64[m].
+
+    :raises DataError: when there is none
+    """
+    rows = kept_rows(train.quality)
+    if not rows.size:
+        fix = "look at the scores in the data report of vlrb build"
+        raise DataError(f"no model is right on any of {len(train)} train samples", where=router, fix=fix)
+    return rows
 
 
 def hard_labels(quality: Array, cost: Array) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from vlrb.errors import DataError
-from vlrb.targets import kept_rows
 from vlrb.types import Array, Column, Features, Labelled, Queries, read_only
 from vlrb_plugins.feature_routers.scaling import ZScore
 
@@ -46,18 +45,6 @@ def with_indicators(features: Features) -> Features:
         parts.append((features.matrix[:, [j]] == codes).astype(np.float32))
         columns += [Column(f"{features.columns[j].name}={int(code)}", "numeric") for code in codes]
     return Features(read_only((np.hstack(parts),))[0], tuple(columns))
-
-
-def solved_rows(train: Labelled, router: str) -> Array:
-    """Return the numbers of the train rows on which some model is right.
-
-    :raises DataError: when there is none
-    """
-    rows = kept_rows(train.quality)
-    if not rows.size:
-        fix = "look at the scores in the data report of vlrb build"
-        raise DataError(f"no model is right on any of {len(train)} train samples", where=router, fix=fix)
-    return rows
 
 
 def scaled_dev(dev: Labelled, scaler: ZScore, router: str) -> Array:

@@ -22,9 +22,10 @@ import attrs
 import numpy as np
 
 from vlrb.errors import ConfigError, DataError
+from vlrb.targets import solved_rows
 from vlrb.types import Array, Estimate, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.deciding import choose, decides, worth
-from vlrb_plugins.feature_routers.inputs import features_of, solved_rows
+from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import KmeansParams
 from vlrb_plugins.feature_routers.prototypes import FittedPrototypes, fit_prototypes, load_prototypes
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit

@@ -16,9 +16,9 @@ import attrs
 import numpy as np
 
 from vlrb.decide import COST_SCALE
-from vlrb.targets import soft_targets
+from vlrb.targets import soft_targets, solved_rows
 from vlrb.types import Array, FitContext, Labelled, Queries
-from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, solved_rows
+from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import LinearParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear

@@ -17,9 +17,10 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from vlrb.targets import solved_rows
 from vlrb.types import Array, Estimate, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.deciding import choose, decides, worth
-from vlrb_plugins.feature_routers.inputs import features_of, solved_rows
+from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import OvrParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear
 from vlrb_plugins.feature_routers.solver import Binary, minimise, sigmoid

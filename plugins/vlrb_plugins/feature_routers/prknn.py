@@ -13,8 +13,9 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from vlrb.targets import solved_rows
 from vlrb.types import Array, FitContext, Labelled, Queries
-from vlrb_plugins.feature_routers.inputs import features_of, solved_rows
+from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.neighbours import Index, check_k, index_of, votes
 from vlrb_plugins.feature_routers.params import PrknnParams
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks

@@ -11,9 +11,8 @@ import attrs
 import numpy as np
 
 from vlrb.cache import new_file, read_json, write_json
-from vlrb.config import unstructure
+from vlrb.config import restructure, unstructure
 from vlrb.errors import DataError
-from vlrb.specs import toml_name
 from vlrb.types import Array
 
 SCHEMA_VERSION = 1
@@ -30,9 +29,7 @@ class Stored:
 
     def parameters(self, cls: type[P]) -> P:
         """Return the parameters as they were."""
-        known = self.content["parameters"]
-        fields = attrs.fields(cls)
-        return cls(**{f.alias: _value(known[toml_name(f.name)]) for f in fields})
+        return restructure(self.content["parameters"], cls)
 
 
 def store(directory: Path, router: str, parameters: object, arrays: Mapping[str, Array], **more: Any) -> None:
@@ -66,10 +63,3 @@ def stored(directory: Path, router: str) -> Stored:
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         where = str(directory / "arrays.npz")
         raise DataError(f"cannot be read: {error}", where=where, fix="fit the router again") from None
-
-
-def _value(plain: Any) -> Any:
-    """Undo what JSON makes of tuples and of inf."""
-    if isinstance(plain, list):
-        return tuple(_value(v) for v in plain)
-    return float(plain) if plain in ("inf", "-inf") else plain

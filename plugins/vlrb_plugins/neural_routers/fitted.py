@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from vlrb.cache import new_file, read_json, write_json
-from vlrb.config import unstructure
+from vlrb.config import restructure, unstructure
 from vlrb.errors import ConfigError, DataError
-from vlrb.specs import toml_name
 from vlrb.types import Array, Queries
 from vlrb_plugins.neural_routers import ROUTERS, backbones
 from vlrb_plugins.neural_routers.bodies import BODIES, Network, Sight
@@ -128,7 +127,7 @@ def load(name: str, directory: Path) -> FittedNeural:
     if content.get("router") != name:
         what = f"holds a router {content.get('router')!r}, not {name!r}"
         raise DataError(what, where=str(directory), fix=f"name a folder that a {name} was saved in")
-    params = _parameters(ROUTERS[name][0], content["parameters"])
+    params = restructure(content["parameters"], ROUTERS[name][0])
     reading = Reading(**{**content["reading"], "resizing": Resizing(**content["reading"]["resizing"])})
     models = tuple(content["models"])
     with torch.random.fork_rng(devices=[]):
@@ -156,10 +155,3 @@ def _machine(params: NeuralParams) -> Machine:
     except ConfigError:
         logger.warning("a router that was fitted with device = %r runs on the CPU: torch finds no GPU", params.device)
         return machine(attrs.evolve(params, device="cpu", precision="float32"))
-
-
-def _parameters(cls: type[NeuralParams], known: dict[str, Any]) -> NeuralParams:
-    """Return parameters from their plain form."""
-    values: dict[str, Any] = {f.alias: known[toml_name(f.name)] for f in attrs.fields(cls)}
-    values.update({k: float(v) for k, v in values.items() if v == "inf"})
-    return cls(**values)

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlrb.errors import DataError
-from vlrb.targets import kept_rows, soft_targets
+from vlrb.targets import soft_targets, solved_rows
 from vlrb.types import Array, Labelled
 from vlrb_plugins.neural_routers import losses
 from vlrb_plugins.neural_routers.params import RouterdcParams, ZooterParams
@@ -52,18 +51,6 @@ class Known:
     seed: int
     embed: Callable[[], Array]
     kept: Callable[[str, Callable[[], Array]], Array]
-
-
-def solved_rows(train: Labelled, router: str) -> Array:
-    """Return the numbers of the train rows on which some model is right.
-
-    :raises DataError: when there is none
-    """
-    rows = kept_rows(train.quality)
-    if not rows.size:
-        fix = "look at the scores in the data report of vlrb build"
-        raise DataError(f"no model is right on any of {len(train)} train samples", where=router, fix=fix)
-    return rows
 
 
 @attrs.frozen(eq=False)

@@ -9,11 +9,10 @@ import attrs
 import numpy as np
 
 from vlrb.cache import new_file, read_json, write_json
-from vlrb.config import unstructure
+from vlrb.config import restored, restructure, unstructure
 from vlrb.errors import DataError
-from vlrb.specs import toml_name
 from vlrb.types import Column
-from vlrb_plugins.tree_routers import PARAMS, TreeParams
+from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.boosters import Booster, Library, library
 from vlrb_plugins.tree_routers.calibration import Calibration
 from vlrb_plugins.tree_routers.models import Chance, Cost
@@ -102,7 +101,7 @@ def load(name: str, directory: Path) -> FittedTrees:
         cost = dict(m["cost"])
         costs.append(Cost(trees=_read(used, directory, cost.pop("trees")), **cost))
     return FittedTrees(
-        params=_parameters(PARAMS[name], content["parameters"]),
+        params=restructure(content["parameters"], PARAMS[name]),
         library=used,
         table=table,
         models=tuple(m["name"] for m in models),
@@ -111,7 +110,7 @@ def load(name: str, directory: Path) -> FittedTrees:
         ),
         costs=tuple(costs),
         shrinkage=content["shrinkage"],
-        lambda_=_number(content["lambda"]),
+        lambda_=restored(content["lambda"]),
     )
 
 
@@ -142,15 +141,6 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
 def _calibration_of(content: dict[str, Any]) -> Calibration:
     points = content["points"]
     return Calibration(**content | {"points": None if points is None else np.array(points, dtype=np.float64)})
-
-
-def _parameters(cls: type[TreeParams], content: dict[str, Any]) -> TreeParams:
-    return cls(**{f.name: _number(content[toml_name(f.name)]) for f in attrs.fields(cls)})
-
-
-def _number(plain: Any) -> Any:
-    """Return what ``unstructure`` has made plain: inf is a text there."""
-    return float("inf") if plain == "inf" else plain
 
 
 def _rounded(value: float) -> float:
