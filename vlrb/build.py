@@ -283,7 +283,7 @@ def _join(logs: Logs) -> _Joined:
     if shared.null_count == 0:
         matrices["input_tokens"][:] = shared.to_numpy()[:, None]
     joined = _Joined(samples, models, matrices, np.zeros(shape, dtype=np.bool_))
-    spans = _spans(joined.datasets)
+    spans = spans_of(joined.datasets)
     problems: list[Problem] = []
     for part in logs.parts("outcomes"):
         problems += _fill_part(joined, ids, spans.get(part.dataset, (0, len(ids))), part, logs)
@@ -292,7 +292,7 @@ def _join(logs: Logs) -> _Joined:
     return joined
 
 
-def _spans(datasets: Array) -> dict[str, tuple[int, int]]:
+def spans_of(datasets: Array) -> dict[str, tuple[int, int]]:
     """Return dataset -> the first of its rows and the one after the last; between them may be others' rows."""
     names, first = np.unique(datasets, return_index=True)
     last = len(datasets) - np.unique(datasets[::-1], return_index=True)[1]

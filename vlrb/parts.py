@@ -127,7 +127,7 @@ class PartBuilder:
         about = _About(part)
         with (
             ImageWriter(folder / "images.arrow") as images,
-            _writer(folder, SAMPLE_ROWS) as writer,
+            rows_writer(folder, SAMPLE_ROWS) as writer,
         ):
             for batch in self._batches(part, about):
                 ids = _ids(batch)
@@ -152,7 +152,7 @@ class PartBuilder:
 
     def _read_outcomes(self, part: Part, folder: Path) -> dict[str, Any]:
         about = _About(part)
-        with _writer(folder, OUTCOME_ROWS) as writer:
+        with rows_writer(folder, OUTCOME_ROWS) as writer:
             for batch in self._batches(part, about):
                 ids = _ids(batch)
                 _check_numbers(batch, ids, part)
@@ -313,7 +313,8 @@ def rows_file(folder: Path) -> Path:
     return folder / "rows.arrow"
 
 
-def _writer(folder: Path, schema: pa.Schema) -> pa.RecordBatchFileWriter:
+def rows_writer(folder: Path, schema: pa.Schema) -> pa.RecordBatchFileWriter:
+    """Return a writer of a part's rows, to be used as a context manager."""
     return pa.ipc.new_file(str(rows_file(folder)), schema, options=pa.ipc.IpcWriteOptions(compression="zstd"))
 
 
@@ -327,17 +328,22 @@ def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return reader.read_all().select(names)
 
 
-def iterate_rows(folder: Path, columns: Sequence[str], about: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a part, about so many of them at once (less than twice as many), however they were streamed."""
+def iterate_rows(folder: Path, columns: Sequence[str], at_least: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a part in batches, however they were streamed.
+
+    :param folder: of the part in the cache
+    :param columns: those that are read
+    :param at_least: rows of every batch but the last; none has twice as many
+    """
     reader, names = _reader(folder, columns)
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number).select(names)
-        for start in range(0, batch.num_rows, about):
-            waiting.append(batch.slice(start, about))
+        for start in range(0, batch.num_rows, at_least):
+            waiting.append(batch.slice(start, at_least))
             rows += waiting[-1].num_rows
-            if rows >= about:
+            if rows >= at_least:
                 yield pa.concat_batches(waiting)
                 waiting, rows = [], 0
     if waiting:

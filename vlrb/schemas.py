@@ -61,5 +61,6 @@ OUTCOMES_OPTIONAL = pa.schema(
     ]
 )
 """``model``: required where a part holds several models.  ``thinking``: what the model wrote before its answer; it costs tokens
-and is not scored.  ``judged``: what an earlier judge extracted.  ``rotations``: the answers to the sample's rotations, by key.
+and is not scored.  ``judged``: what an earlier judge extracted, by column, an empty text where it found nothing; once more under
+``COLUMN:number`` where it is stored as a number that is not whole.  ``rotations``: the answers to the sample's rotations, by key.
 ``failed``: the prediction is the mark of a call that failed; it is an answer like any other, and counted."""

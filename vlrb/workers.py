@@ -7,15 +7,18 @@ import gc
 import resource
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from vlrb.cache import Places
-from vlrb.errors import DataError, Problem
+from vlrb.errors import DataError, PluginError, Problem
 from vlrb.parts import PartBuilder
 from vlrb.resolve import plan_document
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -27,8 +30,11 @@ PARALLEL_BYTES = 20 * 1024**2
 """Work on more bytes than this is shared by several processes: starting these costs about a second."""
 
 
+AHEAD = 2
+"""Tasks that each of the other processes has: one that it does, and the next one."""
+
 largest_kilobytes = 0
-"""The largest memory of any of the other processes so far."""
+"""The largest memory of any of the other processes that this one has had."""
 
 
 @attrs.frozen
@@ -50,14 +56,15 @@ def run_tasks(
     problems: list[Problem] = []
     jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
     results = _alone(builder, step, ordered) if jobs < 2 else _side_by_side(builder, step, ordered, jobs)
-    for done, found in enumerate(results, 1):
-        problems += found
-        progress(what, done, len(tasks))
+    with contextlib.closing(results):
+        for done, found in enumerate(results, 1):
+            problems += found
+            progress(what, done, len(tasks))
     if problems:
         raise DataError(list(dict.fromkeys(problems)))
 
 
-def _alone(builder: PartBuilder, step: Step, tasks: Sequence[Task]) -> Iterator[list[Problem]]:
+def _alone(builder: PartBuilder, step: Step, tasks: Sequence[Task]) -> Generator[list[Problem]]:
     for task in tasks:
         yield _attempt(builder, step, task)
 
@@ -101,29 +108,47 @@ def _work(step: Step, task: Task) -> tuple[list[Problem], int]:
     return _attempt(_worker, step, task), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _side_by_side(builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int) -> Iterator[list[Problem]]:
-    """Do tasks in this process and in others; this one begins with the smallest, while the others are starting."""
+def _side_by_side(builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int) -> Generator[list[Problem]]:
+    """Do tasks in this process and in others; this one begins with the smallest, while the others are starting.
+
+    :raises PluginError: when one of the others dies
+    """
     import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 
     plan = builder.plan
     arguments = (plan.document, plan.options, builder.places)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs - 1, context, initializer=_start_worker, initargs=arguments)
+    left = deque(tasks)
+    running: set[Future[tuple[list[Problem], int]]] = set()
     try:
-        left = deque((pool.submit(_work, step, task), task) for task in tasks)
-        while left and left[-1][0].cancel():
-            yield _attempt(builder, step, left.pop()[1])
-            while left and left[0][0].done():
-                yield _noted(left.popleft()[0].result())
-        for future in as_completed([f for f, _ in left]):
-            yield _noted(future.result())
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # the processes end while this one goes on
+        while left or running:
+            while left and len(running) < AHEAD * (jobs - 1):
+                running.add(pool.submit(_work, step, left.popleft()))
+            if left:
+                yield _attempt(builder, step, left.pop())
+            done, running = wait(running, timeout=0 if left else None, return_when=FIRST_COMPLETED)
+            for future in done:
+                problems, kilobytes = future.result()
+                _note_memory(kilobytes)
+                yield problems
+    except BaseException as error:
+        pool.shutdown(cancel_futures=True)  # so that nothing is written any more when the error is seen
+        if isinstance(error, BrokenExecutor):
+            raise _died(step) from None
+        raise
+    pool.shutdown(wait=False)  # the processes end while this one goes on
 
 
-def _noted(result: tuple[list[Problem], int]) -> list[Problem]:
+def _died(step: Step) -> PluginError:
+    return PluginError(
+        "a process died: it was killed, perhaps for want of memory, or a plugin ended it",
+        where=f"{step.__module__}.{step.__qualname__}",
+        fix="see to the machine's memory, or do all the work in one process with --jobs 1",
+    )
+
+
+def _note_memory(kilobytes: int) -> None:
     global largest_kilobytes
-    problems, kilobytes = result
     largest_kilobytes = max(largest_kilobytes, kilobytes)
-    return problems

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vlrb import workers
+from vlrb.build import spans_of
 
 
 def fingerprint(project: Any, *arguments: str) -> str:
@@ -91,3 +92,8 @@ def test_routers_cannot_see_datasets_answers_or_scores(project: Any) -> None:
     for matrix in (labelled.quality, labelled.score, labelled.cost):
         with pytest.raises(ValueError, match="read-only"):
             matrix[0, 0] = 1
+
+
+def test_spans_of_datasets_hold_all_their_rows() -> None:
+    """Ids are sorted as texts, so that the rows of one dataset may stand among those of another."""
+    assert spans_of(np.array(["A", "A", "A-B", "A", "C"])) == {"A": (0, 4), "A-B": (2, 3), "C": (4, 5)}

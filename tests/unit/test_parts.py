@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.parts import iterate_rows, read_rows, rows_file
+from vlrb.parts import iterate_rows, read_rows, rows_writer
 
 SCHEMA = pa.schema([("id", pa.string()), ("score", pa.float64()), ("failed", pa.bool_())])
 
@@ -17,7 +17,7 @@ SCHEMA = pa.schema([("id", pa.string()), ("score", pa.float64()), ("failed", pa.
 def write(folder: Path, sizes: list[int]) -> int:
     """Write batches of these sizes; return the number of their rows."""
     start = 0
-    with pa.ipc.new_file(str(rows_file(folder)), SCHEMA) as writer:
+    with rows_writer(folder, SCHEMA) as writer:
         for size in sizes:
             rows = range(start, start + size)
             columns = [[f"d/{i}" for i in rows], [float(i) for i in rows], [i % 2 == 0 for i in rows]]

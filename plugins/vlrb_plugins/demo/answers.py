@@ -115,7 +115,7 @@ THINKING = 4
 _THOUGHTS = (
     "The picture comes first.",
     "The question asks for one thing, so the part that shows it has to be found.",
-    "Then I compare it with what is next to it.",
+    "Next comes a comparison with what is beside it.",
     "The contrast and the size of the marks matter here, so they are worth a second look.",
     "Counting once more gives the same.",
     "The rest of the picture does not change this.",

@@ -16,7 +16,7 @@ from vlrb_plugins.demo.profiles import PROFILES, Profile
 from vlrb_plugins.demo.rows import RECIPES, Row, dataset_rows
 from vlrb_plugins.demo.sheets import Cell, write_sheet, write_tsv
 
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 """Changes with everything that changes what is written, in either form."""
 
 FEWEST = 8

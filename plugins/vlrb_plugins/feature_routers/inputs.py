@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from vlrb.errors import DataError
@@ -18,7 +20,7 @@ def features_of(queries: Queries, router: str, width: int | None = None) -> Feat
     if queries.features is None:
         fix = 'set features = "NAME" of a [features.NAME] table'
         raise DataError(f"{router} needs features", where="[[router]]", fix=fix)
-    features = with_indicators(queries.features)
+    features = _prepared(queries.features)
     columns = features.matrix.shape[1]
     if width is not None and columns != width:
         raise DataError(
@@ -29,6 +31,18 @@ def features_of(queries: Queries, router: str, width: int | None = None) -> Feat
     return features
 
 
+_PREPARED: WeakKeyDictionary[Features, Features] = WeakKeyDictionary()
+
+
+def _prepared(features: Features) -> Features:
+    """Return features with indicators, the same object each time, so that what was found for it is found again."""
+    if not any(c.kind == "categorical" and c.categories for c in features.columns):
+        return features
+    if features not in _PREPARED:
+        _PREPARED[features] = with_indicators(features)
+    return _PREPARED[features]
+
+
 def with_indicators(features: Features) -> Features:
     """Return features in which a categorical column of m categories has become m columns of 0 and 1, all 0 where it has a gap.
 
@@ -36,9 +50,7 @@ def with_indicators(features: Features) -> Features:
     say stays as it is.
     """
     apart = [j for j, c in enumerate(features.columns) if c.kind == "categorical" and c.categories]
-    if not apart:
-        return features
-    kept = [j for j in range(len(features.columns)) if j not in set(apart)]
+    kept = [j for j, c in enumerate(features.columns) if not (c.kind == "categorical" and c.categories)]
     parts, columns = [features.matrix[:, kept]], [features.columns[j] for j in kept]
     for j in apart:
         codes = np.arange(features.columns[j].categories, dtype=np.float32)

@@ -32,7 +32,7 @@ NEGLIGIBLE = 1e-15
 
 
 EASY = 15
-"""Steps after which the features' products with each other are worth their time; a joint problem is never solved in so few."""
+"""Steps after which the features' products with each other are worth their time; a joint problem is taken for hard at once."""
 
 WIDEST = 4096
 """Most features whose products with each other are used: that takes time that grows with d^3."""
@@ -58,7 +58,7 @@ class Loss(Protocol):
         """Return the second derivative along a direction of the margins, of every column's share, float64[p]."""
 
     def bends(self, slopes: Array) -> Array:
-        """Return the sum of the second derivatives by each column's margins, float64[p]."""
+        """Return the sum of the second derivatives of the mean loss by each column's margins, float64[p]."""
 
     def only(self, columns: Array) -> Loss:
         """Return the loss of some of its problems."""
@@ -120,7 +120,10 @@ class Softmax:
 
 @attrs.frozen(eq=False)
 class Solution:
-    """Weights float64[d, p] and intercepts float64[p]; how many steps were made, and whether every slope is flat."""
+    """Weights float64[d, p] and intercepts float64[p]; how many steps were made, and whether these were enough.
+
+    They were when every slope is flat, or when no step makes the loss smaller by more than rounding does.
+    """
 
     weights: Array
     intercepts: Array
@@ -130,13 +133,14 @@ class Solution:
 
 @attrs.frozen(eq=False)
 class _Spectrum:
-    """The mean products of features with each other, float[d, d], as eigenvalues [d] and, by column, eigenvectors [d, d].
+    """The mean products of features with each other, [d, d], as eigenvalues float32[d] and, by column, eigenvectors float32[d, d].
 
-    Features that go together would otherwise cost most of the steps, which are spent on telling them apart.
+    Features that go together would otherwise cost most of the steps, which are spent on telling them apart.  Without vectors the
+    values are the features' mean squares.
     """
 
     values: Array
-    vectors: Array
+    vectors: Array | None
 
     @classmethod
     def of(cls, matrix: Array) -> _Spectrum:
@@ -145,8 +149,9 @@ class _Spectrum:
 
         n, width = matrix.shape
         if width > WIDEST:
-            return cls(np.einsum("ij,ij->j", matrix, matrix) / n, np.eye(width, dtype=matrix.dtype))
-        values, vectors = eigh(matrix.T @ matrix / n, overwrite_a=True, check_finite=False)
+            values, vectors = np.einsum("ij,ij->j", matrix, matrix) / n, None
+        else:
+            values, vectors = eigh(matrix.T @ matrix / n, overwrite_a=True, check_finite=False)
         return cls(np.maximum(values, ROUNDING * values.max(initial=1.0)), vectors)
 
 
@@ -186,13 +191,14 @@ class _State:
         self.history = [(s[:, index], y[:, index]) for s, y in self.history]
 
     def straightened(self, vectors: Array) -> Array:
-        """Return vectors times the inverse of about the curvature: as if that were the same for all samples of a column."""
+        """Return vectors [d + 1, p] times the inverse of about the curvature: that of samples that are all alike to a column."""
         if self.spectrum is None:
             return vectors
-        bends = np.maximum(self.bends, SMALLEST_BEND)
-        values, vectors32 = self.spectrum.values[:, None], vectors[:-1].astype(np.float32)
-        among = (self.spectrum.vectors.T @ vectors32) / (values * bends + self.penalty).astype(np.float32)
-        return np.vstack([self.spectrum.vectors @ among, vectors[-1:] / bends])
+        bends, among = np.maximum(self.bends, SMALLEST_BEND), vectors[:-1].astype(np.float32)
+        axes = self.spectrum.vectors
+        among = among if axes is None else axes.T @ among
+        among /= (self.spectrum.values[:, None] * bends + self.penalty).astype(np.float32)
+        return np.vstack([among if axes is None else axes @ among, vectors[-1:] / bends])
 
     def direction(self) -> Array:
         """Return minus the gradient, times the inverse curvature that the history tells of."""
@@ -294,6 +300,8 @@ def _length(state: _State, along: Array, first: Array, tilt: Array, bend: Array)
         middle = np.where(np.isinf(high), 10.0 * length, 0.5 * (low + np.minimum(high, 1e300)))
         inside = (newton > low) & (newton < np.minimum(high, 10.0 * length + 1e-300))
         length = np.where(done, length, np.where(inside, newton, middle))
+    else:
+        slopes = state.loss.slopes(state.margins + length * along)
     return length, slopes
 
 

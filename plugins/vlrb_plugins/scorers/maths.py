@@ -1,7 +1,7 @@
 """Mathematics: MathVista, MathVision and MathVerse by VLMEvalKit's rules, as far as these go without a judge.
 
-Where a judge extracted an answer earlier (``res``, ``extract``), that answer is checked; else the model's own answer, of which the
-rules decide only what they can be sure of.
+Where a judge extracted an answer earlier (``res``, ``extract``), that one is checked; where it found nothing to extract, the
+answer is wrong, as in VLMEvalKit.  Else the model's own answer is looked at: the rules decide only what they can be sure of.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_EXTRACT = Score(None, "no judge extracted an answer")
 NO_NUMBER = Score(None, "the gold answer is not the number that its type says")
 NO_TYPE = Score(None, "the sample's question_type or answer_type is missing or unknown")
 
-_READERS: Mapping[str, Callable[[str], Number]] = {"integer": int, "float": float}
+_READERS: Mapping[str, Callable[[str | float], Number]] = {"integer": int, "float": float}
 _NEVER_RIGHT = ("text", "list")
 
 
@@ -35,6 +35,7 @@ def mathvista(case: Case) -> Score:
 
     Multiple choice by the option that it names.  An open answer, whole, must be the gold integer or float exactly; open answers of
     other types are never right (VLMEvalKit never compares them).  An answer that is 0 is left to the judge, even if it is right.
+    What a judge extracted and a table holds as a number, not a text, is cut off behind the point for an integer (VLMEvalKit).
     """
     kind = case.fields.get("question_type", "")
     if kind == "multi_choice":
@@ -44,16 +45,17 @@ def mathvista(case: Case) -> Score:
     answer_type = case.fields.get("answer_type", "")
     if kind != "free_form" or (answer_type not in _READERS and answer_type not in _NEVER_RIGHT):
         return NO_TYPE
-    extracted = case.judged.get("res", "")
+    extracted = case.judged.get("res")
     if answer_type in _NEVER_RIGHT:
-        return WRONG if extracted else NOT_EXTRACTED
+        return NOT_EXTRACTED if extracted is None else WRONG
     gold = _typed(case.answer, answer_type)
     if gold is None:
         return NO_NUMBER
-    value = _typed(extracted or case.prediction, answer_type)
-    if extracted:
-        return binary(value == gold)
-    return RIGHT if value == gold and value else NOT_EXTRACTED
+    if extracted is None:
+        value = _typed(case.prediction, answer_type)
+        return RIGHT if value == gold and value else NOT_EXTRACTED
+    number = case.judged.get("res:number")
+    return binary(gold == (_typed(extracted, answer_type) if number is None else _READERS[answer_type](float(number))))
 
 
 def _typed(text: str, answer_type: str) -> Number | None:
@@ -67,8 +69,10 @@ def _choice(case: Case, gold: str) -> Score:
     options = listed_choices(case)
     if not options:
         return NO_OPTIONS
-    extracted = case.judged.get("res", "")
-    return extracted_choice(extracted, options, gold) if extracted else judged_choice(case.prediction, options, gold)
+    extracted = case.judged.get("res")
+    if extracted is None:
+        return judged_choice(case.prediction, options, gold)
+    return extracted_choice(extracted, options, gold) if extracted else WRONG
 
 
 # --- MathVision -------------------------------------------------------------------------------------------------------
@@ -87,10 +91,10 @@ def mathvision(case: Case) -> Score:
         return NO_OPTIONS
     if options:
         return _choice(case, case.answer.strip().upper())
-    extracted = case.judged.get("res", "")
-    if equal(extracted or case.prediction, case.answer):
+    extracted = case.judged.get("res")
+    if equal(case.prediction if extracted is None else extracted, case.answer):
         return RIGHT
-    return WRONG if extracted else NOT_EXTRACTED
+    return NOT_EXTRACTED if extracted is None else WRONG
 
 
 def equal(answer: str, gold: str) -> bool:

@@ -172,11 +172,15 @@ def _rotations(rows: Rows, index: str, said: Sequence[str], place: Mapping[str, 
 
 
 def _judged(scored: Rows, column: str) -> dict[str, list[tuple[str, str]]]:
-    """Return index -> what a judge extracted; nothing where the cell is empty."""
+    """Return index -> what a judge extracted, an empty text where it found nothing; a number that is not whole also as such."""
     if not column or not scored.table.has(column):
         return {}
-    extracted = texts(scored.column(column, formulas=True))
-    return {i: [(column, said)] for i, said in zip(scored.order, extracted, strict=True) if said}
+    cells = scored.column(column, formulas=True)
+    found = {i: [(column, said)] for i, said in zip(scored.order, texts(cells), strict=True)}
+    for index, cell in zip(scored.order, cells, strict=True):
+        if type(cell) is float and not cell.is_integer() and cell == cell:
+            found[index].append((f"{column}:number", repr(cell)))
+    return found
 
 
 def _same_rows(answers: Rows, scored: Rows) -> None:

@@ -52,9 +52,10 @@ def tsv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
                     cells = next(reader)
                     line += reader.line_num
                 else:  # several times faster, since image files are long
-                    cells = text.rstrip("\r\n").split("\t")
+                    row = text.rstrip("\r\n")
+                    cells = row.split("\t") if row else []
                     line += 1
-                if cells not in ([], [""]):
+                if cells:
                     yield cells, line
     except UnicodeDecodeError as error:
         where = f"{path}, after line {line}"

@@ -84,7 +84,7 @@ def test_thoughts_and_extracts_are_read(output: Output) -> None:
         assert not any("think>" in r["prediction"] for r in rows)
         if thinks:
             assert all(r["thinking"] for r in rows)
-        assert all(bool(r["judged"]) == (dataset in JUDGED) for r in rows), (dataset, model)
+        assert all(bool(r.get("judged")) == (dataset in JUDGED) for r in rows), (dataset, model)
         assert all(r["input_tokens"] is None and r["output_tokens"] is None for r in rows)
 
 
@@ -109,7 +109,7 @@ def case(row: Mapping[str, Any], sample: Mapping[str, Any]) -> Case:
     def options(listed: Sequence[Mapping[str, str]] | None) -> tuple[tuple[str, str], ...]:
         return tuple((o["letter"], o["text"]) for o in listed or ())
 
-    said = {r["key"]: r["prediction"] for r in row["rotations"] or ()}
+    said = {r["key"]: r["prediction"] for r in row.get("rotations") or ()}
     turned = [Rotation(options(r["options"]), r["answer"], said.get(r["key"])) for r in sample["rotations"] or ()]
     return Case(
         id=row["key"],
@@ -118,7 +118,7 @@ def case(row: Mapping[str, Any], sample: Mapping[str, Any]) -> Case:
         answer=sample["answer"],
         prediction=row["prediction"],
         fields=dict(sample["fields"] or ()),
-        judged=dict(row["judged"] or ()),
+        judged=dict(row.get("judged") or ()),
         rotations=tuple(turned),
     )
 

@@ -328,7 +328,22 @@ def test_categories_become_columns_of_their_own() -> None:
 
     assert [c.name for c in found.columns] == ["width", "unknown", "kind=0", "kind=1", "kind=2"]
     assert found.matrix.tolist() == [[1.5, 7, 0, 0, 1], [2.5, 8, 0, 0, 0], [3.5, 9, 1, 0, 0]]
-    assert with_indicators(plain := Features(matrix[:, :1], columns[:1])) is plain
+
+
+def test_routers_share_their_neighbours_with_categories_too(make: Any) -> None:
+    """Features with categories become one object, so that knn and prknn share an index and what is found in it."""
+    data = make.random()
+    features = Features(
+        np.hstack([data.queries.features.matrix, np.arange(120, dtype=np.float32)[:, None] % 3]),
+        (*data.queries.features.columns, Column("c", "categorical", categories=3)),
+    )
+    data = attrs.evolve(data, queries=attrs.evolve(data.queries, features=features))
+    first, second = fitted("knn", make, data, data), fitted("prknn", make, data, data)
+
+    assert first.index is second.index
+    first.route(data.queries)
+    second.route(data.queries)
+    assert second.borrowed_seconds > 0
 
 
 @pytest.mark.parametrize("case", ["knn", "prknn", "ovr", "kmeans", "linear"])

@@ -77,8 +77,8 @@ def test_raw_answers_against_the_verdicts_of_their_authors(answers: list[Answer]
 
 
 def test_extracted_answers_against_the_verdicts_of_their_authors(answers: list[Answer]) -> None:
-    """With what the authors extracted, 39,510 are decided, 39,248 (99.3 %) as they did; of ten answers nothing was extracted."""
+    """With what the authors extracted all 39,520 are decided, 39,258 (99.3 %) as they did; ten had nothing to extract."""
     assert counted(answers, extracted=True) == {
-        "open": {(1.0, True): 1492, (0.0, False): 18097, (1.0, False): 2, (0.0, True): 9, (None, False): 4},
-        "choice": {(1.0, True): 3333, (0.0, False): 16326, (1.0, False): 45, (0.0, True): 206, (None, False): 6},
+        "open": {(1.0, True): 1492, (0.0, False): 18101, (1.0, False): 2, (0.0, True): 9},
+        "choice": {(1.0, True): 3333, (0.0, False): 16332, (1.0, False): 45, (0.0, True): 206},
     }

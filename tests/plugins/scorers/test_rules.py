@@ -363,10 +363,15 @@ def test_ocrbench_compares_formulas_without_spaces_and_with_their_case() -> None
 # --- mathematics ------------------------------------------------------------------------------------------------------
 
 
-def vista(prediction: str, answer: str, answer_type: str, res: str = "") -> float | None:
+def vista(prediction: str, answer: str, answer_type: str, res: str | None = None) -> float | None:
     """Return the verdict on an open answer to MathVista."""
     return value(
-        "mathvista", prediction, answer, question_type="free_form", answer_type=answer_type, judged={"res": res}
+        "mathvista",
+        prediction,
+        answer,
+        question_type="free_form",
+        answer_type=answer_type,
+        judged={} if res is None else {"res": res},
     )
 
 
@@ -385,6 +390,7 @@ def test_mathvista_checks_what_a_judge_extracted() -> None:
     """Then a wrong number is wrong and a right zero right; open texts and lists are never right."""
     assert [vista("", "250", "integer", r) for r in ("250", "251", "250.5", "none")] == [1, 0, 0, 0]
     assert vista("", "0", "integer", "0") == 1
+    assert [vista("250", "250", kind, "") for kind in ("integer", "float", "text")] == [0, 0, 0]
     assert [vista("", "2.5", "float", r) for r in ("2.50", "2.5000001", "nan")] == [1, 0, 0]
     assert vista("", "teal", "text", "teal") == vista("", "[1, 2]", "list", "[1, 2]") == 0
 

@@ -145,10 +145,17 @@ def test_is_correct_comes_before_eval_match(logs: Any) -> None:
     ("dataset", "column"), [("MathVista_MINI", "res"), ("MathVision_MINI", "res"), ("MathVerse_MINI", "extract")]
 )
 def test_what_a_judge_extracted(logs: Any, dataset: str, column: str) -> None:
-    """A judge's extraction is no verdict; the scorer gets it under its column's name, and nothing where it is empty."""
-    path = logs.book("book.xlsx", [{"index": i, "prediction": "x", column: c} for i, c in ((1, 14), (2, ""))])
+    """A judge's extraction is no verdict; the scorer gets it under its column's name, numbers that are not whole also as such."""
+    cells = [14, "", 14.9, "14.9"]
+    path = logs.book("book.xlsx", [{"index": i, "prediction": "x", column: c} for i, c in enumerate(cells, 1)])
     rows = logs.outcomes(path, dataset=dataset)
-    assert [(row["score"], row["judged"]) for row in rows] == [(None, [(column, "14")]), (None, None)]
+    assert [row["score"] for row in rows] == [None] * 4
+    assert [row["judged"] for row in rows] == [
+        [(column, "14")],
+        [(column, "")],
+        [(column, "14.9"), (f"{column}:number", "14.9")],
+        [(column, "14.9")],
+    ]
 
 
 def test_verdicts_drawn_at_random(logs: Any) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vlrb.errors import DataError
 from vlrb_plugins.vlmevalkit import workbook
 
 PIECES = (
@@ -38,12 +42,13 @@ PLAIN = '<row r="2" spans="1:12"><c r="A2" t="s"><v>0</v></c><c r="L2" s="12"><v
 
 def found(xml: bytes) -> bool:
     """Tell whether the searches find a far reference, or a trace of an error cell or a formula."""
-    return bool(workbook._FAR.search(xml)) or any(t in xml for t in workbook._TRACES)
+    return bool(workbook._FAR.search(xml) or workbook._TRACES.search(xml))
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text("rtef<:=\"' A1z9", max_size=6), max_size=12).map("".join))
 @example('<c r="A1" t="e"')
 @example("<f/>")
+@example('<c s="1"r="AB2">')
 def test_plain_sheets_have_nothing_to_find(text: str) -> None:
     """Whatever the searches find, the quick look finds too."""
     xml = text.encode()
@@ -65,3 +70,33 @@ def test_ordinary_sheets_are_plain() -> None:
     assert workbook._surely_plain(
         f'<worksheet xmlns:r="http://x.org"><sheetData>{PLAIN}</sheetData></worksheet>'.encode()
     )
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        (b'<c r="B2" t="e"><v>#N/A</v></c>', "is an error cell"),
+        (b"<c r='B2' t = 'e'><v>#N/A</v></c>", "is an error cell"),
+        (b'<c t="e"\nr="B2"><v>#N/A</v></c>', "is an error cell"),
+        (b'<c r="B2"><f>1+1</f></c>', "is a formula without a stored value"),
+        (b'<c r="B2"><f\rca="1">1+1</f></c>', "is a formula without a stored value"),
+        (b'<c r="B2"><f\n>1+1</f><v></v></c>', "is a formula without a stored value"),
+    ],
+)
+def test_cells_without_a_value_are_found_however_they_are_written(logs: Any, cell: bytes, kind: str) -> None:
+    """calamine reads all of these as empty cells."""
+    path = logs.book("book.xlsx", [{"index": 1, "prediction": "A"}])
+    logs.rewrite(path, "xl/worksheets/sheet1.xml", lambda xml: re.sub(rb'<c r="B2".*?</c>', lambda _: cell, xml))
+
+    (suspect,) = workbook.read_sheet(path).suspects
+    assert (suspect.column, suspect.row, suspect.kind) == (1, 2, kind)
+
+
+def test_a_far_cell_without_a_blank_before_its_place_is_refused(logs: Any) -> None:
+    """No blank is needed between two attributes for calamine to read the second."""
+    path = logs.book("book.xlsx", [{"index": 1, "prediction": "A"}])
+    far = b'<c t="n"r="XFD1048576"><v>1</v></c>'
+    logs.rewrite(path, "xl/worksheets/sheet1.xml", lambda xml: re.sub(rb'<c r="B2".*?</c>', far, xml))
+
+    with pytest.raises(DataError, match="spans 1,048,576 rows and 16,384 columns"):
+        workbook.read_sheet(path)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from vlrb.errors import DataError
 from vlrb_plugins.vlmevalkit import texts
 from vlrb_plugins.vlmevalkit.texts import literal
 
@@ -98,6 +104,31 @@ def test_blank_lines_are_no_rows(logs: Any) -> None:
     path = logs.text("x.tsv", "index\tprediction\n\n1\tA\n\n2\tB\n\n")
     assert [row["key"] for row in logs.outcomes(path)] == ["1", "2"]
     assert texts.read_tsv_table(path).where(1) == f"{path}, line 5"
+
+
+@given(
+    text=st.lists(
+        st.sampled_from(["a", "b", '"', '""', "\t", "\n", "\r", "\r\n", "\0", "\x0b", "\x1c", "\u2028", "é"]),
+        max_size=25,
+    ).map("".join)
+)
+@example(text='h1\th2\n""\n')
+@example(text='"a\nb"\tc\r\n\r\nd\te')
+def test_lines_are_those_of_the_csv_module(text: str) -> None:
+    """Lines that are split directly, and those that need more, come as Python's own reader gives them, blank lines aside."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "x.tsv"
+        path.write_text(text, encoding="utf-8", newline="")
+        expected: list[Any] = []
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                reader = csv.reader(file, delimiter="\t", strict=True)
+                expected = [(cells, reader.line_num) for cells in reader if cells]
+        except csv.Error:
+            with pytest.raises(DataError, match="broken or cut off"):
+                list(texts.tsv_lines(path))
+            return
+        assert list(texts.tsv_lines(path)) == expected
 
 
 def test_a_byte_order_mark(logs: Any) -> None:
