@@ -21,6 +21,9 @@ SLOPE = 5.0
 GUESSING = 0.4
 """How much of what blind guessing would bring a model gets by it: most wrong answers are firmly believed."""
 
+THINKING = 4
+"""How many times as much models write that think before they answer."""
+
 HOPELESS = 0.045
 """Share of the questions that hardly any model gets right."""
 
@@ -108,9 +111,6 @@ def _worded(row: Row, said: str, profile: Profile, manner: float) -> str:
         return said
     return f"({said})" if row.form == "letter" else f"{said}."
 
-
-THINKING = 4
-"""How many times as much models write that think before they answer."""
 
 _THOUGHTS = (
     "The picture comes first.",

@@ -16,7 +16,6 @@ from vlrb.types import Array, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.neighbours import Index, check_k, index_of, votes
 from vlrb_plugins.feature_routers.params import KnnParams
-from vlrb_plugins.feature_routers.scaling import ZScore
 from vlrb_plugins.feature_routers.storage import store, stored
 
 ROUNDING = 1e-12
@@ -71,9 +70,7 @@ class FittedKnn:
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        index = self.index
-        arrays = {"mean": index.scaler.mean, "scale": index.scaler.scale, "rows": index.rows, "kept": index.kept}
-        store(directory, "knn", self.params, {**arrays, "targets": self.targets})
+        store(directory, "knn", self.params, {**self.index.arrays(), "targets": self.targets})
 
 
 def load(directory: Path) -> FittedKnn:
@@ -83,8 +80,7 @@ def load(directory: Path) -> FittedKnn:
     """
     found = stored(directory, "knn")
     params, arrays = found.parameters(KnnParams), found.arrays
-    scaler = ZScore(arrays["mean"], arrays["scale"])
-    return FittedKnn(params, Index(params.metric, scaler, arrays["rows"], arrays["kept"]), arrays["targets"])
+    return FittedKnn(params, Index.restored(params.metric, arrays), arrays["targets"])
 
 
 def _inverse(distances: Array) -> Array:

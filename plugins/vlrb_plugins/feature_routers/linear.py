@@ -8,7 +8,6 @@ intercepts included; it stops early on dev.
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 
@@ -22,10 +21,8 @@ from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import LinearParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear
-from vlrb_plugins.feature_routers.solver import Softmax, minimise, softmax
+from vlrb_plugins.feature_routers.solver import Softmax, softmax, solve
 from vlrb_plugins.feature_routers.storage import store, stored
-
-logger = logging.getLogger("vlrb")
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's, as torch has them."""
@@ -53,24 +50,9 @@ class Linear:
             asked = scaled_dev(dev, scaler, "linear") if self.params.monitor else matrix[:0]
             weights, intercepts = adam(matrix, targets, asked, start, self.params, context)
         else:
-            weights, intercepts = self._solve(matrix, targets, context)
+            solution = solve(matrix, Softmax(targets), targets.shape[1], self.params, context, "linear")
+            weights, intercepts = solution.weights, solution.intercepts
         return FittedLinear(self.params, scaler, weights, intercepts)
-
-    def _solve(self, matrix: Array, targets: Array, context: FitContext) -> tuple[Array, Array]:
-        most = self.params.max_iter
-
-        def progress(step: int, slope: float) -> None:
-            context.progress(min(step, most), most)
-            context.log(step, {"slope": slope})
-
-        penalty = 1.0 / (self.params.c * len(matrix))
-        loss, models = Softmax(targets), targets.shape[1]
-        solution = minimise(
-            matrix, loss, penalty, models, tolerance=self.params.tolerance, max_iter=most, progress=progress
-        )
-        if not solution.converged:
-            logger.warning("linear: not solved after %d steps; set max_iter higher", most)
-        return solution.weights, solution.intercepts
 
 
 @attrs.frozen(eq=False)

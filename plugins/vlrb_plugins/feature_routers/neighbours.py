@@ -7,7 +7,7 @@ decides nothing.  What was found is kept as long as the ``Features`` objects it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -70,6 +70,15 @@ class Index:
     def __attrs_post_init__(self) -> None:
         self.lengths = _lengths(self.rows)
         self.halves = (0.5 * self.lengths**2).astype(np.float32)
+
+    @classmethod
+    def restored(cls, metric: Metric, arrays: Mapping[str, Array]) -> Index:
+        """Bring back an index from what ``arrays`` gave."""
+        return cls(metric, ZScore(arrays["mean"], arrays["scale"]), arrays["rows"], arrays["kept"])
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the index as plain arrays."""
+        return {"mean": self.scaler.mean, "scale": self.scaler.scale, "rows": self.rows, "kept": self.kept}
 
     def find(self, features: Features, k: int) -> tuple[Found, float]:
         """Return the k nearest rows of every query, and the seconds of that work that were spent earlier, by others."""

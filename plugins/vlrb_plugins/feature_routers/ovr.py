@@ -11,7 +11,6 @@ samples, or on none, has nothing to learn: its probability is (n + 1) / (n + 2) 
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import attrs
@@ -23,10 +22,8 @@ from vlrb_plugins.feature_routers.deciding import choose, decides, worth
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import OvrParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear
-from vlrb_plugins.feature_routers.solver import Binary, minimise, sigmoid
+from vlrb_plugins.feature_routers.solver import Binary, sigmoid, solve
 from vlrb_plugins.feature_routers.storage import store, stored
-
-logger = logging.getLogger("vlrb")
 
 
 class Ovr:
@@ -57,27 +54,12 @@ class Ovr:
         return FittedOvr(self.params, scaler, weights, intercepts, shift, train.cost.mean(axis=0))
 
     def _solve(self, matrix: Array, right: Array, context: FitContext) -> tuple[Array, Array]:
-        params, n = self.params, len(matrix)
+        n = len(matrix)
         weights = np.full(right.shape, 1.0 / n)
-        if params.class_weight == "balanced":
+        if self.params.class_weight == "balanced":
             hits = right.sum(axis=0)
             weights = np.where(right > 0, 0.5 / hits, 0.5 / (n - hits))
-
-        def progress(step: int, slope: float) -> None:
-            context.progress(min(step, params.max_iter), params.max_iter)
-            context.log(step, {"slope": slope})
-
-        solution = minimise(
-            matrix,
-            Binary(right, weights),
-            1.0 / (params.c * n),
-            right.shape[1],
-            tolerance=params.tolerance,
-            max_iter=params.max_iter,
-            progress=progress,
-        )
-        if not solution.converged:
-            logger.warning("ovr: not solved after %d steps; set max_iter higher", params.max_iter)
+        solution = solve(matrix, Binary(right, weights), right.shape[1], self.params, context, "ovr")
         return solution.weights, solution.intercepts
 
 

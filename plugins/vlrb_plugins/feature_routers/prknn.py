@@ -18,7 +18,7 @@ from vlrb.types import Array, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.neighbours import Index, check_k, index_of, votes
 from vlrb_plugins.feature_routers.params import PrknnParams
-from vlrb_plugins.feature_routers.scaling import ZScore, blocks
+from vlrb_plugins.feature_routers.scaling import blocks
 from vlrb_plugins.feature_routers.storage import store, stored
 
 OFFSET = 1e-6
@@ -81,9 +81,7 @@ class FittedPrknn:
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        index = self.index
-        arrays = {"mean": index.scaler.mean, "scale": index.scaler.scale, "rows": index.rows, "kept": index.kept}
-        store(directory, "prknn", self.params, {**arrays, "ranks": self.ranks})
+        store(directory, "prknn", self.params, {**self.index.arrays(), "ranks": self.ranks})
 
 
 def load(directory: Path) -> FittedPrknn:
@@ -93,8 +91,7 @@ def load(directory: Path) -> FittedPrknn:
     """
     found = stored(directory, "prknn")
     params, arrays = found.parameters(PrknnParams), found.arrays
-    scaler = ZScore(arrays["mean"], arrays["scale"])
-    return FittedPrknn(params, Index(params.metric, scaler, arrays["rows"], arrays["kept"]), arrays["ranks"])
+    return FittedPrknn(params, Index.restored(params.metric, arrays), arrays["ranks"])
 
 
 def ranks(quality: Array, cost: Array) -> Array:

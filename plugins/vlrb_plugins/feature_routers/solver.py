@@ -2,7 +2,8 @@
 
 Along a direction the margins of all samples change linearly, so the step is found, by Newton's method in one dimension, from
 margins alone.  A step costs two products with the data, however many problems share it.  The curvature that L-BFGS starts from
-is that of equally uncertain samples: features that go together need no steps to be told apart.
+is that of equally uncertain samples, once problems turn out not to be easy: features that go together then need no steps to be
+told apart.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Protocol
 import attrs
 import numpy as np
 
-from vlrb.types import Array
+from vlrb.types import Array, FitContext
 
 logger = logging.getLogger("vlrb")
 
@@ -215,6 +216,40 @@ class _State:
         for (moved, change), share in zip(self.history, reversed(shares), strict=True):
             step = step + moved * (share - self.dot(change, step) / self.dot(moved, change))
         return np.asarray(step)
+
+
+class Solvable(Protocol):
+    """Parameters that say how long to look for the minimum."""
+
+    @property
+    def c(self) -> float:
+        """The inverse strength of the penalty, as scikit-learn has it."""
+
+    @property
+    def tolerance(self) -> float:
+        """The largest slope at which a problem is solved."""
+
+    @property
+    def max_iter(self) -> int:
+        """Most steps."""
+
+
+def solve(matrix: Array, loss: Loss, problems: int, params: Solvable, context: FitContext, router: str) -> Solution:
+    """Minimise as a router's parameters ask for it, and tell of the progress; a warning says when ``max_iter`` is too low.
+
+    :param matrix: float32[n, d]
+    """
+    most = params.max_iter
+
+    def progress(step: int, slope: float) -> None:
+        context.progress(min(step, most), most)
+        context.log(step, {"slope": slope})
+
+    penalty = 1.0 / (params.c * len(matrix))
+    solution = minimise(matrix, loss, penalty, problems, tolerance=params.tolerance, max_iter=most, progress=progress)
+    if not solution.converged:
+        logger.warning("%s: not solved after %d steps; set max_iter higher", router, most)
+    return solution
 
 
 def minimise(

@@ -105,6 +105,11 @@ def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
     return _batch(samples, {"rows left out, their index stood in an earlier one": rows.repeated})
 
 
+@functools.lru_cache(maxsize=4096)
+def _is_field(column: str) -> bool:
+    return not NO_FIELDS.fullmatch(column)
+
+
 def _is_extra(column: str) -> bool:
     return column in _LETTERS or _is_field(column)
 
@@ -293,11 +298,6 @@ def _options(row: Row, line: str) -> list[dict[str, str]]:
 
 def _rotation(row: Row, line: str) -> dict[str, Any]:
     return {"key": row["index"], "options": _options(row, line), "answer": row.get("answer", "")}
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_field(column: str) -> bool:
-    return not NO_FIELDS.fullmatch(column)
 
 
 def _sample(
