@@ -142,6 +142,16 @@ def vlrb_cell_end(run: RunInfo, result: CellResult) -> None:
 
 
 @hookspec
+def vlrb_run_interrupted(run: RunInfo) -> None:
+    """The run ends before it is complete: an interrupt (Ctrl-C, SIGTERM, SIGHUP), or an error that is not a cell's.
+
+    Called instead of :func:`vlrb_run_end`, after the processes of cells have ended; the same command resumes the run.
+
+    :param run: do not mutate
+    """
+
+
+@hookspec
 def vlrb_run_end(result: RunResult) -> None:
     """All cells have their results and the reports are written.
 

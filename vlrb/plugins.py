@@ -32,7 +32,16 @@ from vlrb.specs import KINDS, CommandSpec, Component, Dataset, Kind, Model, Reco
 GROUP = "vlrb"
 COMMAND_GROUP = "vlrb.commands"
 REGISTRATION = frozenset(hook for hook, _ in KINDS.values()) | {"vlrb_settings"}
-LIFECYCLE = frozenset({"vlrb_run_start", "vlrb_cell_start", "vlrb_cell_log", "vlrb_cell_end", "vlrb_run_end"})
+LIFECYCLE = frozenset(
+    {
+        "vlrb_run_start",
+        "vlrb_cell_start",
+        "vlrb_cell_log",
+        "vlrb_cell_end",
+        "vlrb_run_interrupted",
+        "vlrb_run_end",
+    }
+)
 
 
 @attrs.frozen
