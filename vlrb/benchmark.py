@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from vlrb.cache import read_json, read_parquet, write_json
 from vlrb.errors import DataError
 from vlrb.images import Images, ImageStore
-from vlrb.types import Array, BenchmarkInfo, Candidate, Features, Labelled, Queries, read_only
+from vlrb.types import Array, BenchmarkInfo, Candidate, Features, FrozenDict, Labelled, Queries, frozen, sealed
 
 SCHEMA_VERSION = 3
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
@@ -33,11 +33,11 @@ class Benchmark:
     """n samples and k candidate models.
 
     ``quality`` bool[n, k] is Y; ``score`` float64[n, k] is the raw score in [0, 1]; ``cost`` float64[n, k] is C in USD per sample;
-    the tokens are int64[n, k], -1 where the logs give costs instead.  All are read-only.
+    the tokens are int64[n, k], -1 where the logs give costs instead.  All are sealed (:func:`vlrb.types.sealed`).
     """
 
     directory: Path
-    manifest: Mapping[str, Any]
+    manifest: Mapping[str, Any] = attrs.field(converter=frozen)
     samples: pa.Table
     quality: Array
     score: Array
@@ -46,24 +46,25 @@ class Benchmark:
     output_tokens: Array
 
     @cached_property
-    def ids(self) -> list[str]:
+    def ids(self) -> tuple[str, ...]:
         """Return the sample ids, sorted."""
-        return list(self.samples.column("id").to_pylist())
+        return tuple(self.samples.column("id").to_pylist())
 
     @cached_property
     def datasets(self) -> Array:
         """Return the dataset's name of every sample, str[n]."""
-        return np.asarray(self.samples.column("dataset").to_pylist(), dtype=np.str_)
+        return sealed(np.asarray(self.samples.column("dataset").to_pylist(), dtype=np.str_))
 
     @cached_property
-    def rows_of(self) -> dict[str, Array]:
+    def rows_of(self) -> Mapping[str, Array]:
         """Return dataset -> the rows of its samples, int[m]."""
-        return {d["name"]: np.flatnonzero(self.datasets == d["name"]) for d in self.manifest["datasets"]}
+        rows = {d["name"]: sealed(np.flatnonzero(self.datasets == d["name"])) for d in self.manifest["datasets"]}
+        return FrozenDict(rows)
 
     @cached_property
-    def image_hashes(self) -> list[tuple[str, ...]]:
+    def image_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Return the content hashes of every sample's images."""
-        return [tuple(h) for h in self.samples.column("images").to_pylist()]
+        return tuple(tuple(h) for h in self.samples.column("images").to_pylist())
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -77,9 +78,9 @@ class Benchmark:
         return Images(ImageStore(cache / f for f in self.manifest["images"]), self.image_hashes, self.opaque_ids)
 
     @cached_property
-    def opaque_ids(self) -> list[str]:
+    def opaque_ids(self) -> tuple[str, ...]:
         """Return what routers and encoders see instead of sample ids, which would name the dataset."""
-        return [hashlib.sha256(i.encode()).hexdigest()[:24] for i in self.ids]
+        return tuple(hashlib.sha256(i.encode()).hexdigest()[:24] for i in self.ids)
 
     def unordered(self, rows: Array) -> Array:
         """Return rows in the order of their opaque ids, so that a row's place in a batch does not tell its dataset."""
@@ -123,7 +124,7 @@ class Benchmark:
     def labelled(self, rows: Array, features: Features | None = None) -> Labelled:
         """Return some samples with what is known of every candidate on them."""
         return Labelled(
-            self.queries(rows, features), *read_only((self.quality[rows], self.score[rows], self.cost[rows]))
+            self.queries(rows, features), *map(sealed, (self.quality[rows], self.score[rows], self.cost[rows]))
         )
 
     def subsets(self) -> dict[str, Array]:
@@ -193,7 +194,7 @@ def _matrix(path: Path, names: Sequence[str], dtype: Any) -> Array:
     for j, name in enumerate(names):
         column = file.read(columns=[name]).column(0)
         matrix[:, j] = (column.fill_null(-1) if column.null_count else column).to_numpy()
-    return read_only((matrix,))[0]
+    return sealed(matrix)
 
 
 def _fingerprint(names: Sequence[str], samples: pa.Table, matrices: Mapping[str, Array]) -> str:

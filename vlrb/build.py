@@ -58,7 +58,19 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
                 with stages.timed("join"):
                     manifest, samples, matrices = _assemble(logs)
                 benchmark.write(aside, {**manifest, "stages": stages.document()}, samples, matrices)
-    return benchmark.load(target)
+    built = benchmark.load(target)
+    _check_expected(built, plan)
+    return built
+
+
+def _check_expected(built: Benchmark, plan: Plan) -> None:
+    expect = plan.benchmark.expect
+    if not built.fingerprint.startswith(expect):
+        raise DataError(
+            f"the benchmark's fingerprint is {built.fingerprint}, not {expect}: its samples, scores or costs differ",
+            where=plan.document.where(("benchmark", "expect")),
+            fix="use the logs, prices and [benchmark] keys that the fingerprint was published with, or remove expect",
+        )
 
 
 @attrs.define
@@ -479,10 +491,10 @@ def _add_model_tokens(joined: _Joined, builder: PartBuilder) -> None:
     counter = builder.counter
     if not isinstance(counter, WithModelTokens) or not counter.per_model:
         return
-    sizes = [
+    sizes = tuple(
         tuple((s["width"], s["height"]) for s in each or ())
         for each in joined.samples.column("image_sizes").to_pylist()
-    ]
+    )
     plugin = builder.plan.counter.plugin
     for j, name in enumerate(joined.models):
         with blame(plugin, f"counting the image tokens of {name}"):

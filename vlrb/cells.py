@@ -40,8 +40,10 @@ from vlrb.types import (
     Timing,
     Undefined,
     WithBorrowedTime,
+    WithChosen,
     WithEstimate,
     WithScores,
+    sealed,
 )
 from vlrb.workers import Progress
 
@@ -187,6 +189,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
                 "schema": SCHEMA_VERSION,
                 "cell": attrs.asdict(cell),
                 "fit_seconds": fit_seconds,
+                "chosen": unstructure(_checked_chosen(fitted, bench, cell)),
                 "timing": {name: attrs.asdict(t) for name, t in timings.items()},
                 "threads": threads,
                 "hardware": hardware(getattr(fitted, "device", None)),
@@ -280,19 +283,17 @@ def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:
     with new_directory(target) as aside:
         for name in ROUTED:
             table = read_parquet(base / f"{name}.parquet")
-            if f"p_correct:{models[0]}" not in table.column_names:
+            estimate = _estimate_of(table, models)
+            if estimate is None:
                 raise _broken(bench, cell, "its decision parameters are swept, but it gives no estimate")
-            p, cost = (
-                np.column_stack([table.column(f"{kind}:{m}").to_numpy() for m in models])
-                for kind in ("p_correct", "cost")
-            )
-            choices = decide(Estimate(p, cost), lambda_=asked.get("lambda"), budget=asked.get("budget"))
+            choices = decide(estimate, lambda_=asked.get("lambda"), budget=asked.get("budget"))
             kept = table.select([c for c in table.column_names if c.startswith(("id", "p_correct:", "cost:"))])
             kept = kept.add_column(1, "choice", pa.array(choices)).add_column(
                 2, "model", pa.array(np.asarray(models)[choices])
             )
             pq.write_table(kept, aside / f"{name}.parquet", compression="zstd")
-        write_json(aside / "cell.json", {**about, "cell": attrs.asdict(cell)})
+        chosen = {k: v for k, v in about["chosen"].items() if k not in asked}
+        write_json(aside / "cell.json", {**about, "cell": attrs.asdict(cell), "chosen": chosen})
 
 
 def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:
@@ -350,6 +351,22 @@ def _check_estimate(estimate: Any, queries: Queries, bench: Bench, cell: CellInf
             raise _broken(bench, cell, f"{name} of its estimate must be finite, at least 0, of shape {shape}")
 
 
+def _checked_chosen(fitted: object, bench: Bench, cell: CellInfo) -> dict[str, Any]:
+    """Return the parameters that a fit chose itself; empty where it says nothing of any.
+
+    :raises PluginError: when they are no mapping of names to texts, numbers, booleans or None
+    """
+    chosen = fitted.chosen if isinstance(fitted, WithChosen) else {}
+    if not isinstance(chosen, Mapping):
+        raise _broken(bench, cell, f"chosen must be a mapping of parameters, not {type(chosen).__name__}")
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in chosen.items()}
+    for name, value in plain.items():
+        wrong = not isinstance(name, str) or not isinstance(value, str | int | float | bool | None) or value != value
+        if wrong:
+            raise _broken(bench, cell, f"chosen must hold texts, numbers, booleans or None, not {name!r}: {value!r}")
+    return plain
+
+
 def _finite(values: Mapping[str, float], step: int, cell: CellInfo) -> dict[str, float]:
     """Return the values that a curve can show; a long fit does not end because of one that it cannot."""
     numbers = {str(k): float(v) for k, v in values.items()}
@@ -375,21 +392,45 @@ def hardware(device: object = None) -> str:
     return f"{name}, {os.cpu_count()} CPUs, {where or DEVICE}"
 
 
-def read_cell(folder: Path, ids: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return what is known of a finished cell, and its choices int64[n] on dev and test.
+@attrs.frozen(eq=False)
+class Routed:
+    """A router's choices int64[n] on the rows of a split, and its estimates where it gives any."""
+
+    choices: Array
+    estimate: Estimate | None
+
+
+def read_cell(
+    folder: Path, ids: Mapping[str, Sequence[str]], models: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Routed]]:
+    """Return what is known of a finished cell, and what it gave on dev and test.
 
     :param ids: the sample ids of dev and test, in the order of their rows
+    :param models: the candidates' names, in the order of their columns
     :raises DataError: naming a file that is missing, broken, or of other samples
     """
     about = read_json(folder / "cell.json")
-    choices = {}
-    for name in ROUTED:
-        file = folder / f"{name}.parquet"
-        try:
-            table = read_parquet(file, ["id", "choice"])
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
-        if table.column("id").to_pylist() != list(ids[name]):
-            raise DataError(f"holds other samples than {name}", where=str(file), fix="run again with --fresh")
-        choices[name] = table.column("choice").to_numpy()
-    return about, choices
+    return about, {name: _read_routed(folder / f"{name}.parquet", ids[name], models) for name in ROUTED}
+
+
+def _read_routed(file: Path, ids: Sequence[str], models: Sequence[str]) -> Routed:
+    try:
+        table = read_parquet(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
+    lacking = sorted({"id", "choice"} - set(table.column_names))
+    if lacking or table.column("id").to_pylist() != list(ids):
+        what = f"has no column {lacking[0]!r}" if lacking else f"holds other samples than {file.stem}"
+        raise DataError(what, where=str(file), fix="run again with --fresh")
+    return Routed(table.column("choice").to_numpy(), _estimate_of(table, models))
+
+
+def _estimate_of(table: pa.Table, models: Sequence[str]) -> Estimate | None:
+    """Return the estimates of a cell's table, float64[n, k] each; None where it has none."""
+    if f"p_correct:{models[0]}" not in table.column_names:
+        return None
+    p, cost = (
+        sealed(np.column_stack([table.column(f"{kind}:{m}").to_numpy() for m in models]))
+        for kind in ("p_correct", "cost")
+    )
+    return Estimate(p, cost)

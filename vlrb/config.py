@@ -7,6 +7,7 @@ refused with a did-you-mean; every problem has a file and a key path.
 from __future__ import annotations
 
 import contextlib
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -46,6 +47,11 @@ def _fraction(_: Any, _attribute: attrs.Attribute[Any], value: float) -> None:
 def _file_name(_: Any, _attribute: attrs.Attribute[Any], value: str) -> None:
     if not value or value != Path(value).name or value.startswith(".") or "\\" in value:
         raise ValueError(f"must be usable as the name of a folder, not {value!r}")
+
+
+def _digest(_: Any, _attribute: attrs.Attribute[Any], value: str) -> None:
+    if value and not re.fullmatch(r"[0-9a-f]{8,64}", value):
+        raise ValueError(f"must be 8 to 64 hexadecimal digits, as tables and results show them, not {value!r}")
 
 
 @attrs.frozen
@@ -96,6 +102,11 @@ class BenchmarkSection:
         help='what becomes of an answer that no rule can judge; stored (with verdicts = "scored"): as the logs judge it',
     )
     correct_at: float = param(default=1.0, help="score from which an answer counts as correct in Y")
+    expect: str = param(
+        default="",
+        validator=_digest,
+        help="fingerprint of the benchmark, or its first characters; another one is refused",
+    )
 
     @correct_at.validator
     def _in_range(self, _: Any, value: float) -> None:
@@ -127,6 +138,9 @@ class SplitSection:
         default=None,
         validator=validators.optional([validators.gt(0), validators.le(1)]),
         help="similarity from which texts count as nearly the same, and stay on one side too; default: no look at it",
+    )
+    expect: str = param(
+        default="", validator=_digest, help="digest of the split, or its first characters; another one is refused"
     )
 
     @property

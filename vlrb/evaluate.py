@@ -13,7 +13,7 @@ from vlrb.plan import Chosen
 from vlrb.plugins import blame
 from vlrb.reference import oracle, strongest
 from vlrb.split import Split
-from vlrb.types import Array, CostBounds, Evaluation, MetricValue, Scores, Timing, Undefined, read_only
+from vlrb.types import Array, CostBounds, Estimate, Evaluation, MetricValue, Scores, Timing, Undefined, sealed
 
 FAILED_METRIC = "the metric failed"
 
@@ -24,7 +24,8 @@ def cost_bounds(benchmark: Benchmark, split: Split, rows: str) -> CostBounds:
     :param rows: ``train``, or ``all`` as the paper does
     """
     means = (benchmark.cost[split.train] if rows == "train" else benchmark.cost).mean(axis=0)
-    return CostBounds(float(means.min()), float(means.max()), rows)
+    free = tuple(c.name for c, mean in zip(benchmark.candidates, means, strict=True) if mean == 0)
+    return CostBounds(float(means.min()), float(means.max()), rows, free)
 
 
 class Evaluator:
@@ -43,38 +44,51 @@ class Evaluator:
         self._scopes = benchmark.subsets()
         self.errors: list[PluginError] = []
 
-    def scores(self, name: str, choices: Array, timing: Timing | None = None) -> Scores:
-        """Return scope -> metric -> value on a split; scopes without samples there are left out."""
+    def scores(
+        self, name: str, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
+    ) -> Scores:
+        """Return scope -> metric -> value on a split; scopes without samples there are left out.
+
+        :param choices: int[n], of the split's rows in their order
+        :param estimate: what the router estimated on these rows, None where it gives no estimates
+        """
         rows = self.split.rows(name)
-        result = {"overall": self._values(rows, choices, timing, self._metrics)}
+        result = {"overall": self._values(rows, choices, self._metrics, timing, estimate)}
         subset_metrics = [(c, m) for c, m in self._metrics if c.spec.per_subset]
         for scope, member in self._scopes.items():
             inside = member[rows]
             if inside.any():
-                result[scope] = self._values(rows[inside], choices[inside], None, subset_metrics)
+                part = Estimate(estimate.p_correct[inside], estimate.cost[inside]) if estimate is not None else None
+                result[scope] = self._values(rows[inside], choices[inside], subset_metrics, estimate=part)
         return result
 
     def select(self, rows: Array, choices: Array) -> MetricValue:
         """Return the selection metric on some rows."""
-        return self._values(rows, choices, None, [(self.selection, self._select)])[self.selection.spec.name]
+        return self._values(rows, choices, [(self.selection, self._select)])[self.selection.spec.name]
 
     def _values(
-        self, rows: Array, choices: Array, timing: Timing | None, metrics: Sequence[tuple[Chosen, Any]]
+        self,
+        rows: Array,
+        choices: Array,
+        metrics: Sequence[tuple[Chosen, Any]],
+        timing: Timing | None = None,
+        estimate: Estimate | None = None,
     ) -> Mapping[str, MetricValue]:
         quality, cost = self.benchmark.quality[rows], self.benchmark.cost[rows]
-        quality, cost, choices = read_only((quality, cost, choices))
+        quality, cost = sealed(quality), sealed(cost)
         best = oracle(quality, cost)
         evaluation = Evaluation(
-            choices=choices,
+            choices=sealed(choices.copy()),
             quality=quality,
-            score=self.benchmark.score[rows],
+            score=sealed(self.benchmark.score[rows]),
             cost=cost,
-            input_tokens=self.benchmark.input_tokens[rows],
-            output_tokens=self.benchmark.output_tokens[rows],
+            input_tokens=sealed(self.benchmark.input_tokens[rows]),
+            output_tokens=sealed(self.benchmark.output_tokens[rows]),
             bounds=self.bounds,
             best_single=float(quality[:, self._best].mean()),
             oracle=float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
             timing=timing,
+            estimate=Estimate(sealed(estimate.p_correct), sealed(estimate.cost)) if estimate is not None else None,
         )
         return {chosen.spec.name: self._value(chosen, metric, evaluation) for chosen, metric in metrics}
 

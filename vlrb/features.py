@@ -32,7 +32,7 @@ from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
-from vlrb.types import Array, Column, Features, Queries, read_only
+from vlrb.types import Array, Column, Features, Queries, sealed
 from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
@@ -155,7 +155,7 @@ def _beside(parts: Sequence[Features], unit: bool = False) -> Features:
     """
     parts = [p for p in parts if p.columns] or list(parts[:1])
     if len(parts) == 1 and not unit:
-        return Features(read_only((parts[0].matrix,))[0], parts[0].columns)
+        return Features(sealed(parts[0].matrix), parts[0].columns)
     matrix = np.empty((len(parts[0].matrix), sum(len(p.columns) for p in parts)), np.float32)
     start = 0
     for part in parts:
@@ -164,7 +164,7 @@ def _beside(parts: Sequence[Features], unit: bool = False) -> Features:
         if unit:
             _scale(block, np.array([c.kind == "dense" for c in part.columns], dtype=np.bool_))
         start += len(part.columns)
-    return Features(read_only((matrix,))[0], tuple(c for p in parts for c in p.columns))
+    return Features(sealed(matrix), tuple(c for p in parts for c in p.columns))
 
 
 def _scale(block: Array, dense: Array) -> None:
@@ -363,7 +363,7 @@ def _assembled(keys: Array, chunks: Sequence[_Chunk], store: _Store) -> Encoded:
         if mine.size:
             matrix[mine] = chunk.rows()[rows[mine] - starts[i]]
     seconds = np.array([c.seconds / len(c.keys) for c in chunks])[owner]
-    return Encoded(Features(read_only((matrix,))[0], columns), float(seconds.mean()))
+    return Encoded(Features(sealed(matrix), columns), float(seconds.mean()))
 
 
 # --- encoding -------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vlrb.errors import DataError
+from vlrb.types import as_tuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,13 +181,13 @@ class ImageStore:
         return tables, index
 
 
+@attrs.frozen(eq=False)
 class Images(Sequence[tuple[Any, ...]]):
-    """The images of n samples: item i is a tuple of PIL images, decoded when it is asked for."""
+    """The images of n samples: item i is a tuple of PIL images, decoded anew each time it is asked for."""
 
-    def __init__(self, store: ImageStore, hashes: Sequence[tuple[str, ...]], ids: Sequence[str]) -> None:
-        self.hashes = hashes
-        self._store = store
-        self._ids = ids
+    _store: ImageStore = attrs.field(repr=False)
+    hashes: tuple[tuple[str, ...], ...] = attrs.field(converter=as_tuple, repr=False)
+    _ids: tuple[str, ...] = attrs.field(converter=as_tuple, repr=False)
 
     def __len__(self) -> int:
         return len(self.hashes)

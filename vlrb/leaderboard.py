@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -44,6 +45,11 @@ class Row:
     cells: tuple[Cell, ...]
     note: str = ""
 
+    @property
+    def any_value(self) -> bool:
+        """Tell whether the row has a value at all, which a router whose every cell failed has not."""
+        return any(not isinstance(c.value, Undefined) for c in self.cells)
+
 
 @attrs.frozen
 class Sweep:
@@ -82,12 +88,11 @@ def leaderboard(result: RunResult) -> Leaderboard:
         Row(r.name, "reference", tuple(Cell(_value(r.scores.get("test", {}), at)) for _, at in columns))
         for r in result.references
     ]
-    key = next((i for i, (n, _) in enumerate(columns) if n == selected), 0)
-    sign = _sign(run.metrics, columns[key][0])
-    rows.sort(key=lambda r: (_position(r, key, sign), r.kind, r.name))
+    order = _order(columns, selected)
+    rows.sort(key=lambda r: (*(_position(r, i, _sign(run.metrics, columns[i][0])) for i in order), r.kind, r.name))
     headings = tuple(n for n, _ in columns)
     sweeps = tuple(s for label, cells in by_label.items() if (s := _sweep(label, cells, columns, result)) is not None)
-    notes = (*_notes(result), *_reasons(rows, headings))
+    notes = (*_notes(result), *_ordered_by(rows, headings, order), *_reasons(rows, headings))
     return Leaderboard(f"{run.name}: test", notes, headings, tuple(rows), sweeps)
 
 
@@ -105,12 +110,13 @@ def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Colum
         return _router_row(label, cells, columns)
     winner = result.winners.get(label)
     if winner is None:
-        return Row(
-            label, "router", tuple(_mean([]) for _ in columns), f"no point of {len(points)} finished, all failed"
-        )
+        note = f"all {len(points)} points have a failed cell"
+        return Row(label, "router", tuple(_mean([]) for _ in columns), note)
     row = _router_row(label, points[winner], columns)
     on = result.run.experiment.get("select_on", "dev")
-    return attrs.evolve(row, note="; ".join(n for n in (f"{winner}, best of {len(points)} on {on}", row.note) if n))
+    by = f" by {result.decided_by[label]}" if label in result.decided_by else ""
+    note = f"{winner}, best of {len(points)} on {on}{by}"
+    return attrs.evolve(row, note="; ".join(n for n in (note, row.note) if n))
 
 
 def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> Sweep | None:
@@ -119,14 +125,15 @@ def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], r
         return None
     on = str(result.run.experiment.get("select_on", "dev"))
     selected = str(result.run.experiment.get("select_by", "")).rpartition("/")[2]
-    kept = [c for c in columns if c[1][0] == "overall" and c[0] in (*SWEPT, selected)]
+    kept = [c for c in columns if c[1][0] == "overall" and c[0] in (*SWEPT, selected, result.decided_by.get(label))]
     rows = []
     for point, those in points.items():
         row = _router_row(point, those, kept, on)
         mark = "chosen" if result.winners.get(label) == point else row.note
         rows.append(attrs.evolve(row, kind="point", note=mark))
     seeds = len(cells) // len(points)
-    title = f"sweep of {label}: {on}, by {selected}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
+    by = result.decided_by.get(label, selected)
+    title = f"sweep of {label}: {on}, by {by}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
     return Sweep(title, tuple(n for n, _ in kept), tuple(rows))
 
 
@@ -135,7 +142,7 @@ def _reasons(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         for heading, cell in zip(headings, row.cells, strict=True):
-            if isinstance(cell.value, Undefined) and row.kind == "router" and not row.note.endswith("failed"):
+            if isinstance(cell.value, Undefined) and row.kind == "router" and row.any_value:
                 found.setdefault(cell.value.reason, {})[heading] = None
     return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]
 
@@ -153,11 +160,35 @@ def _groups(result: RunResult) -> list[str]:
 def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], split: str = "test") -> Row:
     failed = [c for c in cells if c.status == "failed"]
     done = [c for c in cells if c.status == "done"]
-    note = f"{len(failed)} of {len(cells)} cells failed" if failed else ""
-    if not note and done and all(c.reused for c in done):
-        note = "reused"
+    notes = [_chosen_note(done), f"{len(failed)} of {len(cells)} cells failed" if failed else ""]
+    if not failed and done and all(c.reused for c in done):
+        notes.append("reused")
+    note = "; ".join(n for n in notes if n)
     values = [[_value(c.scores[split], at) for c in done] for _, at in columns]
     return Row(label, "router", tuple(_mean(v) for v in values), note)
+
+
+def _chosen_note(cells: Sequence[CellResult]) -> str:
+    """Return what the fits themselves chose, such as ``chose lambda=30``; one value per seed where they differ."""
+    values: dict[str, list[str]] = {}
+    for cell in cells:
+        for name, value in cell.chosen.items():
+            values.setdefault(name, []).append(f"{value:.4g}" if isinstance(value, float) else str(value))
+    texts = [f"{name}={' / '.join(found if len(set(found)) > 1 else found[:1])}" for name, found in values.items()]
+    return f"chose {', '.join(texts)}" if texts else ""
+
+
+def _order(columns: Sequence[Column], selected: str) -> list[int]:
+    """Return the columns by which rows are ordered: that of the selection metric first, then the others as they stand."""
+    return sorted(range(len(columns)), key=lambda i: columns[i][0] != selected)
+
+
+def _ordered_by(rows: Sequence[Row], headings: Sequence[str], order: Sequence[int]) -> list[str]:
+    """Return a line on what orders the rows where the selection metric has no value anywhere."""
+    valued = [i for i in order if any(not isinstance(r.cells[i].value, Undefined) for r in rows)]
+    if not valued or valued[0] == order[0]:
+        return []
+    return [f"ordered by {headings[valued[0]]}: {headings[order[0]]} has no value in any row"]
 
 
 def _mean(values: Sequence[MetricValue]) -> Cell:
@@ -195,21 +226,37 @@ def _notes(result: RunResult) -> tuple[str, ...]:
     run = result.run
     split, bounds = run.split, run.bounds
     counts = ", ".join(f"{n} {c:,}" for n, c in split["samples"].items())
-    how = "as the logs give it" if split["method"] == "given" else f"by {split['group_by']}, seed {split['seed']}"
     notes = [
         f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples, "
         f"datasets: {len(run.benchmark.datasets)}, models: {len(run.benchmark.models)}",
-        f"protocol {run.protocol}; split {how}: {counts}",
+        f"protocol {run.protocol}; split {split['digest'][:12]}, {_split_made(split)}: {counts}",
         f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
     leaking = split["group_also_in_train"]["test"]
     if leaking:
         notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
-    if split["samples_without_images"] and split["group_by"] == "image":
-        notes.append(f"{split['samples_without_images']:,} samples have no image and were grouped by their text")
+    if bounds.free:
+        fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another select_by"
+        notes.append(f"models that cost nothing: {', '.join(bounds.free)}; the rank score needs positive costs: {fix}")
     failed = [c for c in result.cells if c.status == "failed"]
     notes += [f"{c.cell.name} failed, see cells/{c.cell.name}/error.txt: {c.error}" for c in failed]
     notes += [f"left out or changed: {count:,} {reason}" for reason, count in run.benchmark.excluded.items()]
     if run.benchmark.synthetic:
         notes.insert(0, f"SYNTHETIC DATA: {run.benchmark.synthetic}")
     return tuple(notes)
+
+
+_GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
+
+
+def _split_made(split: Mapping[str, Any]) -> str:
+    """Return how a split was made, and from how many groups of what."""
+    if split["method"] == "given":
+        return "as the logs give it"
+    seed = f"seed {split['seed']}"
+    if split["group_by"] != "image":
+        return f"sample by sample, {seed}"
+    found = split["grouped_by"]
+    by = ", ".join(f"{_GROUPINGS[k]} ({n:,} samples)" if len(found) > 1 else _GROUPINGS[k] for k, n in found.items())
+    near = f", texts of similarity {split['near_duplicates']:g}" if split.get("near_duplicates") else ""
+    return f"{split['groups']:,} groups by {by}{near}, {seed}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from vlrb.errors import PluginError, TrackingError, VlrbError
 from vlrb.plugins import Plugin, Registry, blame
+from vlrb.types import frozen
 
 logger = logging.getLogger("vlrb")
 
@@ -20,7 +21,8 @@ class Observers:
         self.errors: list[VlrbError] = []
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Call a lifecycle hook of every plugin that implements it."""
+        """Call a lifecycle hook of every plugin that implements it; its arguments are frozen."""
+        arguments = {name: frozen(value) for name, value in arguments.items()}
         for plugin in self.registry.observers(hook):
             try:
                 _call(plugin, hook, arguments)

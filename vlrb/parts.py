@@ -21,7 +21,7 @@ from vlrb.images import ImageWriter
 from vlrb.plan import Chosen, Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.types import Array, Listing, LogSource, Part, TokenCounter
+from vlrb.types import Array, Listing, LogSource, Part, TokenCounter, sealed
 
 SAMPLE_ROWS = pa.schema(
     [
@@ -136,7 +136,7 @@ class PartBuilder:
                     [images.add(f, f"{files_of(part)}: {i}") for f in fs or ()]
                     for i, fs in zip(ids.to_pylist(), files, strict=True)
                 ]
-                counts = np.array([len(k) for k in kept], dtype=np.int64)
+                counts = sealed(np.array([len(k) for k in kept], dtype=np.int64))
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
                     tokens = self.counter.sample_tokens(batch, counts)
                 columns = {n: batch.column(n) for n in batch.schema.names if n in SAMPLE_ROWS.names}

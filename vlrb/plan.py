@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import importlib.metadata
 import json
@@ -89,7 +90,7 @@ class Chosen:
         """
         doing = f"making {self.kind} {self.spec.name!r}"
         with blame(self.plugin, f"{doing} (its factory is called with its parameters)"):
-            made = self.spec.factory(self.params)
+            made = self.spec.factory(copy.deepcopy(self.params))  # an instance that is changed changes no other cell
         lacking = [m for m in methods if not callable(getattr(made, m, None))]
         if lacking:
             raise PluginError(

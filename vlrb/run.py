@@ -6,9 +6,7 @@ import logging
 import os
 import platform
 import signal
-import statistics
 import traceback
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,18 +37,17 @@ from vlrb.results import (
     write_result,
 )
 from vlrb.secrets import without_secrets
-from vlrb.specs import MetricSpec
-from vlrb.split import make_split, write_split
+from vlrb.split import NAMES, make_split, write_split
 from vlrb.types import (
     CellInfo,
     CellResult,
-    MetricValue,
     ReferenceResult,
     RunInfo,
     RunResult,
     Timing,
     Undefined,
 )
+from vlrb.winners import select_winners
 from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
@@ -126,16 +123,23 @@ def execute(
 
 
 def _write_evaluated(bench: Bench, path: Path) -> None:
-    """Write what is known of every model on dev and test, so that a run directory suffices to compute every metric."""
+    """Write what is known of every model on all samples, so that a run directory suffices to compute every metric and test."""
     benchmark = bench.benchmark
-    splits = np.repeat(np.array(ROUTED), [bench.split.rows(n).size for n in ROUTED])
-    rows = np.concatenate([bench.split.rows(n) for n in ROUTED])
-    columns = {"id": [benchmark.ids[i] for i in rows.tolist()], "split": splits, "dataset": benchmark.datasets[rows]}
+    columns = _row_columns(bench, NAMES)
+    rows = np.concatenate([bench.split.rows(n) for n in NAMES])
+    columns |= {"dataset": benchmark.datasets[rows], "group": bench.split.groups[rows]}
     for name in MATRICES:
         matrix = getattr(benchmark, name)[rows]
         columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}
     with new_file(path) as aside:
         pq.write_table(pa.table(columns), aside, compression="zstd")
+
+
+def _row_columns(bench: Bench, splits: Sequence[str]) -> dict[str, Any]:
+    """Return the sample id and the split of every row of some splits, one split after the other."""
+    rows = [bench.split.rows(n) for n in splits]
+    names = np.repeat(np.array(splits), [r.size for r in rows])
+    return {"id": [bench.benchmark.ids[i] for i in np.concatenate(rows).tolist()], "split": names}
 
 
 def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
@@ -246,36 +250,25 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
     runner = _one_by_one if jobs < 2 else _side_by_side
     runner(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
     cells = tuple(results[c.name] for c in run.cells)
-    winners = select_winners(cells, bench.evaluator.selection.spec, bench.plan.general.select_on)
-    result = RunResult(run, cells, _references(bench), started, now(), winners)
+    result = _result(bench, run, cells, started)
     errors = _write_reports(bench.plan, result)
     write_result(result)
     observers.call("vlrb_run_end", result=result)
     return Outcome(result, (*bench.evaluator.errors, *observers.errors, *errors), already_finished=False)
 
 
-def select_winners(cells: Sequence[CellResult], metric: MetricSpec, split: str) -> dict[str, str]:
-    """Return label -> the point of its sweep with the best mean of a metric over its seeds; of equals the first.
-
-    A point with a failed cell, or without a value, cannot win.
-    """
-    points: dict[tuple[str, str], list[MetricValue]] = {}
-    for cell in cells:
-        value: MetricValue = Undefined("failed")
-        if cell.status == "done":
-            value = cell.scores[split]["overall"][metric.name]
-        points.setdefault((cell.cell.label, cell.cell.point_name), []).append(value)
-    best: dict[str, tuple[float, str]] = {}
-    several = Counter(label for label, _ in points)
-    for (label, point), values in points.items():
-        numbers = [v for v in values if not isinstance(v, Undefined)]
-        if len(numbers) < len(values) and several[label] > 1:
-            continue
-        mean = statistics.fmean(numbers) if numbers else 0.0
-        worth = mean if metric.higher_is_better else -mean
-        if label not in best or worth > best[label][0]:
-            best[label] = worth, point
-    return {label: point for label, (_, point) in best.items()}
+def _result(bench: Bench, run: RunInfo, cells: tuple[CellResult, ...], started: str) -> RunResult:
+    selected, split = bench.evaluator.selection.spec.name, bench.plan.general.select_on
+    winners = select_winners(cells, run.metrics, selected, split)
+    return RunResult(
+        run,
+        cells,
+        _references(bench, run.directory),
+        started,
+        now(),
+        winners={label: w.point for label, w in winners.items()},
+        decided_by={label: w.metric for label, w in winners.items() if w.metric != selected},
+    )
 
 
 def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:
@@ -286,23 +279,29 @@ def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused:
     adopt_cell(bench.folder(cell), directory)
     (directory / "error.txt").unlink(missing_ok=True)
     ids = {n: [bench.benchmark.ids[i] for i in bench.split.rows(n).tolist()] for n in ROUTED}
-    about, choices = read_cell(directory, ids)
+    about, routed = read_cell(directory, ids, [c.name for c in bench.benchmark.candidates])
     timing = {name: Timing(**t) for name, t in about["timing"].items()}
     return CellResult(
         cell=cell,
         status="done",
         reused=reused,
         directory=directory,
-        scores={n: bench.evaluator.scores(n, choices[n], timing[n]) for n in ROUTED},
+        scores={n: bench.evaluator.scores(n, routed[n].choices, timing[n], routed[n].estimate) for n in ROUTED},
         fit_seconds=about["fit_seconds"],
         timing=timing["test"],
-        choices={n: choice_counts(bench.benchmark, choices[n]) for n in ROUTED},
+        choices={n: choice_counts(bench.benchmark, routed[n].choices) for n in ROUTED},
         hardware=about["hardware"],
+        chosen=about.get("chosen", {}),
     )
 
 
-def _references(bench: Bench) -> tuple[ReferenceResult, ...]:
+def _references(bench: Bench, directory: Path) -> tuple[ReferenceResult, ...]:
+    """Evaluate the reference points, and write their choices to ``references.parquet``."""
     choices = {n: reference_choices(bench.benchmark, bench.split, bench.split.rows(n)) for n in ROUTED}
+    columns = _row_columns(bench, ROUTED)
+    columns |= {name: np.concatenate([choices[n][name] for n in ROUTED]) for name in SUMMARIES}
+    with new_file(directory / "references.parquet") as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
     return tuple(
         ReferenceResult(name, summary, {n: bench.evaluator.scores(n, choices[n][name]) for n in ROUTED})
         for name, summary in SUMMARIES.items()

@@ -15,7 +15,7 @@ from vlrb.errors import PluginError, shortened
 from vlrb.parts import PartBuilder, iterate_rows, read_rows
 from vlrb.plan import Chosen, digest_of
 from vlrb.plugins import blame
-from vlrb.types import Case, Rotation, Score
+from vlrb.types import Case, FrozenDict, Rotation, Score
 
 SCORES = pa.schema([("value", pa.float64()), ("reason", pa.dictionary(pa.int32(), pa.string()))])
 """A row per row of the part: the score, null where the scorer cannot decide, and the scorer's reason."""
@@ -103,7 +103,7 @@ def _questions(folder: Path) -> dict[str, dict[str, Any]]:
     questions = {}
     for row in table.to_pylist():
         row["options"] = _options(row["options"])
-        row["fields"] = dict(row["fields"] or ())
+        row["fields"] = FrozenDict(row["fields"] or ())
         row["rotations"] = [(r["key"], _options(r["options"]), r["answer"] or "") for r in row["rotations"] or ()]
         questions[row["id"]] = row
     return questions
@@ -132,7 +132,7 @@ def _score(chosen: Chosen, cases: Sequence[Case], name: str) -> list[Score]:
         return []
     scorer = chosen.make("score")
     with blame(chosen.plugin, f"scoring {name}"):
-        scores = list(scorer.score(cases))
+        scores = list(scorer.score(tuple(cases)))
     odd = next((s for s in scores if not isinstance(s, Score)), None)
     bad = [c.id for c, s in zip(cases, scores, strict=False) if isinstance(s, Score) and not _possible(s.value)]
     if len(scores) != len(cases) or bad or odd is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,25 @@ from vlrb.cache import new_file
 from vlrb.config import SplitSection
 from vlrb.errors import DataError, shortened
 from vlrb.neartext import near_pairs
-from vlrb.types import Array, read_only
+from vlrb.types import Array, sealed
 
 NAMES = ("train", "dev", "test")
+GROUPED_BY = ("group", "image", "text")
 
 
 @attrs.frozen(eq=False)
 class Split:
-    """Row numbers of a benchmark per split, ascending, and what is worth saying about the split."""
+    """Row numbers of a benchmark per split, ascending, and what is worth saying about the split.
+
+    ``digest`` identifies which sample ids stand in which part; ``groups`` int[n] is the group of every sample of the benchmark.
+    """
 
     train: Array
     dev: Array
     test: Array
     about: Mapping[str, Any]
     digest: str
+    groups: Array
 
     def rows(self, name: str) -> Array:
         """Return the rows of ``train``, ``dev`` or ``test``."""
@@ -57,19 +63,36 @@ def make_split(benchmark: Benchmark, section: SplitSection) -> Split:
                 where="[split]",
                 fix=f"use more samples, or a larger share for {name}",
             )
+    digest = split_digest(benchmark.ids, parts)
+    _check_expected(digest, section.expect)
     about = {
-        **{k: v for k, v in attrs.asdict(section).items() if k != "group_by"},
+        **{k: v for k, v in attrs.asdict(section).items() if k not in ("group_by", "expect")},
         "group_by": section.grouping,
         "samples": {name: int(parts[name].size) for name in NAMES},
+        "digest": digest,
         "groups": int(np.unique(groups).size),
-        "samples_without_images": sum(not h for h in benchmark.image_hashes),
+        "grouped_by": grouped_by(benchmark) if section.grouping == "image" else {},
         "group_also_in_train": {name: leaking(groups, parts["train"], parts[name]) for name in ("dev", "test")},
     }
+    train, dev, test = (sealed(parts[name]) for name in NAMES)
+    return Split(train, dev, test, about, digest, sealed(groups))
+
+
+def split_digest(ids: Sequence[str], parts: Mapping[str, Array]) -> str:
+    """Return a SHA-256 of the sample ids of train, dev and test: two splits with the same digest are the same split."""
     digest = hashlib.sha256()
     for name in NAMES:
-        digest.update(("\0".join(benchmark.ids[i] for i in parts[name]) + "\1").encode())
-    train, dev, test = read_only(parts[name] for name in NAMES)
-    return Split(train, dev, test, about, digest.hexdigest())
+        digest.update(("\0".join(ids[i] for i in parts[name].tolist()) + "\1").encode())
+    return digest.hexdigest()
+
+
+def _check_expected(digest: str, expect: str) -> None:
+    if not digest.startswith(expect):
+        raise DataError(
+            f"the split's digest is {digest}, not {expect}: other samples would be tested",
+            where="[split] expect",
+            fix="use the logs, groups and [split] keys that the digest was published with, or remove expect",
+        )
 
 
 def leaking(groups: Array, train: Array, rows: Array) -> int:
@@ -119,6 +142,17 @@ def groups_of(benchmark: Benchmark, near_duplicates: float | None = None) -> Arr
         for i, j in near_pairs(texts, near_duplicates):
             join(i, j)
     return np.array([root(i) for i in range(len(texts))], dtype=np.int64)
+
+
+def grouped_by(benchmark: Benchmark) -> dict[str, int]:
+    """Return by what :func:`groups_of` groups how many samples.
+
+    ``group``: samples for which the logs name a group; ``image``: of the others, those with images; ``text``: the rest.
+    """
+    given = benchmark.samples.column("groups").to_pylist()
+    kinds = ("group" if g else "image" if h else "text" for g, h in zip(given, benchmark.image_hashes, strict=True))
+    found = Counter(kinds)
+    return {kind: found[kind] for kind in GROUPED_BY if found[kind]}
 
 
 def given_split(benchmark: Benchmark) -> dict[str, Array]:

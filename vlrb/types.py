@@ -1,7 +1,8 @@
 """Data that crosses the edges between the core and the plugins, and the protocols that plugins implement.
 
-Everything here is frozen and every array is read-only.  The module imports neither numpy nor pyarrow nor PIL, so that a
-plugin can be registered without paying for them.
+Everything here is frozen through and through: tuples instead of lists, mappings that refuse changes, arrays on memory that
+cannot be made writable again (:func:`sealed`).  The module imports neither numpy nor pyarrow nor PIL, so that a plugin can be
+registered without paying for them.
 
 Shapes: n samples, k candidate models.  The *quality matrix* ``Y[n, k]`` says whether a model's answer counts as correct,
 the *cost matrix* ``C[n, k]`` holds US dollars per sample (VL-RouterBench, arXiv 2512.23562, section 3).
@@ -55,9 +56,16 @@ class FrozenDict(dict[Any, Any]):
 
 def frozen(value: Any) -> Any:
     """Return a mapping, and whatever mappings and lists it holds, in a form that cannot be changed."""
+    if type(value) is FrozenDict:
+        return value
     if isinstance(value, Mapping):
         return FrozenDict({k: frozen(v) for k, v in value.items()})
     return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return values as a tuple, which nobody can change."""
+    return tuple(values)
 
 
 # --- log sources ------------------------------------------------------------------------------------------------------
@@ -103,8 +111,8 @@ class Catalog:
 class Listing:
     """What a log source found: parts, files passed over (path -> why), and a word on the data if it is synthetic."""
 
-    parts: tuple[Part, ...]
-    ignored: Mapping[str, str] = attrs.field(factory=dict)
+    parts: tuple[Part, ...] = attrs.field(converter=frozen)
+    ignored: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
     synthetic: str = ""
 
 
@@ -187,8 +195,8 @@ class Case:
     options: tuple[tuple[str, str], ...]
     answer: str
     prediction: str
-    fields: Mapping[str, str] = attrs.field(factory=dict)
-    judged: Mapping[str, str] = attrs.field(factory=dict)
+    fields: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+    judged: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
     rotations: tuple[Rotation, ...] = ()
 
 
@@ -242,7 +250,7 @@ class Features:
 
     def take(self, rows: Array) -> Features:
         """Return the features of some rows."""
-        return Features(_frozen_array(self.matrix[rows]), self.columns)
+        return Features(sealed(self.matrix[rows]), self.columns)
 
 
 @attrs.frozen(eq=False)
@@ -252,10 +260,10 @@ class Queries:
     ``ids`` are hashes of the sample ids, which would name the dataset.
     """
 
-    ids: Sequence[str]
-    texts: Sequence[str]
-    options: Sequence[tuple[tuple[str, str], ...]]
-    hints: Sequence[str]
+    ids: tuple[str, ...] = attrs.field(converter=as_tuple)
+    texts: tuple[str, ...] = attrs.field(converter=as_tuple)
+    options: tuple[tuple[tuple[str, str], ...], ...] = attrs.field(converter=as_tuple)
+    hints: tuple[str, ...] = attrs.field(converter=as_tuple)
     images: Images
     candidates: tuple[Candidate, ...]
     features: Features | None = None
@@ -267,8 +275,8 @@ class Queries:
         """Return some of the queries, in the order of ``rows``."""
         index = rows.tolist()
 
-        def pick(values: Sequence[Any]) -> list[Any]:
-            return [values[i] for i in index]
+        def pick(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(values[i] for i in index)
 
         return attrs.evolve(
             self,
@@ -296,11 +304,15 @@ class Labelled:
 
 @attrs.frozen
 class CostBounds:
-    """Smallest and largest mean cost (USD per sample) over the candidates, and the rows they were taken from."""
+    """Smallest and largest mean cost (USD per sample) over the candidates, and the rows they were taken from.
+
+    ``free`` names the candidates whose mean cost is 0.
+    """
 
     low: float
     high: float
     rows: str = "train"
+    free: tuple[str, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -359,6 +371,17 @@ class WithEstimate(Protocol):
 
 
 @runtime_checkable
+class WithChosen(Protocol):
+    """A fitted router whose fit chose some of its own parameters, such as lambda, on dev.
+
+    ``chosen`` maps their names, as in TOML, to JSON scalars; an infinite number is allowed.  It is kept with the cell and shown
+    in every table, so that nobody has to guess which lambda a router ran at.
+    """
+
+    chosen: Mapping[str, str | float | int | bool | None]
+
+
+@runtime_checkable
 class WithBorrowedTime(Protocol):
     """A fitted router that may use work done for another router before.
 
@@ -396,7 +419,8 @@ class Evaluation:
     """What a metric sees: a router's choices int[n] on some rows, and what is known of these rows.
 
     ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers [n, k].  ``best_single`` is the
-    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.
+    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.  ``estimate`` is what the
+    router estimated on these rows, None where it gives no estimates.
     """
 
     choices: Array
@@ -465,7 +489,10 @@ class CellInfo:
 
 @attrs.frozen
 class CellResult:
-    """What came of a cell: ``scores`` per split (dev, test), or an error and no scores."""
+    """A cell's result: ``scores`` per split (dev, test), or an error and no scores.
+
+    ``chosen`` holds the parameters that the fit itself chose (:class:`WithChosen`); empty where it chose none.
+    """
 
     cell: CellInfo
     status: Literal["done", "failed"]
@@ -477,6 +504,7 @@ class CellResult:
     timing: Timing | None = None
     choices: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict, converter=frozen)
     hardware: str = ""
+    chosen: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
 
 
 @attrs.frozen
@@ -526,7 +554,7 @@ class RunInfo:
     bounds: CostBounds
     metrics: tuple[MetricInfo, ...]
     cells: tuple[CellInfo, ...]
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = attrs.field(converter=frozen)
     environment: Mapping[str, Any] = attrs.field(converter=frozen)
 
     @property
@@ -540,7 +568,8 @@ class RunResult:
     """A finished run.
 
     ``winners`` holds, by label, the point of each router's sweep that the selection chose, as :attr:`CellInfo.point_name`; it is
-    empty for a router without a sweep.  A router whose every cell failed has none.
+    empty for a router without a sweep.  A sweep whose every point has a failed cell has none.  ``decided_by`` holds, by label,
+    the metric that decided where the selection metric had no value at any point.
     """
 
     run: RunInfo
@@ -549,17 +578,28 @@ class RunResult:
     started: str
     finished: str
     winners: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+    decided_by: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
 
     def selected(self, cell: CellInfo) -> bool:
         """Tell whether a cell is of the point that stands for its router."""
         return self.winners.get(cell.label) == cell.point_name
 
 
-def _frozen_array(array: Array) -> Array:
-    array.flags.writeable = False
-    return array
+def sealed(array: Array) -> Array:
+    """Return an array with the same content whose memory cannot be made writable again; large arrays are not copied.
 
+    ``flags.writeable = False`` alone can be undone by whoever holds the array.  A view of an Arrow buffer cannot: the buffer
+    is immutable, and does not lead back to the array that it was made from.
 
-def read_only(values: Iterable[Array]) -> tuple[Array, ...]:
-    """Mark arrays read-only and return them."""
-    return tuple(_frozen_array(v) for v in values)
+    :param array: the caller's own; it becomes read-only, and must not be changed through another view
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    if array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous:
+        return sealed(array.T).T
+    flat = np.ascontiguousarray(array).reshape(-1)
+    flat.flags.writeable = False
+    if flat.size:
+        flat = np.frombuffer(pa.py_buffer(flat.view(np.uint8)), dtype=flat.dtype)
+    return flat.reshape(array.shape)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,8 @@ def test_metrics_can_be_recomputed_from_what_is_on_disk(project: Any) -> None:
     result = project.results()[0]
     run = next(project.folder.glob("runs/t/*/results.json")).parent
     known = {(r["split"], r["id"]): r for r in pq.read_table(run / "evaluated.parquet").to_pylist()}
+    assert {s for s, _ in known} == {"train", "dev", "test"}
+    assert len(known) == 120
     records = json.loads((run / "benchmark.json").read_text(encoding="utf-8"))
     assert {m["name"]: m["input_price"] for m in records["models"]} == {
         "tiny-large": 8,
@@ -74,6 +78,128 @@ def test_metrics_can_be_recomputed_from_what_is_on_disk(project: Any) -> None:
         for metric, matrix in (("accuracy", "quality"), ("average-cost", "cost")):
             values = [known["test", c["id"]][f"{matrix}:{c['model']}"] for c in chosen]
             assert sum(values) / len(values) == pytest.approx(stated[metric])
+
+
+def test_a_paired_test_needs_the_run_directory_only(project: Any) -> None:
+    """Choices of reference points, groups and train rows are there: a difference per group can be computed without logs."""
+    project.vlrb("run", project.experiment(ROUTERS))
+    shutil.rmtree(project.folder / ".vlrb-cache")
+    result = project.results()[0]
+    run = next(project.folder.glob("runs/t/*/results.json")).parent
+    known = {r["id"]: r for r in pq.read_table(run / "evaluated.parquet").to_pylist()}
+    models = [c["name"] for c in json.loads((run / "benchmark.json").read_text(encoding="utf-8"))["models"]]
+    chosen = pq.read_table(run / "references.parquet").to_pylist()
+
+    assert {r["split"] for r in chosen} == {"dev", "test"}
+    for reference in result["references"]:
+        right = [known[r["id"]][f"quality:{models[r[reference['name']]]}"] for r in chosen if r["split"] == "test"]
+        assert sum(right) / len(right) == pytest.approx(reference["scores"]["test"]["overall"]["accuracy"])
+    groups = [r["group"] for r in known.values()]
+    assert len(set(groups)) == result["run"]["split"]["groups"] < len(groups)
+    for one in known.values():
+        assert all(r["split"] == one["split"] for r in known.values() if r["group"] == one["group"])
+
+
+def test_what_a_fit_chose_itself_is_in_every_result(project: Any) -> None:
+    """`Fitted.chosen` stands in cell.json, results.json, the leaderboard and its files; infinity too."""
+    project.plugin.write_text(
+        project.plugin.read_text(encoding="utf-8")
+        .replace(
+            "        return Estimated(self.params, train.cost.mean(axis=0))",
+            "        fitted = Estimated(self.params, train.cost.mean(axis=0))\n"
+            "        object.__setattr__(fitted, 'chosen', {'lambda': np.float64('inf'), 'rounds': np.int64(7)})\n"
+            "        return fitted",
+        )
+        .replace("@attrs.frozen\nclass Estimated:", "@attrs.frozen(slots=False)\nclass Estimated:"),
+        encoding="utf-8",
+    )
+    file = project.experiment('[[router]]\nuse = "estimating"\n')
+    shown = project.vlrb("run", file)
+
+    assert shown.status == 0, shown.err
+    assert "chose lambda=inf, rounds=7" in shown.out
+    assert project.results()[0]["cells"][0]["chosen"] == {"lambda": "inf", "rounds": 7}
+    run = next(project.folder.glob("runs/t/*/results.json")).parent
+    assert "chose lambda=inf, rounds=7" in (run / "reports" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "lambda=inf, rounds=7" in (run / "reports" / "leaderboard.csv").read_text(encoding="utf-8")
+    swept = project.experiment(
+        '[[router]]\nuse = "estimating"\nsweep = { lambda = [0, 5] }\n', 'select_by = "accuracy"'
+    )
+    decided = project.vlrb("run", swept, "--json").json
+    assert [c["chosen"] for c in decided["cells"]] == [{"rounds": 7}, {"rounds": 7}]
+
+
+@pytest.mark.parametrize("chosen", ["[1]", "{'a': [1]}", "{1: 2}", "{'a': float('nan')}"])
+def test_what_a_fit_chose_must_be_parameters(project: Any, chosen: str) -> None:
+    """Anything but names and scalars is the router's fault, and a failed cell."""
+    project.plugin.write_text(
+        project.plugin.read_text(encoding="utf-8")
+        .replace(
+            "        return Always(self.params.choice)",
+            "        fitted = Always(self.params.choice)\n"
+            f"        object.__setattr__(fitted, 'chosen', {chosen})\n        return fitted",
+        )
+        .replace("@attrs.frozen\nclass Always:", "@attrs.frozen(slots=False)\nclass Always:"),
+        encoding="utf-8",
+    )
+    shown = project.vlrb("run", project.experiment('[[router]]\nuse = "counting"\n'))
+
+    assert shown.status == 1
+    assert "counting" in shown.err
+    assert "chosen" in shown.err
+
+
+def test_a_metric_gets_the_estimates_of_its_rows(project: Any) -> None:
+    """On dev and test, overall and per dataset, in the order of the choices; None for a router without estimates."""
+    project.plugin.write_text(
+        project.plugin.read_text(encoding="utf-8").replace(
+            "        p = self.params.skill ** (1 + np.arange(len(self.cost)))\n"
+            "        return Estimate(np.tile(p, (len(queries), 1)), np.tile(self.cost, (len(queries), 1)))",
+            "        p = np.array([[int(i[:6], 16) / 16**6] * 3 for i in queries.ids])\n        return Estimate(p, p)",
+        )
+        + """
+
+@hookimpl
+def vlrb_metrics():
+    from vlrb.types import Undefined
+    def mean(evaluation):
+        return Undefined("no estimates") if evaluation.estimate is None else float(evaluation.estimate.p_correct.mean())
+    return [MetricSpec(name="mean-estimate", summary="for tests", factory=lambda _: mean)]
+""",
+        encoding="utf-8",
+    )
+    routers = '[[router]]\nuse = "estimating"\n[[router]]\nuse = "cheapest"\n[[metric]]\nuse = "mean-estimate"\n'
+    shown = project.vlrb("run", project.experiment(routers), "--json")
+    assert shown.status == 0, shown.err
+    run = next(project.folder.glob("runs/t/*/results.json")).parent
+    split = {r["id"]: r["split"] for r in pq.read_table(run / "split.parquet").to_pylist()}
+    estimates = {i: int(hashlib.sha256(i.encode()).hexdigest()[:6], 16) / 16**6 for i in split}
+
+    estimating, cheapest = (c["scores"] for c in shown.json["cells"])
+    for name in ("dev", "test"):
+        for scope, start in (("overall", ""), ("dataset/tinya", "TinyA/"), ("group/stem", "TinyB/")):
+            expected = [p for i, p in estimates.items() if split[i] == name and i.startswith(start)]
+            assert estimating[name][scope]["mean-estimate"] == pytest.approx(sum(expected) / len(expected))
+            assert cheapest[name][scope]["mean-estimate"] == {"undefined": "no estimates"}
+
+
+def test_a_published_experiment_pins_its_benchmark_and_split(project: Any) -> None:
+    """`expect` refuses another benchmark and another split, with the key; what the header shows is what it takes."""
+    header = project.vlrb("run", project.experiment()).out
+    benchmark = re.search(r"benchmark ([0-9a-f]{12})", header)[1]
+    split = re.search(r"split ([0-9a-f]{12})", header)[1]
+    pins = f'[benchmark]\nexpect = "{benchmark}"\n[split]\nexpect = "{split}"\n'
+    assert project.vlrb("run", project.experiment(more=pins)).status == 0
+
+    for more, key in (
+        (pins.replace(benchmark, "0" * 12), "benchmark.expect"),
+        (pins.replace(split, "0" * 12), "[split] expect"),
+        (pins + "seed = 7\n", "[split] expect"),
+        (pins.replace(split, "not hex"), "split.expect"),
+    ):
+        shown = project.vlrb("run", project.experiment(more=more))
+        assert shown.status == 4
+        assert key in shown.err
 
 
 def test_an_identical_finished_run_prints_its_result(project: Any) -> None:

@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 
 from vlrb.resolve import make_plan
-from vlrb.run import select_winners
-from vlrb.specs import MetricSpec, NoParams
-from vlrb.types import CellInfo, CellResult, Undefined
 
 
 def run(project: Any, routers: str, top: str = "", *arguments: str) -> dict[str, Any]:
@@ -108,27 +105,7 @@ def test_where_every_point_failed_there_is_no_winner(project: Any) -> None:
     shown = project.vlrb("run", project.experiment(router))
 
     assert shown.status == 1
-    assert "no point of 2 finished" in shown.out
-
-
-def result_of(label: str, point: int, seed: int, value: Any) -> CellResult:
-    cell = CellInfo("k", label, "r", {}, seed, None, "p", "d", "s", {"x": point})
-    return CellResult(cell, "done", False, Path(), {"dev": {"overall": {"m": value}}})
-
-
-def test_the_winner_is_chosen_by_the_mean_over_seeds() -> None:
-    """One lucky seed does not win; of equals the first does; what is undefined cannot; smaller may be better."""
-    high = MetricSpec(name="m", summary="", factory=lambda _: None, params=NoParams)
-    low = MetricSpec(name="m", summary="", factory=lambda _: None, params=NoParams, higher_is_better=False)
-    lucky = [
-        result_of("a", p, s, v)
-        for p, s, v in ((1, 0, 0.9), (1, 1, 0.1), (2, 0, 0.6), (2, 1, 0.6), (3, 0, 0.6), (3, 1, 0.6))
-    ]
-
-    assert select_winners(lucky, high, "dev") == {"a": "x=2"}
-    assert select_winners(lucky, low, "dev") == {"a": "x=1"}
-    gap = [*lucky, result_of("a", 4, 0, 5.0), result_of("a", 4, 1, Undefined("none"))]
-    assert select_winners(gap, high, "dev") == {"a": "x=2"}
+    assert "all 2 points have a failed cell" in shown.out
 
 
 @pytest.mark.parametrize(

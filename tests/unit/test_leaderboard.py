@@ -39,7 +39,9 @@ def result() -> RunResult:
         "method": "stratified",
         "group_by": "image",
         "seed": 42,
-        "samples_without_images": 2,
+        "digest": "3f2a" * 16,
+        "groups": 6,
+        "grouped_by": {"group": 4, "image": 5, "text": 1},
         "group_also_in_train": {"dev": 0, "test": 1},
     }
     experiment = {"select_by": "rank-score"}
@@ -58,13 +60,13 @@ def result() -> RunResult:
 
 
 def test_the_best_by_the_selection_metric_comes_first(result: RunResult) -> None:
-    """Rows are ordered by it, seeds averaged, undefined and failed rows last."""
+    """Rows are ordered by it, seeds averaged; then those where it is undefined, by the next metric; failed rows last."""
     board = leaderboard(result)
 
-    assert [r.name for r in board.rows] == ["oracle", "good", "middling", "broken", "costless"]
+    assert [r.name for r in board.rows] == ["oracle", "good", "middling", "costless", "broken"]
     middling = dict(zip(board.headings, board.rows[2].cells, strict=True))
     assert middling["accuracy"].text("accuracy") == "60.00 ± 14.14"
-    assert board.rows[3].note == "1 of 1 cells failed"
+    assert board.rows[4].note == "1 of 1 cells failed"
 
 
 def test_a_qualified_selection_metric_orders_too(result: RunResult) -> None:
@@ -79,9 +81,9 @@ def test_the_notes_say_what_the_figures_are(result: RunResult) -> None:
     notes = "\n".join(leaderboard(result).notes)
 
     for text in (
-        "protocol strict; split by image, seed 42: train 7, dev 1, test 2",
+        "protocol strict; split 3f2a3f2a3f2a, 6 groups by the logs' groups (4 samples), image (5 samples), text (1 samples), "
+        "seed 42: train 7, dev 1, test 2",
         "1 test samples share an image or a group with a train sample",
-        "2 samples have no image and were grouped by their text",
         "left out or changed: 3 answers without a verdict",
         "broken-seed1 failed, see cells/broken-seed1/error.txt: it broke",
         "- in rank-score: the mean cost is 0",
@@ -116,5 +118,53 @@ def test_a_split_that_the_logs_give_is_called_so(result: RunResult) -> None:
     split = {**result.run.split, "method": "given", "group_by": "sample"}
     notes = leaderboard(attrs.evolve(result, run=attrs.evolve(result.run, split=split))).notes
 
-    assert any("split as the logs give it: train 7" in note for note in notes)
-    assert not any("seed 42" in note or "grouped by their text" in note for note in notes)
+    assert any("split 3f2a3f2a3f2a, as the logs give it: train 7" in note for note in notes)
+    assert not any("seed 42" in note or "by image" in note or "by text" in note for note in notes)
+
+
+def test_a_split_is_said_to_be_grouped_only_by_what_grouped_it(result: RunResult) -> None:
+    """Samples without images that the logs group are not called grouped by their text; sample-wise splits have no groups."""
+
+    def said(**changes: Any) -> str:
+        split = {**result.run.split, **changes}
+        return "\n".join(leaderboard(attrs.evolve(result, run=attrs.evolve(result.run, split=split))).notes)
+
+    assert "6 groups by the logs' groups, seed 42" in said(grouped_by={"group": 10})
+    assert "text" not in said(grouped_by={"group": 10})
+    assert "6 groups by text, texts of similarity 0.8, seed 42" in said(grouped_by={"text": 10}, near_duplicates=0.8)
+    assert "sample by sample, seed 42" in said(group_by="sample", grouped_by={})
+    assert "groups" not in said(group_by="sample", grouped_by={}).splitlines()[1]
+
+
+def test_where_the_selection_metric_has_no_value_the_next_orders(result: RunResult) -> None:
+    """A free model leaves every rank score undefined: rows are ordered by accuracy, and the cause and the way out are said."""
+    free = Undefined("a candidate model costs nothing")
+    cells = (cell("weak", 1, 0.1, free), cell("a-good-one", 1, 0.9, free), cell("middling", 1, 0.5, free))
+    bounds = CostBounds(0.0, 1e-2, "train", ("gratis",))
+    board = leaderboard(attrs.evolve(result, cells=cells, references=(), run=attrs.evolve(result.run, bounds=bounds)))
+    notes = "\n".join(board.notes)
+
+    assert [r.name for r in board.rows] == ["a-good-one", "middling", "weak"]
+    assert "ordered by accuracy: rank-score has no value" in notes
+    assert "models that cost nothing: gratis" in notes
+    assert "[[model]]" in notes
+
+
+def test_what_a_fit_chose_stands_in_the_note(result: RunResult) -> None:
+    """One value where all seeds agree, one per seed where they differ."""
+    chosen = [{"lambda": 30.0, "shrinkage": "half"}, {"lambda": "inf", "shrinkage": "half"}]
+    cells = tuple(attrs.evolve(cell("good", s, 0.8, 0.7), chosen=c) for s, c in enumerate(chosen))
+    board = leaderboard(attrs.evolve(result, cells=cells))
+
+    assert next(r.note for r in board.rows if r.name == "good") == "chose lambda=30 / inf, shrinkage=half"
+
+
+def test_a_sweep_says_which_metric_decided_instead(result: RunResult) -> None:
+    """Where the selection metric has no value at any point."""
+    points = [cell("swept", 1, a, Undefined("free")) for a in (0.5, 0.6)]
+    cells = tuple(attrs.evolve(c, cell=attrs.evolve(c.cell, point={"x": i})) for i, c in enumerate(points))
+    board = leaderboard(attrs.evolve(result, cells=cells, winners={"swept": "x=1"}, decided_by={"swept": "accuracy"}))
+
+    assert next(r.note for r in board.rows if r.name == "swept") == "x=1, best of 2 on dev by accuracy"
+    assert board.sweeps[0].title == "sweep of swept: dev, by accuracy"
+    assert [r.note for r in board.sweeps[0].rows] == ["", "chosen"]

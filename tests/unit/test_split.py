@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vlrb.config import SplitSection
 from vlrb.errors import DataError
 from vlrb.neartext import near_pairs
-from vlrb.split import groups_of, make_split, paper_split, stratified_split
+from vlrb.split import grouped_by, groups_of, make_split, paper_split, split_digest, stratified_split
 
 
 class Samples:
@@ -166,3 +166,44 @@ def test_a_split_that_the_logs_prescribe() -> None:
             of([(str(i),) for i in range(4)], None, None, None, ["train", None, "test", "dev"]),
             SplitSection(method="given"),
         )
+
+
+def test_what_grouped_the_samples_is_counted() -> None:
+    """The logs' groups first, then images; a sample is said to go by its text only where it has neither."""
+    benchmark = of([("x",), ("y",), (), (), ()], None, None, [["g"], None, ["g"], None, None])
+
+    assert grouped_by(benchmark) == {"group": 2, "image": 1, "text": 2}
+
+
+def test_a_split_is_identified_by_which_samples_stand_where() -> None:
+    """With and without the logs' groups other samples are tested, and the digest says so; the same split has the same one."""
+    groups = [[f"g{i % 7}"] for i in range(60)]
+    images = [(str(i),) for i in range(60)]
+    section = SplitSection(train=0.5, dev=0.2, test=0.3)
+    plain, grouped = make_split(of(images), section), make_split(of(images, None, None, groups), section)
+
+    assert plain.digest != grouped.digest
+    assert plain.digest == make_split(of(images), section).digest == plain.about["digest"]
+    assert (plain.about["groups"], grouped.about["groups"]) == (60, 7)
+    assert grouped.about["grouped_by"] == {"group": 60}
+    assert grouped.groups.tolist() == groups_of(of(images, None, None, groups)).tolist()
+    moved = {"train": np.array([0, 1]), "dev": np.array([2]), "test": np.array([3])}
+    ids = ["a", "b", "c", "d"]
+    assert split_digest(ids, moved) != split_digest(ids, {**moved, "dev": np.array([1]), "train": np.array([0, 2])})
+
+
+def test_a_split_sample_by_sample_claims_no_groups() -> None:
+    """`group_by = "sample"` and the paper's split deal out samples, whatever they share."""
+    for section in (SplitSection(group_by="sample"), SplitSection(method="paper")):
+        assert make_split(of([(str(i),) for i in range(40)]), section).about["grouped_by"] == {}
+
+
+def test_another_split_than_the_expected_one_is_refused() -> None:
+    """A published experiment pins its test samples; the first characters of the digest suffice."""
+    benchmark = of([(str(i),) for i in range(40)])
+    digest = make_split(benchmark, SplitSection()).digest
+
+    assert make_split(benchmark, SplitSection(expect=digest[:12])).digest == digest
+    with pytest.raises(DataError, match="expect") as raised:
+        make_split(benchmark, SplitSection(expect=digest, seed=7))
+    assert raised.value.problems[0].where == "[split] expect"

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from vlrb.errors import DataError
-from vlrb.types import Array, Column, Features, Labelled, Queries, read_only
+from vlrb.types import Array, Column, Features, Labelled, Queries, sealed
 from vlrb_plugins.feature_routers.scaling import ZScore
 
 
@@ -56,7 +56,7 @@ def with_indicators(features: Features) -> Features:
         codes = np.arange(features.columns[j].categories, dtype=np.float32)
         parts.append((features.matrix[:, [j]] == codes).astype(np.float32))
         columns += [Column(f"{features.columns[j].name}={int(code)}", "numeric") for code in codes]
-    return Features(read_only((np.hstack(parts),))[0], tuple(columns))
+    return Features(sealed(np.hstack(parts)), tuple(columns))
 
 
 def scaled_dev(dev: Labelled, scaler: ZScore, router: str) -> Array:

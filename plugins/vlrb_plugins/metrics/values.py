@@ -43,8 +43,8 @@ def rank_score_of(beta: float) -> Metric:
 def rank_score(right: float, cost: float, low: float, high: float, beta: float) -> MetricValue:
     """Return VL-RouterBench's rank score, a weighted harmonic mean of accuracy and normalised cost.
 
-    ``(1 + beta) A K / (beta A + K)`` with ``K = (log2 high - log2 cost) / (log2 high - log2 low)``; a cost outside the bounds
-    is moved to the nearer bound, as the paper does.
+    ``(1 + beta) A K / (beta A + K)`` with ``K = (log2 high - log2 cost) / (log2 high - log2 low)``; a cost outside the bounds,
+    0 included, is moved to the nearer bound, as the paper does.
 
     :param right: accuracy A in [0, 1]
     :param cost: mean cost in USD per sample
@@ -60,12 +60,20 @@ def rank_score(right: float, cost: float, low: float, high: float, beta: float) 
 
 def _unfit(right: float, cost: float, low: float, high: float, beta: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high) and 0 < low < high):
-        return f"the cost bounds {low:g} and {high:g} are no interval of positive costs"
-    if not (math.isfinite(cost) and cost > 0):
-        return f"the mean cost is {cost:g}, which has no logarithm"
+        return _unfit_bounds(low, high)
+    if not (math.isfinite(cost) and cost >= 0):
+        return f"the mean cost is {cost:g}, which is not a finite number of at least 0"
     if not 0 <= right <= 1:
         return f"the accuracy is {right:g}, which is not between 0 and 1"
     return "" if beta > 0 else f"beta is {beta:g}, which is not above 0"
+
+
+def _unfit_bounds(low: float, high: float) -> str:
+    if low == 0 and math.isfinite(high):
+        return "the cost bounds must be positive, and a candidate model costs nothing"
+    if low == high and math.isfinite(low):
+        return f"the cost bounds are equal: every candidate model costs {low:g} USD per sample on average"
+    return f"the cost bounds {low:g} and {high:g} are not an interval of positive costs"
 
 
 def oracle_gap_closed(evaluation: Evaluation) -> MetricValue:

@@ -56,16 +56,40 @@ def test_what_has_no_value_says_why() -> None:
 
 
 def test_rank_score_equals_the_reference_on_regular_rows(shared: Callable[[str], Path]) -> None:
-    """810 regular rows agree to 1e-9; the 12 edge rows are undefined, each with a reason."""
+    """810 regular rows agree to 1e-9; the edge rows are undefined, each with a reason, or a free choice at the lower bound."""
     with np.load(shared("vectors/rank_score.npz")) as vectors:
         inputs, outputs, edge = vectors["inputs"], vectors["outputs"], int(vectors["n_edge"])
 
     for row, expected in zip(inputs[:-edge], outputs[:-edge], strict=True):
         assert rank_score(*map(float, row)) == pytest.approx(float(expected), abs=1e-9)
     for row in inputs[-edge:]:
-        value = rank_score(*map(float, row))
-        assert isinstance(value, Undefined)
-        assert value.reason
+        accuracy, cost, low, high, beta = map(float, row)
+        value = rank_score(accuracy, cost, low, high, beta)
+        if cost == 0 and isinstance(value, float):
+            assert value == rank_score(accuracy, low, low, high, beta)
+        else:
+            assert isinstance(value, Undefined)
+            assert value.reason
+
+
+def test_a_free_choice_counts_as_the_cheapest_bound() -> None:
+    """A mean cost of 0 under positive bounds moves to the lower bound, as any cost below it does."""
+    at_bound = rank_score(0.5, 1e-4, 1e-4, 1e-2, 0.1)
+
+    assert at_bound == pytest.approx(1.1 * 0.5 * 1 / (0.1 * 0.5 + 1))
+    assert rank_score(0.5, 0.0, 1e-4, 1e-2, 0.1) == rank_score(0.5, 5e-5, 1e-4, 1e-2, 0.1) == at_bound
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "cause"),
+    [(0.0, 1.0, "costs nothing"), (0.5, 0.5, "equal"), (0.0, 0.0, "costs nothing"), (2.0, 1.0, "interval")],
+)
+def test_bounds_that_are_no_interval_name_the_cause(low: float, high: float, cause: str) -> None:
+    """A free model, equal prices or one model leave the rank score undefined, and the reason says which it is."""
+    value = rank_score(0.5, 0.5, low, high, 0.1)
+
+    assert isinstance(value, Undefined)
+    assert cause in value.reason
 
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)

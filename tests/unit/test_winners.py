@@ -1,0 +1,68 @@
+"""Which point of a sweep stands for its router."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from vlrb.types import CellInfo, CellResult, MetricInfo, MetricValue, Undefined
+from vlrb.winners import Winner, select_winners
+
+METRICS = (
+    MetricInfo("cost", "", False, ""),
+    MetricInfo("accuracy", "", True, ""),
+    MetricInfo("rank-score", "", True, ""),
+)
+
+
+def cell(x: int, seed: int = 1, **values: MetricValue) -> CellResult:
+    """Return a finished cell of the point x with these values on dev."""
+    info = CellInfo("k", "a", "p/a", {}, seed, None, "p", "d 1", "", {"x": x})
+    numbers = {"cost": 1.0, "accuracy": 0.5, "rank-score": 0.5, **{k.replace("_", "-"): v for k, v in values.items()}}
+    return CellResult(info, "done", False, Path(), {"dev": {"overall": numbers}})
+
+
+def won(*cells: CellResult, by: str = "rank-score") -> dict[str, Winner]:
+    """Return the winners on dev."""
+    return select_winners(cells, METRICS, by, "dev")
+
+
+def test_the_best_mean_over_the_seeds_wins_and_ties_go_to_the_first() -> None:
+    """One lucky seed does not decide; smaller wins where smaller is better."""
+    lucky = [
+        cell(1, 1, rank_score=0.9),
+        cell(1, 2, rank_score=0.1),
+        cell(2, 1, rank_score=0.6),
+        cell(2, 2, rank_score=0.6),
+    ]
+
+    assert won(*lucky) == {"a": Winner("x=2", "rank-score")}
+    assert won(cell(1, cost=1.0), cell(2, cost=0.5), by="cost") == {"a": Winner("x=2", "cost")}
+    assert won(cell(3), cell(2), cell(1)) == {"a": Winner("x=3", "rank-score")}
+
+
+def test_a_point_without_a_value_loses_to_any_that_has_one() -> None:
+    """Undefined is not 0, and not the best either."""
+    assert won(cell(1, rank_score=Undefined("none")), cell(2, rank_score=0.0)) == {"a": Winner("x=2", "rank-score")}
+    gap = [cell(1, 1, rank_score=0.9), cell(1, 2, rank_score=Undefined("none")), cell(2, 1), cell(2, 2)]
+    assert won(*gap) == {"a": Winner("x=2", "rank-score")}
+
+
+def test_where_no_point_has_a_value_the_next_metric_decides() -> None:
+    """In the order of the metrics: here the cost, then the accuracy; a sweep whose points finished has a winner."""
+    free = {"rank_score": Undefined("a model costs nothing")}
+
+    assert won(cell(1, cost=2.0, **free), cell(2, cost=1.0, **free)) == {"a": Winner("x=2", "cost")}
+    nothing = {**free, "cost": Undefined("unknown")}
+    assert won(cell(1, accuracy=0.1, **nothing), cell(2, accuracy=0.2, **nothing)) == {"a": Winner("x=2", "accuracy")}
+
+
+def test_a_point_with_a_failed_cell_cannot_win() -> None:
+    """And where every point has one, there is no winner."""
+    failed = attrs.evolve(cell(1, 2), status="failed", scores={})
+
+    assert won(cell(1, 1, rank_score=0.9), failed, cell(2, 1, rank_score=0.1), cell(2, 2, rank_score=0.1)) == {
+        "a": Winner("x=2", "rank-score")
+    }
+    assert won(failed, attrs.evolve(failed, cell=attrs.evolve(failed.cell, point={"x": 2}))) == {}
