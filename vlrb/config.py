@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -32,6 +33,17 @@ from vlrb.specs import param, toml_name
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
 
+LARGEST_FILE = 1024**2
+"""Bytes of the largest experiment file that is read."""
+
+DEEPEST = 50
+"""Levels of tables and arrays that an experiment file may have."""
+
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LINE_BREAKS = str.maketrans("", "", "\t\n\r")
+
 TABLES = ("logs", "benchmark", "tokens", "split", "features", "plugin")
 ARRAYS = ("router", "metric", "report", "model", "dataset")
 
@@ -44,8 +56,19 @@ def _fraction(_: Any, _attribute: attrs.Attribute[Any], value: float) -> None:
         raise ValueError(f"must be between 0 and 1, both excluded, not {value!r}")
 
 
+def is_file_name(name: str) -> bool:
+    """Tell whether a name can be that of a folder everywhere: no separators, no control characters, not hidden."""
+    return (
+        bool(name)
+        and name == Path(name).name
+        and not name.startswith(".")
+        and "\\" not in name
+        and not _CONTROL.search(name)
+    )
+
+
 def _file_name(_: Any, _attribute: attrs.Attribute[Any], value: str) -> None:
-    if not value or value != Path(value).name or value.startswith(".") or "\\" in value:
+    if not is_file_name(value):
         raise ValueError(f"must be usable as the name of a folder, not {value!r}")
 
 
@@ -228,7 +251,23 @@ class Document:
         listed = self.tree.get("plugins", [])
         base = self.origin(("plugins",)).parent
         texts = [p for p in listed if isinstance(p, str)] if isinstance(listed, list) else []
-        return tuple(str((base / p).resolve()) if p.endswith(".py") else p for p in texts)
+        return tuple(str((base / expanded(p)).resolve()) if p.endswith(".py") else p for p in texts)
+
+
+def expanded(path: str) -> Path:
+    """Return a path of an experiment file with ``~`` and ``~user`` as the home folder.
+
+    :raises ValueError: when there is no such home folder, or the path has a control character
+    """
+    if _CONTROL.search(path):
+        raise ValueError(
+            f"must be a path without control characters, not {path!r}; in double quotes a backslash starts an escape: "
+            "write 'C:\\logs' or use forward slashes"
+        )
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"must be a path whose home folder exists, not {path!r}") from None
 
 
 def read_document(path: Path) -> Document:
@@ -237,36 +276,100 @@ def read_document(path: Path) -> Document:
     :raises ConfigError: when a file is missing or no TOML, or two files set one key differently
     """
     origins: dict[KeyPath, Path] = {}
-    tree = _read_merged(path, origins, ())
-    return Document(path, tree, origins, path.read_text(encoding="utf-8"))
+    text = read_text(path)
+    tree = _read_merged(path, text, origins, ())
+    problems = list(_odd_characters(tree, Document(path, tree, origins), ()))
+    if problems:
+        raise ConfigError(problems)
+    return Document(path, tree, origins, text)
 
 
-def _read_merged(path: Path, origins: dict[KeyPath, Path], above: tuple[Path, ...]) -> dict[str, Any]:
+def _read_merged(path: Path, text: str, origins: dict[KeyPath, Path], above: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in above:
         raise ConfigError(f"{path} includes itself", where=str(above[-1]), fix="remove the include")
-    tree = _read_toml(path, above[-1] if above else None)
+    tree = _parsed(text, path)
     includes = tree.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(i, str) for i in includes):
         raise ConfigError("must be a list of file names", where=f"{path}: include")
     _note_origins(tree, path, origins, ())
     for included in includes:
         below: dict[KeyPath, Path] = {}
-        other = _read_merged(path.parent / included, below, (*above, path.resolve()))
+        file = path.parent / expanded(included)
+        other = _read_merged(file, read_text(file, path), below, (*above, path.resolve()))
         other.pop("include", None)
         _merge(tree, other, origins, below, ())
     return tree
 
 
-def _read_toml(path: Path, included_by: Path | None) -> dict[str, Any]:
-    where = str(included_by) if included_by else ""
+def read_text(path: Path, included_by: Path | None = None) -> str:
+    """Return the text of an experiment file; a byte-order mark is dropped.
+
+    :raises ConfigError: when it is missing, is not a regular file, is larger than ``LARGEST_FILE``, or is not UTF-8
+    """
+    where, fix = str(included_by) if included_by else "", "give the path of a TOML file"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        known = path.stat()
+        if stat.S_ISDIR(known.st_mode):
+            raise ConfigError(f"{path} is a folder", where=where, fix=fix)
+        if not stat.S_ISREG(known.st_mode):
+            raise ConfigError(f"{path} is a device or a pipe", where=where, fix=fix)
+        if known.st_size > LARGEST_FILE:
+            size = f"{known.st_size:,} bytes, more than {LARGEST_FILE:,}"
+            raise ConfigError(f"{path} has {size}", where=where, fix=fix)
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}", where=where, fix="give the path of a TOML file") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder", where=where, fix="give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not valid TOML: {error}", where=str(path)) from None
+        raise ConfigError(f"there is no file {path}", where=where, fix=fix) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not valid TOML: {error}", where=str(path), fix="save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", where=where, fix=fix) from None
+
+
+def _parsed(text: str, path: Path) -> dict[str, Any]:
+    """Parse TOML.
+
+    Python's parser takes cubic time in the number of parts of a dotted key, and recurses in arrays and tables: both are limited.
+    """
+    if _DOTTED.search(text):
+        raise ConfigError(f"has more than {DEEPEST} names joined by dots", where=str(path), fix="use fewer tables")
+    try:
+        tree = tomllib.loads(text)
+    except RecursionError:
+        raise _too_deep(path) from None
+    except ValueError as error:  # TOMLDecodeError, and numbers of more digits than Python converts
+        escape = "in double quotes a backslash starts an escape; write a path as 'C:\\logs' or with forward slashes"
+        fix = escape if "\\" in str(error) else "correct the line; see https://toml.io"
+        raise ConfigError(f"is not valid TOML: {error}", where=str(path), fix=fix) from None
+    level: list[Any] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for value in level for child in _children(value)]
+    if level:
+        raise _too_deep(path)
+    return tree
+
+
+def _too_deep(path: Path) -> ConfigError:
+    return ConfigError(f"has tables or arrays more than {DEEPEST} levels deep", where=str(path), fix="use fewer levels")
+
+
+def _children(value: Any) -> list[Any]:
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [v for v in values if isinstance(v, dict | list)]
+
+
+def _odd_characters(value: Any, document: Document, path: KeyPath) -> Iterator[Problem]:
+    """Yield a problem for each key and each text with control characters; texts may have line breaks and tabs."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if _CONTROL.search(key):
+                yield Problem(f"the key {key!r} has a control character", document.where(path), "remove it")
+            else:
+                yield from _odd_characters(child, document, (*path, key))
+    elif isinstance(value, list):
+        for i, child in enumerate(value):
+            yield from _odd_characters(child, document, (*path, i))
+    elif isinstance(value, str) and _CONTROL.search(value.translate(_LINE_BREAKS)):
+        yield Problem(f"has a control character: {value!r}", document.where(path), "remove it")
 
 
 def _note_origins(value: Any, file: Path, origins: dict[KeyPath, Path], path: KeyPath) -> None:
@@ -373,7 +476,7 @@ def _converter(base: Path) -> cattrs.Converter:
     for kind in (bool, int, str):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(Path, lambda v, _: (base / _exactly(str)(v, str)).resolve())
+    converter.register_structure_hook(Path, lambda v, _: (base / expanded(_exactly(str)(v, str))).resolve())
     converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_factory(_is_union, lambda t: _union(t, converter))
     converter.register_structure_hook_func(_is_unsupported, _unsupported)

@@ -20,6 +20,12 @@ Column = tuple[str, tuple[str, str]]
 """A heading, and where its values stand: scope and metric."""
 
 
+def fixed(value: float, digits: int) -> str:
+    """Return a number with so many digits after the point; what rounds to zero has no sign."""
+    text = f"{value:,.{digits}f}"
+    return text if any(c in "123456789n" for c in text) else text.removeprefix("-")
+
+
 @attrs.frozen
 class Cell:
     """A value of the table: mean over seeds, and the standard deviation where there are several."""
@@ -32,8 +38,8 @@ class Cell:
         if isinstance(self.value, Undefined):
             return "-"
         scale, digits = (100.0, 2) if name in PERCENT or name.startswith("accuracy ") else (1.0, _digits(self.value))
-        text = f"{self.value * scale:,.{digits}f}"
-        return text if self.deviation is None else f"{text} ± {self.deviation * scale:,.{digits}f}"
+        text = fixed(self.value * scale, digits)
+        return text if self.deviation is None else f"{text} ± {fixed(self.deviation * scale, digits)}"
 
 
 @attrs.frozen
@@ -62,7 +68,10 @@ class Sweep:
 
 @attrs.frozen
 class Leaderboard:
-    """Headings and rows on test, the lines that say what the figures are, and the sweeps whose winners stand among the rows."""
+    """Headings and rows on test, the lines that say what the figures are, and the sweeps whose winners stand among the rows.
+
+    The first column is that of the selection metric; rows are ordered by the columns, from the left.
+    """
 
     title: str
     notes: tuple[str, ...]
@@ -76,7 +85,7 @@ def leaderboard(result: RunResult) -> Leaderboard:
     run = result.run
     names = [m.name for m in run.metrics]
     selected = str(run.experiment.get("select_by", "")).rpartition("/")[2]
-    shown = [n for n in (*SHOWN, *(n for n in names if n not in _KNOWN), selected) if n in names]
+    shown = [n for n in (selected, *SHOWN, *(n for n in names if n not in _KNOWN)) if n in names]
     columns = [(n, ("overall", n)) for n in dict.fromkeys(shown)]
     if "accuracy" in names:
         columns += [(f"accuracy {GROUPS.get(g, g)}", (f"group/{g}", "accuracy")) for g in _groups(result)]
@@ -88,11 +97,11 @@ def leaderboard(result: RunResult) -> Leaderboard:
         Row(r.name, "reference", tuple(Cell(_value(r.scores.get("test", {}), at)) for _, at in columns))
         for r in result.references
     ]
-    order = _order(columns, selected)
-    rows.sort(key=lambda r: (*(_position(r, i, _sign(run.metrics, columns[i][0])) for i in order), r.kind, r.name))
+    signs = [_sign(run.metrics, name) for _, (_, name) in columns]
+    rows.sort(key=lambda r: (*(_position(c, s) for c, s in zip(r.cells, signs, strict=True)), r.kind, r.name))
     headings = tuple(n for n, _ in columns)
     sweeps = tuple(s for label, cells in by_label.items() if (s := _sweep(label, cells, columns, result)) is not None)
-    notes = (*_notes(result), *_ordered_by(rows, headings, order), *_reasons(rows, headings))
+    notes = (*_notes(result), *_ordered_by(rows, headings), *_reasons(rows, headings))
     return Leaderboard(f"{run.name}: test", notes, headings, tuple(rows), sweeps)
 
 
@@ -125,14 +134,15 @@ def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], r
         return None
     on = str(result.run.experiment.get("select_on", "dev"))
     selected = str(result.run.experiment.get("select_by", "")).rpartition("/")[2]
-    kept = [c for c in columns if c[1][0] == "overall" and c[0] in (*SWEPT, selected, result.decided_by.get(label))]
+    by = result.decided_by.get(label, selected)
+    kept = [c for c in columns if c[1][0] == "overall" and c[0] in (*SWEPT, selected, by)]
+    kept.sort(key=lambda c: c[0] != by)
     rows = []
     for point, those in points.items():
         row = _router_row(point, those, kept, on)
         mark = "chosen" if result.winners.get(label) == point else row.note
         rows.append(attrs.evolve(row, kind="point", note=mark))
     seeds = len(cells) // len(points)
-    by = result.decided_by.get(label, selected)
     title = f"sweep of {label}: {on}, by {by}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
     return Sweep(title, tuple(n for n, _ in kept), tuple(rows))
 
@@ -178,17 +188,12 @@ def _chosen_note(cells: Sequence[CellResult]) -> str:
     return f"chose {', '.join(texts)}" if texts else ""
 
 
-def _order(columns: Sequence[Column], selected: str) -> list[int]:
-    """Return the columns by which rows are ordered: that of the selection metric first, then the others as they stand."""
-    return sorted(range(len(columns)), key=lambda i: columns[i][0] != selected)
-
-
-def _ordered_by(rows: Sequence[Row], headings: Sequence[str], order: Sequence[int]) -> list[str]:
+def _ordered_by(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
     """Return a line on what orders the rows where the selection metric has no value anywhere."""
-    valued = [i for i in order if any(not isinstance(r.cells[i].value, Undefined) for r in rows)]
-    if not valued or valued[0] == order[0]:
+    valued = [i for i in range(len(headings)) if any(not isinstance(r.cells[i].value, Undefined) for r in rows)]
+    if not valued or valued[0] == 0:
         return []
-    return [f"ordered by {headings[valued[0]]}: {headings[order[0]]} has no value in any row"]
+    return [f"ordered by {headings[valued[0]]}: {headings[0]} has no value in any row"]
 
 
 def _mean(values: Sequence[MetricValue]) -> Cell:
@@ -206,9 +211,8 @@ def _value(scores: object, at: tuple[str, str]) -> MetricValue:
     return found
 
 
-def _position(row: Row, key: int, sign: float) -> float:
-    value = row.cells[key].value if row.cells else Undefined("nothing to show")
-    return math.inf if isinstance(value, Undefined) else -sign * value
+def _position(cell: Cell, sign: float) -> float:
+    return math.inf if isinstance(cell.value, Undefined) else -sign * cell.value
 
 
 def _sign(metrics: Sequence[MetricInfo], name: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from vlrb.config import (
     KeyPath,
     ModelSection,
     SplitSection,
+    is_file_name,
     read_document,
     structure,
     unstructure,
@@ -115,8 +116,7 @@ class Resolver:
         metrics = self._with_defaults("metric", arrays["metric"], DEFAULT_METRICS)
         reports = self._with_defaults("reporter", arrays["report"], DEFAULT_REPORTS)
         settings = self._settings(sections["plugin"])
-        if general is not None:
-            self._check_general(general, metrics)
+        self._check_general(tree, metrics)
         if self.problems or None in (general, benchmark, split, logs, counter):
             raise ConfigError(self.problems)
         return Plan(
@@ -162,24 +162,24 @@ class Resolver:
             self._problem((key,), "unknown key", did_you_mean(key, known | set(TABLES) | set(ARRAYS)))
         return structure(tree, General, self.document, (), self.problems)
 
-    def _check_general(self, general: General, metrics: tuple[Chosen, ...]) -> None:
-        for i, name in enumerate(general.requires):
-            if self.registry.plugin(name) is None:
+    def _check_general(self, tree: Mapping[str, Any], metrics: tuple[Chosen, ...]) -> None:
+        """Check the general keys against what is loaded; each that has the right type, whatever is wrong with the others."""
+        fields = attrs.fields_dict(General)
+        requires, on, by = (tree.get(k, fields[k].default) for k in ("requires", "select_on", "select_by"))
+        for i, name in enumerate(requires if isinstance(requires, list | tuple) else ()):
+            if isinstance(name, str) and self.registry.plugin(name) is None:
                 known = {p.name for p in self.registry.plugins if p.object is not None}
-                self._problem(
-                    ("requires", i),
-                    f"plugin {name!r} is required and is not loaded",
-                    f"install or unblock it, or remove it from requires; {did_you_mean(name, known)}",
-                )
-        if general.select_on == "test" and general.protocol != "paper":
+                fix = f"install or unblock it, or remove it from requires; {did_you_mean(name, known)}"
+                self._problem(("requires", i), f"plugin {name!r} is required and is not loaded", fix)
+        if on == "test" and tree.get("protocol") != "paper":
             fix = 'remove the key, or set protocol = "paper", which is named in every table'
             self._problem(("select_on",), "the winner of a sweep is never chosen on test", fix)
         bare = [m.spec.name for m in metrics]
         for name in sorted({n for n in bare if bare.count(n) > 1}):
             self._problem(("metric",), f"two metrics are named {name!r}, so that results could not tell them apart")
         names = {*bare, *(m.registered.id for m in metrics)}
-        if general.select_by not in names:
-            self._problem(("select_by",), f"{general.select_by!r} is no metric", did_you_mean(general.select_by, names))
+        if isinstance(by, str) and by not in names:
+            self._problem(("select_by",), f"unknown metric {by!r}", did_you_mean(by, names))
 
     # --- components ---------------------------------------------------------------------------------------------------
 
@@ -256,6 +256,7 @@ class Resolver:
             rest = {k: v for k, v in section.items() if k != "encoders"}
             settings = structure(rest, FeatureSection, self.document, path, self.problems)
             if settings is None:
+                sets[name] = FeatureSet(name, encoders, "concat")  # so that routers that name it are not blamed
                 continue
             sets[name] = FeatureSet(name, encoders, settings.fusion, settings.text_weight)
             message, fix = sets[name].problem() if encoders and not self._left_out(section, encoders) else ("", "")
@@ -309,20 +310,29 @@ class Resolver:
             path: KeyPath = ("router", i)
             if protocol == "paper":
                 table = self._reference(table, path)
+            before = len(self.problems)
             sweep = self._sweep(table, path)
             points = [self._point(table, swept, path) for swept in _grid(sweep)]
+            label = self._label(table, path, points[0], routers)
+            features = self._features_of(table, path, feature_sets)
             chosen = [p for p in points if p is not None]
-            if len(chosen) < len(points) or not points:
-                continue
-            label = table.get("label", chosen[0].chosen.spec.name)
-            if not isinstance(label, str) or not label or label != Path(label).name or label.startswith("."):
-                self._problem((*path, "label"), f"must be usable as the name of a folder, not {label!r}")
-            elif label in routers:
-                self._problem((*path, "label"), f"{label!r} is taken by another router", "give one of them a label")
-            else:
-                features = self._features_of(chosen[0].chosen, table, path, feature_sets)
+            if label is not None and len(self.problems) == before:
                 routers[label] = PlannedRouter(label, features, tuple(chosen), sweep)
         return tuple(routers.values())
+
+    def _label(self, table: Any, path: KeyPath, point: Point | None, taken: Container[str]) -> str | None:
+        """Return the label of a router, its name by default; None where there is none that can be used."""
+        given = table.get("label") if isinstance(table, dict) else None
+        label = point.chosen.spec.name if given is None and point is not None else given
+        if label is None:
+            return None  # what is wrong with the router itself is known
+        if not isinstance(label, str) or not is_file_name(label):
+            self._problem((*path, "label"), f"must be usable as the name of a folder, not {label!r}")
+        elif label in taken:
+            self._problem((*path, "label"), f"{label!r} is taken by another router", "give one of them a label")
+        else:
+            return label
+        return None
 
     def _reference(self, table: Any, path: KeyPath) -> Any:
         """Give a router of the paper's protocol the variant of the reference implementation, if it has variants."""
@@ -341,18 +351,19 @@ class Resolver:
         if not isinstance(sweep, dict):
             self._problem((*path, "sweep"), f"must be a table such as {{ lambda = [0, 10] }}, not {sweep!r}")
             return {}
-        count = 1
+        count, usable = 1, {}
         for name, values in sweep.items():
             if not isinstance(values, list) or not values or any(values.count(v) > 1 for v in values):
                 self._problem((*path, "sweep", name), f"must be a list of different values, not {values!r}")
-                return {}
+                usable |= {name: values[:1] if isinstance(values, list) else [values]} if values != [] else {}
+            else:
+                usable[name], count = values, count * len(values)
             if name in table:
                 self._problem((*path, "sweep", name), "is set in the table too", "remove one of the two")
-            count *= len(values)
         if count > MOST_POINTS:
             self._problem((*path, "sweep"), f"has {count:,} points, more than {MOST_POINTS:,}", "shorten a list")
-            return {}
-        return sweep
+            usable = {name: values[:1] for name, values in usable.items()}
+        return usable
 
     def _point(self, table: Any, swept: Mapping[str, Any], path: KeyPath) -> Point | None:
         """Resolve one point of a sweep; problems of all points come once."""
@@ -367,16 +378,19 @@ class Resolver:
         base = self._component("router", table, path, beside=ROUTER_KEYS) if swept and decides else None
         return Point(chosen, {n: unstructure(getattr(chosen.params, fields[n].name)) for n in swept}, base or chosen)
 
-    def _features_of(
-        self, chosen: Chosen, table: Mapping[str, Any], path: KeyPath, sets: Mapping[str, FeatureSet]
-    ) -> str | None:
-        name = table.get("features", "default" if chosen.spec.needs_features else None)
+    def _features_of(self, table: Any, path: KeyPath, sets: Mapping[str, FeatureSet]) -> str | None:
+        """Return the feature set of a router; what it names is checked whatever is wrong with the router's parameters."""
+        if not isinstance(table, dict):
+            return None
+        found = [r for r in self.registry.all("router") if table.get("use") in (r.name, r.id)]
+        needs = len(found) == 1 and found[0].record.needs_features
+        name = table.get("features", "default" if needs else None)
         if name is None:
             return None
-        if name not in sets:
-            self._problem((*path, "features"), f"there is no feature set {name!r}", did_you_mean(str(name), sets))
-        elif not chosen.spec.needs_features:
-            self._problem((*path, "features"), f"router {chosen.spec.name!r} uses no features", "remove the key")
+        if not isinstance(name, str) or name not in sets:
+            self._problem((*path, "features"), f"unknown feature set {name!r}", did_you_mean(str(name), sets))
+        elif found and not needs:
+            self._problem((*path, "features"), f"router {found[0].name!r} uses no features", "remove the key")
         return str(name)
 
     def _settings(self, table: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from vlrb.cli import show
-from vlrb.leaderboard import leaderboard
+from vlrb.leaderboard import Cell, leaderboard
 from vlrb.types import (
     BenchmarkInfo,
     CellInfo,
@@ -91,18 +92,48 @@ def test_the_notes_say_what_the_figures_are(result: RunResult) -> None:
         assert text in notes
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("width", [30, 60, 80, 100, 200])
 def test_no_number_is_cut_on_a_narrow_terminal(
     result: RunResult, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Columns are left out before a value is."""
+    """Whole columns are left out from the right, and named; the name, the kind and the metric that orders are always there."""
     monkeypatch.setattr(show, "console", lambda: Console(width=width))
     show.print_leaderboard(result)
     table = capsys.readouterr().out
 
-    assert "…" not in table.replace("requests/…", "")
-    for text in ("oracle", "60.00 ± 14.14", "0.7000"):
-        assert text in table
+    assert "…" not in table
+    squeezed = "".join(c for c in table if c not in " │\n")
+    for text in ("oracle", "0.5500±0.0707", "0.7000", "router", "costless"):
+        assert text in squeezed
+    if "columns left out" in table:
+        assert "accuracy %" in table.partition("columns left out")[2]
+    else:
+        assert "60.00 ± 14.14" in table
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 300])
+def test_marks_are_on_every_terminal(
+    result: RunResult, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The winning point, `chosen`, what a fit chose and what failed are shown at any width, in the table or below it."""
+    points = tuple(
+        attrs.evolve(c, cell=attrs.evolve(c.cell, point={"x": i}), chosen={"lambda": 30.0})
+        for i, c in enumerate([cell("swept", 1, 0.5, 0.1), cell("swept", 1, 0.6, 0.2)])
+    )
+    monkeypatch.setattr(show, "console", lambda: Console(width=width))
+    show.print_leaderboard(attrs.evolve(result, cells=(*result.cells, *points), winners={"swept": "x=1"}))
+    shown = " ".join(capsys.readouterr().out.split())
+
+    for text in ("x=1, best of 2 on dev; chose lambda=30", "1 of 1 cells failed", "chosen", "x=0", "reference"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-1e-12, "0.00000000"), (-0.0, "0.00"), (0.0, "0.00"), (-0.5, "-0.5000"), (math.inf, "inf")]
+)
+def test_zero_has_no_sign(value: float, text: str) -> None:
+    """A value that rounds to zero is not shown as `-0.00000000`."""
+    assert Cell(value).text("rank-score") == text
 
 
 def test_labels_are_shown_as_they_are(result: RunResult, capsys: pytest.CaptureFixture[str]) -> None:

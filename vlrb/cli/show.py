@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
+import attrs
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from vlrb.data_page import agreement_share, shown, summary
 from vlrb.leaderboard import Leaderboard, Sweep, leaderboard
+from vlrb.printable import printable
 from vlrb.types import RunResult
 from vlrb.workers import Progress as ProgressFunction
 
-WIDEST = 1000
+WIDEST = 10_000
 """Characters that no table needs."""
+
+NARROWEST = 8
+"""Characters into which a column of texts is folded where a terminal is too narrow for it."""
 
 PLAIN_INTERVAL = 10.0
 """Seconds between lines of progress where there is no terminal."""
@@ -40,7 +46,7 @@ def progress_bars() -> Iterator[ProgressFunction]:
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
+                tasks[what] = bars.add_task(escape(printable(what, lines=False)), total=total)
             bars.update(tasks[what], completed=done, total=total)
 
         yield show
@@ -52,71 +58,111 @@ def _plain_progress() -> ProgressFunction:
     def show(what: str, done: int, total: int) -> None:
         if done >= total or time.monotonic() - last.get(what, float("-inf")) > PLAIN_INTERVAL:
             last[what] = time.monotonic()
-            sys.stderr.write(f"{what}: {done}/{total}\n")
+            sys.stderr.write(f"{printable(what, lines=False)}: {done}/{total}\n")
 
     return show
 
 
 def console() -> Console:
-    """Return the console of stdout; wide where there is no terminal, so that a piped table is not cut."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    """Return the console of stdout; as wide as a table needs where there is no terminal and ``COLUMNS`` says no width."""
+    return Console() if sys.stdout.isatty() or os.environ.get("COLUMNS") else Console(width=WIDEST)
+
+
+@attrs.frozen
+class _TextTable:
+    """A table to print: rows of texts under headings.  The first ``kept`` columns are on every terminal.
+
+    ``left`` holds the headings of columns that are set flush left, ``styles`` a style for each row.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    kept: int
+    left: frozenset[str] = frozenset()
+    styles: tuple[str | None, ...] = ()
+
+    def width(self, columns: int, folded: int = WIDEST) -> int:
+        """Return the characters that the first columns take, with the lines between them.
+
+        :param folded: characters into which texts may be folded; numbers never are
+        """
+        cells = list(zip(self.headings, *self.rows, strict=True))[:columns]
+        widths = [max(cell_len(text) for text in column) for column in cells]
+        limits = [folded if heading in self.left else WIDEST for heading in self.headings]
+        return sum(min(w, limit) + 3 for w, limit in zip(widths, limits, strict=False)) + 1
+
+
+def _print_table(out: Console, table: _TextTable) -> None:
+    """Print as many columns as fit, from the left, and say which are left out; no value is ever cut."""
+    fitting = [n for n in range(table.kept, len(table.headings) + 1) if table.width(n) <= out.width]
+    count = max(fitting, default=table.kept)
+    shown = Table(title=escape(table.title), title_justify="left")
+    for heading in table.headings[:count]:
+        text = heading in table.left
+        folds = text and not fitting
+        shown.add_column(escape(heading), justify="left" if text else "right", no_wrap=not folds, overflow="fold")
+    for number, row in enumerate(table.rows):
+        shown.add_row(*map(escape, row[:count]), style=table.styles[number] if table.styles else None)
+    least = table.width(count) if fitting else table.width(count, NARROWEST)
+    wide = Console(width=least, file=out.file) if least > out.width else out  # rich never prints wider than its console
+    wide.print(shown)
+    if count < len(table.headings):
+        left_out = ", ".join(table.headings[count:])
+        _print_line(out, f"columns left out, since the terminal has {out.width} characters: {left_out}")
+
+
+def _print_line(out: Console, line: str) -> None:
+    out.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_leaderboard(result: RunResult) -> None:
-    """Print a run's leaderboard; on a narrow terminal with fewer columns, never with cut numbers."""
+    """Print a run's leaderboard; on a narrow terminal with fewer columns, never with cut numbers or without marks."""
     board = leaderboard(result)
     out = console()
-    groups = [h for h in board.headings if h.startswith("accuracy ")]
-    steps = ((), groups, ("requests-per-second",), ("oracle-gap-closed",), ("kind",), ("note",))
-    dropped: list[str] = []
-    for step in steps:
-        dropped += step
-        table = _table(board, dropped)
-        needed = Measurement.get(out, out.options.update(width=WIDEST), table).maximum
-        if needed <= out.width:
-            break
-    out.print(table, width=max(needed, out.width), crop=False)
+    with_notes = _board_table(board, notes=True)
+    beside = with_notes.width(len(with_notes.headings)) <= out.width
+    _print_table(out, with_notes if beside else _board_table(board, notes=False))
+    for row in board.rows if not beside else ():
+        if row.note:
+            _print_line(out, f"{row.name}: {row.note}")
     for sweep in board.sweeps:
-        table = _sweep_table(sweep)
-        needed = Measurement.get(out, out.options.update(width=WIDEST), table).maximum
-        out.print(table, width=max(needed, out.width), crop=False)
+        _print_table(out, _sweep_table(sweep))
     for note in board.notes:
-        out.print(note, markup=False, highlight=False, soft_wrap=True)
+        _print_line(out, note)
 
 
-def _table(board: Leaderboard, dropped: Sequence[str]) -> Table:
-    kept = [i for i, h in enumerate(board.headings) if h not in dropped]
-    kind, notes = "kind" not in dropped, "note" not in dropped and any(row.note for row in board.rows)
-    table = Table(title=escape(board.title), title_justify="left")
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("name", no_wrap=True)
-    for heading in ["kind"] if kind else []:
-        table.add_column(heading, no_wrap=True)
-    for i in kept:
-        table.add_column(_with_unit(board.headings[i]), justify="right", no_wrap=True)
-    for heading in ["note"] if notes else []:
-        table.add_column(heading, no_wrap=True)
-    for number, row in enumerate(board.rows, 1):
-        cells = [row.cells[i].text(board.headings[i]) for i in kept]
-        beside = [row.kind] if kind else []
-        style = "dim" if row.kind == "reference" else None
-        table.add_row(
-            str(number), escape(row.name), *beside, *cells, *([escape(row.note)] if notes else []), style=style
+def _board_table(board: Leaderboard, *, notes: bool) -> _TextTable:
+    """Return the leaderboard as texts; the columns up to the selection metric's are on every terminal."""
+    notes = notes and any(row.note for row in board.rows)
+    rows = [
+        (
+            str(number),
+            printable(row.name, lines=False),
+            row.kind,
+            *(cell.text(heading) for cell, heading in zip(row.cells, board.headings, strict=True)),
+            *([printable(row.note, lines=False)] if notes else []),
         )
-    return table
+        for number, row in enumerate(board.rows, 1)
+    ]
+    headings = ("#", "name", "kind", *map(_with_unit, board.headings), *(["note"] if notes else []))
+    styles = tuple("dim" if row.kind == "reference" else None for row in board.rows)
+    left = frozenset({"name", "kind", "note"})
+    return _TextTable(printable(board.title), headings, tuple(rows), 4, left, styles)
 
 
-def _sweep_table(sweep: Sweep) -> Table:
-    table = Table(title=escape(sweep.title), title_justify="left")
-    table.add_column("point", no_wrap=True)
-    for heading in sweep.headings:
-        table.add_column(_with_unit(heading), justify="right", no_wrap=True)
-    table.add_column("")
-    for row in sweep.rows:
-        cells = [c.text(h) for h, c in zip(sweep.headings, row.cells, strict=True)]
-        style = "bold" if row.note == "chosen" else "dim"
-        table.add_row(escape(row.name), *cells, escape(row.note), style=style)
-    return table
+def _sweep_table(sweep: Sweep) -> _TextTable:
+    rows = [
+        (
+            printable(row.name, lines=False),
+            printable(row.note, lines=False),
+            *(cell.text(heading) for cell, heading in zip(row.cells, sweep.headings, strict=True)),
+        )
+        for row in sweep.rows
+    ]
+    styles = tuple("bold" if row.note == "chosen" else "dim" for row in sweep.rows)
+    headings = ("point", "", *map(_with_unit, sweep.headings))
+    return _TextTable(printable(sweep.title), headings, tuple(rows), 3, frozenset({"point", ""}), styles)
 
 
 def _with_unit(heading: str) -> str:
@@ -129,7 +175,7 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
     """Print what a benchmark holds."""
     out = console()
     if report["synthetic"]:
-        out.print(f"SYNTHETIC DATA: {report['synthetic']}", markup=False, highlight=False)
+        _print_line(out, f"SYNTHETIC DATA: {report['synthetic']}")
     tables = {
         "datasets": (
             "samples",
@@ -144,18 +190,16 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
         "models": ("accuracy %", "USD / 10k", "output tokens", "input tokens", "missing", "unknown", "failed calls"),
     }
     for kind, headings in tables.items():
-        table = Table(title=kind, title_justify="left")
-        table.add_column("name", overflow="fold")
-        for heading in headings:
-            table.add_column(heading, justify="right")
-        for entry in report[kind]:
-            table.add_row(escape(entry["name"]), *(shown(_KEYS[h](entry), h[-1]) for h in headings))
-        out.print(table)
+        rows = [
+            (printable(e["name"], lines=False), *(printable(shown(_KEYS[h](e), h[-1]), lines=False) for h in headings))
+            for e in report[kind]
+        ]
+        _print_table(out, _TextTable(kind, ("name", *headings), tuple(rows), 2, frozenset({"name", "best model"})))
     notes = [f"left out or changed: {e['count']:,} {e['reason']}" for e in report["excluded"]]
     notes += [f"{count:,} {what}" for what, count in _counts(report).items()]
     for line in (*notes, *passed_over(report["ignored_files"]), *summary(report)):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
-    out.print(f"benchmark: {report['directory']}", markup=False, highlight=False, soft_wrap=True)
+        _print_line(out, line)
+    _print_line(out, f"benchmark: {report['directory']}")
 
 
 def _counts(report: Mapping[str, Any]) -> dict[str, int]:

@@ -1,0 +1,58 @@
+"""What the commands print: texts made printable, JSON for programs, and nothing of plugins on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from vlrb.errors import VlrbError
+from vlrb.printable import printable
+
+MOST_PROBLEMS = 20
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """Print a line on stdout or stderr; control characters in it are shown as escapes."""
+    click.echo(printable(text), err=err)
+
+
+def echo_json(value: Any) -> None:
+    """Print JSON on stdout; in ASCII where stdout's encoding is not UTF-8."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=encoding != "utf8"))
+
+
+def print_problems(error: VlrbError) -> None:
+    """Print what is wrong on stderr; of very many problems the first ones and their number."""
+    for problem in error.problems[:MOST_PROBLEMS]:
+        echo(f"error: {problem}", err=True)
+    more = len(error.problems) - MOST_PROBLEMS
+    if more > 0:
+        echo(f"... and {more} more problems like these", err=True)
+
+
+@contextlib.contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Send whatever is printed meanwhile to stderr, by plugins, their libraries and processes: stdout is for results."""
+    sys.stdout.flush()
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        except OSError:  # closed by whoever started vlrb
+            yield
+            return
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError, TypeError):  # what C libraries print waits in a buffer of their own
+                ctypes.CDLL(None).fflush(None)
+            os.dup2(kept, 1)
+            os.close(kept)
