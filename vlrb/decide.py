@@ -16,7 +16,8 @@ def decide(estimate: Estimate, *, lambda_: float | None = None, budget: float | 
 
     With ``lambda_``, the model of greatest expected utility ``P(correct) * exp(-lambda * 100 * USD)``: 0 looks at the probability
     alone, inf takes the cheapest model that may be right.  With ``budget``, the model likeliest to be right among those
-    expected to cost at most so many USD per sample, and the cheapest where none does.  Of equals the cheaper, then the first.
+    expected to cost at most so many USD per sample, and the cheapest where none does.  Ties go to the cheaper model, then to the
+    likelier one, then to the first.
 
     :param estimate: P(correct) and expected cost in USD, float[n, k] each
     :raises ConfigError: unless exactly one of the two is given, and is not negative
@@ -32,8 +33,8 @@ def decide(estimate: Estimate, *, lambda_: float | None = None, budget: float | 
         )
     hopeless = np.isneginf(worth).all(axis=1, keepdims=True)
     worth = np.where(hopeless, -cost, worth)
-    equal = worth == worth.max(axis=1, keepdims=True)
-    return np.asarray(np.where(equal, cost, np.inf).argmin(axis=1))
+    price = np.where(worth == worth.max(axis=1, keepdims=True), cost, np.inf)
+    return np.asarray(np.where(price == price.min(axis=1, keepdims=True), p, -np.inf).argmax(axis=1))
 
 
 def _utility(p: Array, cost: Array, lambda_: float) -> Array:

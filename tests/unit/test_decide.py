@@ -32,6 +32,22 @@ def test_a_budget_is_kept_where_it_can_be() -> None:
     assert [decide(estimate, budget=b).tolist() for b in (1, 1e-2, 5e-3, 1e-4, 0)] == [[0], [0], [1], [2], [2]]
 
 
+@pytest.mark.parametrize(
+    ("p", "cost", "asked", "expected"),
+    [
+        ([0.5, 0.5, 0.4], [2e-3, 1e-3, 0.0], {"lambda_": 0.0}, 1),  # equally likely: the cheaper
+        ([0.5, 0.9, 0.7], [1e-3, 1e-3, 1e-3], {"lambda_": float("inf")}, 1),  # equally cheap: the likelier
+        ([0.0, 0.9, 0.9], [1e-3, 2e-3, 2e-3], {"lambda_": float("inf")}, 1),  # all equal: the first
+        ([0.5, 0.9, 0.9], [2e-3, 2e-3, 1e-3], {"budget": 5e-3}, 2),
+        ([0.5, 0.9, 0.7], [2e-3, 2e-3, 2e-3], {"budget": 1e-3}, 1),  # none fits, equally cheap: the likelier
+        ([0.0, 0.0, 0.0], [2e-3, 1e-3, 1e-3], {"lambda_": 3.0}, 1),  # none may be right: the cheapest, then the first
+    ],
+)
+def test_ties(p: list[float], cost: list[float], asked: dict[str, float], expected: int) -> None:
+    """Ties go to the cheaper model, then to the likelier one, and only then to the first in the experiment file."""
+    assert decide(Estimate(np.array([p]), np.array([cost])), **asked).tolist() == [expected]
+
+
 @given(P, COST, st.floats(0, 1e4))
 def test_no_other_model_is_worth_more(p: Any, cost: Any, lambda_: float) -> None:
     """The chosen model has the greatest expected utility, and of equals the smallest cost."""

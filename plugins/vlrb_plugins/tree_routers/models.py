@@ -52,9 +52,10 @@ class Cost:
 
 @attrs.frozen(eq=False)
 class Learnt:
-    """A chance, and what dev was given by boosters and calibrations that had not seen it.
+    """A chance, and the probabilities on dev that shrinkage and lambda are chosen by.
 
-    ``dev`` are probabilities float64[n], ``rounds`` the number of trees.
+    ``dev`` is float64[n], ``rounds`` the number of trees.  With trees, ``dev`` comes from boosters and calibrations that had not
+    seen the sample; without, it is the mean, which is what the fitted router gives.
     """
 
     chance: Chance
@@ -90,12 +91,14 @@ class Learner:
         booster, losses = self.trainer.train(right.astype(np.float64), dev.astype(np.float64), "right")
         without = np.array([log_loss(np.full(len(half), mean), dev[half]).mean() for half in halves(len(dev))])
         rounds = best_rounds(losses, without, self._weights)
-        margins = self._unseen(booster, rounds, log_odds(mean))
-        probabilities = self._probabilities(mean, margins, dev)
         if not rounds.all:
-            return attrs.evolve(constant, dev=probabilities)
+            return constant
+        kept = booster.kept(rounds.all)
+        if not kept.gain().any():  # trees without a single split
+            return constant
+        margins = self._unseen(booster, rounds, log_odds(mean))
         calibration = calibrate(self.params.calibration, log_odds(mean), margins, dev)
-        return Learnt(Chance(mean, calibration, booster.kept(rounds.all)), probabilities, rounds.all)
+        return Learnt(Chance(mean, calibration, kept), self._probabilities(mean, rounds, margins, dev), rounds.all)
 
     @property
     def _weights(self) -> tuple[float, float]:
@@ -110,14 +113,17 @@ class Learner:
                 margins[half] = booster.margins(self.dev, self.threads, trees)[half]
         return margins
 
-    def _probabilities(self, mean: float, margins: Array, dev: Array) -> Array:
-        """Return the probabilities on dev, each half with a calibration fitted on the other one."""
+    def _probabilities(self, mean: float, rounds: Rounds, margins: Array, dev: Array) -> Array:
+        """Return the probabilities on dev, each half with a calibration fitted on the other one.
+
+        A half gets the mean where the other one asks for no tree: without trees nothing is calibrated.
+        """
+        p = np.full(len(dev), mean)
         first, second = halves(len(dev))
-        p = np.empty(len(dev))
-        for half, other in ((first, second), (second, first)):
-            p[half] = calibrate(self.params.calibration, log_odds(mean), margins[other], dev[other]).apply(
-                margins[half]
-            )
+        for half, other, trees in ((first, second, rounds.halves[1]), (second, first, rounds.halves[0])):
+            if trees:
+                fitted = calibrate(self.params.calibration, log_odds(mean), margins[other], dev[other])
+                p[half] = fitted.apply(margins[half])
         return p
 
     def cost(self, cost: Array, dev: Array) -> Cost:
@@ -136,5 +142,7 @@ class Learner:
         if not rounds.all:
             return Cost(mean)
         kept = booster.kept(rounds.all)
+        if not kept.gain().any():
+            return Cost(mean)
         factor = mean / float(np.exp(kept.margins(self.train, self.threads)).mean())
         return Cost(mean, low, high, factor, kept)

@@ -1,16 +1,19 @@
 """Routers of boosted trees, the same for both libraries.
 
 For every candidate model trees estimate the probability of being right, stopped early on dev, calibrated on dev, and drawn towards
-the model's mean as far as dev asks for; other trees estimate the cost.  What is made of that is ``vlrb.decide``'s business: the
-greatest expected utility at some lambda, or the best within a budget.
+the model's mean as far as dev asks for; other trees estimate the cost.  ``vlrb.decide`` makes the decision: the greatest
+expected utility at some lambda, or the best within a budget; ties go to the cheaper model, then to the likelier one, then to the
+first.  Models are learned independently of each other, so the order of the candidates changes nothing else.
 
-Dev is small and is asked many things, so none of its samples has a say in what is asked of it: for choosing shrinkage and lambda
-each half of dev is predicted with the number of trees and the calibration that the other half asks for.
+Dev is small and is used several times, so no sample takes part in its own prediction: for choosing shrinkage and lambda each half
+of dev is predicted with the number of trees and the calibration that the other half asks for.  A model for which no tree is kept
+has its mean there, as in the fitted router.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -110,6 +113,19 @@ class FittedTrees:
     shrinkage: float
     lambda_: float | None
     threads: int = 1
+
+    @property
+    def chosen(self) -> Mapping[str, float]:
+        """Return the parameters that the fit chose on dev, by their names in an experiment file.
+
+        ``lambda`` where neither lambda nor a budget was given, ``shrinkage`` where it was "auto".
+        """
+        found = {}
+        if self.lambda_ is not None and self.params.lambda_ is None:
+            found["lambda"] = self.lambda_
+        if self.params.shrinkage == "auto":
+            found["shrinkage"] = self.shrinkage
+        return found
 
     def estimate(self, queries: Queries) -> Estimate:
         """Return the probability of being right and the expected cost in USD per sample, both float64[n, k].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -34,7 +35,8 @@ def best_shrinkage(p: Array, means: Array, right: Array) -> tuple[float, dict[fl
 
     :param p: float64[n, k] on dev, of boosters and calibrations that these samples had no say in
     """
-    losses = {s: float(log_loss(shrunken(p, means, s), right).mean()) for s in SHRINKAGES}
+    # exact sums: the order of the candidates decides no tie
+    losses = {s: math.fsum(log_loss(shrunken(p, means, s), right).ravel().tolist()) / p.size for s in SHRINKAGES}
     return min(SHRINKAGES, key=lambda s: (losses[s], s)), losses
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
 from vlrb.decide import decide
 from vlrb.types import Estimate, Undefined
+from vlrb_plugins.tree_routers import PARAMS
+from vlrb_plugins.tree_routers.models import Learner
 from vlrb_plugins.tree_routers.selection import LAMBDAS, best_lambda, utilities
 
 
@@ -74,3 +78,92 @@ def test_an_undefined_selection_metric_is_said(trees: Any, name: str, caplog: py
 
     assert fitted.lambda_ == 0.0
     assert "the bounds are equal" in caplog.text
+
+
+def _constant(trees: Any, how: str) -> tuple[Any, Any, dict[str, Any]]:
+    """Return train, dev and parameters with which every model's chance is a constant."""
+    train, dev = trees.drawn(400, 0)[0], trees.drawn(101, 1)[0]
+    if how == "dev says no":
+        return train, attrs.evolve(dev, quality=~dev.quality), {}
+    if how == "no split":
+        return train, dev, {"min_leaf": 400}
+    return train, dev, {"min_cases": 400}
+
+
+@pytest.mark.parametrize("shrinkage", ["auto", 1.0])
+@pytest.mark.parametrize(
+    ("how", "calibration"),
+    [("dev says no", "platt"), ("dev says no", "isotonic"), ("no split", "none"), ("few", "platt")],
+)
+def test_lambda_is_tuned_on_the_constants_that_the_fitted_router_gives(
+    trees: Any, name: str, how: str, calibration: str, shrinkage: Any
+) -> None:
+    """Models without trees have their means on dev too, so the choices tried there are those of the fitted router."""
+    train, dev, more = _constant(trees, how)
+    tried: list[list[int]] = []
+
+    def score(choices: Any) -> float:
+        tried.append(choices.tolist())
+        return float(dev.quality[np.arange(len(dev)), choices].mean())
+
+    context = trees.context(dev, score=score)
+    fitted = trees.fit(name, train, dev, context, calibration=calibration, shrinkage=shrinkage, **more)
+    estimate = fitted.estimate(dev.queries)
+
+    assert all(c.trees is None for c in fitted.chances)
+    assert (estimate.p_correct == [c.mean for c in fitted.chances]).all()
+    assert tried == [decide(estimate, lambda_=v).tolist() for v in LAMBDAS]
+    assert fitted.shrinkage == (0.0 if shrinkage == "auto" else shrinkage)  # constants: all shrinkages are equal
+
+
+@pytest.mark.parametrize("calibration", ["none", "platt", "isotonic"])
+def test_a_half_of_dev_that_gets_no_tree_has_the_mean(trees: Any, calibration: Any) -> None:
+    """What the first half asks for decides about the second: without a tree its probability is the mean, not calibrated."""
+
+    class Booster:
+        content = b""
+
+        def margins(self, prepared: Any, threads: int, trees: int | None = None) -> Any:
+            return np.linspace(-2, 2, 40)
+
+        def kept(self, trees: int) -> Any:
+            return self
+
+        def gain(self) -> Any:
+            return np.ones(1)
+
+    class Trainer:
+        def train(self, target: Any, dev: Any, objective: Any) -> Any:
+            return Booster(), np.array([[9.0, 0.0]])  # one tree: bad for the first half, good for the second
+
+    right = np.arange(40) % 3 > 0
+    params = PARAMS["lightgbm"](calibration=calibration)
+    learner = Learner(params, Trainer(), None, None, 40, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learner, "_weights", (0.01, 0.99))
+        learnt = learner.chance(right, right)
+
+    assert learnt.rounds == 1
+    assert np.allclose(learnt.dev[1::2], learnt.chance.mean)
+    assert not np.allclose(learnt.dev[0::2], learnt.chance.mean)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"lambda", "shrinkage"}),
+        ({"lambda_": 3.0}, {"shrinkage"}),
+        ({"budget": 1e-3, "shrinkage": 0.5}, set()),
+        ({"shrinkage": 0.5}, {"lambda"}),
+    ],
+)
+def test_what_the_fit_chose_is_told(trees: Any, name: str, given: Any, expected: set[str], tmp_path: Path) -> None:
+    """`chosen` holds what the fit decided, not what the experiment file says, as JSON numbers; it survives a file."""
+    train, dev = trees.drawn(200, 0)[0], trees.drawn(60, 1)[0]
+    fitted = trees.fit(name, train, dev, rounds=10, **given)
+    fitted.save(tmp_path)
+
+    assert set(fitted.chosen) == expected
+    assert dict(fitted.chosen).items() <= {"lambda": fitted.lambda_, "shrinkage": fitted.shrinkage}.items()
+    assert all(type(value) is float for value in fitted.chosen.values())
+    assert trees.specs[name].load(tmp_path).chosen == fitted.chosen

@@ -18,7 +18,7 @@ def test_learns_from_categories_gaps_and_numbers(trees: Any, name: str) -> None:
     estimate = trees.standard(name).estimate(test.queries)
 
     assert np.abs(estimate.p_correct - chance)[:, :2].mean() < 0.1
-    wide = np.nan_to_num(test.queries.features.matrix[:, 2]) > 0  # type: ignore[union-attr]
+    wide = np.nan_to_num(test.queries.features.matrix[:, 2]) > 0
     assert estimate.cost[wide, 2].mean() > 5 * estimate.cost[~wide, 2].mean()
     assert np.allclose(estimate.cost.mean(axis=0), test.cost.mean(axis=0), rtol=0.15)
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -26,6 +27,32 @@ def test_two_fits_are_equal_whatever_the_threads_and_another_seed_is_not(trees: 
             found[seed, threads] = (estimate.p_correct.tobytes(), estimate.cost.tobytes())
     assert found[1, 1] == found[1, 3]
     assert found[1, 1] != found[2, 1]
+
+
+def _permuted(labelled: Any, order: Any) -> Any:
+    """Return the same samples with the candidates in another order."""
+    candidates = tuple(labelled.queries.candidates[m] for m in order)
+    arrays = {field: getattr(labelled, field)[:, order] for field in ("quality", "score", "cost")}
+    return attrs.evolve(labelled, queries=attrs.evolve(labelled.queries, candidates=candidates), **arrays)
+
+
+@pytest.mark.parametrize("cost", ["boosted", "mean"])
+def test_the_order_of_the_candidates_changes_nothing(trees: Any, name: str, cost: str) -> None:
+    """Every model is learned by itself: the same estimates, bit by bit, the same lambda and shrinkage, the same choices."""
+    parts = [trees.drawn(n, seed)[0] for n, seed in ((400, 0), (100, 1), (200, 2))]
+    fitted = trees.fit(name, parts[0], parts[1], rounds=20, cost=cost)
+    estimate, choices = fitted.estimate(parts[2].queries), fitted.route(parts[2].queries)
+
+    for order in ([3, 2, 1, 0], [2, 0, 3, 1]):
+        train, dev, test = (_permuted(part, order) for part in parts)
+        context = trees.context(dev, candidates=dev.queries.candidates)
+        again = trees.fit(name, train, dev, context, rounds=20, cost=cost)
+        found = again.estimate(test.queries)
+
+        assert again.chosen == fitted.chosen
+        assert (found.p_correct == estimate.p_correct[:, order]).all()
+        assert (found.cost == estimate.cost[:, order]).all()
+        assert np.array(order)[again.route(test.queries)].tolist() == choices.tolist()
 
 
 def test_a_choice_depends_neither_on_the_order_nor_on_the_batch(trees: Any, name: str) -> None:
