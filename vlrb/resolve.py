@@ -351,7 +351,8 @@ class Resolver:
         if not isinstance(sweep, dict):
             self._problem((*path, "sweep"), f"must be a table such as {{ lambda = [0, 10] }}, not {sweep!r}")
             return {}
-        count, usable = 1, {}
+        count = 1
+        usable: dict[str, list[Any]] = {}
         for name, values in sweep.items():
             if not isinstance(values, list) or not values or any(values.count(v) > 1 for v in values):
                 self._problem((*path, "sweep", name), f"must be a list of different values, not {values!r}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlrb.cache import new_file, write_text
 from vlrb.leaderboard import leaderboard
+from vlrb.printable import printable
 from vlrb.types import MetricValue, RunResult, Scores, Undefined
+
+_MARKUP = re.compile(r"[\\`*_|<>\[\]~&]")
 
 COLUMNS = (
     "kind",
@@ -37,26 +41,38 @@ def write_leaderboard(result: RunResult, directory: Path) -> list[Path]:
     with new_file(table) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
-        writer.writerows(_csv_rows(result))
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in _csv_rows(result))
     return [markdown, table]
 
 
 def _markdown(result: RunResult) -> str:
     board = leaderboard(result)
-    lines = [f"# {board.title}", "", *(f"- {note}" for note in board.notes), ""]
+    lines = [f"# {_plain(board.title)}", "", *(f"- {_plain(note)}" for note in board.notes), ""]
     lines += ["| | " + " | ".join(("name", "kind", *board.headings, "note")) + " |"]
     lines += ["|---" * 3 + "|---:" * len(board.headings) + "|---|"]
     for number, row in enumerate(board.rows, 1):
         cells = [c.text(name) for name, c in zip(board.headings, row.cells, strict=True)]
-        note = row.note.replace("|", "\\|")
-        lines.append("| " + " | ".join((str(number), row.name, row.kind, *cells, note)) + " |")
+        lines.append("| " + " | ".join((str(number), _plain(row.name), row.kind, *cells, _plain(row.note))) + " |")
     for sweep in board.sweeps:
-        lines += ["", f"## {sweep.title}", "", "| " + " | ".join(("point", *sweep.headings, "")) + " |"]
+        lines += ["", f"## {_plain(sweep.title)}", "", "| " + " | ".join(("point", *sweep.headings, "")) + " |"]
         lines += ["|---" + "|---:" * len(sweep.headings) + "|---|"]
         for row in sweep.rows:
             cells = [c.text(name) for name, c in zip(sweep.headings, row.cells, strict=True)]
-            lines.append("| " + " | ".join((row.name, *cells, row.note)) + " |")
+            lines.append("| " + " | ".join((_plain(row.name), *cells, _plain(row.note))) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Return a text as Markdown that shows it as it is: one line, no markup, no cell borders, no HTML."""
+    return _MARKUP.sub(r"\\\g<0>", printable(text, lines=False))
+
+
+def _cell(value: object) -> object:
+    """Return a value for CSV; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value, lines=False)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _csv_rows(result: RunResult) -> Iterator[dict[str, object]]:
@@ -89,4 +105,4 @@ def _scores(about: Mapping[str, object], splits: Mapping[str, Scores]) -> Iterat
 
 
 def _value(value: MetricValue) -> dict[str, object]:
-    return {"undefined": value.reason} if isinstance(value, Undefined) else {"value": repr(value)}
+    return {"undefined": value.reason} if isinstance(value, Undefined) else {"value": value}
