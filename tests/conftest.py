@@ -76,7 +76,7 @@ class Project:
         pipes: Mapping[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
         # a shell that runs the tests in the background has them ignore interrupts, and whatever they start
         pipes = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **pipes}
-        return subprocess.Popen(command, cwd=self.folder, env={**os.environ}, **pipes)
+        return subprocess.Popen(command, cwd=self.folder, **{"env": {**os.environ}, **pipes})
 
     def results(self) -> list[dict[str, Any]]:
         """Return the results of all finished runs, the oldest first."""

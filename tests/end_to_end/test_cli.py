@@ -98,14 +98,17 @@ def test_report_finds_a_run_by_name_or_path_without_the_cache(project: Any) -> N
 
 
 def test_list_shows_everything_with_its_parameters(project: Any) -> None:
-    """14 datasets, 17 models, and each router's parameters with types, defaults and help."""
+    """14 datasets, 17 models; one component by its name has its parameters with types, defaults and help."""
     listed = project.vlrb("list", "--json").json
-    routers = project.vlrb("list", "router").out
+    routers, knn = project.vlrb("list", "routers").out, project.vlrb("list", "router", "knn").out
 
     assert len([d for d in listed["dataset"] if d["plugin"] == "datasets"]) == 14
     assert len([m for m in listed["model"] if m["plugin"] == "models"]) == 17
     assert {r["name"] for r in listed["router"]} >= {"random", "strongest", "cheapest", "knn"}
-    assert "k: int = 5  neighbours that vote" in routers
+    assert "feature-routers/knn" in routers
+    assert "k: int = 5" not in routers
+    assert "k: int = 5\n      neighbours that vote" in knn
+    assert "feature-routers/mlp" not in knn
     assert project.vlrb("list", "ruter").status == 4
 
 

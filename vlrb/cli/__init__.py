@@ -7,23 +7,13 @@ import sys
 
 import click
 
+from vlrb.cli.output import print_problems
 from vlrb.errors import ExitCode, VlrbError
-
-MOST_PROBLEMS = 20
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with one of :class:`vlrb.errors.ExitCode`."""
     sys.exit(int(run(arguments)))
-
-
-def print_problems(error: VlrbError) -> None:
-    """Print what is wrong; of very many problems the first ones and their number."""
-    for problem in error.problems[:MOST_PROBLEMS]:
-        click.echo(f"error: {problem}", err=True)
-    more = len(error.problems) - MOST_PROBLEMS
-    if more > 0:
-        click.echo(f"... and {more} more problems like these", err=True)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlrb import __version__
+from vlrb.cli.output import echo, echo_json, print_problems, prints_to_stderr
 from vlrb.specs import KINDS
 
 if TYPE_CHECKING:
@@ -75,8 +75,12 @@ class Root(click.Group):
 def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
     """Benchmark routers between vision-language models."""
     from vlrb.cache import Places
+    from vlrb.printable import PrintableFormatter, accept_any_text
 
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if verbose else logging.WARNING)
+    accept_any_text()
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO if verbose else logging.WARNING)
     ctx.obj = (plugins, Places.of(runs, cache))
     ctx.obj[1].use()
 
@@ -102,10 +106,6 @@ def _registry(ctx: click.Context) -> Registry:
     return load(Selection.of(ctx.obj[0]))
 
 
-def _echo_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False))
-
-
 @vlrb.command()
 @optional_file
 @jobs_option
@@ -120,7 +120,6 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
 
     A run that was stopped goes on where it stopped; an identical finished run prints its result.
     """
-    from vlrb.cli import print_problems
     from vlrb.cli.show import print_leaderboard, progress_bars
     from vlrb.results import result_to_json
     from vlrb.run import execute
@@ -131,20 +130,20 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
         raise click.UsageError("Missing argument 'FILE'.", ctx)
     labels = None if not fresh else [f for f in fresh if f]
     ctx.obj[1].check()
-    with progress_bars() as progress:
+    with prints_to_stderr(), progress_bars() as progress:
         outcome = execute(_plan(ctx, file), ctx.obj[1], jobs=jobs, fresh=labels, progress=progress)
     result = outcome.result
     if as_json:
-        _echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
+        echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
     else:
         print_leaderboard(result)
         if outcome.already_finished:
-            click.echo("finished before; --fresh runs it again")
-        click.echo(f"results: {_relative(result.run.directory)}")
+            echo("finished before; --fresh runs it again")
+        echo(f"results: {_relative(result.run.directory)}")
     for cell in result.cells:
         if cell.status == "failed":
-            click.echo(f"error: {cell.cell.name} failed: {cell.error}", err=True)
-            click.echo(f"    see {_relative(cell.directory / 'error.txt')}", err=True)
+            echo(f"error: {cell.cell.name} failed: {cell.error}", err=True)
+            echo(f"    see {_relative(cell.directory / 'error.txt')}", err=True)
     for error in outcome.errors:
         print_problems(error)
     return outcome.exit_code
@@ -160,26 +159,27 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     from vlrb.parts import PartBuilder
     from vlrb.secrets import without_secrets
 
-    plan = _plan(ctx, file)
-    builder = PartBuilder(plan, ctx.obj[1])
-    listing = builder.list()
-    builder.keys(listing)  # a file that cannot be looked at is told now
+    with prints_to_stderr():
+        plan = _plan(ctx, file)
+        builder = PartBuilder(plan, ctx.obj[1])
+        listing = builder.list()
+        builder.keys(listing)  # a file that cannot be looked at is told now
     datasets = {p.dataset for p in listing.parts}
     models = {p.model for p in listing.parts if p.model}
     cells = sum(len(r.points) for r in plan.routers) * len(plan.general.seeds)
     if as_json:
         about = {"datasets": sorted(datasets), "models": sorted(models), "cells": cells, "synthetic": listing.synthetic}
-        _echo_json({**about, "ignored_files": dict(listing.ignored), "experiment": without_secrets(plan.resolved())})
+        echo_json({**about, "ignored_files": dict(listing.ignored), "experiment": without_secrets(plan.resolved())})
         return
     counts = [(len(datasets), "dataset"), (len(models), "model"), (cells, "cell"), (len(plan.routers), "router")]
-    click.echo(f"{file}: fine, as far as the names of its logs tell; `vlrb build` reads them")
-    click.echo("  " + ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts))
+    echo(f"{file}: fine, as far as the names of its logs tell; `vlrb build` reads them")
+    echo("  " + ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts))
     for line in passed_over(listing.ignored):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if not plan.routers:
-        click.echo("  there is no [[router]]: enough for `vlrb build`, not for `vlrb run`")
+        echo("  there is no [[router]]: enough for `vlrb build`, not for `vlrb run`")
     if listing.synthetic:
-        click.echo(f"  {listing.synthetic}")
+        echo(f"  {listing.synthetic}")
 
 
 @vlrb.command()
@@ -213,21 +213,21 @@ def build(
     from vlrb.review import agreement_of
 
     ctx.obj[1].check()
-    plan = _plan(ctx, file)
-    form = exporter(plan, *export) if export else None
-    with progress_bars() as progress:
+    with prints_to_stderr(), progress_bars() as progress:
+        plan = _plan(ctx, file)
+        form = exporter(plan, *export) if export else None
         benchmark = build_benchmark(plan, ctx.obj[1], jobs, progress)
         agreement = {} if no_review else agreement_of(benchmark, plan, ctx.obj[1], jobs, progress)
         exported = export_benchmark(form, benchmark, plan, ctx.obj[1], export[1]) if form and export else ()
     report = data_report(benchmark, agreement)
     page = write_data_report(report, report_to or benchmark.directory)
     if as_json:
-        _echo_json({**report, "page": str(page), "exported": [str(f) for f in exported]})
+        echo_json({**report, "page": str(page), "exported": [str(f) for f in exported]})
         return
     print_benchmark(report)
-    click.echo(f"data report: {_relative(page)}")
+    echo(f"data report: {_relative(page)}")
     for path in exported:
-        click.echo(f"exported: {_relative(path)}")
+        echo(f"exported: {_relative(path)}")
 
 
 @vlrb.command()
@@ -242,34 +242,70 @@ def report(ctx: click.Context, run_name: str, as_json: bool) -> None:
     directory = find_run(ctx.obj[1].runs, run_name)
     result = read_result(directory)
     if as_json:
-        _echo_json({**result_to_json(result), "run_directory": str(directory)})
+        echo_json({**result_to_json(result), "run_directory": str(directory)})
         return
     print_leaderboard(result)
-    click.echo(f"results: {_relative(directory)}")
+    echo(f"results: {_relative(directory)}")
+
+
+class _KindType(click.ParamType):  # type: ignore[type-arg]
+    """A kind of component; its plural is understood."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the kind's name.
+
+        :raises click.BadParameter: with a did-you-mean
+        """
+        from vlrb.errors import did_you_mean
+
+        known = {form: k for k in KINDS if k != "command" for form in (k, f"{k}s")}
+        text = str(value).lower().replace("_", "-")
+        if text not in known:
+            self.fail(f"{value!r} is not a kind; {did_you_mean(text, set(known.values()))}", param, ctx)
+        return known[text]
 
 
 @vlrb.command(name="list")
-@click.argument("kind", required=False, type=click.Choice([k for k in KINDS if k != "command"]))
+@click.argument("kind", required=False, type=_KindType())
+@click.argument("name", required=False)
 @as_json
 @click.pass_context
-def list_(ctx: click.Context, kind: str | None, as_json: bool) -> None:
-    """List what plugins offer; with a KIND, each with its parameters."""
-    registry = _registry(ctx)
-    for plugin in registry.broken():
-        click.echo(f"warning: {plugin.label} cannot be loaded and is not listed: {plugin.error}", err=True)
-    kinds = [kind] if kind else [k for k in KINDS if k != "command"]
-    described = {k: [_description(r) for r in registry.all(k)] for k in kinds}  # type: ignore[arg-type]
+def list_(ctx: click.Context, kind: str | None, name: str | None, as_json: bool) -> None:
+    """List what plugins offer: all, those of a KIND, or one component (KIND NAME) with its parameters."""
+    with prints_to_stderr():
+        registry = _registry(ctx)
+        for plugin in registry.broken():
+            echo(f"warning: {plugin.label} cannot be loaded and is not listed: {plugin.error}", err=True)
+        kinds = [kind] if kind else [k for k in KINDS if k != "command"]
+        found = {k: [registry.find(k, name)] if name else registry.all(k) for k in kinds}  # type: ignore[arg-type]
+        described = {k: [_description(r) for r in registered] for k, registered in found.items()}
     if as_json:
-        _echo_json(described)
+        echo_json(described)
         return
     for each, entries in described.items():
-        click.echo(f"{each}:")
+        if not name:
+            echo(f"{each}:")
+        width = max((len(e["id"]) for e in entries), default=0)
         for entry in entries:
             missing = f"  [needs {entry['missing']}]" if entry["missing"] else ""
-            click.echo(f"  {entry['id']:<38} {entry['summary']}{missing}")
-            for parameter in entry["parameters"] if kind else ():
-                default = f" = {parameter['default']}" if parameter["default"] is not None else ""
-                click.echo(f"      {parameter['name']}: {parameter['type']}{default}  {parameter['help']}".rstrip())
+            echo(f"{'' if name else '  '}{entry['id']:<{width}}  {entry['summary']}{missing}")
+            for line in _parameter_lines(entry) if name else ():
+                echo(line)
+
+
+def _parameter_lines(entry: dict[str, Any]) -> list[str]:
+    """Return the parameters of a component, two lines each: name, type and default, and what it does."""
+    if not entry["parameters"]:
+        return ["  no parameters"]
+    lines = []
+    for parameter in entry["parameters"]:
+        default = " (required)" if parameter["required"] else f" = {parameter['default']}"
+        default = default if parameter["required"] or parameter["default"] is not None else ""
+        lines.append(f"  {parameter['name']}: {parameter['type']}{default}")
+        lines += [f"      {parameter['help']}"] if parameter["help"] else []
+    return lines
 
 
 def _description(registered: Registered) -> dict[str, Any]:
@@ -330,14 +366,15 @@ def _type_name(kind: Any) -> str:
 @click.pass_context
 def plugins_(ctx: click.Context, as_json: bool) -> None:
     """List the plugins: dist, version, and what is wrong with those that cannot be loaded."""
-    registry = _registry(ctx)
+    with prints_to_stderr():
+        registry = _registry(ctx)
     entries = [_plugin_entry(p, registry) for p in registry.plugins]
     if as_json:
-        _echo_json(entries)
+        echo_json(entries)
         return
     for entry in entries:
         dist = f"{entry['dist']} {entry['version']}".strip()
-        click.echo(f"{entry['name']:<18} {dist:<24} {entry['state']:<8} {entry['detail']}")
+        echo(f"{entry['name']:<18} {dist:<24} {entry['state']:<8} {entry['detail']}")
 
 
 def _plugin_entry(plugin: Plugin, registry: Registry) -> dict[str, str]:
@@ -356,10 +393,10 @@ def hooks(as_json: bool) -> None:
 
     rows = hook_list()
     if as_json:
-        _echo_json([{"name": n, "arguments": a, "summary": s} for n, a, s in rows])
+        echo_json([{"name": n, "arguments": a, "summary": s} for n, a, s in rows])
         return
     for name, signature, summary in rows:
-        click.echo(f"{name}{signature}\n    {summary}")
+        echo(f"{name}{signature}\n    {summary}")
 
 
 def _relative(path: Path) -> str:

@@ -1,0 +1,83 @@
+"""What reaches stdout and the written tables, whatever names, encodings and plugins there are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from typing import Any
+
+import pytest
+
+LABEL = "a|b`c<b>*x*"
+
+
+def test_names_stand_in_every_table_as_they_are(project: Any) -> None:
+    """A label with bars, backticks and tags breaks neither Markdown nor CSV; a leading = is no formula."""
+    routers = f'[[router]]\nuse = "cheapest"\nlabel = "{LABEL}"\n[[router]]\nuse = "strongest"\nlabel = "=cmd()"\n'
+    shown = project.vlrb("run", project.experiment(routers))
+    run = next(project.folder.glob("runs/t/*/results.json")).parent
+
+    assert shown.status == 0, shown.err
+    assert LABEL in shown.out
+    lines = (run / "reports" / "leaderboard.md").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+    assert any(r"a\|b\`c\<b\>\*x\*" in line for line in table)
+    with (run / "reports" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        names = {row["name"] for row in csv.DictReader(file)}
+    assert {LABEL, "'=cmd()"} <= names
+
+
+def test_a_negative_number_is_a_number_in_csv(project: Any) -> None:
+    """Only texts get an apostrophe in front."""
+    project.vlrb("run", project.experiment('[[router]]\nuse = "cheapest"\n'))
+    run = next(project.folder.glob("runs/t/*/results.json")).parent
+    with (run / "reports" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        values = [row["value"] for row in csv.DictReader(file) if row["metric"] == "oracle-gap-closed" and row["value"]]
+
+    assert min(map(float, values)) < 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_output_encoding_works(project: Any, encoding: str) -> None:
+    """All cells are done and shown; --json is JSON."""
+    file = project.experiment('[[router]]\nuse = "cheapest"\nlabel = "bon marché ▲"\n')
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    table = project.process("run", file, env=environment, encoding=encoding)
+    out, err = table.communicate()
+    parsed = project.process("run", file, "--json", env=environment, encoding=encoding)
+
+    assert table.returncode == 0, err
+    assert "bon march" in out
+    assert json.loads(parsed.communicate()[0])["cells"][0]["cell"]["label"] == "bon marché ▲"
+
+
+def test_what_plugins_print_goes_to_stderr(project: Any) -> None:
+    """On import, while a router fits, from Python, from C and from a process: --json stays JSON."""
+    project.plugin.write_text(
+        project.plugin.read_text(encoding="utf-8")
+        .replace(
+            "        time.sleep(self.params.wait)",
+            "        print('in fit'); os.system('echo in a process'); ctypes.CDLL(None).printf(b'in C\\n')",
+        )
+        .replace("import io\n", "import ctypes\nimport io\nprint('at import')\n"),
+        encoding="utf-8",
+    )
+    process = project.process("run", project.experiment('[[router]]\nuse = "counting"\n'), "--json")
+    out, err = process.communicate()
+
+    assert process.returncode == 0, err
+    assert json.loads(out)["cells"][0]["status"] == "done"
+    for text in ("at import", "in fit", "in a process", "in C"):
+        assert text in err
+
+
+def test_a_kind_may_be_written_in_the_plural(project: Any) -> None:
+    """`vlrb list routers` is understood; a misspelt kind gets a did-you-mean, and so does a misspelt name."""
+    assert project.vlrb("list", "routers").out == project.vlrb("list", "router").out
+    wrong = project.vlrb("list", "routr")
+    assert (wrong.status, "did you mean 'router'" in wrong.err) == (4, True)
+    wrong = project.vlrb("list", "router", "knnn")
+    assert (wrong.status, "did you mean 'knn'" in wrong.err) == (4, True)
