@@ -27,6 +27,7 @@ from vlrb.images import Images, ImageStore
 from vlrb.targets import soft_targets
 from vlrb.types import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers import kmeans, knn, linear, mlp, neighbours, ovr, params, prknn
+from vlrb_plugins.feature_routers.rules import RULES
 from vlrb_plugins.feature_routers.scaling import ZScore, unit
 
 TRAIN, TEST, WIDTH, MODELS, CLUSTERS, NOISE = 21_378, 6_108, 1_792, 17, 40, (0.8, 8.0)
@@ -123,7 +124,8 @@ def neighbours_part(rounds: int) -> None:
     train, test = samples(NOISE[0])
     fitted = knn.Knn(params.KnnParams()).fit(train, train, context(train))
     pairwise = prknn.Prknn(params.PrknnParams()).fit(train, train, context(train))
-    weighted = prknn.Prknn(params.PrknnParams(variant="reference")).fit(train, train, context(train))
+    majority = prknn.Prknn(params.PrknnParams(rule="majority")).fit(train, train, context(train))
+    uniform = knn.Knn(params.KnnParams(weights="uniform")).fit(train, train, context(train))
     index = fitted.index
     assert test.queries.features is not None
     asked = unit(index.scaler.apply(test.queries.features.matrix))
@@ -145,7 +147,8 @@ def neighbours_part(rounds: int) -> None:
         "bare product, argpartition": plain,
         "knn": lambda: fitted.route(anew(test.queries)),
         "prknn": lambda: pairwise.route(anew(test.queries)),
-        "prknn, reference": lambda: weighted.route(anew(test.queries)),
+        "knn, uniform (ties)": lambda: uniform.route(anew(test.queries)),
+        "prknn, majority": lambda: majority.route(anew(test.queries)),
         "prknn after knn": lambda: pairwise.route(shared),
     }
     title = f"{TEST:,} queries, {len(index.rows):,} train rows (taking the queries anew is part of it)"
@@ -195,7 +198,8 @@ def _heads(noise: float, rounds: int) -> None:
     waiting = {name: list(range(MODELS)) for name in tolerances}
 
     def ours(tolerance: float = 1e-5) -> Any:
-        weights, intercepts = ovr.Ovr(params.OvrParams(tolerance=tolerance))._solve(matrix, right, context(train))
+        balanced = params.OvrParams(variant="reference", tolerance=tolerance)
+        weights, intercepts = ovr.Ovr(balanced)._solve(matrix, right, context(train))
         return asked @ weights + intercepts
 
     def theirs(name: str) -> None:
@@ -242,7 +246,7 @@ def solvers_part(rounds: int) -> None:
 
 def _solvers() -> Iterator[tuple[str, Any]]:
     yield "kmeans, reference", kmeans.Kmeans(params.KmeansParams(variant="reference"))
-    for rule in ("best-accuracy", "avengers", "avengers-pro", "budget"):
+    for rule in RULES:
         yield f"kmeans, {rule}", kmeans.Kmeans(params.KmeansParams(rule=rule))  # type: ignore[arg-type]
     yield "linear", linear.Linear(params.LinearParams())
     yield "linear, lambda 100", linear.Linear(params.LinearParams(lambda_=100.0))

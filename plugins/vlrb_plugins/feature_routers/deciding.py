@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from vlrb.decide import COST_SCALE, decide
 from vlrb.types import Array, Estimate
+
+TIE = 1e-12
+"""Scores that differ by less, relative to the highest, are equal: their sums were rounded in another order."""
 
 
 class Deciding(Protocol):
@@ -50,3 +54,35 @@ def worth(estimate: Estimate, params: Deciding) -> Array:
     lifted = np.nextafter(scores.max(axis=1), np.inf)
     scores[rows, choices] = np.where(scores.argmax(axis=1) == choices, scores[rows, choices], lifted)
     return np.asarray(scores)
+
+
+def settled(scores: Array, *then: Callable[[Array], Array]) -> Array:
+    """Return the scores float64[n, k], changed where several are highest, so that the model to be chosen alone is.
+
+    Among equals the highest value of the first of ``then`` decides, among those still equal the next, and at last the first.
+    The model to be chosen is lifted by the least step where it is not the first of the highest.
+
+    :param then: functions of row numbers int[r] that return values float[r, k]
+    """
+    left = _highest(scores)
+    rows = np.flatnonzero(left.sum(axis=1) > 1)
+    left = left[rows]
+    for key in then:
+        if rows.size:
+            left &= _highest(np.where(left, key(rows), -np.inf))
+    choices, tops = left.argmax(axis=1), scores[rows].max(axis=1, initial=-np.inf)
+    apart = scores[rows].argmax(axis=1) != choices
+    result = scores.copy()
+    result[rows[apart], choices[apart]] = np.nextafter(tops[apart], np.inf)
+    return result
+
+
+def _highest(values: Array) -> Array:
+    """Return which values are the highest of their row, bool[n, k]."""
+    top = values.max(axis=1, keepdims=True, initial=-np.inf)
+    return np.asarray(values >= top - TIE * np.abs(top))
+
+
+def each_row(values: Array) -> Callable[[Array], Array]:
+    """Return a function, for ``settled``, that gives the same values float[k] for every row."""
+    return lambda rows: np.broadcast_to(values, (len(rows), len(values)))

@@ -6,7 +6,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from vlrb.decide import COST_SCALE
 from vlrb.errors import DataError
+from vlrb.targets import relevance, soft_targets
 from vlrb.types import Array, Column, Features, Labelled, Queries, sealed
 from vlrb_plugins.feature_routers.scaling import ZScore
 
@@ -62,3 +64,16 @@ def with_indicators(features: Features) -> Features:
 def scaled_dev(dev: Labelled, scaler: ZScore, router: str) -> Array:
     """Return the features of the dev samples, scaled, which training is stopped by."""
     return scaler.apply(features_of(dev.queries, router, len(scaler.mean)).matrix)
+
+
+def targets_of(train: Labelled, kept: Array, lambda_: float, variant: str, cost_scale: float = COST_SCALE) -> Array:
+    """Return what is learnt of the kept rows, a distribution over their correct models, float64[n, k].
+
+    With lambda inf all of it is on the cheapest correct model.  Equally cheap ones share it, which is where soft targets go as
+    lambda grows; in the variant ``reference`` the first has it.
+    """
+    quality, cost = train.quality[kept], train.cost[kept]
+    if variant == "reference" or np.isfinite(lambda_):
+        return soft_targets(quality, cost, lambda_, cost_scale=cost_scale)
+    shares = relevance(quality, cost, lambda_)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))

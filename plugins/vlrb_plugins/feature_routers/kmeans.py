@@ -1,14 +1,20 @@
 """Clusters of queries, each with what is known of the models there; or, in the variant ``reference``, a prototype per model.
 
 ``published`` runs k-means on the train features (rows without a right model count too) and keeps, per cluster, every model's
-accuracy and mean cost.  A query goes to its nearest cluster, which decides by a rule:
+accuracy and mean cost.  The clusters nearest to a query decide by a rule:
 
-- ``best-accuracy``: the most accurate model (RouterEval's cluster router)
-- ``avengers``: the nearest clusters vote, each for the models in the order of their accuracy (Avengers)
-- ``avengers-pro``: the best balance of accuracy and cost (Avengers-Pro)
+- ``best-accuracy``: the most accurate model of the nearest cluster (RouterEval's cluster router)
+- ``avengers``: the same, with more clusters (Avengers, arXiv 2505.19797)
+- ``avengers-code``: clusters vote with ``softmax(-beta * (1 - product))``, each for its i-th most accurate model with ``1 / i``
+- ``avengers-pro``: ``w * accuracy + (1 - w) * (1 - cost)``, both scaled to [0, 1] by their minimum and maximum in the cluster,
+  summed over the 4 nearest clusters (Avengers-Pro, arXiv 2508.12631)
+- ``avengers-pro-code``: clusters vote as by ``avengers-code``, for models in the order of a balance in which cost is divided by
+  its maximum
 - ``budget``: the most accurate model within the budget (MMR-Bench); without a budget, the most accurate
 
-Given lambda or a budget, all rules leave the decision to ``vlrb.decide``: they differ in their clusters only.
+Of models with equal scores or places, the more accurate one in these clusters is chosen, then the cheaper one there, then the
+first.  Given lambda or a budget, all rules leave the decision to ``vlrb.decide``, at the accuracy and cost of the clusters that
+count.
 """
 
 from __future__ import annotations
@@ -24,19 +30,19 @@ import numpy as np
 from vlrb.errors import ConfigError, DataError
 from vlrb.targets import solved_rows
 from vlrb.types import Array, Estimate, FitContext, Labelled, Queries
-from vlrb_plugins.feature_routers.deciding import choose, decides, worth
+from vlrb_plugins.feature_routers.deciding import choose, decides, settled, worth
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import KmeansParams
 from vlrb_plugins.feature_routers.prototypes import FittedPrototypes, fit_prototypes, load_prototypes
+from vlrb_plugins.feature_routers.rules import RULES, Rule
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
 from vlrb_plugins.feature_routers.seeding import starting_centres
 from vlrb_plugins.feature_routers.storage import store, stored
 
 logger = logging.getLogger("vlrb")
 
-CLUSTERS = {"best-accuracy": 3, "avengers": 32, "avengers-pro": 32, "budget": 20}
-STARTS = {"best-accuracy": 1, "avengers": 10, "avengers-pro": 10, "budget": 1}
-"""What the methods use, by rule."""
+BETA, ACCURACY_WEIGHT = 9.0, 0.7
+"""What AvengersPro's code uses."""
 
 
 class Kmeans:
@@ -60,8 +66,7 @@ class Kmeans:
         scaler = ZScore.fit(features.matrix, np.arange(len(train)))
         matrix = prepared(scaler.filled(features.matrix), self.params)
         centres = find_centres(matrix, self.params, context)
-        names = tuple(c.name for c in context.candidates)
-        return from_centres(centres, matrix, train, scaler, names, self.params)
+        return from_centres(centres, matrix, train, scaler, self.params)
 
 
 @attrs.frozen(eq=False)
@@ -73,7 +78,11 @@ class FittedClusters:
     centres: Array
     accuracy: Array
     cost: Array
-    names: tuple[str, ...]
+
+    @property
+    def rule(self) -> Rule:
+        """What the rule uses."""
+        return RULES[self.params.rule]
 
     def route(self, queries: Queries) -> Array:
         """Return the model that the rule, lambda or the budget chooses."""
@@ -85,60 +94,69 @@ class FittedClusters:
         """Return what the rule gives each model, float64[n, k]; with lambda or a budget, what each model is worth."""
         if decides(self.params):
             return worth(self.estimate(queries), self.params)
-        distances = self._distances(queries)
-        if self.params.rule == "avengers":
-            return self._voted(distances)
-        per_cluster = self.accuracy if self.params.rule != "avengers-pro" else self.balance()
-        return np.asarray(per_cluster[distances.argmin(axis=1)])
+        weights, near = self._voters(queries)
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        given = _added(weights, self.given(), near)
+        return settled(
+            given,
+            lambda rows: _added(shares[rows], self.accuracy, near[rows]),
+            lambda rows: -_added(shares[rows], self.cost, near[rows]),
+        )
 
     def estimate(self, queries: Queries) -> Estimate:
-        """Return accuracy and mean cost in the query's cluster; for ``avengers``, averaged over the clusters that vote."""
-        shares, near = self._voters(self._distances(queries))
-        shares = shares / shares.sum(axis=1, keepdims=True)
-        p, cost = (np.einsum("ij,ijm->im", shares, m[near]) for m in (self.accuracy, self.cost))
-        return Estimate(np.clip(p, 0.0, 1.0), cost)
+        """Return accuracy and mean cost in the nearest cluster, or averaged over those that count."""
+        weights, near = self._voters(queries)
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        return Estimate(np.clip(_added(shares, self.accuracy, near), 0.0, 1.0), _added(shares, self.cost, near))
 
-    def balance(self) -> Array:
-        """Return Avengers-Pro's score of each model in each cluster, float64[c, k], from 0 to 1."""
-        low, high = (f(self.accuracy, axis=1, keepdims=True) for f in (np.min, np.max))
-        spread = high - low
-        accuracy = np.divide(self.accuracy - low, spread, out=np.ones_like(self.accuracy), where=spread > 0)
-        most = self.cost.max(axis=1, keepdims=True)
-        thrift = 1.0 - np.divide(self.cost, most, out=np.zeros_like(self.cost), where=most > 0)
-        return np.asarray(self.params.accuracy_weight * accuracy + (1.0 - self.params.accuracy_weight) * thrift)
+    def given(self) -> Array:
+        """Return what each cluster gives each model, float64[c, k]: its score, or 1 / its place where clusters vote."""
+        scores = self.accuracy if self.rule.balance == "accuracy" else self._balance()
+        if not self.rule.votes:
+            return scores
+        order = np.lexsort((self.cost, -self.accuracy, -scores.round(12)), axis=1)
+        shares = np.empty(scores.shape)
+        np.put_along_axis(shares, order, 1.0 / np.arange(1, scores.shape[1] + 1)[None], axis=1)
+        return shares
+
+    def _balance(self) -> Array:
+        """Return the balance of accuracy and cost of each model in each cluster, float64[c, k], from 0 to 1."""
+        weight = ACCURACY_WEIGHT if self.params.accuracy_weight is None else self.params.accuracy_weight
+        accuracy = _scaled(self.accuracy, self.accuracy.min(axis=1, keepdims=True), 1.0)
+        least = (
+            self.cost.min(axis=1, keepdims=True) if self.rule.balance == "min-max" else np.zeros((len(self.cost), 1))
+        )
+        return np.asarray(weight * accuracy + (1.0 - weight) * (1.0 - _scaled(self.cost, least, 0.0)))
 
     def _distances(self, queries: Queries) -> Array:
-        """Return how far the centres are, float64[n, c]: 1 - product for ``avengers``, else half the squared distance."""
+        """Return how far the centres are, float64[n, c]: 1 - product where clusters vote, else half the squared distance.
+
+        The half of the query's own squared length is left out.
+        """
         matrix = features_of(queries, "kmeans", self.centres.shape[1]).matrix
         distances = np.empty((len(matrix), len(self.centres)))
-        offset = 1.0 if self.params.rule == "avengers" else 0.5 * np.einsum("ij,ij->i", self.centres, self.centres)
+        offset = 1.0 if self.rule.votes else 0.5 * np.einsum("ij,ij->i", self.centres, self.centres)
         for part in blocks(*matrix.shape):
             rows = prepared(self.scaler.filled(matrix[part]), self.params).astype(np.float64)
             distances[part] = offset - rows @ self.centres.T
         return distances
 
-    def _voters(self, distances: Array) -> tuple[Array, Array]:
-        """Return the weights and the numbers of the clusters that vote, nearest first, [n, top]."""
-        top = self.params.top if self.params.rule == "avengers" else 1
-        near = np.argsort(distances, axis=1, kind="stable")[:, :top]
-        close = -self.params.beta * (distances - distances.min(axis=1, keepdims=True, initial=np.inf))
-        weights = np.exp(close)
-        weights /= weights.sum(axis=1, keepdims=True)
-        return np.maximum(np.take_along_axis(weights, near, axis=1), np.finfo(np.float64).tiny), near
-
-    def _voted(self, distances: Array) -> Array:
-        weights, near = self._voters(distances)
-        by_name = np.argsort(np.array(self.names), kind="stable")
-        order = by_name[np.argsort(-self.accuracy[:, by_name], axis=1, kind="stable")]
-        share = np.empty(order.shape)
-        np.put_along_axis(share, order, 1.0 / np.arange(1, order.shape[1] + 1)[None], axis=1)
-        return np.asarray(np.einsum("ij,ijm->im", weights, share[near]))
+    def _voters(self, queries: Queries) -> tuple[Array, Array]:
+        """Return the weights and the numbers of the clusters that count, nearest first, [n, top]."""
+        distances = self._distances(queries)
+        near = np.argsort(distances, axis=1, kind="stable")[:, : self.params.top or self.rule.top]
+        if not self.rule.votes:
+            return np.ones(near.shape), near
+        close = np.take_along_axis(distances, near, axis=1)
+        beta = BETA if self.params.beta is None else self.params.beta
+        weights = np.exp(-beta * (close - close[:, :1]))
+        return weights / weights.sum(axis=1, keepdims=True), near
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
         arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale, "centres": self.centres}
         arrays |= {"accuracy": self.accuracy, "cost": self.cost}
-        store(directory, "kmeans", self.params, arrays, names=list(self.names))
+        store(directory, "kmeans", self.params, arrays)
 
 
 def load(directory: Path) -> FittedClusters | FittedPrototypes:
@@ -151,7 +169,18 @@ def load(directory: Path) -> FittedClusters | FittedPrototypes:
     if params.variant == "reference":
         return load_prototypes(found, params)
     scaler = ZScore(a["mean"], a["scale"])
-    return FittedClusters(params, scaler, a["centres"], a["accuracy"], a["cost"], tuple(found.content["names"]))
+    return FittedClusters(params, scaler, a["centres"], a["accuracy"], a["cost"])
+
+
+def _added(weights: Array, values: Array, near: Array) -> Array:
+    """Return the weighted sums float64[n, k], over the clusters [n, top] that count, of values float64[c, k]."""
+    return np.asarray(np.einsum("ij,ijm->im", weights, values[near]))
+
+
+def _scaled(values: Array, least: Array, flat: float) -> Array:
+    """Return the values [c, k] scaled to 0 at ``least`` and 1 at the maximum of their row; ``flat`` where these are equal."""
+    spread = values.max(axis=1, keepdims=True) - least
+    return np.divide(values - least, spread, out=np.full(values.shape, flat), where=spread > 0)
 
 
 def prepared(matrix: Array, params: KmeansParams) -> Array:
@@ -167,13 +196,14 @@ def find_centres(matrix: Array, params: KmeansParams, context: FitContext) -> Ar
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    clusters = params.clusters or CLUSTERS[params.rule]
+    rule = RULES[params.rule]
+    clusters = params.clusters or rule.clusters
     if clusters > len(matrix):
         raise DataError(
             f"{clusters} clusters of {len(matrix)} train samples", where="kmeans", fix=f"set clusters <= {len(matrix)}"
         )
     rng = np.random.default_rng(context.seed if params.seed is None else params.seed)
-    starts = starting_centres(matrix, clusters, params.n_init or STARTS[params.rule], rng)
+    starts = starting_centres(matrix, clusters, params.n_init or rule.starts, rng)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         models = [
@@ -186,7 +216,7 @@ def find_centres(matrix: Array, params: KmeansParams, context: FitContext) -> Ar
 
 
 def from_centres(
-    centres: Array, matrix: Array, train: Labelled, scaler: ZScore, names: tuple[str, ...], params: KmeansParams
+    centres: Array, matrix: Array, train: Labelled, scaler: ZScore, params: KmeansParams
 ) -> FittedClusters:
     """Return the router that these centres make of the train rows; a centre nearest to no row is left out.
 
@@ -197,7 +227,8 @@ def from_centres(
     for part in blocks(*matrix.shape):
         nearest[part] = (half - matrix[part].astype(np.float64) @ centres.T).argmin(axis=1)
     used, nearest = np.unique(nearest, return_inverse=True)
-    members = (nearest[None] == np.arange(len(used))[:, None]).astype(np.float64)
-    members /= members.sum(axis=1, keepdims=True)
-    accuracy, cost = members @ train.quality.astype(np.float64), members @ train.cost.astype(np.float64)
-    return FittedClusters(params, scaler, centres[used], np.clip(accuracy, 0.0, 1.0), cost, names)
+    members = np.bincount(nearest)[:, None]
+    order = np.argsort(nearest, kind="stable")
+    starts = np.searchsorted(nearest[order], np.arange(len(used)))
+    hits, spent = (np.add.reduceat(v[order].astype(np.float64), starts, axis=0) for v in (train.quality, train.cost))
+    return FittedClusters(params, scaler, centres[used], hits / members, spent / members)

@@ -1,7 +1,8 @@
 """K nearest neighbours (VL-RouterBench).
 
 Train samples that some model answers rightly carry the hard label, the cheapest model that is right, or a soft target; the
-others are left out.  Features are z-scored on the kept rows.
+others are left out.  Features are z-scored on the kept rows.  Of models with equally many votes the one that is right on most of
+the neighbours is chosen, then the one of smaller mean cost on train, then the first; in the variant ``reference`` the first.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.targets import soft_targets, solved_rows
+from vlrb.targets import solved_rows
 from vlrb.types import Array, FitContext, Labelled, Queries
-from vlrb_plugins.feature_routers.inputs import features_of
+from vlrb_plugins.feature_routers.deciding import each_row, settled
+from vlrb_plugins.feature_routers.inputs import features_of, targets_of
 from vlrb_plugins.feature_routers.neighbours import Index, check_k, index_of, votes
 from vlrb_plugins.feature_routers.params import KnnParams
 from vlrb_plugins.feature_routers.storage import store, stored
@@ -36,13 +38,13 @@ class Knn:
         features, kept = features_of(train.queries, "knn"), solved_rows(train, "knn")
         check_k(self.params.k, kept.size, "knn")
         index, borrowed = index_of(features, kept, self.params.metric)
-        targets = soft_targets(train.quality[kept], train.cost[kept], self.params.lambda_)
-        return FittedKnn(self.params, index, targets, borrowed)
+        targets = targets_of(train, kept, self.params.lambda_, self.params.variant)
+        return FittedKnn(self.params, index, targets, train.quality[kept], train.cost.mean(axis=0), borrowed)
 
 
 @attrs.define(eq=False)
 class FittedKnn:
-    """An index of train rows with their targets float64[n, k].
+    """An index of train rows with their targets float64[n, k] and who is right bool[n, k]; mean costs float64[k].
 
     ``borrowed_seconds`` is the work that other routers did and the last ``fit`` or ``route`` made use of.
     """
@@ -50,10 +52,12 @@ class FittedKnn:
     params: KnnParams
     index: Index
     targets: Array
+    quality: Array
+    cost: Array
     borrowed_seconds: float = 0.0
 
     def route(self, queries: Queries) -> Array:
-        """Return the model with most votes; of equals the first."""
+        """Return the model with most votes."""
         scores, self.borrowed_seconds = self._scores(queries)
         return np.asarray(scores.argmax(axis=1))
 
@@ -66,11 +70,15 @@ class FittedKnn:
         found, borrowed = self.index.find(features, self.params.k)
         weights = votes(found, self.params.weights, _inverse)
         scores = np.einsum("ij,ijm->im", weights, self.targets[found.rows])
-        return np.asarray(scores / weights.sum(axis=1, keepdims=True)), borrowed
+        scores /= weights.sum(axis=1, keepdims=True)
+        if self.params.variant == "published":
+            scores = settled(scores, lambda r: self.quality[found.rows[r]].mean(axis=1), each_row(-self.cost))
+        return np.asarray(scores), borrowed
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        store(directory, "knn", self.params, {**self.index.arrays(), "targets": self.targets})
+        known = {"targets": self.targets, "quality": self.quality, "cost": self.cost}
+        store(directory, "knn", self.params, {**self.index.arrays(), **known})
 
 
 def load(directory: Path) -> FittedKnn:
@@ -79,8 +87,8 @@ def load(directory: Path) -> FittedKnn:
     :raises DataError: when it is of another schema version
     """
     found = stored(directory, "knn")
-    params, arrays = found.parameters(KnnParams), found.arrays
-    return FittedKnn(params, Index.restored(params.metric, arrays), arrays["targets"])
+    params, a = found.parameters(KnnParams), found.arrays
+    return FittedKnn(params, Index.restored(params.metric, a), a["targets"], a["quality"], a["cost"])
 
 
 def _inverse(distances: Array) -> Array:

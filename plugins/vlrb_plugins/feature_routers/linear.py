@@ -15,9 +15,9 @@ import attrs
 import numpy as np
 
 from vlrb.decide import COST_SCALE
-from vlrb.targets import soft_targets, solved_rows
+from vlrb.targets import solved_rows
 from vlrb.types import Array, FitContext, Labelled, Queries
-from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev
+from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import LinearParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear
@@ -43,7 +43,7 @@ class Linear:
         reference = self.params.variant == "reference"
         scaler = ZScore.fit(features.matrix, kept, ddof=1 if reference else 0)
         scale = 1.0 if reference else COST_SCALE
-        targets = soft_targets(train.quality[kept], train.cost[kept], self.params.lambda_, cost_scale=scale)
+        targets = targets_of(train, kept, self.params.lambda_, self.params.variant, scale)
         matrix = scaler.apply(features.matrix, kept)
         if reference:
             start = initial(matrix.shape[1], targets.shape[1], context.rng)

@@ -17,9 +17,9 @@ import attrs
 import numpy as np
 
 from vlrb.errors import ConfigError
-from vlrb.targets import soft_targets, solved_rows
+from vlrb.targets import solved_rows
 from vlrb.types import Array, FitContext, Labelled, Queries
-from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev
+from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import MlpParams
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks
@@ -47,7 +47,7 @@ class Mlp:
         """
         features, kept = features_of(train.queries, "mlp"), solved_rows(train, "mlp")
         scaler = ZScore.fit(features.matrix, kept)
-        targets = soft_targets(train.quality[kept], train.cost[kept], self.params.lambda_)
+        targets = targets_of(train, kept, self.params.lambda_, self.params.variant)
         matrix = scaler.apply(features.matrix, kept)
         asked = scaled_dev(dev, scaler, "mlp") if self.params.monitor else matrix[:0]
         with _threads(context.threads):

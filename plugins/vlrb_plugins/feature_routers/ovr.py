@@ -4,9 +4,11 @@ Each says how likely its model is right; the model likeliest to be right is chos
 is given.  In the variant ``published`` all train samples count; in the variant ``reference`` those on which no model is right
 are left out, after features were scaled on all.
 
-With balanced classes a regression overstates models that are seldom right and understates those that often are.  ``scores`` are
-these probabilities, which the method decides by; ``estimate`` has the balance taken out.  A model that was right on all n train
-samples, or on none, has nothing to learn: its probability is (n + 1) / (n + 2) or 1 / (n + 2) for every query (rule of succession).
+The variant ``reference`` balances the classes, so that its regressions overstate models that are seldom right and understate
+those that often are, and it decides by these; ``estimate`` has the balance taken out.  ``published`` knows how often a model is
+right, and decides by the estimate; of equals the one of smaller mean cost on train, then the first.  A model that was right on
+all n train samples, or on none, has nothing to learn: its probability is (n + 1) / (n + 2) or 1 / (n + 2) for every query (rule
+of succession).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 
 from vlrb.targets import solved_rows
 from vlrb.types import Array, Estimate, FitContext, Labelled, Queries
-from vlrb_plugins.feature_routers.deciding import choose, decides, worth
+from vlrb_plugins.feature_routers.deciding import choose, decides, each_row, settled, worth
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import OvrParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear
@@ -31,6 +33,8 @@ class Ovr:
 
     def __init__(self, params: OvrParams) -> None:
         self.params = params
+        default = "balanced" if params.variant == "reference" else "none"
+        self.balanced = (params.class_weight or default) == "balanced"
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedOvr:  # noqa: ARG002
         """Fit the regressions.
@@ -46,7 +50,7 @@ class Ovr:
         open_ = np.flatnonzero((hits > 0) & (hits < n))
         weights, intercepts = np.zeros((features.matrix.shape[1], right.shape[1])), np.log((hits + 1) / (n - hits + 1))
         shift = np.zeros(right.shape[1])
-        if self.params.class_weight == "balanced":
+        if self.balanced:
             shift[open_] = np.log(hits[open_] / (n - hits[open_]))
         if open_.size:
             matrix = scaler.apply(features.matrix, rows)
@@ -56,7 +60,7 @@ class Ovr:
     def _solve(self, matrix: Array, right: Array, context: FitContext) -> tuple[Array, Array]:
         n = len(matrix)
         weights = np.full(right.shape, 1.0 / n)
-        if self.params.class_weight == "balanced":
+        if self.balanced:
             hits = right.sum(axis=0)
             weights = np.where(right > 0, 0.5 / hits, 0.5 / (n - hits))
         solution = solve(matrix, Binary(right, weights), right.shape[1], self.params, context, "ovr")
@@ -81,10 +85,15 @@ class FittedOvr:
         return np.asarray(self.scores(queries).argmax(axis=1))
 
     def scores(self, queries: Queries) -> Array:
-        """Return the regressions' probabilities, float64[n, k]; with lambda or a budget, what each model is worth."""
+        """Return the probabilities that decide, float64[n, k]; with lambda or a budget, what each model is worth.
+
+        Those of the estimate; in the variant ``reference`` the regressions' own, with the balance of classes in them.
+        """
         if decides(self.params):
             return worth(self.estimate(queries), self.params)
-        return sigmoid(self._margins(queries))
+        if self.params.variant == "reference":
+            return sigmoid(self._margins(queries))
+        return settled(self.estimate(queries).p_correct, each_row(-self.cost))
 
     def estimate(self, queries: Queries) -> Estimate:
         """Return the probabilities of being right with the balance of classes taken out, and each model's mean train cost."""

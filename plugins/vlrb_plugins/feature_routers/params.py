@@ -7,11 +7,16 @@ from typing import Any, Literal
 import attrs
 from attrs import validators
 
-from vlrb.specs import param
+from vlrb.specs import param, toml_name
+from vlrb_plugins.feature_routers.rules import RULES
 
 INF = float("inf")
 VARIANT = (
     "published: the method as its paper describes it; reference: decisions equal to VL-RouterBench's implementation"
+)
+TIES = (
+    "published: of equal models the one that the neighbours answer best, then the cheaper; equally cheap correct models share a "
+    "hard label; reference: the first, as in VL-RouterBench's implementation"
 )
 LAMBDA = (
     "price of cost in soft targets, 0 to inf: weights exp(-lambda * 100 * USD) over the correct models; inf: hard label"
@@ -36,15 +41,56 @@ def _sizes(_: Any, attribute: attrs.Attribute[Any], value: tuple[int, ...]) -> N
         raise ValueError(f"{attribute.name} must be at least 1 each, not {value!r}")
 
 
-def _accuracy_weight(_: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+def _published(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Refuse a value, other than the default, that the variant ``reference`` makes no use of."""
+    if instance.variant == "reference" and value != attribute.default:
+        raise ValueError(f'{toml_name(attribute.name)} has no effect with variant = "reference": remove one of them')
+
+
+def _accuracy_weight(instance: KmeansParams, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    _published(instance, attribute, value)
+    if value is None:
+        return
     if not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} must be from 0 to 1, not {value!r}")
+    if RULES[instance.rule].balance == "accuracy":
+        raise ValueError(
+            _useless(attribute.name, instance.rule, [n for n, r in RULES.items() if r.balance != "accuracy"])
+        )
+    if instance.lambda_ is not None or instance.budget is not None:
+        raise ValueError("accuracy_weight has no effect with lambda or a budget, which decide by the estimate")
+
+
+def _top(instance: KmeansParams, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    _published(instance, attribute, value)
+    if value is not None and not RULES[instance.rule].several:
+        raise ValueError(_useless(attribute.name, instance.rule, [n for n, r in RULES.items() if r.several]))
+
+
+def _beta(instance: KmeansParams, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    _published(instance, attribute, value)
+    if value is None:
+        return
+    if not RULES[instance.rule].votes:
+        raise ValueError(_useless(attribute.name, instance.rule, [n for n, r in RULES.items() if r.votes]))
+    if (instance.top or RULES[instance.rule].top) == 1:
+        raise ValueError("beta has no effect where one cluster decides: set top to at least 2")
+
+
+def _useless(name: str, rule: str, rules: list[str]) -> str:
+    return f'{name} has no effect with rule = "{rule}", but with {" and ".join(rules)}'
+
+
+def _by_rule(what: str) -> str:
+    """Return what the rules use, for a help text."""
+    return f"{', '.join(str(getattr(r, what)) for r in RULES.values())} in the order of the rules unless set"
 
 
 @attrs.frozen
 class KnnParams:
     """Parameters of the router ``knn``."""
 
+    variant: Literal["published", "reference"] = param(default="published", help=TIES)
     k: int = param(default=5, validator=validators.ge(1), help="neighbours that vote")
     weights: Literal["distance", "uniform"] = param(
         default="distance", help="distance: a vote weighs 1/distance; neighbours at distance 0 outvote all others"
@@ -57,10 +103,17 @@ class KnnParams:
 class PrknnParams:
     """Parameters of the router ``prknn``."""
 
-    variant: Literal["published", "reference"] = param(default="published", help=VARIANT)
+    variant: Literal["published", "reference"] = param(default="published", help=TIES)
+    rule: Literal["wins", "majority", "correctness"] = param(
+        default="wins",
+        validator=_published,
+        help="wins: the weighted sum of pairwise wins (VL-RouterBench); majority: a point for every model that is beaten by the "
+        "weight of the neighbours, less one for every model that beats; correctness: the mean correctness (RouterEval)",
+    )
     k: int = param(default=5, validator=validators.ge(1), help="neighbours that compare the models")
-    weights: Literal["distance", "uniform"] = param(
-        default="distance", help="distance: a neighbour weighs 1/(1e-6 + distance)"
+    weights: Literal["distance", "uniform"] | None = param(
+        default=None,
+        help="distance: a neighbour weighs 1/(1e-6 + distance); by rule, distance, distance or uniform unless set",
     )
     metric: Literal["cosine", "euclidean"] = param(default="cosine", help="distance between z-scored feature vectors")
 
@@ -71,8 +124,10 @@ class OvrParams:
 
     variant: Literal["published", "reference"] = param(default="published", help=VARIANT)
     c: float = param(default=1.0, validator=above_0, help="inverse strength of the L2 penalty")
-    class_weight: Literal["balanced", "none"] = param(
-        default="balanced", help="balanced: right and wrong answers of a model weigh the same in its own regression"
+    class_weight: Literal["balanced", "none"] | None = param(
+        default=None,
+        help="balanced: right and wrong answers of a model weigh the same in its own regression (which the estimate corrects "
+        "for); none in published and balanced in reference unless set",
     )
     max_iter: int = param(default=1000, validator=validators.ge(1), help="most steps of the fit")
     tolerance: float = param(default=1e-5, validator=above_0, help="largest slope of the mean loss that counts as flat")
@@ -85,25 +140,41 @@ class KmeansParams:
     """Parameters of the router ``kmeans``."""
 
     variant: Literal["published", "reference"] = param(default="published", help=VARIANT)
-    rule: Literal["best-accuracy", "avengers", "avengers-pro", "budget"] = param(
+    rule: Literal["best-accuracy", "avengers", "avengers-code", "avengers-pro", "avengers-pro-code", "budget"] = param(
         default="best-accuracy",
-        help="how a cluster decides: RouterEval, Avengers, Avengers-Pro (accuracy and cost), MMR-Bench (within the budget)",
+        validator=_published,
+        help="how clusters decide: RouterEval, Avengers, Avengers-Pro (accuracy and cost), MMR-Bench (within the budget); "
+        "-code: as the authors' code does it, not their paper",
     )
     clusters: int | None = param(
-        default=None, validator=optional(validators.ge(1)), help="clusters; by rule, 3, 32, 32 or 20 unless set"
+        default=None, validator=[_published, optional(validators.ge(1))], help=f"clusters; {_by_rule('clusters')}"
     )
     n_init: int | None = param(
-        default=None, validator=optional(validators.ge(1)), help="starts of k-means; by rule, 1, 10, 10 or 1 unless set"
+        default=None,
+        validator=[_published, optional(validators.ge(1))],
+        help=f"starts of k-means; {_by_rule('starts')}",
     )
-    max_iter: int = param(default=300, validator=validators.ge(1), help="most steps of k-means")
+    max_iter: int = param(default=300, validator=[_published, validators.ge(1)], help="most steps of k-means")
     seed: int | None = param(
-        default=None, validator=optional(at_least_0), help="seed of k-means; the cell's seed unless set"
+        default=None,
+        validator=[_published, optional(at_least_0)],
+        help="seed of k-means; the cell's seed unless set",
     )
     normalize: bool = param(default=True, help="scale feature vectors (and prototypes) to unit length")
-    top: int = param(default=1, validator=validators.ge(1), help="avengers: nearest clusters that count")
-    beta: float = param(default=9.0, validator=at_least_0, help="avengers: clusters weigh softmax(-beta * distance)")
-    accuracy_weight: float = param(
-        default=0.7, validator=_accuracy_weight, help="avengers-pro: weight of accuracy; the rest is that of cost"
+    top: int | None = param(
+        default=None,
+        validator=[_top, optional(validators.ge(1))],
+        help="nearest clusters that count: avengers-code 1, avengers-pro 4, avengers-pro-code 3 unless set; for no other rule",
+    )
+    beta: float | None = param(
+        default=None,
+        validator=[_beta, optional(at_least_0)],
+        help="avengers-code, avengers-pro-code: clusters weigh softmax(-beta * distance); 9 unless set",
+    )
+    accuracy_weight: float | None = param(
+        default=None,
+        validator=_accuracy_weight,
+        help="avengers-pro, avengers-pro-code: weight of accuracy, 0.7 unless set; the rest is that of cost",
     )
     lambda_: float | None = param(default=None, when="route", validator=optional(at_least_0), help=ROUTE_LAMBDA)
     budget: float | None = param(default=None, when="route", validator=_budget, help=BUDGET)

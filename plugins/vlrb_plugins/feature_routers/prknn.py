@@ -1,9 +1,13 @@
 """Neighbours that compare the models pairwise (VL-RouterBench, PRkNN).
 
-On a train sample one model beats another if it alone is right, or if both are equally right and it is cheaper.  In the variant
-``published`` a model scores a point for every other model that it beats by the weight of the neighbours, and loses one where it
-is beaten (Copeland); in the variant ``reference`` it scores the weight of every single win.  Soft targets change nothing here:
-at any lambda above 0 they order the models of a sample in the same way.
+On a train sample one model beats another if it alone is right, or if both are equally right and it is cheaper.  By the rule
+``wins`` a model scores the weight of every single win (VL-RouterBench's implementation); by ``majority`` a point for every other
+model that it beats by the weight of the neighbours, less one where it is beaten (Copeland); by ``correctness`` the mean of how
+often it is right (RouterEval, which counts unsolved samples and unscaled features too).  Soft targets change nothing here: at any
+lambda above 0 they order the models of a sample in the same way.
+
+Of models with equal scores the one that is right on most of the neighbours is chosen, then the one of smaller mean cost on train,
+then the first; in the variant ``reference`` the first.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import numpy as np
 
 from vlrb.targets import solved_rows
 from vlrb.types import Array, FitContext, Labelled, Queries
+from vlrb_plugins.feature_routers.deciding import TIE, each_row, settled
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.neighbours import Index, check_k, index_of, votes
 from vlrb_plugins.feature_routers.params import PrknnParams
@@ -39,12 +44,14 @@ class Prknn:
         features, kept = features_of(train.queries, "prknn"), solved_rows(train, "prknn")
         check_k(self.params.k, kept.size, "prknn")
         index, borrowed = index_of(features, kept, self.params.metric)
-        return FittedPrknn(self.params, index, ranks(train.quality[kept], train.cost[kept]), borrowed)
+        quality = train.quality[kept]
+        ranked = ranks(quality, train.cost[kept])
+        return FittedPrknn(self.params, index, ranked, quality, train.cost.mean(axis=0), borrowed)
 
 
 @attrs.define(eq=False)
 class FittedPrknn:
-    """An index of train rows, with the rank of every model on each of them, int16[n, k].
+    """An index of train rows with the ranks of the models on them int16[n, k] and who is right bool[n, k]; mean costs float64[k].
 
     ``borrowed_seconds`` is the work that other routers did and the last ``fit`` or ``route`` made use of.
     """
@@ -52,36 +59,41 @@ class FittedPrknn:
     params: PrknnParams
     index: Index
     ranks: Array
+    quality: Array
+    cost: Array
     borrowed_seconds: float = 0.0
 
     def route(self, queries: Queries) -> Array:
-        """Return the model with the highest score; of equals the first."""
+        """Return the model with the highest score."""
         scores, self.borrowed_seconds = self._scores(queries)
         return np.asarray(scores.argmax(axis=1))
 
     def scores(self, queries: Queries) -> Array:
         """Return the score of each model, as a share of what it could have, float64[n, k].
 
-        ``published``: from -1, beaten by all others, to 1.  ``reference``: from 0 to 1, the share of the weighted comparisons won.
+        ``wins`` and ``correctness``: from 0 to 1, the share of the weighted comparisons won, or of the neighbours on which it is
+        right.  ``majority``: from -1, beaten by all others, to 1.
         """
         return self._scores(queries)[0]
 
     def _scores(self, queries: Queries) -> tuple[Array, float]:
         features = features_of(queries, "prknn", self.index.rows.shape[1])
         found, borrowed = self.index.find(features, self.params.k)
-        weights = votes(found, self.params.weights, lambda d: 1.0 / (OFFSET + d))
-        models = self.ranks.shape[1]
+        rule, known = self.params.rule, self.quality if self.params.rule == "correctness" else self.ranks
+        kind = self.params.weights or ("uniform" if rule == "correctness" else "distance")
+        weights = votes(found, kind, lambda d: 1.0 / (OFFSET + d))
+        models = known.shape[1]
         scores = np.empty((len(weights), models))
         for part in blocks(len(weights), self.params.k * models * models):
-            scores[part] = _pairwise(weights[part], self.ranks[found.rows[part]], self.params.variant)
-        most = np.float64(max(models - 1, 1))
-        if self.params.variant == "reference":
-            most = most * weights.sum(axis=1, keepdims=True)
-        return np.asarray(scores / most), borrowed
+            scores[part] = SCORES[rule](weights[part], known[found.rows[part]])
+        if self.params.variant == "published":
+            scores = settled(scores, lambda r: self.quality[found.rows[r]].mean(axis=1), each_row(-self.cost))
+        return scores, borrowed
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        store(directory, "prknn", self.params, {**self.index.arrays(), "ranks": self.ranks})
+        known = {"ranks": self.ranks, "quality": self.quality, "cost": self.cost}
+        store(directory, "prknn", self.params, {**self.index.arrays(), **known})
 
 
 def load(directory: Path) -> FittedPrknn:
@@ -90,8 +102,8 @@ def load(directory: Path) -> FittedPrknn:
     :raises DataError: when it is of another schema version
     """
     found = stored(directory, "prknn")
-    params, arrays = found.parameters(PrknnParams), found.arrays
-    return FittedPrknn(params, Index.restored(params.metric, arrays), arrays["ranks"])
+    params, a = found.parameters(PrknnParams), found.arrays
+    return FittedPrknn(params, Index.restored(params.metric, a), a["ranks"], a["quality"], a["cost"])
 
 
 def ranks(quality: Array, cost: Array) -> Array:
@@ -105,10 +117,24 @@ def ranks(quality: Array, cost: Array) -> Array:
     return beaten
 
 
-def _pairwise(weights: Array, ranked: Array, variant: str) -> Array:
-    """Return scores [n, k] from the weights [n, j] of neighbours and their ranks of the models [n, j, k]."""
-    beats = ranked[:, :, :, None] < ranked[:, :, None, :]
-    if variant == "reference":
-        return np.asarray(np.einsum("ij,ija->ia", weights, beats.sum(axis=3)))
-    wins = np.einsum("ij,ijab->iab", weights, beats)
-    return np.asarray(np.sign(wins - wins.transpose(0, 2, 1)).sum(axis=2))
+# --- the rules: from the weights [n, j] of neighbours, and what is known of the models there [n, j, k], to scores [n, k] ------
+
+
+def _wins(weights: Array, ranked: Array) -> Array:
+    beaten = (ranked[:, :, :, None] < ranked[:, :, None, :]).sum(axis=3)
+    most = weights.sum(axis=1, keepdims=True) * max(ranked.shape[2] - 1, 1)
+    return np.asarray(np.einsum("ij,ija->ia", weights, beaten) / most)
+
+
+def _majority(weights: Array, ranked: Array) -> Array:
+    wins = np.einsum("ij,ijab->iab", weights, ranked[:, :, :, None] < ranked[:, :, None, :])
+    lead = wins - wins.transpose(0, 2, 1)
+    lead[np.abs(lead) <= TIE * weights.sum(axis=1)[:, None, None]] = 0.0
+    return np.asarray(np.sign(lead).sum(axis=2) / max(ranked.shape[2] - 1, 1))
+
+
+def _correctness(weights: Array, right: Array) -> Array:
+    return np.asarray(np.einsum("ij,ija->ia", weights, right) / weights.sum(axis=1, keepdims=True))
+
+
+SCORES = {"wins": _wins, "majority": _majority, "correctness": _correctness}

@@ -15,7 +15,7 @@ from vlrb.config import restructure, unstructure
 from vlrb.errors import DataError
 from vlrb.types import Array
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 P = TypeVar("P", bound=attrs.AttrsInstance)
 

@@ -18,23 +18,30 @@ from vlrb.errors import ConfigError, DataError
 from vlrb.plugins import Selection, load
 from vlrb.types import Column, Features, WithEstimate
 from vlrb_plugins.feature_routers.inputs import with_indicators
+from vlrb_plugins.feature_routers.storage import SCHEMA_VERSION
 
 INF = float("inf")
 SPECS = {r.record.name: r.record for r in load(Selection()).all("router") if r.plugin.name == "feature-routers"}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "knn": ("knn", {}),
+    "knn-reference": ("knn", {"variant": "reference"}),
     "knn-euclidean-soft": ("knn", {"k": 7, "metric": "euclidean", "weights": "uniform", "lambda_": 10.0}),
     "prknn": ("prknn", {}),
+    "prknn-majority": ("prknn", {"rule": "majority"}),
+    "prknn-correctness": ("prknn", {"rule": "correctness"}),
     "prknn-reference": ("prknn", {"variant": "reference", "metric": "euclidean"}),
     "ovr": ("ovr", {}),
     "ovr-reference": ("ovr", {"variant": "reference"}),
-    "ovr-lambda": ("ovr", {"lambda_": 30.0, "class_weight": "none"}),
+    "ovr-balanced": ("ovr", {"class_weight": "balanced"}),
+    "ovr-lambda": ("ovr", {"lambda_": 30.0}),
     "ovr-budget": ("ovr", {"budget": 2e-3}),
     "kmeans": ("kmeans", {"clusters": 5}),
     "kmeans-raw": ("kmeans", {"clusters": 5, "normalize": False, "lambda_": INF}),
-    "kmeans-avengers": ("kmeans", {"rule": "avengers", "clusters": 8, "top": 3}),
-    "kmeans-avengers-lambda": ("kmeans", {"rule": "avengers", "clusters": 8, "top": 3, "lambda_": 5.0}),
+    "kmeans-avengers": ("kmeans", {"rule": "avengers", "clusters": 8}),
+    "kmeans-avengers-code": ("kmeans", {"rule": "avengers-code", "clusters": 8, "top": 3}),
+    "kmeans-avengers-code-lambda": ("kmeans", {"rule": "avengers-code", "clusters": 8, "top": 3, "lambda_": 5.0}),
     "kmeans-avengers-pro": ("kmeans", {"rule": "avengers-pro", "clusters": 8}),
+    "kmeans-avengers-pro-code": ("kmeans", {"rule": "avengers-pro-code", "clusters": 8}),
     "kmeans-budget": ("kmeans", {"rule": "budget", "clusters": 8, "budget": 2e-3}),
     "kmeans-reference": ("kmeans", {"variant": "reference"}),
     "linear": ("linear", {}),
@@ -119,7 +126,7 @@ def test_saving_and_loading_is_exact(case: str, routers: Any, make: Any, tmp_pat
         assert np.array_equal(again.estimate(asked).p_correct, router.estimate(asked).p_correct)
         assert np.array_equal(again.estimate(asked).cost, router.estimate(asked).cost)
     content = json.loads((tmp_path / "router.json").read_text(encoding="utf-8"))
-    assert content["schema"] == 1
+    assert content["schema"] == SCHEMA_VERSION
     assert content["parameters"] == unstructure(router.params)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["arrays.npz", "router.json"]
 
@@ -277,7 +284,7 @@ def test_what_another_version_or_router_saved_is_refused(name: str, routers: Any
     file = tmp_path / "router.json"
     text = file.read_text(encoding="utf-8")
     for old, new, message in (
-        ('"schema": 1', '"schema": 99', "schema version 99, not 1"),
+        (f'"schema": {SCHEMA_VERSION}', '"schema": 99', f"schema version 99, not {SCHEMA_VERSION}"),
         (f'"router": "{name}"', '"router": "other"', f"holds a router 'other', not '{name}'"),
     ):
         assert old in text
@@ -310,10 +317,68 @@ def test_prototypes_cannot_decide_by_cost(make: Any) -> None:
 
 def test_parameters_are_checked() -> None:
     """Ranges of the parameters that the experiment file sets."""
-    bad = [("knn", "lambda_", -1.0), ("ovr", "c", 0.0), ("kmeans", "accuracy_weight", 1.5), ("mlp", "hidden", (4, 0))]
+    bad = [("knn", "lambda_", -1.0), ("ovr", "c", 0.0), ("kmeans", "clusters", 0), ("mlp", "hidden", (4, 0))]
     for name, field, value in bad:
         with pytest.raises(ValueError, match=field):
             SPECS[name].params(**{field: value})
+
+
+USELESS: list[tuple[str, dict[str, Any], str]] = [
+    ("kmeans", {"top": 2}, "top"),
+    ("kmeans", {"rule": "avengers", "top": 2}, "top"),
+    ("kmeans", {"rule": "budget", "top": 1}, "top"),
+    ("kmeans", {"rule": "avengers", "beta": 3.0}, "beta"),
+    ("kmeans", {"rule": "avengers-pro", "beta": 3.0}, "beta"),
+    ("kmeans", {"rule": "avengers-code", "beta": 3.0}, "beta"),
+    ("kmeans", {"rule": "avengers-pro-code", "top": 1, "beta": 3.0}, "beta"),
+    ("kmeans", {"accuracy_weight": 0.5}, "accuracy_weight"),
+    ("kmeans", {"rule": "avengers-code", "accuracy_weight": 0.5}, "accuracy_weight"),
+    ("kmeans", {"rule": "avengers-pro", "accuracy_weight": 0.5, "lambda_": 1.0}, "accuracy_weight"),
+    ("kmeans", {"rule": "avengers-pro", "accuracy_weight": 1.5}, "accuracy_weight"),
+    ("kmeans", {"variant": "reference", "rule": "avengers"}, "rule"),
+    *[
+        ("kmeans", {"variant": "reference", key: 4}, key)
+        for key in ("clusters", "n_init", "max_iter", "seed", "top", "beta", "accuracy_weight")
+    ],
+    ("prknn", {"variant": "reference", "rule": "majority"}, "rule"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "named"), USELESS)
+def test_a_parameter_without_effect_is_refused(name: str, given: dict[str, Any], named: str) -> None:
+    """What a rule or a variant makes no use of cannot be set, so that no sweep varies nothing; the message names it."""
+    with pytest.raises(ValueError, match=named):
+        SPECS[name].params(**given)
+
+
+EFFECTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    *[("kmeans-avengers-code", {}, {key: value}) for key, value in (("top", 1), ("beta", 1.0), ("clusters", 6))],
+    *[
+        ("kmeans-avengers-pro", {}, {key: value})
+        for key, value in (("top", 1), ("accuracy_weight", 0.2), ("clusters", 6))
+    ],
+    *[
+        ("kmeans-avengers-pro-code", {}, {key: value})
+        for key, value in (("top", 1), ("beta", 1.0), ("accuracy_weight", 0.2), ("clusters", 6))
+    ],
+    *[("kmeans-avengers-pro", {"lambda_": 1.0}, {"top": top}) for top in (1, 2)],
+    *[("kmeans-avengers", {}, {key: value}) for key, value in (("clusters", 6), ("seed", 3), ("normalize", False))],
+    *[("prknn-correctness", {}, {key: value}) for key, value in (("k", 3), ("weights", "distance"))],
+    *[("prknn", {}, {key: value}) for key, value in (("k", 3), ("weights", "uniform"), ("rule", "majority"))],
+    ("ovr", {}, {"class_weight": "balanced"}),
+    ("ovr-reference", {}, {"class_weight": "none"}),
+]
+
+
+@pytest.mark.parametrize(("case", "given", "changed"), EFFECTS)
+def test_every_parameter_that_is_taken_has_an_effect(
+    case: str, given: dict[str, Any], changed: dict[str, Any], make: Any
+) -> None:
+    """Scores differ from those without it."""
+    asked = make.random(60, seed=2).queries
+    plain, other = (fitted(case, make, **given, **more).scores(asked) for more in ({}, changed))
+
+    assert not np.allclose(plain, other, atol=1e-9)
 
 
 def test_categories_become_columns_of_their_own() -> None:

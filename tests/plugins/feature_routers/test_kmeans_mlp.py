@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from vlrb.errors import ConfigError, DataError
-from vlrb_plugins.feature_routers import kmeans, mlp
+from vlrb_plugins.feature_routers import mlp
 from vlrb_plugins.feature_routers.kmeans import FittedClusters, Kmeans
 from vlrb_plugins.feature_routers.params import KmeansParams, MlpParams
+from vlrb_plugins.feature_routers.rules import RULES
 from vlrb_plugins.feature_routers.scaling import ZScore
 from vlrb_plugins.feature_routers.seeding import starting_centres
 
@@ -24,17 +25,19 @@ ASKED = [[1.0, 0.1], [-1.0, 0.2], [0.1, -1.0]]
 def clusters(**given: Any) -> FittedClusters:
     """Return three clusters of known statistics around (1, 0), (-1, 0) and (0, -1)."""
     centres = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]])
-    return FittedClusters(KmeansParams(**given), NO_SCALE, centres, ACCURACY, COST, ("m2", "m1", "m0"))
+    return FittedClusters(KmeansParams(**given), NO_SCALE, centres, ACCURACY, COST)
 
 
 def test_rules(make: Any) -> None:
-    """Best accuracy; Avengers' order of models (of equals by name); Avengers-Pro's balance; the budget, or the cheapest."""
+    """Best accuracy, of equals the cheaper; a balance of accuracy and cost; the budget, or the cheapest."""
     asked = make.queries(ASKED, 3)
 
-    assert clusters().route(asked).tolist() == [0, 1, 0]
-    assert clusters(rule="avengers").route(asked).tolist() == [0, 2, 2]
-    assert clusters(rule="avengers-pro").route(asked).tolist() == [1, 1, 2]
-    assert clusters(rule="budget").route(asked).tolist() == [0, 1, 0]
+    assert clusters().route(asked).tolist() == [0, 1, 2]
+    assert clusters(rule="avengers").route(asked).tolist() == [0, 1, 2]
+    assert clusters(rule="avengers-code").route(asked).tolist() == [0, 1, 2]
+    assert clusters(rule="avengers-pro", top=1).route(asked).tolist() == [1, 1, 2]
+    assert clusters(rule="avengers-pro-code", top=1).route(asked).tolist() == [1, 1, 2]
+    assert clusters(rule="budget").route(asked).tolist() == [0, 1, 2]
     assert clusters(rule="budget", budget=2e-3).route(asked).tolist() == [1, 1, 2]
     assert clusters(rule="budget", budget=1e-9).route(asked).tolist() == [1, 1, 2]
     assert clusters(lambda_=0.0).route(asked).tolist() == [0, 1, 2]
@@ -42,23 +45,38 @@ def test_rules(make: Any) -> None:
 
 
 def test_several_clusters_vote(make: Any) -> None:
-    """Avengers with top 2: softmax(-beta * distance) over all clusters, times 1 / (place of the model)."""
-    asked = make.queries([[1.0, -1.0]], 3)
-    fitted = clusters(rule="avengers", top=2, beta=2.0)
+    """avengers-code with top 2: softmax(-beta * distance) over the two, times 1 / (place of the model), equals in order of cost."""
+    asked = make.queries([[1.0, -0.9]], 3)
+    fitted = clusters(rule="avengers-code", top=2, beta=2.0)
 
-    distances = 1 - np.array([1.0, -1.0, 1.0]) / np.sqrt(2)
-    p = np.exp(-2 * distances) / np.exp(-2 * distances).sum()
-    expected = p[0] * np.array([1, 1 / 2, 1 / 3]) + p[2] * np.array([1 / 3, 1 / 2, 1])
+    near = 1 - np.array([1.0, 0.9]) / np.sqrt(1.81)
+    p = np.exp(-2 * near) / np.exp(-2 * near).sum()
+    expected = p[0] * np.array([1, 1 / 2, 1 / 3]) + p[1] * np.array([1 / 3, 1 / 2, 1])
     assert np.allclose(fitted.scores(asked)[0], expected)
     estimate = fitted.estimate(asked)
-    assert np.allclose(estimate.p_correct[0], (ACCURACY[0] + ACCURACY[2]) / 2)
-    assert np.allclose(estimate.cost[0], (COST[0] + COST[2]) / 2)
+    assert np.allclose(estimate.p_correct[0], p @ ACCURACY[[0, 2]])
+    assert np.allclose(estimate.cost[0], p @ COST[[0, 2]])
 
 
-def test_flat_clusters_are_balanced_without_division_by_zero() -> None:
+def test_the_two_balances(make: Any) -> None:
+    """The paper scales cost by its minimum and maximum in the cluster, the code by its maximum; the paper sums over clusters."""
+    asked, given = make.queries([[1.0, 0.1]], 3), {"accuracy_weight": 0.4}
+    paper = clusters(rule="avengers-pro", top=2, **given)
+    code = clusters(rule="avengers-pro-code", top=1, **given)
+
+    first = [0.4 * 1 + 0.6 * 0, 0.4 * 0.75 + 0.6 * 1, 0.4 * 0 + 0.6 * 2 / 3]
+    third = [0.4 * 1 + 0.6 * 0, 0.4 * 1 + 0.6 * 2 / 3, 0.4 * 1 + 0.6 * 1]
+    assert np.allclose(paper.given()[[0, 2]], [first, third])
+    assert np.allclose(paper.scores(asked)[0], np.add(first, third))
+    assert np.allclose(code._balance()[0], [0.4, 0.4 * 0.75 + 0.6 * 0.75, 0.6 * 0.5])
+    assert np.allclose(code.scores(asked)[0], [1 / 2, 1, 1 / 3])
+
+
+@pytest.mark.parametrize("rule", ["avengers-pro", "avengers-pro-code"])
+def test_flat_clusters_are_balanced_without_division_by_zero(rule: Any) -> None:
     """All models equally accurate count as 1; costs of 0 are as thrifty as can be."""
-    fitted = attrs.evolve(clusters(rule="avengers-pro"), cost=np.zeros((3, 3)))
-    assert np.allclose(fitted.balance()[2], 1.0)
+    fitted = attrs.evolve(clusters(rule=rule), cost=np.zeros((3, 3)))
+    assert np.allclose(fitted._balance()[2], 1.0)
 
 
 def test_clusters_are_found_and_counted(make: Any) -> None:
@@ -89,12 +107,32 @@ def test_the_seed_is_the_cells_unless_set(make: Any) -> None:
     assert not np.array_equal(centres[None, 1], centres[None, 2])
 
 
-@pytest.mark.parametrize("rule", kmeans.CLUSTERS)
+DEFAULTS = {
+    "best-accuracy": 3,
+    "avengers": 64,
+    "avengers-code": 32,
+    "avengers-pro": 60,
+    "avengers-pro-code": 25,
+    "budget": 20,
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_defaults_of_the_rules(make: Any, rule: Any) -> None:
-    """The published methods' numbers of clusters."""
+    """The published methods' numbers of clusters, of clusters that count, and their weights."""
     train = make.random(200)
-    fitted: Any = Kmeans(KmeansParams(rule=rule)).fit(train, train, make.context(train)[0])
-    assert len(fitted.centres) == {"best-accuracy": 3, "avengers": 32, "avengers-pro": 32, "budget": 20}[rule]
+    context = make.context(train)[0]
+    fitted: Any = Kmeans(KmeansParams(rule=rule, n_init=1)).fit(train, train, context)
+    assert len(fitted.centres) == DEFAULTS[rule]
+
+    written: dict[str, Any] = {
+        "avengers-code": {"top": 1},
+        "avengers-pro": {"top": 4, "accuracy_weight": 0.7},
+        "avengers-pro-code": {"top": 3, "beta": 9.0, "accuracy_weight": 0.7},
+    }
+    params = KmeansParams(rule=rule, n_init=1, clusters=DEFAULTS[rule], **written.get(rule, {}))
+    again: Any = Kmeans(params).fit(train, train, context)
+    assert np.array_equal(again.scores(train.queries), fitted.scores(train.queries))
 
 
 def test_fewer_distinct_samples_than_clusters(make: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -203,19 +203,19 @@ def test_ranks_say_who_beats_whom() -> None:
 
 
 def test_majorities_and_counts_of_wins_differ(make: Any) -> None:
-    """Three neighbours: m1 beats all others twice, narrowly; m0 wins most comparisons.  Published and reference disagree."""
+    """Three neighbours: m1 beats all others twice, narrowly; m0 wins most comparisons.  The rules disagree."""
     matrix = np.eye(3)
     # cost orders: two samples m1 < m0 < m2 < m3, one m0 < m2 < m3 < m1
     cost = np.array([[2, 1, 3, 4], [2, 1, 3, 4], [1, 4, 2, 3]], float)
     train = make.labelled(matrix, np.ones((3, 4)), cost)
     scores = {}
-    for variant in ("published", "reference"):
-        params = PrknnParams(variant=variant, k=3, weights="uniform")  # type: ignore[arg-type]
+    for rule in ("majority", "wins"):
+        params = PrknnParams(rule=rule, k=3, weights="uniform")  # type: ignore[arg-type]
         fitted = Prknn(params).fit(train, train, make.context(train)[0])
-        scores[variant] = fitted.scores(make.queries([[1, 1, 1]], 4))[0]
+        scores[rule] = fitted.scores(make.queries([[1, 1, 1]], 4))[0]
 
-    assert np.allclose(scores["published"], np.array([1, 3, -1, -3]) / 3)
-    assert np.allclose(scores["reference"], np.array([7, 6, 4, 1]) / 9)
+    assert np.allclose(scores["majority"], np.array([1, 3, -1, -3]) / 3)
+    assert np.allclose(scores["wins"], np.array([7, 6, 4, 1]) / 9)
 
 
 def test_soft_targets_spread_a_neighbours_vote(make: Any) -> None:

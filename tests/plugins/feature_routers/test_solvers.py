@@ -80,32 +80,67 @@ def test_a_model_that_is_always_or_never_right(make: Any) -> None:
         assert np.allclose(estimate.p_correct[:, 3], 1 / 202)
         assert np.allclose(scores[:, [1, 3]], estimate.p_correct[:, [1, 3]])
         assert (fitted.route(extreme.queries) != 3).all()
-        plain = Ovr(OvrParams()).fit(train, train, make.context(train)[0])
+        weighted = OvrParams(class_weight="none" if variant == "published" else "balanced")
+        plain = Ovr(weighted).fit(train, train, make.context(train)[0])
         assert np.allclose(fitted.weights[:, [0, 2]], plain.weights[:, [0, 2]], atol=1e-4)
 
 
 def test_all_models_always_right_need_no_regression(make: Any) -> None:
-    """Then the first is chosen, and with lambda or a budget the cheapest."""
+    """Then the cheapest is chosen, whatever its column; the reference takes the first."""
     train = make.labelled(np.eye(4), np.ones((4, 3)), np.tile([3e-3, 1e-3, 2e-3], (4, 1)))
     fitted = Ovr(OvrParams()).fit(train, train, make.context(train)[0])
 
-    assert fitted.route(train.queries).tolist() == [0] * 4
-    cheap = attrs.evolve(fitted, params=OvrParams(lambda_=1.0))
-    assert cheap.route(train.queries).tolist() == [1] * 4
+    assert fitted.route(train.queries).tolist() == [1] * 4
+    reference = attrs.evolve(fitted, params=OvrParams(variant="reference"))
+    assert reference.route(train.queries).tolist() == [0] * 4
 
 
-def test_the_estimate_is_calibrated_though_classes_are_balanced(make: Any) -> None:
-    """The mean probability is the share of right answers, per model; the balanced scores' is not."""
+def uneven(make: Any, n: int = 4000) -> tuple[Any, Any]:
+    """Return samples with models of very different base rates, and their probabilities of being right."""
     rng = np.random.default_rng(0)
-    matrix = rng.standard_normal((4000, 3))
+    matrix = rng.standard_normal((n, 3))
     p = sigmoid(matrix @ rng.standard_normal((3, 4)) + np.array([-3, -1, 1, 3]))
-    train = make.labelled(matrix, rng.random(p.shape) < p, np.full(p.shape, 1e-3))
-    fitted = Ovr(OvrParams()).fit(train, train, make.context(train)[0])
+    return make.labelled(matrix, rng.random(p.shape) < p, np.full(p.shape, 1e-3)), p
+
+
+@pytest.mark.parametrize("given", [{}, {"class_weight": "balanced"}, {"variant": "reference"}])
+def test_the_estimate_is_calibrated_even_where_classes_are_balanced(make: Any, given: Any) -> None:
+    """The mean probability is the share of right answers, per model; the reference's balanced scores' is not."""
+    train, p = uneven(make)
+    fitted = Ovr(OvrParams(**given)).fit(train, train, make.context(train)[0])
     estimate, scores = fitted.estimate(train.queries).p_correct, fitted.scores(train.queries)
 
-    assert np.allclose(estimate.mean(axis=0), train.quality.mean(axis=0), atol=0.02)
-    assert np.abs(estimate - p).mean() < 0.02
-    assert np.abs(scores.mean(axis=0) - 0.5).max() < np.abs(train.quality.mean(axis=0) - 0.5).min()
+    rates = train.quality.mean(axis=0)
+    if given.get("variant") != "reference":
+        assert np.allclose(estimate.mean(axis=0), rates, atol=0.02)
+        assert np.abs(estimate - p).mean() < 0.02
+        assert np.allclose(scores, estimate)
+    else:
+        assert np.abs(scores.mean(axis=0) - 0.5).max() < np.abs(rates - 0.5).min()
+
+
+def test_base_rates_count(make: Any) -> None:
+    """With features that say nothing, published takes the model that is most often right; balanced classes say nothing then."""
+    rng = np.random.default_rng(1)
+    quality = rng.random((2000, 4)) < np.array([0.3, 0.5, 0.85, 0.4])
+    train = make.labelled(rng.standard_normal((2000, 3)), quality, np.full((2000, 4), 1e-3))
+    share = {}
+    for variant in ("published", "reference"):
+        fitted = Ovr(OvrParams(variant=variant)).fit(train, train, make.context(train)[0])  # type: ignore[arg-type]
+        share[variant] = (fitted.route(train.queries) == 2).mean()
+    assert share["published"] == 1.0
+    assert share["reference"] < 0.6
+
+
+@pytest.mark.parametrize("given", [{}, {"class_weight": "balanced"}])
+def test_scores_route_and_estimate_rank_alike(make: Any, given: Any) -> None:
+    """On uneven base rates, row by row and model by model."""
+    train, _ = uneven(make, 600)
+    fitted = Ovr(OvrParams(**given)).fit(train, train, make.context(train)[0])
+    estimate, scores = fitted.estimate(train.queries).p_correct, fitted.scores(train.queries)
+
+    assert fitted.route(train.queries).tolist() == scores.argmax(axis=1).tolist() == estimate.argmax(axis=1).tolist()
+    assert np.array_equal(np.argsort(scores, axis=1), np.argsort(estimate, axis=1))
 
 
 def test_published_ovr_learns_from_all_samples_the_reference_from_those_solved(make: Any) -> None:
