@@ -166,3 +166,29 @@ def test_a_split_that_the_logs_prescribe() -> None:
             of([(str(i),) for i in range(4)], None, None, None, ["train", None, "test", "dev"]),
             SplitSection(method="given"),
         )
+
+
+@pytest.mark.parametrize("seed", [42, 7])
+@pytest.mark.parametrize("n", [10, 17, 19, 29, 90, 95, 101, 1234])
+def test_the_papers_split_cuts_as_the_paper_does_at_any_size(n: int, seed: int) -> None:
+    """``int`` of the float product, never rounded: 0.7 of 17 are 11, and of 90, by the float's last bit, 62.
+
+    Source: VL-RouterBench, tools/build_benchmark_from_vlmevalkit.py.
+    """
+    numbers = list(range(n))
+    np.random.RandomState(seed).shuffle(numbers)
+    train, dev = int(0.7 * n), int(0.1 * n)
+    parts = paper_split(n, SplitSection(method="paper", seed=seed))
+
+    assert parts["train"].tolist() == sorted(numbers[:train])
+    assert parts["dev"].tolist() == sorted(numbers[train : train + dev])
+    assert parts["test"].tolist() == sorted(numbers[train + dev :])
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(10, (7, 1, 2)), (17, (11, 1, 5)), (19, (13, 1, 5)), (90, (62, 9, 19)), (101, (70, 10, 21))]
+)
+def test_sizes_of_the_papers_split(n: int, sizes: tuple[int, int, int]) -> None:
+    """Worked out by hand: the share of train and that of dev are rounded down, and test gets the rest."""
+    parts = paper_split(n, SplitSection(method="paper"))
+    assert tuple(parts[name].size for name in ("train", "dev", "test")) == sizes
