@@ -30,6 +30,12 @@ def demo(project: Any, logs: str = "", benchmark: str = "", counter: str = "usag
     return path
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that the tests of this file share: the demo's logs are written, read and scored once."""
+    return tmp_path_factory.mktemp("data-report")
+
+
 class Page(html.parser.HTMLParser):
     """Checks that a page's tags are closed in order, and collects its text."""
 
@@ -52,9 +58,9 @@ class Page(html.parser.HTMLParser):
         self.text.append(data)
 
 
-def test_our_own_scoring_agrees_with_the_demos_verdicts(project: Any) -> None:
+def test_our_own_scoring_agrees_with_the_demos_verdicts(project: Any, cache: Path) -> None:
     """The report compares every stored verdict; the demo's are what VLMEvalKit's rules give for its answers."""
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
 
     assert report["agreement"]["stored"] == 300 * 17
     assert report["agreement"]["agreeing"] == report["agreement"]["decided"] > 0.8 * 300 * 17
@@ -65,9 +71,9 @@ def test_our_own_scoring_agrees_with_the_demos_verdicts(project: Any) -> None:
     assert all(reason for because in undecided for reason in because)
 
 
-def test_the_report_says_where_every_label_comes_from(project: Any) -> None:
+def test_the_report_says_where_every_label_comes_from(project: Any, cache: Path) -> None:
     """File, sheet and column of each pair, and what was found of it."""
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
 
     assert len(report["outcomes"]) == 14 * 17
     for outcome in report["outcomes"]:
@@ -77,9 +83,9 @@ def test_the_report_says_where_every_label_comes_from(project: Any) -> None:
         assert outcome["found"] == outcome["used"] > 0 == outcome["missing"]
 
 
-def test_luck_and_leaks_are_told(project: Any) -> None:
+def test_luck_and_leaks_are_told(project: Any, cache: Path) -> None:
     """Guessing alone would solve many questions for some of 17 models; the paper's split parts questions on one image."""
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
 
     assert 0 < report["luck"]["guessing_oracle"] <= 1
     assert report["luck"]["questions"] < 300
@@ -90,11 +96,11 @@ def test_luck_and_leaks_are_told(project: Any) -> None:
     assert 0 < leak["test_samples_with_a_relative_in_train"] < leak["test_samples"] == 60
 
 
-def test_terminal_page_and_json_tell_the_same(project: Any) -> None:
+def test_terminal_page_and_json_tell_the_same(project: Any, cache: Path) -> None:
     """The page is well-formed HTML without scripts or further files, and calls synthetic data so."""
     file = demo(project)
-    report = project.vlrb("build", file, "--json", "--report", project.folder / "out").json
-    shown = project.vlrb("build", file, "--report", project.folder / "out").out
+    report = project.vlrb("--cache", cache, "build", file, "--json", "--report", project.folder / "out").json
+    shown = project.vlrb("--cache", cache, "build", file, "--report", project.folder / "out").out
     page = Page((project.folder / "out" / "data_report.html").read_text(encoding="utf-8"))
     text = " ".join(page.text)
 
@@ -106,11 +112,11 @@ def test_terminal_page_and_json_tell_the_same(project: Any) -> None:
     assert str(Path(report["page"])) == str(project.folder / "out" / "data_report.html")
 
 
-def test_hostile_names_cannot_break_the_page(project: Any) -> None:
+def test_hostile_names_cannot_break_the_page(project: Any, cache: Path) -> None:
     """Names come from logs: they are text in the page, never markup."""
     from vlrb.data_page import data_page
 
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
     report["models"][0]["name"] = "<script>alert(1)</script>"
     report["ignored_files"] = {"a<b>.xlsx": "a & b"}
     page = Page(data_page(report))

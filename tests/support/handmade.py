@@ -28,6 +28,9 @@ ROWS = {
 COSTS = {"train": (4e-3, 2e-3, 1e-3), "dev": (4e-3, 1e-3, 2e-3), "test": (8e-3, 1e-3, 2e-3)}
 """USD of large, middle and small; the later a row, the more it costs, by 1e-5."""
 
+SCORE_WHERE_WRONG = (0.5, 0.0, 0.125)
+"""Large is often nearly right: by mean score it is best on train, though middle is right more often."""
+
 
 def make(folder: Path, **changes: Any) -> Benchmark:
     """Write the benchmark into a cache and load it.
@@ -44,7 +47,7 @@ def make(folder: Path, **changes: Any) -> Benchmark:
     order = np.arange(len(parts))[:, None] + np.zeros((1, len(MODELS)), dtype=np.int64)
     matrices = {
         "quality": quality,
-        "score": np.where(quality, 0.875, 0.25),
+        "score": np.where(quality, 0.625, SCORE_WHERE_WRONG),
         "cost": np.array([COSTS[split] for split, _ in parts]) + 1e-5 * order,
         "input_tokens": 100 + 10 * order + np.arange(len(MODELS)),
         "output_tokens": 7 + order,

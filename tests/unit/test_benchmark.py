@@ -46,7 +46,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert made.input_tokens.tolist() == tokens.tolist()
     assert made.quality.dtype == np.bool_
     assert made.quality[:3].tolist() == [[False, True, True], [False, True, False], [True, True, True]]
-    assert made.score[0].tolist() == [0.25, 0.875, 0.875]
+    assert made.score[0].tolist() == [0.5, 0.625, 0.625]
     assert made.cost[17].tolist() == pytest.approx([8e-3 + 17e-5, 1e-3 + 17e-5, 2e-3 + 17e-5])
     for matrix in benchmark.MATRICES:
         with pytest.raises(ValueError, match="read-only"):
