@@ -222,4 +222,4 @@ def test_a_number_or_a_reason_is_taken_as_it_is(tmp_path: Path, value: Any) -> N
 
 def test_choices_are_counted_by_model(tmp_path: Path) -> None:
     """A model that nobody chose counts 0."""
-    assert choice_counts(handmade.make(tmp_path), np.array([2, 0, 2])) == {"large": 1, "middle": 0, "small": 2}
+    assert choice_counts(handmade.make(tmp_path), np.array([1, 0, 1])) == {"large": 1, "middle": 2, "small": 0}
