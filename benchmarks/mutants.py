@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from mutations import ROOT, Mutant, mutants_of
+from mutations import Mutant, mutants_of
 
+ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).with_suffix(".toml")
 COPIED = ("vlrb", "plugins", "tests", "examples", "docs", "benchmarks", "pyproject.toml", "tox.ini", "README.md")
 
@@ -83,6 +84,7 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
+        self.sources: dict[str, bytes] = {}
         for name in COPIED:
             source, target = ROOT / name, folder / name
             if source.is_dir():
@@ -106,10 +108,10 @@ class Tree:
         lines = [x for x in shown.read_text(encoding="utf-8").splitlines() if x.startswith(("FAILED", "ERROR"))]
         return lines[0] if lines else f"pytest ended with {process.exitcode}"
 
-    def change(self, mutant: Mutant | None, path: str) -> None:
-        """Write a module with a change, or as it is; whatever was compiled of it before is removed."""
+    def change(self, path: str, mutant: Mutant | None) -> None:
+        """Write a module with a change, or as it was; whatever was compiled of it before is removed."""
         file = self.root / path
-        source = (ROOT / path).read_bytes()
+        source = self.sources.setdefault(path, file.read_bytes())
         file.write_bytes(mutant.applied(source) if mutant is not None else source)
         for compiled in file.parent.glob(f"__pycache__/{file.stem}.*.pyc"):
             compiled.unlink()
@@ -123,14 +125,14 @@ def judge(
     :param groups: files of tests, the fast ones first, and the seconds that they may take
     """
     began = time.perf_counter()
-    listed = reasons.get((mutant.path, mutant.function, mutant.before, mutant.after))
+    listed = reasons.get((mutant.path, mutant.text, mutant.before, mutant.after))
     if listed is not None:
         return Verdict(mutant, "equivalent", listed, 0.0)
-    tree.change(mutant, mutant.path)
+    tree.change(mutant.path, mutant)
     try:
         reason = next((r for files, limit in groups if (r := tree.tests(files, limit))), "")
     finally:
-        tree.change(None, mutant.path)
+        tree.change(mutant.path, None)
     return Verdict(mutant, "killed" if reason else "survived", reason, time.perf_counter() - began)
 
 
@@ -166,8 +168,8 @@ def campaign(
         for module in modules:
             tree = trees.get()
             groups = timed(tree, module["tests"])
+            mutants = mutants_of(tree.root, module["path"], asked.each, asked.seed)
             trees.put(tree)
-            mutants = mutants_of(module["path"], asked.each, asked.seed)
             for verdict in pool.map(lambda m, groups=groups: work(m, groups), mutants):
                 verdicts.append(verdict)
                 print(f"{verdict.state:10} {verdict.seconds:5.1f} s  {verdict.mutant}  [{verdict.reason}]", flush=True)
@@ -203,9 +205,9 @@ def main() -> int:
     data = tomllib.loads(DATA.read_text(encoding="utf-8"))
     modules = [m for m in data["module"] if not asked.modules or any(a in m["path"] for a in asked.modules)]
     if asked.list:
-        print("\n".join(str(m) for module in modules for m in mutants_of(module["path"], asked.each, asked.seed)))
+        print("\n".join(str(m) for module in modules for m in mutants_of(ROOT, module["path"], asked.each, asked.seed)))
         return 0
-    reasons = {(e["path"], e["function"], e["before"], e["after"]): e["reason"] for e in data.get("equivalent", [])}
+    reasons = {(e["path"], e["line"], e["before"], e["after"]): e["reason"] for e in data.get("equivalent", [])}
     verdicts = campaign(modules, reasons, asked)
     print(table(verdicts))
     if asked.json is not None:

@@ -10,8 +10,6 @@ from typing import Any
 
 import attrs
 
-ROOT = Path(__file__).parents[1]
-
 COMPARED: Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
     ast.LtE: (ast.Lt, ast.Gt),
@@ -59,7 +57,7 @@ NOT_SWAPPED = frozenset(
 
 @attrs.frozen
 class Mutant:
-    """A change: ``before`` at some bytes of a file becomes ``after``."""
+    """A change: ``before`` at some bytes of a file becomes ``after``; ``text`` is the line in which it begins."""
 
     path: str
     function: str
@@ -68,6 +66,7 @@ class Mutant:
     end: int
     before: str
     after: str
+    text: str = ""
     crude: bool = False
 
     def __str__(self) -> str:
@@ -120,7 +119,8 @@ class Finder(ast.NodeVisitor):
         end = self.starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
         before = self.source[start:end].decode()
         place = ".".join(self.inside) or "(module)"
-        mutant = Mutant(self.path, place, node.lineno, start, end, before, after, crude)
+        text = self.source.splitlines()[node.lineno - 1].decode().strip()
+        mutant = Mutant(self.path, place, node.lineno, start, end, before, after, text, crude)
         try:
             compile(mutant.applied(self.source), self.path, "exec")
         except SyntaxError:
@@ -199,10 +199,10 @@ def _statements(node: ast.stmt) -> Iterator[str]:
             yield "continue"
 
 
-def mutants_of(path: str, each: int, seed: int) -> list[Mutant]:
+def mutants_of(root: Path, path: str, each: int, seed: int) -> list[Mutant]:
     """Return changes to a module at random places, at most one of a line; those that any test notices only where there are
     no others."""
-    found = Finder(path, (ROOT / path).read_text(encoding="utf-8")).found
+    found = Finder(path, (root / path).read_text(encoding="utf-8")).found
     random.Random(f"{seed}:{path}").shuffle(found)
     found.sort(key=lambda mutant: mutant.crude)
     by_line = {}

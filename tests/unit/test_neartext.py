@@ -96,3 +96,9 @@ def test_texts_without_words_are_near_nothing() -> None:
     assert list(near_pairs(["", "?!", "...", "", "a b c"], 0.1)) == []
     assert neartext.similarity(frozenset(), frozenset()) == 0
     assert neartext.similarity(frozenset({1, 2}), frozenset({2, 3, 4})) == 0.25
+
+
+@pytest.mark.parametrize("end", ["b", "b c"])
+def test_a_short_text_is_one_run_of_words(end: str) -> None:
+    """Texts of up to three words are the same or are not: a shared ending makes none of them alike."""
+    assert list(near_pairs([f"{word} {end}" for word in WORDS[:60]], 1e-9)) == []
