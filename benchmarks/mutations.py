@@ -97,7 +97,8 @@ class Finder(ast.NodeVisitor):
             return
         if isinstance(node, ast.expr):
             for after in _expressions(node):
-                self._add(node, f"({ast.unparse(after)})")
+                if ast.dump(after) != ast.dump(node):
+                    self._add(node, f"({ast.unparse(after)})")
             for after in _without_call(node):
                 self._add(node, f"({ast.unparse(after)})", crude=True)
         elif isinstance(node, ast.stmt):

@@ -126,7 +126,7 @@ def test_hostile_names_cannot_break_the_page(project: Any, cache: Path) -> None:
 
 def test_the_review_can_be_left_out_and_is_kept(project: Any) -> None:
     """Without it nothing is scored; once made it is not made again."""
-    file = demo(project)
+    file = demo(project, benchmark='datasets = ["AI2D_TEST", "MathVerse_MINI"]')
     report = project.vlrb("build", file, "--json", "--no-review").json
     assert report["agreement"]["stored"] == 0
     assert not list(project.folder.glob(".vlrb-cache/scores/*"))
@@ -138,12 +138,12 @@ def test_the_review_can_be_left_out_and_is_kept(project: Any) -> None:
 
 
 def test_plain_output_of_vlmevalkit_gives_a_complete_benchmark(
-    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     """No is_correct anywhere, several ages and formats: all 14 datasets come out, and files passed over are listed."""
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(shared("tiktoken-cache")))
     file = demo(project, 'form = "vlmevalkit"', 'unknown = "wrong"\ncorrect_at = 0.5', "cl100k")
-    shown = project.vlrb("build", file, "--json")
+    shown = project.vlrb("--cache", cache, "build", file, "--json")
     assert shown.status == 0, shown.err
     report = shown.json
 
@@ -159,12 +159,12 @@ def test_plain_output_of_vlmevalkit_gives_a_complete_benchmark(
 
 @pytest.mark.parametrize("form", ["archive", "vlmevalkit"])
 def test_an_exported_benchmark_is_the_same_benchmark(
-    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, form: str
+    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cache: Path, form: str
 ) -> None:
     """Exported as records and built again from these alone, every matrix and every image is what it was."""
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(shared("tiktoken-cache")))
     file = demo(project, f'form = "{form}"', 'unknown = "wrong"', "cl100k")
-    first = project.vlrb("build", file, "--json", "--no-review", "--export", "records", "out").json
+    first = project.vlrb("--cache", cache, "build", file, "--json", "--no-review", "--export", "records", "out").json
     assert [Path(f).name for f in first["exported"]] == ["samples.parquet", "outcomes.parquet", "models.toml"]
     again = project.file(
         'name = "again"\nrequires = []\ninclude = ["out/models.toml"]\n[logs]\nuse = "records"\npath = "out"\n',
@@ -174,8 +174,8 @@ def test_an_exported_benchmark_is_the_same_benchmark(
 
     assert second.status == 0, second.err
     assert second.json["fingerprint"] == first["fingerprint"]
-    assert project.vlrb("build", file, "--export", "records", "out").status == 4
-    wrong = project.vlrb("build", file, "--export", "recrods", "new")
+    assert project.vlrb("--cache", cache, "build", file, "--export", "records", "out").status == 4
+    wrong = project.vlrb("--cache", cache, "build", file, "--export", "recrods", "new")
     assert (wrong.status, "did you mean 'records'" in wrong.err) == (4, True)
 
 
