@@ -30,6 +30,12 @@ def demo(project: Any, logs: str = "", benchmark: str = "", counter: str = "usag
     return path
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that the tests of this file share: the demo's logs are written, read and scored once."""
+    return tmp_path_factory.mktemp("data-report")
+
+
 class Page(html.parser.HTMLParser):
     """Checks that a page's tags are closed in order, and collects its text."""
 
@@ -52,9 +58,9 @@ class Page(html.parser.HTMLParser):
         self.text.append(data)
 
 
-def test_our_own_scoring_agrees_with_the_demos_verdicts(project: Any) -> None:
+def test_our_own_scoring_agrees_with_the_demos_verdicts(project: Any, cache: Path) -> None:
     """The report compares every stored verdict; the demo's are what VLMEvalKit's rules give for its answers."""
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
 
     assert report["agreement"]["stored"] == 300 * 17
     assert report["agreement"]["agreeing"] == report["agreement"]["decided"] > 0.8 * 300 * 17
@@ -65,9 +71,9 @@ def test_our_own_scoring_agrees_with_the_demos_verdicts(project: Any) -> None:
     assert all(reason for because in undecided for reason in because)
 
 
-def test_the_report_says_where_every_label_comes_from(project: Any) -> None:
+def test_the_report_says_where_every_label_comes_from(project: Any, cache: Path) -> None:
     """File, sheet and column of each pair, and what was found of it."""
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
 
     assert len(report["outcomes"]) == 14 * 17
     for outcome in report["outcomes"]:
@@ -77,9 +83,9 @@ def test_the_report_says_where_every_label_comes_from(project: Any) -> None:
         assert outcome["found"] == outcome["used"] > 0 == outcome["missing"]
 
 
-def test_luck_and_leaks_are_told(project: Any) -> None:
+def test_luck_and_leaks_are_told(project: Any, cache: Path) -> None:
     """Guessing alone would solve many questions for some of 17 models; the paper's split parts questions on one image."""
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
 
     assert 0 < report["luck"]["guessing_oracle"] <= 1
     assert report["luck"]["questions"] < 300
@@ -90,11 +96,11 @@ def test_luck_and_leaks_are_told(project: Any) -> None:
     assert 0 < leak["test_samples_with_a_relative_in_train"] < leak["test_samples"] == 60
 
 
-def test_terminal_page_and_json_tell_the_same(project: Any) -> None:
+def test_terminal_page_and_json_tell_the_same(project: Any, cache: Path) -> None:
     """The page is well-formed HTML without scripts or further files, and calls synthetic data so."""
     file = demo(project)
-    report = project.vlrb("build", file, "--json", "--report", project.folder / "out").json
-    shown = project.vlrb("build", file, "--report", project.folder / "out").out
+    report = project.vlrb("--cache", cache, "build", file, "--json", "--report", project.folder / "out").json
+    shown = project.vlrb("--cache", cache, "build", file, "--report", project.folder / "out").out
     page = Page((project.folder / "out" / "data_report.html").read_text(encoding="utf-8"))
     text = " ".join(page.text)
 
@@ -106,11 +112,11 @@ def test_terminal_page_and_json_tell_the_same(project: Any) -> None:
     assert str(Path(report["page"])) == str(project.folder / "out" / "data_report.html")
 
 
-def test_hostile_names_cannot_break_the_page(project: Any) -> None:
+def test_hostile_names_cannot_break_the_page(project: Any, cache: Path) -> None:
     """Names come from logs: they are text in the page, never markup."""
     from vlrb.data_page import data_page
 
-    report = project.vlrb("build", demo(project), "--json").json
+    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
     report["models"][0]["name"] = "<script>alert(1)</script>"
     report["ignored_files"] = {"a<b>.xlsx": "a & b"}
     page = Page(data_page(report))
@@ -120,7 +126,7 @@ def test_hostile_names_cannot_break_the_page(project: Any) -> None:
 
 def test_the_review_can_be_left_out_and_is_kept(project: Any) -> None:
     """Without it nothing is scored; once made it is not made again."""
-    file = demo(project)
+    file = demo(project, benchmark='datasets = ["AI2D_TEST", "MathVerse_MINI"]')
     report = project.vlrb("build", file, "--json", "--no-review").json
     assert report["agreement"]["stored"] == 0
     assert not list(project.folder.glob(".vlrb-cache/scores/*"))
@@ -132,12 +138,12 @@ def test_the_review_can_be_left_out_and_is_kept(project: Any) -> None:
 
 
 def test_plain_output_of_vlmevalkit_gives_a_complete_benchmark(
-    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     """No is_correct anywhere, several ages and formats: all 14 datasets come out, and files passed over are listed."""
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(shared("tiktoken-cache")))
     file = demo(project, 'form = "vlmevalkit"', 'unknown = "wrong"\ncorrect_at = 0.5', "cl100k")
-    shown = project.vlrb("build", file, "--json")
+    shown = project.vlrb("--cache", cache, "build", file, "--json")
     assert shown.status == 0, shown.err
     report = shown.json
 
@@ -153,12 +159,12 @@ def test_plain_output_of_vlmevalkit_gives_a_complete_benchmark(
 
 @pytest.mark.parametrize("form", ["archive", "vlmevalkit"])
 def test_an_exported_benchmark_is_the_same_benchmark(
-    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, form: str
+    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cache: Path, form: str
 ) -> None:
     """Exported as records and built again from these alone, every matrix and every image is what it was."""
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(shared("tiktoken-cache")))
     file = demo(project, f'form = "{form}"', 'unknown = "wrong"', "cl100k")
-    first = project.vlrb("build", file, "--json", "--no-review", "--export", "records", "out").json
+    first = project.vlrb("--cache", cache, "build", file, "--json", "--no-review", "--export", "records", "out").json
     assert [Path(f).name for f in first["exported"]] == ["samples.parquet", "outcomes.parquet", "models.toml"]
     again = project.file(
         'name = "again"\nrequires = []\ninclude = ["out/models.toml"]\n[logs]\nuse = "records"\npath = "out"\n',
@@ -168,8 +174,8 @@ def test_an_exported_benchmark_is_the_same_benchmark(
 
     assert second.status == 0, second.err
     assert second.json["fingerprint"] == first["fingerprint"]
-    assert project.vlrb("build", file, "--export", "records", "out").status == 4
-    wrong = project.vlrb("build", file, "--export", "recrods", "new")
+    assert project.vlrb("--cache", cache, "build", file, "--export", "records", "out").status == 4
+    wrong = project.vlrb("--cache", cache, "build", file, "--export", "recrods", "new")
     assert (wrong.status, "did you mean 'records'" in wrong.err) == (4, True)
 
 

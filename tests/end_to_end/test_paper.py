@@ -13,12 +13,20 @@ END_TO_END = ("cosinecls", "routerdc", "zooter", "vlc")
 TEN = {"knn", "prknn", "ovr", "kmeans", "linear", "mlp", *END_TO_END}
 
 
-@pytest.fixture
-def paper(project: Any) -> Path:
-    """Return a copy of the example beside logs in the archive's layout, which the demo writes."""
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return logs in the archive's layout, which the demo writes."""
     from vlrb_plugins.demo.generate import write_tree
 
-    write_tree(project.folder / "vlm_router_data", 300, 0)
+    folder = tmp_path_factory.mktemp("paper") / "vlm_router_data"
+    write_tree(folder, 300, 0)
+    return folder
+
+
+@pytest.fixture
+def paper(project: Any, logs: Path) -> Path:
+    """Return a copy of the example beside the logs."""
+    (project.folder / "vlm_router_data").symlink_to(logs)
     (project.folder / "examples").mkdir()
     file: Path = project.folder / "examples" / "paper.toml"
     shutil.copy(ROOT / "examples" / "paper.toml", file)
@@ -46,7 +54,7 @@ def test_the_papers_experiment_runs_on_the_demo(project: Any, paper: Path) -> No
     text = paper.read_text(encoding="utf-8").replace(
         '[{ use = "bge-m3", text = "question" }, "dinov2-base"]', '["hashed-text", "image-statistics"]'
     )
-    text = text.replace('counter = "cl100k"', 'counter = "usage"')
+    text = text.replace('counter = "cl100k"', 'counter = "usage"').replace('use = "mlp"', 'use = "mlp"\nhidden = [32]')
     tables = [t for t in text.split("[[router]]") if not any(f'use = "{name}"' in t for name in END_TO_END)]
     paper.write_text("[[router]]".join(tables), encoding="utf-8")
     shown = project.vlrb("run", paper)

@@ -34,9 +34,15 @@ use = "knn"
 """
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that the tests of this file share: the logs are read once."""
+    return tmp_path_factory.mktemp("real-logs")
+
+
 @pytest.mark.parametrize("datasets", [["MathVision"], ["MathVision_MINI"], ["MathVision", "MathVision_MINI"]])
 def test_the_numbers_equal_those_of_a_correct_reader(
-    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, datasets: list[str]
+    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cache: Path, datasets: list[str]
 ) -> None:
     """Samples, correct answers per model, Oracle and tokens of 13 real runs."""
     logs = shared("real-logs/mathvision")
@@ -44,7 +50,7 @@ def test_the_numbers_equal_those_of_a_correct_reader(
     expected = json.loads((logs / "expected.json").read_text(encoding="utf-8"))["datasets"]
     file = project.file(EXPERIMENT.format(logs=logs, datasets=json.dumps(datasets)))
 
-    report = project.vlrb("build", file, "--json").json
+    report = project.vlrb("--cache", cache, "build", file, "--json", "--no-review").json
 
     assert [d["name"] for d in report["datasets"]] == datasets
     for found in report["datasets"]:
@@ -58,12 +64,14 @@ def test_the_numbers_equal_those_of_a_correct_reader(
         assert report["solved_by_every_model"] == expected[datasets[0]]["solved_by_every_model"]
 
 
-def test_a_whole_run_on_real_logs(project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_run_on_real_logs(
+    project: Any, shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
     """`vlrb run` goes through on them; the data are not called synthetic, and questions on one image stay together."""
     logs = shared("real-logs/mathvision")
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(shared("tiktoken-cache")))
     file = project.file(EXPERIMENT.format(logs=logs, datasets='["MathVision_MINI"]'))
-    shown = project.vlrb("run", file)
+    shown = project.vlrb("--cache", cache, "run", file)
 
     assert shown.status == 0
     assert "SYNTHETIC" not in shown.out

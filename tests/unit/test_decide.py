@@ -88,3 +88,22 @@ def test_exactly_one_of_the_two_is_asked_for(asked: dict[str, float]) -> None:
     """Anything else is an error, not a guess."""
     with pytest.raises(ConfigError, match="either lambda or a budget"):
         decide(Estimate(np.ones((1, 2)), np.ones((1, 2))), **asked)
+
+
+def test_what_is_hopeless_in_one_row_is_so_in_that_row_only() -> None:
+    """A row in which no model may be right, or none fits the budget, gets its cheapest; the others are decided as alone."""
+    p = np.array([[0.9, 0.8, 0.1], [0.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    cost = np.array([[3e-2, 2e-2, 1e-2], [3e-2, 1e-2, 2e-2], [9e-2, 8e-2, 7e-2]])
+
+    assert decide(Estimate(p, cost), lambda_=0.0).tolist() == [0, 1, 0]
+    assert decide(Estimate(p, cost), lambda_=float("inf")).tolist() == [2, 1, 0]
+    assert decide(Estimate(p, cost), budget=0.03).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("how", [{"lambda_": 0.0}, {"budget": 1.0}])
+def test_of_equals_the_cheaper_is_taken_then_the_first(how: dict[str, float]) -> None:
+    """Ties in probability go by cost, ties in both by place."""
+    p = np.array([[0.5, 0.5, 0.4], [0.5, 0.5, 0.5]])
+    cost = np.array([[2e-2, 1e-2, 0.0], [1e-2, 1e-2, 1e-2]])
+
+    assert decide(Estimate(p, cost), **how).tolist() == [1, 0]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.parts import iterate_rows, read_rows, rows_writer
+from vlrb.cache import Places
+from vlrb.parts import PartBuilder, iterate_rows, read_rows, rows_writer
+from vlrb.resolve import make_plan
 
 SCHEMA = pa.schema([("id", pa.string()), ("score", pa.float64()), ("failed", pa.bool_())])
 
@@ -49,3 +52,36 @@ def test_columns_are_read_in_the_order_asked_for(tmp_path: Path) -> None:
         "id": ["d/0", "d/1", "d/2"],
     }
     assert read_rows(tmp_path).schema.names == SCHEMA.names
+
+
+COUNTERS = (
+    "",
+    'counter = "cl100k"\n',
+    'counter = "cl100k"\nimage_tokens = 300\n',
+    'counter = "cl100k"\nimage_rule = "per-model"\nwithout_rule = 5\n',
+)
+
+
+def test_a_part_is_read_again_for_another_token_counter(project: Any) -> None:
+    """Tokens are counted while a part is read: another counter, or another parameter of it, is another part."""
+    keys = []
+    for counter in COUNTERS:
+        plan = make_plan(project.experiment(more=f"[tokens]\n{counter}"))
+        builder = PartBuilder(plan, Places.of())
+        keys.append(builder.keys(builder.list()))
+
+    assert {frozenset(k) for k in keys} == {frozenset(keys[0])}
+    assert all(len({k[part] for k in keys}) == len(COUNTERS) for part in keys[0])
+    assert len({builder.folder(key) for k in keys for key in k.values()}) == len(COUNTERS) * len(keys[0])
+
+
+def test_a_part_is_read_again_for_another_reader(project: Any) -> None:
+    """So are the source's parameters and the files' stamps, while a name of a run or a price changes no part."""
+
+    def keys(**more: str) -> dict[str, str]:
+        builder = PartBuilder(make_plan(project.experiment(**more)), Places.of())
+        return builder.keys(builder.list())
+
+    price = '[[model]]\nname = "tiny-large"\ninput_price_per_million = 1\noutput_price_per_million = 1\n'
+    assert keys() == keys() == keys(top="seeds = [1]") == keys(more=price)
+    assert not set(keys().values()) & set(keys(logs="samples = 50").values())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from vlrb.config import SplitSection
 from vlrb.errors import DataError
 from vlrb.neartext import near_pairs
-from vlrb.split import grouped_by, groups_of, make_split, paper_split, split_digest, stratified_split
+from vlrb.split import grouped_by, groups_of, make_split, paper_split, split_digest, stratified_split, write_split
 
 
 class Samples:
@@ -207,3 +210,137 @@ def test_another_split_than_the_expected_one_is_refused() -> None:
     with pytest.raises(DataError, match="expect") as raised:
         make_split(benchmark, SplitSection(expect=digest, seed=7))
     assert raised.value.problems[0].where == "[split] expect"
+
+
+@pytest.mark.parametrize("seed", [42, 7])
+@pytest.mark.parametrize("n", [10, 17, 19, 29, 90, 95, 101, 1234])
+def test_the_papers_split_cuts_as_the_paper_does_at_any_size(n: int, seed: int) -> None:
+    """``int`` of the float product, never rounded: 0.7 of 17 are 11, and of 90, by the float's last bit, 62.
+
+    Source: VL-RouterBench, tools/build_benchmark_from_vlmevalkit.py.
+    """
+    numbers = list(range(n))
+    np.random.RandomState(seed).shuffle(numbers)
+    train, dev = int(0.7 * n), int(0.1 * n)
+    parts = paper_split(n, SplitSection(method="paper", seed=seed))
+
+    assert parts["train"].tolist() == sorted(numbers[:train])
+    assert parts["dev"].tolist() == sorted(numbers[train : train + dev])
+    assert parts["test"].tolist() == sorted(numbers[train + dev :])
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(10, (7, 1, 2)), (17, (11, 1, 5)), (19, (13, 1, 5)), (90, (62, 9, 19)), (101, (70, 10, 21))]
+)
+def test_sizes_of_the_papers_split(n: int, sizes: tuple[int, int, int]) -> None:
+    """Worked out by hand: the share of train and that of dev are rounded down, and test gets the rest."""
+    parts = paper_split(n, SplitSection(method="paper"))
+    assert tuple(parts[name].size for name in ("train", "dev", "test")) == sizes
+
+
+def dealt_by_hand(
+    ids: list[str], datasets: list[str], units: list[int], shares: dict[str, float], seed: int
+) -> dict[str, str]:
+    """Return sample id -> split: whole units, large ones first, equals in the order of a hash, to the split that lacks most."""
+    members: dict[int, list[int]] = {}
+    for row, unit in enumerate(units):
+        members.setdefault(unit, []).append(row)
+    hashed = {u: hashlib.sha256(f"{seed}:{ids[rows[0]]}".encode()).hexdigest() for u, rows in members.items()}
+    wanted = {d: {name: share * datasets.count(d) for name, share in shares.items()} for d in datasets}
+    found: dict[str, str] = {}
+    for unit in sorted(members, key=lambda u: (-len(members[u]), hashed[u])):
+        dataset = datasets[members[unit][0]]
+        have = {
+            name: sum(found.get(i) == name for i, d in zip(ids, datasets, strict=True) if d == dataset)
+            for name in shares
+        }
+        lacks = {name: wanted[dataset][name] - have[name] for name in shares}
+        fitting = [name for name in shares if lacks[name] > len(members[unit]) - 1e-6]
+        if fitting:
+            best = max(fitting, key=lambda name: lacks[name] / wanted[dataset][name])
+        else:
+            best = max(lacks, key=lambda name: lacks[name])
+        found |= {ids[row]: best for row in members[unit]}
+    return found
+
+
+@pytest.mark.parametrize("shares", [(0.7, 0.1, 0.2), (0.5, 0.25, 0.25)])
+@pytest.mark.parametrize("seed", [0, 42])
+@pytest.mark.parametrize("sizes", [(1, 2), (1, 4), (3, 12)])
+def test_units_are_dealt_as_described(shares: tuple[float, float, float], seed: int, sizes: tuple[int, int]) -> None:
+    """Against a plain loop over units, with units of all sizes, some of which have samples of two datasets."""
+    rng = np.random.default_rng([seed, *sizes])
+    units = np.repeat(np.arange(40), rng.integers(sizes[0], sizes[1] + 1, 40))
+    rng.shuffle(units)
+    datasets = np.where(units % 5 == 0, "a", np.where(rng.random(units.size) < 0.02, "a", "b"))
+    ids = [f"D/{i:03d}" for i in range(units.size)]
+    section = SplitSection(train=shares[0], dev=shares[1], test=shares[2], seed=seed)
+    parts = stratified_split(ids, datasets, units, section)
+
+    expected = dealt_by_hand(
+        ids, datasets.tolist(), units.tolist(), dict(zip(("train", "dev", "test"), shares, strict=True)), seed
+    )
+    assert {ids[row]: name for name, rows in parts.items() for row in rows.tolist()} == expected
+    assert all(np.array_equal(rows, np.sort(rows)) for rows in parts.values())
+
+
+def test_a_unit_larger_than_every_share_goes_where_most_is_lacking() -> None:
+    """Eight samples on one image are train, and the two others are dev and test."""
+    parts = stratified_split(
+        [f"D/{i}" for i in range(10)], np.array(["D"] * 10), np.array([0] * 8 + [8, 9]), SplitSection()
+    )
+
+    assert parts["train"].tolist() == list(range(8))
+    assert sorted(parts["dev"].tolist() + parts["test"].tolist()) == [8, 9]
+    assert parts["dev"].size == 1
+
+
+def test_what_a_split_says_of_itself() -> None:
+    """Counts of samples, groups and relatives in train are what they are called; nothing grouped a split that the logs give."""
+    images = [("x",), ("x",), (), *((str(i),) for i in range(17))]
+    names = ["train", "test", *["train"] * 10, *["dev"] * 3, *["test"] * 5]
+    split = make_split(of(images, None, None, None, names), SplitSection(method="given"))
+
+    assert split.about["samples"] == {"train": 11, "dev": 3, "test": 6}
+    assert split.about["groups"] == 19
+    assert split.about["grouped_by"] == {}
+    assert split.about["group_also_in_train"] == {"dev": 0, "test": 1}
+
+
+def test_a_splits_digest_tells_which_samples_are_where() -> None:
+    """The same parts have the same digest; a sample moved, or two parts exchanged, have another."""
+
+    def digest(names: list[str]) -> str:
+        return make_split(
+            of([(str(i),) for i in range(5)], None, None, None, list(names)), SplitSection(method="given")
+        ).digest
+
+    one = ["train", "train", "dev", "test", "test"]
+    others = [
+        ["train", "dev", "dev", "test", "test"],
+        ["test", "test", "dev", "train", "train"],
+        ["train", "test", "dev", "train", "test"],
+    ]
+    assert digest(one) == digest(list(one))
+    assert len({digest(one), *map(digest, others)}) == 4
+
+
+def test_a_split_is_stored_by_sample_id(tmp_path: Path) -> None:
+    """A row per sample in the benchmark's order, with the name of its split."""
+    benchmark = of([(str(i),) for i in range(4)], None, None, None, ["train", "dev", "test", "train"])
+    write_split(make_split(benchmark, SplitSection(method="given")), benchmark, tmp_path / "split.parquet")
+
+    assert pq.read_table(tmp_path / "split.parquet").to_pydict() == {
+        "id": ["D/0000", "D/0001", "D/0002", "D/0003"],
+        "split": ["train", "dev", "test", "train"],
+    }
+
+
+def test_grouping_by_sample_parts_what_shares_an_image() -> None:
+    """It is allowed, and counted."""
+    images = [(str(i // 2),) for i in range(100)]
+    split = make_split(of(images), SplitSection(group_by="sample"))
+
+    assert [split.rows(n).size for n in ("train", "dev", "test")] == [70, 10, 20]
+    assert split.about["group_also_in_train"]["test"] > 0
+    assert make_split(of(images), SplitSection()).about["group_also_in_train"] == {"dev": 0, "test": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vlrb.errors import ConfigError
-from vlrb.targets import hard_labels, kept_rows, relevance, soft_targets
+from vlrb.errors import ConfigError, DataError
+from vlrb.targets import hard_labels, kept_rows, relevance, soft_targets, solved_rows
+from vlrb.types import Labelled
 
 INF = float("inf")
 QUALITY = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]], dtype=bool)
@@ -132,3 +134,91 @@ def test_a_higher_price_moves_weight_to_the_cheapest(case: Any, one: float, othe
     labels = hard_labels(quality, cost)[kept]
     low, high = (soft_targets(quality, cost, v)[kept, labels] for v in sorted((one, other)))
     assert (high >= low - 1e-9).all()
+
+
+def random_case(seed: int) -> tuple[Any, Any]:
+    """Return Y and C of 60 samples and 5 models, some of them unsolved, free, or equally cheap."""
+    rng = np.random.default_rng(seed)
+    quality = rng.random((60, 5)) < np.linspace(0.05, 0.6, 60)[:, None]
+    return quality, np.round(rng.random((60, 5)) * 4) / 1000
+
+
+def soft_by_hand(
+    right: list[bool], cost: list[float], lam: float, scale: float, scheme: str, fallback: Any
+) -> list[float]:
+    """Return a row of soft targets as the paper's formula says, one model at a time."""
+    least = min(cost)
+    if not any(right) and fallback != "cost_soft":
+        cheapest = cost.index(least)
+        return [float(fallback == "cheapest" and j == cheapest) for j in range(len(cost))]
+    may = [r or not any(right) for r in right]
+    weights = [
+        m * (math.exp(-lam * scale * c) if scheme == "exp" else (scale * c + 1e-12) ** -lam)
+        for m, c in zip(may, cost, strict=True)
+    ]
+    return [w / sum(weights) for w in weights]
+
+
+@pytest.mark.parametrize("fallback", [None, "cheapest", "cost_soft"])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize("scheme", ["exp", "power"])
+def test_soft_targets_are_the_formula_model_by_model(scheme: Any, scale: float, fallback: Any) -> None:
+    """Both schemes, both scales and all fallbacks, against sums over single models."""
+    quality, cost = random_case(1)
+    for lam in (0.0, 0.5, 2.0, 10.0):
+        found = soft_targets(quality, cost, lam, cost_scale=scale, scheme=scheme, fallback=fallback)
+        for row, right, dollars in zip(found, quality.tolist(), cost.tolist(), strict=True):
+            expected = soft_by_hand(right, dollars, lam, scale, scheme, fallback)
+            assert row.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("fallback", [None, "cheapest"])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_relevance_is_the_formula_model_by_model(scale: float, fallback: Any) -> None:
+    """How much dearer than the cheapest right model, at finite lambdas and at inf."""
+    quality, cost = random_case(2)
+    for lam in (0.0, 0.5, 10.0, INF):
+        found = relevance(quality, cost, lam, cost_scale=scale, fallback=fallback)
+        for row, right, dollars in zip(found.tolist(), quality.tolist(), cost.tolist(), strict=True):
+            least = min((c for r, c in zip(right, dollars, strict=True) if r), default=None)
+            if least is None:
+                cheapest = dollars.index(min(dollars))
+                assert row == [float(fallback == "cheapest" and j == cheapest) for j in range(5)]
+                continue
+            for value, r, c in zip(row, right, dollars, strict=True):
+                expected = float(c == least) if lam == INF else math.exp(-lam * scale * (c - least))
+                assert value == pytest.approx(r * expected, rel=1e-9)
+
+
+def test_hard_labels_and_rows_model_by_model() -> None:
+    """The cheapest right model, of equals the first; rows without one are told apart, and are those left out."""
+    quality, cost = random_case(3)
+    expected = []
+    for right, dollars in zip(quality.tolist(), cost.tolist(), strict=True):
+        ranked = sorted((c, j) for j, (r, c) in enumerate(zip(right, dollars, strict=True)) if r)
+        expected.append(ranked[0][1] if ranked else -1)
+
+    assert -1 in expected
+    assert hard_labels(quality, cost).tolist() == expected
+    assert kept_rows(quality).tolist() == [i for i, label in enumerate(expected) if label >= 0]
+
+
+def test_nothing_to_learn_is_an_error_that_names_the_router() -> None:
+    """Rows on which some model is right are what is learnt from; without any there is no router."""
+    quality = np.array([[0, 0], [0, 1], [1, 1]], dtype=bool)
+    queries: Any = range(3)
+
+    assert solved_rows(Labelled(queries, quality, quality * 1.0, quality * 1.0), "mlp").tolist() == [1, 2]
+    with pytest.raises(DataError) as caught:
+        solved_rows(Labelled(queries, quality & False, quality * 1.0, quality * 1.0), "mlp")
+    assert caught.value.problems[0].where == "mlp"
+
+
+def test_huge_and_tiny_lambdas_do_not_overflow() -> None:
+    """However small the weights, they are those of a distribution, and the cheapest right model has the most."""
+    for scheme in ("exp", "power"):
+        for lam in (1e-9, 1e3, 1e6, 1e12):
+            row = soft_targets(QUALITY, COST, lam, scheme=scheme)[0]  # type: ignore[arg-type]
+            assert row.sum() == pytest.approx(1)
+            assert row.argmax() == 1
+            assert row[2] == 0

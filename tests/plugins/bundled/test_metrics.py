@@ -119,3 +119,83 @@ def test_rank_score_falls_with_cost_and_rises_with_accuracy(a: float, one: float
     assert not isinstance(less, Undefined)
     assert at[cheap] >= at[dear] - 1e-12
     assert at[cheap] >= less
+
+
+@pytest.mark.parametrize(
+    ("right", "cost", "low", "high", "beta", "expected"),
+    [
+        (0.5, 2.0, 1.0, 4.0, 0.1, 0.5),  # K = 1/2: both are equal, and so is their mean
+        (0.8, 1.0, 1.0, 4.0, 0.1, 1.1 * 0.8 / 1.08),  # K = 1
+        (0.6, 1.0, 0.25, 16.0, 0.5, 1.5 * 0.6 * (4 / 6) / (0.5 * 0.6 + 4 / 6)),
+        (1.0, 2.0, 1.0, 8.0, 2.0, 3 * (2 / 3) / (2 + 2 / 3)),
+        (0.8, 0.5, 1.0, 4.0, 0.1, 1.1 * 0.8 / 1.08),  # below the bounds: as at the lower one
+        (0.8, 9.0, 1.0, 4.0, 0.1, 0.0),  # above: K = 0
+        (0.0, 2.0, 1.0, 4.0, 0.1, 0.0),
+        (0.0, 4.0, 1.0, 4.0, 0.1, 0.0),  # both are 0
+        (1.0, 1.0, 1.0, 4.0, 0.1, 1.0),
+    ],
+)
+def test_rank_score_by_hand(right: float, cost: float, low: float, high: float, beta: float, expected: float) -> None:
+    """(1 + beta) A K / (beta A + K), with K from logarithms of powers of 2."""
+    assert rank_score(right, cost, low, high, beta) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (0.5, 2.0, 4.0, 1.0, 0.1),
+        (0.5, 2.0, 2.0, 2.0, 0.1),
+        (0.5, 2.0, 0.0, 4.0, 0.1),
+        (0.5, 2.0, 1.0, math.inf, 0.1),
+        (0.5, 2.0, math.nan, 4.0, 0.1),
+        (0.5, math.inf, 1.0, 4.0, 0.1),
+        (0.5, math.nan, 1.0, 4.0, 0.1),
+        (0.5, -1.0, 1.0, 4.0, 0.1),
+        (1.5, 2.0, 1.0, 4.0, 0.1),
+        (-0.5, 2.0, 1.0, 4.0, 0.1),
+        (0.5, 2.0, 1.0, 4.0, 0.0),
+        (0.5, 2.0, 1.0, 4.0, -1.0),
+    ],
+)
+def test_rank_score_is_undefined_outside_its_formula(given: tuple[float, ...]) -> None:
+    """Bounds that are no interval, costs without a logarithm, accuracies that are none, and a beta that is not above 0."""
+    value = rank_score(*given)
+    assert isinstance(value, Undefined)
+    assert value.reason
+
+
+def test_metrics_look_at_the_chosen_models() -> None:
+    """Each of its own matrix: right, score and cost of what was chosen, and of nothing else."""
+    found = evaluation(
+        score=np.array([[0.5, 0.0], [0.0, 0.25], [1.0, 0.125], [0.0, 1.0]]),
+        cost=np.array([[4.0, 1.0], [4.0, 1.5], [4.0, 0.5], [2.0, 1.0]]),
+        best_single=0.25,
+        oracle=1.0,
+    )
+
+    assert values.mean_score(found) == (0.5 + 0.25 + 0.125 + 0.0) / 4
+    assert values.average_cost(found) == (4.0 + 1.5 + 0.5 + 2.0) / 4
+    assert values.cost_per_10k(found) == 20000
+    assert values.oracle_gap_closed(found) == (0.5 - 0.25) / 0.75
+    assert values.rank_score_of(1.0)(found) == pytest.approx(2 * 0.5 * 0.5 / (0.5 + 0.5))
+    bounds = CostBounds(0.5, 8.0)
+    assert values.rank_score_of(3.0)(evaluation(bounds=bounds, choices=np.zeros(4, dtype=int))) == pytest.approx(
+        4 * 0.5 * 0.25 / (3 * 0.5 + 0.25)
+    )
+
+
+def test_throughput_counts_routing_and_encoding() -> None:
+    """Requests and mean input tokens per second of both; milliseconds of each; no time at all is no speed."""
+    tokens = np.array([[10, 20], [30, 40], [0, 2], [1, 1]])
+    timed = evaluation(timing=Timing(8, 3.0, 1.0), input_tokens=tokens)
+
+    assert values.requests_per_second(timed) == 2
+    assert values.tokens_per_second(timed) == (15 + 35 + 1 + 1) / 4
+    assert values.routing_ms(timed) == 375
+    assert values.encoding_ms(timed) == 125
+    instant = evaluation(timing=Timing(8, 0.0, 0.0))
+    assert values.requests_per_second(instant) == values.tokens_per_second(instant) == values.NOT_ROUTED
+    assert values.routing_ms(instant) == values.encoding_ms(instant) == 0
+    tokens[2, 1] = -1
+    assert isinstance(values.tokens_per_second(timed), Undefined)
+    assert values.tokens_per_second(timed) != values.NOT_ROUTED

@@ -1,0 +1,82 @@
+"""Reference points: what each learns on train, and chooses on the rows asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import handmade
+import numpy as np
+import pytest
+
+from vlrb.reference import (
+    SUMMARIES,
+    cheapest,
+    oracle,
+    reference_choices,
+    strongest,
+    strongest_per_dataset,
+)
+
+
+def test_reference_points_learn_on_train_and_choose_for_other_rows(tmp_path: Path) -> None:
+    """On train middle is best, and small in Books, and small is cheapest; none of it holds on test or on all rows."""
+    made = handmade.make(tmp_path)
+    split = handmade.split_of(made)
+    found = reference_choices(made, split, split.test)
+
+    assert {name: choices.tolist() for name, choices in found.items()} == {
+        "oracle": [0, 1, 2, 2, 0, 1],
+        "strongest-per-dataset": [1, 1, 2, 2, 1, 1],
+        "best-single": [1] * 6,
+        "cheapest-single": [2] * 6,
+    }
+    assert set(found) == set(SUMMARIES)
+
+
+def test_what_reference_points_learn_does_not_depend_on_the_rows_asked_for(tmp_path: Path) -> None:
+    """The same rows have the same choices, whichever others are asked for with them."""
+    made = handmade.make(tmp_path)
+    split = handmade.split_of(made)
+    every = reference_choices(made, split, np.arange(18))
+    for rows in (split.train, split.dev, split.test, np.array([17, 3, 8])):
+        for name, choices in reference_choices(made, split, rows).items():
+            assert choices.tolist() == every[name][rows].tolist()
+
+
+def test_a_dataset_without_train_samples_gets_the_best_model_of_all(tmp_path: Path) -> None:
+    """Books has none here: it is routed as if its name were unknown."""
+    made = handmade.make(tmp_path)
+    split = attrs.evolve(handmade.split_of(made), train=np.array([0, 1, 2, 12, 13, 14]))
+
+    assert reference_choices(made, split, np.array([10, 11]))["strongest-per-dataset"].tolist() == [1, 1]
+
+
+def test_the_oracle_takes_the_cheapest_right_model_else_the_cheapest() -> None:
+    """Of equally cheap ones the first."""
+    quality = np.array([[1, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    cost = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
+
+    assert oracle(quality, cost).tolist() == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("quality", "best"), [([[1, 0, 1], [0, 0, 1]], 2), ([[0, 1, 1], [0, 1, 1]], 1), ([[0, 0, 0]], 0)]
+)
+def test_the_strongest_model_is_right_most_often(quality: list[list[int]], best: int) -> None:
+    """Of equals the first."""
+    assert strongest(np.array(quality, dtype=bool)) == best
+
+
+def test_the_cheapest_model_costs_least_on_average() -> None:
+    """Not on most samples; of equals the first."""
+    assert cheapest(np.array([[1.0, 3.0], [1.0, 3.0], [9.0, 3.0]])) == 1
+    assert cheapest(np.array([[2.0, 1.0, 1.0]])) == 1
+
+
+def test_datasets_are_told_by_name_not_by_place() -> None:
+    """Train and the rows asked for need not stand in the same order."""
+    quality = np.array([[1, 0], [0, 1], [1, 0], [1, 1]], dtype=bool)
+    chosen = strongest_per_dataset(np.array(["b", "a", "c"]), np.array(["a", "b", "a", "b"]), quality)
+
+    assert chosen.tolist() == [1, 0, 0]
