@@ -109,6 +109,17 @@ def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
 
 
+def mark_used(folder: Path) -> bool:
+    """Note in a folder's time of change that it is in use, so that ``vlrb cache prune`` keeps it; tell whether it is there."""
+    try:
+        os.utime(folder)
+    except FileNotFoundError:
+        return False
+    except OSError:  # another user's, or read-only
+        return folder.is_dir()
+    return True
+
+
 def remove(folder: Path) -> None:
     """Remove a folder all at once: a kill in the middle leaves no part of it under its name, and what it leaves goes next time."""
     _remove_leftovers(folder)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -27,6 +27,7 @@ from vlrb.evaluate import Evaluator
 from vlrb.features import Encoded, encode
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import blame
+from vlrb.sources import core_digest
 from vlrb.split import Split
 from vlrb.types import (
     Array,
@@ -43,7 +44,9 @@ from vlrb.types import (
     WithEstimate,
     WithScores,
 )
-from vlrb.workers import Progress
+
+if TYPE_CHECKING:
+    from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 
@@ -98,7 +101,7 @@ class Bench:
             features=router.features,
             plugin=chosen.plugin.name,
             dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
-            sources=chosen.plugin.sources_digest(chosen.spec.builds_on),
+            sources=chosen.plugin.sources_digest("cell"),
             point=point.swept,
             fit_key=self._key(router, point.base, seed, {}) if point.base is not chosen else "",
         )
@@ -107,7 +110,7 @@ class Bench:
         sets = self.plan.feature_sets
         identity = {
             "schema": SCHEMA_VERSION,
-            "vlrb": __version__,
+            "vlrb": [__version__, core_digest("cell")],
             "benchmark": self.benchmark.fingerprint,
             "split": self.split.digest,
             "features": sets[router.features].identity() if router.features else None,

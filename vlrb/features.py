@@ -19,7 +19,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -27,13 +27,16 @@ import pyarrow as pa
 
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_file, write_json
+from vlrb.cache import Places, locked, mark_used, new_file, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
+from vlrb.sources import core_digest
 from vlrb.types import Array, Column, Features, Queries, read_only
-from vlrb.workers import Progress
+
+if TYPE_CHECKING:
+    from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 
@@ -317,9 +320,14 @@ def _looked_at(queries: Queries, modality: str) -> Queries:
 
 def _encoded(chosen: FeatureSet, encoder: Chosen, benchmark: Benchmark, places: Places, progress: Progress) -> Encoded:
     """Return what one encoder makes of all samples."""
-    identity = {"schema": SCHEMA_VERSION, "vlrb": __version__, "encoder": chosen.encoder_identity(encoder)}
+    identity = {
+        "schema": SCHEMA_VERSION,
+        "vlrb": [__version__, core_digest("features")],
+        "encoder": chosen.encoder_identity(encoder),
+    }
     key = digest_of(identity)
     store = _Store(places.cache / "features" / key[:20], key)
+    mark_used(store.folder)
     keys = content_keys(benchmark, encoder.spec.modality)
     wanted = np.unique(keys)
     chunks = store.chunks()

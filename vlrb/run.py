@@ -39,6 +39,7 @@ from vlrb.results import (
     write_result,
 )
 from vlrb.secrets import without_secrets
+from vlrb.sources import core_digest
 from vlrb.specs import MetricSpec
 from vlrb.split import make_split, write_split
 from vlrb.types import (
@@ -151,7 +152,7 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
     experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
     return digest_of(
         {
-            "vlrb": __version__,
+            "vlrb": [__version__, core_digest("run")],
             "experiment": experiment,
             "benchmark": bench.benchmark.fingerprint,
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
