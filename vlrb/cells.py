@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_directory, read_json, read_parquet, remove, write_json
+from vlrb.cache import Places, locked, mark_used, new_directory, read_json, read_parquet, remove, write_json
 from vlrb.config import unstructure
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
-from vlrb.features import Encoded, encode
+from vlrb.features import Encoded, encode, feature_folders
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import blame
 from vlrb.sources import core_digest
@@ -132,6 +132,17 @@ class Bench:
         """Return where a router may keep what lets it go on after a kill; it is removed when the cell is finished."""
         return self.places.cache / "work" / cell.key[:20]
 
+    def uses(self, cells: Sequence[CellInfo]) -> dict[str, list[str]]:
+        """Return kind -> names of the entries of the cache that some cells are made of, and their own."""
+        sets = [self.plan.feature_sets[n] for n in dict.fromkeys(c.features for c in cells) if n]
+        keys = dict.fromkeys(k for c in cells for k in (c.key, c.fit_key) if k)
+        return {
+            "benchmarks": [self.benchmark.directory.name],
+            "features": sorted({n for s in sets for n in feature_folders(s)}),
+            "cells": [key[:20] for key in keys],
+            "work": [key[:20] for key in keys],
+        }
+
     def forget(self, cell: CellInfo) -> None:
         """Remove a cell and its work from the cache; runs that have it keep their own copies."""
         if cell.fit_key:
@@ -142,7 +153,7 @@ class Bench:
 
     def finished(self, cell: CellInfo) -> bool:
         """Tell whether the cell's result is in the cache."""
-        return (self.folder(cell) / "cell.json").is_file()
+        return mark_used(self.folder(cell)) and (self.folder(cell) / "cell.json").is_file()
 
     def encoded(self, name: str, progress: Progress) -> Encoded:
         """Return a feature set of all samples; the last one asked for is at hand."""

@@ -17,7 +17,7 @@ import sys
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -318,13 +318,19 @@ def _looked_at(queries: Queries, modality: str) -> Queries:
     return queries
 
 
+def _identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schema": SCHEMA_VERSION, "vlrb": [__version__, core_digest("features")], "encoder": encoder}
+
+
+def feature_folders(chosen: FeatureSet) -> list[str]:
+    """Return the names of the folders in the cache that hold a feature set; none for encoders whose weights cannot be told."""
+    known = [e for e in chosen.identity()["encoders"] if e["revision"] is not None]
+    return [digest_of(_identity(e))[:20] for e in known]
+
+
 def _encoded(chosen: FeatureSet, encoder: Chosen, benchmark: Benchmark, places: Places, progress: Progress) -> Encoded:
     """Return what one encoder makes of all samples."""
-    identity = {
-        "schema": SCHEMA_VERSION,
-        "vlrb": [__version__, core_digest("features")],
-        "encoder": chosen.encoder_identity(encoder),
-    }
+    identity = _identity(chosen.encoder_identity(encoder))
     key = digest_of(identity)
     store = _Store(places.cache / "features" / key[:20], key)
     mark_used(store.folder)

@@ -119,7 +119,7 @@ def execute(
             errors = _write_reports(plan, known)
             _replay(known, observers)
             return Outcome(known, (*observers.errors, *errors), already_finished=True)
-        write_plan(run, plan.document.text)
+        write_plan(run, plan.document.text, bench.uses(cells))
         write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
         write_split(bench.split, bench.benchmark, directory / "split.parquet")
         _write_evaluated(bench, directory / "evaluated.parquet")

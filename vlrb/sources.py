@@ -78,11 +78,7 @@ KEYS: Mapping[str, Counted] = {
         },
     ),
     "cell": Counted(("vlrb.cells", "vlrb.split")),
-    "run": Counted(
-        ("vlrb.run",),
-        {name: "makes the benchmark, whose content is hashed into the key" for name in ("vlrb.build", "vlrb.parts")}
-        | {"vlrb.scoring": "judges answers, and the verdicts stand in the benchmark's content"},
-    ),
+    "run": Counted(("vlrb.run",), {"vlrb.build": "makes the benchmark, whose content is hashed into the key"}),
 }
 """Kind of key -> what of the core counts in it."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlrb import __version__
+from vlrb.cli.cache import cache as cache_commands
 from vlrb.specs import KINDS
 
 if TYPE_CHECKING:
@@ -360,6 +361,9 @@ def hooks(as_json: bool) -> None:
         return
     for name, signature, summary in rows:
         click.echo(f"{name}{signature}\n    {summary}")
+
+
+vlrb.add_command(cache_commands)
 
 
 def _relative(path: Path) -> str:
