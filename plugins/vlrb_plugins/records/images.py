@@ -66,7 +66,7 @@ class ImageFolder:
         :raises ImageProblem: when it is outside the folder, or there is no such file
         """
         try:
-            self._named[str(self._resolved / text)] = None
+            self._named[str(self.root.absolute() / text)] = None
             path = (self._resolved / text).resolve()
             inside, there = path.is_relative_to(self._resolved), path.is_file()
         except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name that is too long, links in a circle
