@@ -22,17 +22,20 @@ import pyarrow.compute as pc
 
 from vlrb import __version__, benchmark, workers
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_directory, read_json
+from vlrb.cache import Places, locked, mark_used, new_directory, read_json, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.parts import PartBuilder, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
+from vlrb.sources import core_digest
 from vlrb.specs import Dataset
 from vlrb.types import Array, Listing, Part, WithModelTokens
 from vlrb.workers import Progress, Task, run_tasks
 
 ROWS_AT_ONCE = 1_000_000
+USES = "uses.json"
+"""In a benchmark's folder: the parts and scores of the cache that it was made of."""
 
 
 def quiet(_what: str, _done: int, _total: int) -> None:
@@ -57,7 +60,9 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
             with new_directory(target) as aside:
                 with stages.timed("join"):
                     manifest, samples, matrices = _assemble(logs)
+                write_json(aside / USES, logs.uses())
                 benchmark.write(aside, {**manifest, "stages": stages.document()}, samples, matrices)
+        mark_used(target)
     built = benchmark.load(target)
     _check_expected(built, plan)
     return built
@@ -111,7 +116,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
     return digest_of(
         {
             "schema": benchmark.SCHEMA_VERSION,
-            "vlrb": __version__,
+            "vlrb": [__version__, core_digest("benchmark")],
             "parts": keys,
             "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in ("datasets", "models")},
             "datasets": [attrs.asdict(d) for d in datasets],
@@ -162,9 +167,14 @@ class Logs:
 
         :raises DataError: with the problems of all parts
         """
-        stale = [p for p in self.listing.parts if not (self.folder(p) / "part.json").is_file()]
+        stale = [p for p in self.listing.parts if not _at_hand(self.folder(p) / "part.json")]
         tasks = [Task((p, self.keys[p.id]), _size(p.files)) for p in stale]
         run_tasks(self.builder, _read, tasks, jobs, "reading logs", progress)
+
+    def uses(self) -> dict[str, list[str]]:
+        """Return kind -> names of the entries of the cache that the benchmark is made of, once they are there."""
+        scores = [self.scores(p, every=self.every).name for p in self.to_score()]
+        return {"parts": sorted(self.folder(p).name for p in self.listing.parts), "scores": sorted(scores)}
 
     @cached_property
     def samples(self) -> dict[str, Part]:
@@ -204,10 +214,15 @@ class Logs:
         tasks = []
         for part in parts:
             target = self.scores(part, every=whole)
-            if not (target / "scores.json").is_file():
+            if not _at_hand(target / "scores.json"):
                 size = rows_file(self.folder(part)).stat().st_size
                 tasks.append(Task((self.folder(part), samples, target, whole, part.id), 20 * size))
         run_tasks(self.builder, score_part, tasks, jobs, "scoring answers", progress)
+
+
+def _at_hand(file: Path) -> bool:
+    """Tell whether an entry of the cache is there, by the file that is written last, and mark it as used."""
+    return mark_used(file.parent) and file.is_file()
 
 
 def _read(builder: PartBuilder, part: Part, key: str) -> None:

@@ -87,6 +87,23 @@ def locked(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def lock_if_free(target: Path) -> Iterator[bool]:
+    """Hold the lock beside ``target`` unless another process, or another part of this one, does; tell which."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(target.with_name(target.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
     """Give a folder to fill; it becomes ``target`` only when the block ends without an error.
 
@@ -109,10 +126,41 @@ def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
 
 
+def mark_used(folder: Path) -> bool:
+    """Note in a folder's time of change that it is in use, so that ``vlrb cache prune`` keeps it; tell whether it is there."""
+    try:
+        os.utime(folder)
+    except FileNotFoundError:
+        return False
+    except OSError:  # another user's, or read-only
+        return folder.is_dir()
+    return True
+
+
 def remove(folder: Path) -> None:
     """Remove a folder all at once: a kill in the middle leaves no part of it under its name, and what it leaves goes next time."""
     _remove_leftovers(folder)
     _discard(folder)
+
+
+def discard_unless_used(folder: Path, since: float) -> bool:
+    """Remove a folder all at once unless it was marked as used; call it with its lock held.
+
+    :param since: seconds since 1970
+    :return: whether it was removed
+    """
+    aside = _aside(folder)
+    try:
+        if folder.stat().st_mtime > since:
+            return False
+        folder.rename(aside)
+    except FileNotFoundError:
+        return False
+    if aside.stat().st_mtime > since:  # somebody has marked it just now
+        aside.rename(folder)
+        return False
+    shutil.rmtree(aside, ignore_errors=True)
+    return True
 
 
 def _discard(folder: Path) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -19,14 +19,15 @@ import pyarrow.parquet as pq
 
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_directory, read_json, read_parquet, remove, write_json
+from vlrb.cache import Places, locked, mark_used, new_directory, read_json, read_parquet, remove, write_json
 from vlrb.config import unstructure
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
-from vlrb.features import Encoded, encode
+from vlrb.features import Encoded, encode, feature_folders
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import blame
+from vlrb.sources import core_digest
 from vlrb.split import Split
 from vlrb.types import (
     Array,
@@ -45,7 +46,9 @@ from vlrb.types import (
     WithScores,
     sealed,
 )
-from vlrb.workers import Progress
+
+if TYPE_CHECKING:
+    from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 
@@ -100,7 +103,7 @@ class Bench:
             features=router.features,
             plugin=chosen.plugin.name,
             dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
-            sources=chosen.plugin.sources_digest(chosen.spec.builds_on),
+            sources=chosen.plugin.sources_digest("cell"),
             point=point.swept,
             fit_key=self._key(router, point.base, seed, {}) if point.base is not chosen else "",
         )
@@ -109,7 +112,7 @@ class Bench:
         sets = self.plan.feature_sets
         identity = {
             "schema": SCHEMA_VERSION,
-            "vlrb": __version__,
+            "vlrb": [__version__, core_digest("cell")],
             "benchmark": self.benchmark.fingerprint,
             "split": self.split.digest,
             "features": sets[router.features].identity() if router.features else None,
@@ -131,6 +134,17 @@ class Bench:
         """Return where a router may keep what lets it go on after a kill; it is removed when the cell is finished."""
         return self.places.cache / "work" / cell.key[:20]
 
+    def uses(self, cells: Sequence[CellInfo]) -> dict[str, list[str]]:
+        """Return kind -> names of the entries of the cache that some cells are made of, and their own."""
+        sets = [self.plan.feature_sets[n] for n in dict.fromkeys(c.features for c in cells) if n]
+        keys = dict.fromkeys(k for c in cells for k in (c.key, c.fit_key) if k)
+        return {
+            "benchmarks": [self.benchmark.directory.name],
+            "features": sorted({n for s in sets for n in feature_folders(s)}),
+            "cells": [key[:20] for key in keys],
+            "work": [key[:20] for key in keys],
+        }
+
     def forget(self, cell: CellInfo) -> None:
         """Remove a cell and its work from the cache; runs that have it keep their own copies."""
         if cell.fit_key:
@@ -141,7 +155,7 @@ class Bench:
 
     def finished(self, cell: CellInfo) -> bool:
         """Tell whether the cell's result is in the cache."""
-        return (self.folder(cell) / "cell.json").is_file()
+        return mark_used(self.folder(cell)) and (self.folder(cell) / "cell.json").is_file()
 
     def encoded(self, name: str, progress: Progress) -> Encoded:
         """Return a feature set of all samples; the last one asked for is at hand."""

@@ -17,9 +17,9 @@ import sys
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -27,13 +27,16 @@ import pyarrow as pa
 
 from vlrb import __version__
 from vlrb.benchmark import Benchmark
-from vlrb.cache import Places, locked, new_file, write_json
+from vlrb.cache import Places, locked, mark_used, new_file, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
+from vlrb.sources import core_digest
 from vlrb.types import Array, Column, Features, Queries, sealed
-from vlrb.workers import Progress
+
+if TYPE_CHECKING:
+    from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 
@@ -315,11 +318,22 @@ def _looked_at(queries: Queries, modality: str) -> Queries:
     return queries
 
 
+def _identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schema": SCHEMA_VERSION, "vlrb": [__version__, core_digest("features")], "encoder": encoder}
+
+
+def feature_folders(chosen: FeatureSet) -> list[str]:
+    """Return the names of the folders in the cache that hold a feature set; none for encoders whose weights cannot be told."""
+    known = [e for e in chosen.identity()["encoders"] if e["revision"] is not None]
+    return [digest_of(_identity(e))[:20] for e in known]
+
+
 def _encoded(chosen: FeatureSet, encoder: Chosen, benchmark: Benchmark, places: Places, progress: Progress) -> Encoded:
     """Return what one encoder makes of all samples."""
-    identity = {"schema": SCHEMA_VERSION, "vlrb": __version__, "encoder": chosen.encoder_identity(encoder)}
+    identity = _identity(chosen.encoder_identity(encoder))
     key = digest_of(identity)
     store = _Store(places.cache / "features" / key[:20], key)
+    mark_used(store.folder)
     keys = content_keys(benchmark, encoder.spec.modality)
     wanted = np.unique(keys)
     chunks = store.chunks()

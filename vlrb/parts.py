@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ import pyarrow.compute as pc
 
 from vlrb import __version__
 from vlrb.benchmark import SCHEMA_VERSION
-from vlrb.cache import Places, locked, new_directory, write_json
+from vlrb.cache import Places, locked, mark_used, new_directory, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.images import ImageWriter
 from vlrb.plan import Chosen, Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.sources import core_digest
+from vlrb.stamps import key_with_named_files, stamp, write_named_files
 from vlrb.types import Array, Listing, LogSource, Part, TokenCounter, sealed
 
 SAMPLE_ROWS = pa.schema(
@@ -81,9 +84,10 @@ class PartBuilder:
         return listing
 
     def keys(self, listing: Listing) -> dict[str, str]:
-        """Return the cache key of every part: it changes when its files do, or whatever reads and counts it."""
+        """Return the cache key of every part: it changes when its files, or those that its rows name, do, or its readers."""
         readers = {"source": self.plan.logs.identity(), "counter": self.plan.counter.identity()}
-        return {p.id: self._key(p, readers) for p in listing.parts}
+        keys = {p.id: self._key(p, readers) for p in listing.parts}
+        return {part: key_with_named_files(key, self.folder(key)) for part, key in keys.items()}
 
     def _key(self, part: Part, readers: Mapping[str, Any]) -> str:
         catalog = self.plan.catalog
@@ -93,10 +97,10 @@ class PartBuilder:
         return digest_of(
             {
                 "schema": SCHEMA_VERSION,
-                "vlrb": __version__,
+                "vlrb": [__version__, core_digest("part")],
                 **readers,
                 "part": [part.id, part.kind, part.dataset, part.model],
-                "files": [_stamp(f) for f in part.files],
+                "files": [stamp(f) for f in part.files],
                 "datasets": [attrs.asdict(d) for d in known],
                 "several": None if part.dataset and (part.model or part.kind == "samples") else [wanted, aliases],
             }
@@ -111,17 +115,20 @@ class PartBuilder:
         target = self.folder(key)
         with locked(target):
             if (target / "part.json").is_file():
+                mark_used(target)
                 return
             with new_directory(target) as aside:
                 reading = self._read_samples if part.kind == "samples" else self._read_outcomes
                 write_json(aside / "part.json", reading(part, aside))
 
-    def _batches(self, part: Part, about: _About) -> Iterator[pa.RecordBatch]:
+    def _batches(self, part: Part, about: _About, folder: Path) -> Iterator[pa.RecordBatch]:
+        began = time.time_ns()
         with blame(self.plan.logs.plugin, f"reading {part.id}"):
             for batch in self.source.read(part, self.plan.catalog):
                 checked = _checked(batch, part, self.plan.logs)
                 about.note(batch.schema.metadata or {}, batch.num_rows)
                 yield checked
+        write_named_files(folder, about.named, began)
 
     def _read_samples(self, part: Part, folder: Path) -> dict[str, Any]:
         about = _About(part)
@@ -129,7 +136,7 @@ class PartBuilder:
             ImageWriter(folder / "images.arrow") as images,
             rows_writer(folder, SAMPLE_ROWS) as writer,
         ):
-            for batch in self._batches(part, about):
+            for batch in self._batches(part, about, folder):
                 ids = _ids(batch)
                 files = batch.column("images").to_pylist()
                 kept = [
@@ -153,7 +160,7 @@ class PartBuilder:
     def _read_outcomes(self, part: Part, folder: Path) -> dict[str, Any]:
         about = _About(part)
         with rows_writer(folder, OUTCOME_ROWS) as writer:
-            for batch in self._batches(part, about):
+            for batch in self._batches(part, about, folder):
                 ids = _ids(batch)
                 _check_numbers(batch, ids, part)
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
@@ -177,6 +184,7 @@ class _About:
     verdicts: set[str] = attrs.Factory(set)
     counts: Counter[str] = attrs.Factory(Counter)
     datasets: set[str] = attrs.Factory(set)
+    named: dict[str, None] = attrs.Factory(dict)
     pairs: Counter[tuple[str, str, str]] = attrs.Factory(Counter)
 
     def note(self, metadata: Mapping[bytes, bytes], rows: int) -> None:
@@ -184,6 +192,7 @@ class _About:
         self.rows += rows
         self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
         self.counts.update(json.loads(metadata.get(b"counts", b"{}")))
+        self.named.update(dict.fromkeys(json.loads(metadata.get(b"files", b"[]"))))
 
     def count(self, batch: pa.RecordBatch) -> None:
         """Count the rows, the unjudged and the failed ones, of every pair of dataset and model."""
@@ -220,15 +229,6 @@ class _About:
                 for d, m in pairs
             ],
         }
-
-
-def _stamp(file: Path) -> list[Any]:
-    try:
-        known = file.stat()
-    except OSError as error:
-        fix = "mend the link, or remove it" if file.is_symlink() else "see to the file's rights"
-        raise DataError(f"cannot be read: {error.strerror}", where=str(file), fix=fix) from None
-    return [str(file), known.st_size, known.st_mtime_ns]
 
 
 def _ids(batch: pa.RecordBatch) -> pa.Array:

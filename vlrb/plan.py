@@ -22,6 +22,7 @@ from vlrb.config import (
 )
 from vlrb.errors import PluginError, VlrbError
 from vlrb.plugins import Plugin, Registered, Registry, blame
+from vlrb.sources import KEY_OF
 from vlrb.specs import Dataset, Kind, toml_name
 from vlrb.types import Catalog, MetricInfo
 
@@ -52,7 +53,7 @@ class Chosen:
         return {
             "id": self.registered.id,
             "version": self.plugin.version,
-            "sources": self.plugin.sources_digest(self.spec.builds_on),
+            "sources": self.plugin.sources_digest(KEY_OF[self.kind]),
             "parameters": unstructure(self.params),
             "requires": versions(self.spec.requires),
         }

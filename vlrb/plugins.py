@@ -76,6 +76,8 @@ class Plugin:
     error: str = ""
     blocked: bool = False
     source: Path | None = None
+    packages: frozenset[str] = frozenset()
+    _digests: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -87,22 +89,19 @@ class Plugin:
         """Return the option that runs vlrb without this plugin."""
         return f"-p no:{self.dist}/{self.name}" if self.version else f"-p no:{self.name}"
 
-    def sources_digest(self, builds_on: Sequence[str] = ()) -> str:
-        """Return a digest of the plugin's source files: its module, or the whole package that the module stands in.
+    def sources_digest(self, kind: str) -> str:
+        """Return a digest of the plugin's sources and of all that they import from vlrb, from plugins and from their own folder.
 
-        :param builds_on: modules whose sources count too
+        It is made once, so that it is that of the code as it was loaded.
+
+        :param kind: of the key, one of :data:`vlrb.sources.KEYS`
         """
-        sources = [self.source] if self.source is not None else []
-        for name in builds_on:
-            spec = importlib.util.find_spec(name)
-            if spec is not None and spec.origin:
-                sources.append(Path(spec.origin))
-        digest = hashlib.sha256()
-        for source in sources:
-            in_package = (source.parent / "__init__.py").is_file()
-            for file in sorted(source.parent.rglob("*.py")) if in_package else [source]:
-                digest.update(f"{file.relative_to(source.parent)}\0".encode() + file.read_bytes())
-        return digest.hexdigest()[:16] if sources else ""
+        if kind not in self._digests and self.source is not None:
+            from vlrb.sources import plugin_digest  # only those who make keys need it
+
+            root = self.source if self.origin.endswith(".py") else self.origin.partition(":")[0]
+            self._digests[kind] = plugin_digest(root, kind, self.packages, self.dist if self.version else "")
+        return self._digests.get(kind, "")
 
 
 @attrs.frozen(eq=False)
@@ -232,7 +231,8 @@ def load(selection: Selection, *, commands_only: bool = False) -> Registry:
     plugins = [_load_entry(e, selection) for e in _unique(entries)]
     if not commands_only:
         plugins += [_load_extra(extra, selection) for extra in selection.extra]
-    plugins = [_validated(p) for p in _mark_clashes(plugins)]
+    packages = frozenset(p.origin.partition(":")[0].partition(".")[0] for p in plugins if p.version)
+    plugins = [_validated(attrs.evolve(p, packages=packages)) for p in _mark_clashes(plugins)]
     plugins, records = _collect(plugins, ("command",) if commands_only else tuple(KINDS))
     return Registry(tuple(plugins), records, selection)
 

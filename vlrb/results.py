@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -141,13 +141,17 @@ def find_run(runs: Path, given: str) -> Path:
     raise ConfigError(f"there is no finished run {given!r} under {runs}", fix=did_you_mean(given, known))
 
 
-def write_plan(run: RunInfo, source: str) -> None:
-    """Write what was planned: the experiment as resolved and as it stood in its file, the plan, the environment."""
+def write_plan(run: RunInfo, source: str, uses: Mapping[str, Sequence[str]]) -> None:
+    """Write what was planned: the experiment as resolved and as it stood in its file, the plan, the environment.
+
+    :param uses: kind -> names of the entries of the cache that the run needs
+    """
     tree = without_secrets(_converter().unstructure(run))
     write_json(run.directory / "experiment.json", tree["experiment"])
     write_json(run.directory / "environment.json", tree["environment"])
     keys = ("name", "key", "protocol", "benchmark", "split", "bounds", "metrics", "cells")
-    write_json(run.directory / "plan.json", {"schema": SCHEMA_VERSION, **{k: tree[k] for k in keys}})
+    plan = {"schema": SCHEMA_VERSION, **{k: tree[k] for k in keys}, "cache": {k: list(v) for k, v in uses.items()}}
+    write_json(run.directory / "plan.json", plan)
     write_text(run.directory / "experiment.toml", without_secrets_in_toml(source))
 
 

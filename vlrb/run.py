@@ -37,6 +37,7 @@ from vlrb.results import (
     write_result,
 )
 from vlrb.secrets import without_secrets
+from vlrb.sources import core_digest
 from vlrb.split import NAMES, make_split, write_split
 from vlrb.types import (
     CellInfo,
@@ -115,7 +116,7 @@ def execute(
             errors = _write_reports(plan, known)
             _replay(known, observers)
             return Outcome(known, (*observers.errors, *errors), already_finished=True)
-        write_plan(run, plan.document.text)
+        write_plan(run, plan.document.text, bench.uses(cells))
         write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
         write_split(bench.split, bench.benchmark, directory / "split.parquet")
         _write_evaluated(bench, directory / "evaluated.parquet")
@@ -155,7 +156,7 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
     experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
     return digest_of(
         {
-            "vlrb": __version__,
+            "vlrb": [__version__, core_digest("run")],
             "experiment": experiment,
             "benchmark": bench.benchmark.fingerprint,
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out

@@ -15,6 +15,7 @@ from vlrb.errors import PluginError, shortened
 from vlrb.parts import PartBuilder, iterate_rows, read_rows
 from vlrb.plan import Chosen, digest_of
 from vlrb.plugins import blame
+from vlrb.sources import core_digest
 from vlrb.types import Case, FrozenDict, Rotation, Score
 
 SCORES = pa.schema([("value", pa.float64()), ("reason", pa.dictionary(pa.int32(), pa.string()))])
@@ -36,7 +37,8 @@ def scores_folder(
     """
     scorers = {d: s.identity() for d in datasets if (s := scorer_of(builder, d)) is not None}
     used = {d: samples.get(d, samples.get("")) for d in scorers}
-    name = digest_of({"part": key, "scorers": scorers, "samples": used, "every": every})
+    core = core_digest("scores")
+    name = digest_of({"vlrb": core, "part": key, "scorers": scorers, "samples": used, "every": every})
     return builder.places.cache / "scores" / name[:20]
 
 

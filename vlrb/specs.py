@@ -174,8 +174,7 @@ class Model:
 class Component:
     """What all components have: a kebab-case name, a factory, the class of its parameters, and a line of help.
 
-    ``builds_on`` names modules beyond the plugin's own whose sources decide its numbers.  ``requires`` names Python packages
-    that the component needs beyond vlrb's own, and ``extra`` the extra that brings them.
+    ``requires`` names Python packages that the component needs beyond vlrb's own, and ``extra`` the extra that brings them.
     """
 
     name: str = attrs.field()
@@ -184,7 +183,6 @@ class Component:
     params: type = attrs.field(default=NoParams)
     requires: tuple[str, ...] = ()
     extra: str = ""
-    builds_on: tuple[str, ...] = ()
 
     @name.validator
     def _kebab(self, _: Any, value: str) -> None:

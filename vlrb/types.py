@@ -127,7 +127,9 @@ class LogSource(Protocol):
     identifies a sample inside its dataset.
 
     The schema metadata of a batch may say under ``verdict`` where the scores come from, or why there are none, and under
-    ``counts`` (a JSON object of text -> integer) what is worth counting in the data report; the counts of batches add up.
+    ``counts`` (a JSON object of text -> integer) what is worth counting in the data report; the counts of batches add up.  Under
+    ``files`` (a JSON list of absolute paths) it names files beyond ``part.files`` that rows up to here were read from, such as
+    pictures that a table names, and files that were looked for and not found: when one of them changes, the part is read again.
     """
 
     def list(self, catalog: Catalog) -> Listing:

@@ -130,20 +130,6 @@ def test_every_plugin_error_names_plugin_dist_version_and_place(install: Install
     assert "-p no:dist-odd/odd" in text
 
 
-def test_the_digest_of_a_package_covers_all_its_modules(tmp_path: Path) -> None:
-    """An edit in any module of a plugin's package changes its digest; an edit elsewhere does not."""
-    package = tmp_path / "package"
-    package.mkdir()
-    (package / "__init__.py").write_text("", encoding="utf-8")
-    (package / "inner.py").write_text("A = 1", encoding="utf-8")
-    plugin = plugins.Plugin("p", "d", "1", "package", object(), source=package / "__init__.py")
-    before = plugin.sources_digest()
-    (tmp_path / "beside.py").write_text("B = 1", encoding="utf-8")
-    assert plugin.sources_digest() == before
-    (package / "inner.py").write_text("A = 2", encoding="utf-8")
-    assert plugin.sources_digest() != before
-
-
 def test_the_loader_knows_every_hook_of_the_specs() -> None:
     """A hook that is specified and not known to the loader would never be called."""
     specified = {n for n in vars(hookspecs) if n.startswith("vlrb_")}

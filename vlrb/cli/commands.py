@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlrb import __version__
+from vlrb.cli.cache import cache as cache_commands
 from vlrb.cli.output import echo, echo_json, print_problems, prints_to_stderr
 from vlrb.specs import KINDS
 
@@ -397,6 +398,9 @@ def hooks(as_json: bool) -> None:
         return
     for name, signature, summary in rows:
         echo(f"{name}{signature}\n    {summary}")
+
+
+vlrb.add_command(cache_commands)
 
 
 def _relative(path: Path) -> str:

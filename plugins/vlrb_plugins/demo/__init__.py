@@ -53,6 +53,5 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
             summary="synthetic images, questions and answers of 17 models, in VLMEvalKit's formats",
             factory=_source,
             params=DemoParams,
-            builds_on=("vlrb_plugins.vlmevalkit",),
         )
     ]

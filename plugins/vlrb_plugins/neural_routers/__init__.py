@@ -70,7 +70,6 @@ def vlrb_routers() -> list[RouterSpec]:
             revision=_revision,
             requires=("torch", "transformers", "safetensors"),
             extra="torch",
-            builds_on=("vlrb_plugins.hf",),
         )
         for name, (params, summary) in ROUTERS.items()
     ]

@@ -49,6 +49,5 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
             summary="matrices Y and C as VL-RouterBench's scripts prepare them, without pickles",
             factory=_source,
             params=PreparedParams,
-            builds_on=("vlrb_plugins.records",),
         )
     ]

@@ -93,9 +93,9 @@ class SampleReader:
             waiting.append(sample | ({"split": splits[i]} if splits is not None else {}))
             size += sum(map(len, sample["images"])) + len(row["prompt"])
             if size > BATCH_BYTES or len(waiting) >= BATCH_ROWS:
-                yield from self._batch(waiting)
+                yield from self._batch(waiting, assets)
                 waiting, size = [], 0
-        yield from self._batch(waiting)
+        yield from self._batch(waiting, assets)
         self._check_all_there(seen)
 
     def _lines(self) -> Iterator[tuple[Path, int, dict[str, Any]]]:
@@ -142,10 +142,10 @@ class SampleReader:
                 self.findings.add(str(problem), f"{where}, assets", fix)
         return images
 
-    def _batch(self, samples: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    def _batch(self, samples: list[dict[str, Any]], assets: Assets) -> Iterator[pa.RecordBatch]:
         if samples and not self.findings:
             schema = _WITH_SPLIT if self.rows.splits is not None else SAMPLES
-            yield pa.RecordBatch.from_pylist(samples, schema=schema)
+            yield pa.RecordBatch.from_pylist(samples, schema=schema.with_metadata(assets.folder.named()))
 
     def _check_all_there(self, seen: Array) -> None:
         if not seen.all() and not self.findings:

@@ -25,13 +25,20 @@ class ImageProblem(Exception):
 
 @attrs.define(slots=False)
 class ImageFolder:
-    """A folder that paths of images start from; none of them may leave it."""
+    """A folder that paths of images start from; none of them may leave it.  Remembers which files were looked for."""
 
     root: Path
+    _named: dict[str, None] = attrs.field(factory=dict, init=False)
 
     @cached_property
     def _resolved(self) -> Path:
         return self.root.resolve()
+
+    def named(self) -> dict[str, str]:
+        """Return the files that were looked for since the last call, as a batch's metadata name them."""
+        files = json.dumps(list(self._named))
+        self._named.clear()
+        return {"files": files}
 
     def load(self, text: str) -> bytes:
         """Return the image file that a path, or a text ``data:...;base64,...``, stands for.
@@ -59,6 +66,7 @@ class ImageFolder:
         :raises ImageProblem: when it is outside the folder, or there is no such file
         """
         try:
+            self._named[str(self.root.absolute() / text)] = None
             path = (self._resolved / text).resolve()
             inside, there = path.is_relative_to(self._resolved), path.is_file()
         except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name that is too long, links in a circle

@@ -176,10 +176,10 @@ def _sample_batches(reader: _Reader, rows: Iterator[CsvRow], folder: ImageFolder
         size += sum(map(len, images)) + sum(map(len, row.cells))
         if size > BATCH_BYTES or len(waiting) >= BATCH_ROWS:
             if not reader.findings:
-                yield pa.RecordBatch.from_pylist(waiting, schema=_SAMPLES)
+                yield pa.RecordBatch.from_pylist(waiting, schema=_SAMPLES.with_metadata(folder.named()))
             waiting, size = [], 0
     if waiting and not reader.findings:
-        yield pa.RecordBatch.from_pylist(waiting, schema=_SAMPLES)
+        yield pa.RecordBatch.from_pylist(waiting, schema=_SAMPLES.with_metadata(folder.named()))
 
 
 def _images(reader: _Reader, row: CsvRow, folder: ImageFolder) -> list[bytes]:

@@ -147,10 +147,10 @@ def _with_loaded_images(
         loaded.append(files)
         size += sum(map(len, files or ()))
         if size > BATCH_BYTES:
-            yield _with_images(block, table, start, loaded)
+            yield _with_images(block, table, start, loaded, folder)
             start, size, loaded = row + 1, 0, []
     if loaded:
-        yield _with_images(block, table, start, loaded)
+        yield _with_images(block, table, start, loaded, folder)
 
 
 def _loaded(block: Block, row: int, path: str, folder: ImageFolder, findings: Findings) -> bytes:
@@ -161,11 +161,14 @@ def _loaded(block: Block, row: int, path: str, folder: ImageFolder, findings: Fi
         return b""
 
 
-def _with_images(block: Block, table: TableSchema, start: int, images: list[list[bytes] | None]) -> pa.RecordBatch:
+def _with_images(
+    block: Block, table: TableSchema, start: int, images: list[list[bytes] | None], folder: ImageFolder
+) -> pa.RecordBatch:
     stop = start + len(images)
     columns = {n: c.slice(start, len(images)) for n, c in block.columns.items()}
     columns["images"] = pa.array(images, pa.list_(pa.binary()))
-    return _batch(Block(block.file, block.unit, block.numbers[start:stop], columns), table)
+    batch = _batch(Block(block.file, block.unit, block.numbers[start:stop], columns), table)
+    return batch.replace_schema_metadata(folder.named())
 
 
 def _batch(block: Block, table: TableSchema) -> pa.RecordBatch:

@@ -127,7 +127,6 @@ def vlrb_routers() -> list[RouterSpec]:
             needs_features=True,
             requires=(name,),
             extra="trees",
-            builds_on=("vlrb.decide",),
         )
         for name, title in (("lightgbm", "LightGBM"), ("xgboost", "XGBoost"))
     ]

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +65,10 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
     :raises DataError: naming file and line of a row that is broken, repeated, or refers to an image that is not there
     """
     survey = _survey(path, dataset)
+    named: dict[str, None] = {}
     batch: list[dict[str, Any]] = []
     size = left_out = 0
-    for row, images, line in _with_images(path, dataset, params, survey):
+    for row, images, line in _with_images(path, dataset, params, survey, named):
         if dataset.circular and is_rotation(row["index"]):
             continue
         if not images and survey.has_images:
@@ -77,11 +78,12 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
         batch.append(_sample(row, dataset, images, line, list(rotations.values())))
         size += sum(len(i) for i in images)
         if size > BATCH_BYTES:
-            yield _batch(batch, {})
+            yield _batch(batch, {}, named)
             batch, size = [], 0
+            named.clear()
     counts = {NO_IMAGE: left_out, "rows left out, their index stood in an earlier one": survey.repeated}
     if batch or any(counts.values()):
-        yield _batch(batch, counts)
+        yield _batch(batch, counts, named)
 
 
 def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
@@ -143,9 +145,12 @@ def _survey(path: Path, dataset: Dataset) -> _Survey:
 
 
 def _with_images(
-    path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Survey
+    path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Survey, files: dict[str, None]
 ) -> Iterator[tuple[Row, list[bytes], str]]:
-    """Yield rows with their images: first those that hold their own or refer backwards, then those that refer forwards."""
+    """Yield rows with their images: first those that hold their own or refer backwards, then those that refer forwards.
+
+    :param files: takes the image files that were looked for
+    """
     held: dict[str, list[bytes]] = {}
     waiting: list[tuple[Row, str]] = []
     for row, line in _rows(path, dataset, params, survey):
@@ -154,7 +159,7 @@ def _with_images(
         if refers and index_text(cell) not in held:
             waiting.append((row, line))
             continue
-        images = held[index_text(cell)] if refers else _own_images(row, path, dataset, params, line)
+        images = held[index_text(cell)] if refers else _own_images(row, path, dataset, params, line, files)
         if images and row["index"] in survey.targets:
             held[row["index"]] = images
         yield row, images, line
@@ -216,7 +221,9 @@ def _check_header(path: Path, header: Sequence[str], dataset: Dataset) -> None:
             )
 
 
-def _own_images(row: Row, path: Path, dataset: Dataset, params: VlmevalkitParams, line: str) -> list[bytes]:
+def _own_images(
+    row: Row, path: Path, dataset: Dataset, params: VlmevalkitParams, line: str, files: dict[str, None]
+) -> list[bytes]:
     """Return the image files of a row: base64 text, a list literal of several, or files that ``image_path`` names."""
     cell = row.get("image", "")
     if cell:
@@ -227,12 +234,15 @@ def _own_images(row: Row, path: Path, dataset: Dataset, params: VlmevalkitParams
             raise DataError(f"the image is no valid base64: {error}", where=line, fix="copy the file again") from None
     named = row.get("image_path", "") if "image" not in row else ""
     parts = _literal_list(named, line) if named.startswith("[") else [named]
-    return [_file(p, path.parent, dataset, params, line) for p in parts if p]
+    return [_file(p, path.parent, dataset, params, line, files) for p in parts if p]
 
 
-def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, line: str) -> bytes:
+def _file(
+    named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, line: str, files: dict[str, None]
+) -> bytes:
     """Return an image file, from LMUData/images/DATASET or where an absolute path says; never from outside the logs.
 
+    :param files: takes the files that were looked for, found or not
     :raises DataError: when it is not there, stands outside the logs' folders, or is too large
     """
     images = folder / "images"
@@ -242,6 +252,7 @@ def _file(named: str, folder: Path, dataset: Dataset, params: VlmevalkitParams, 
         choices.append(images / named.rpartition("/images/")[2])
     inside = [Path(os.path.realpath(folder)), Path(os.path.realpath(params.path))]
     for choice in choices:
+        files[str(choice.absolute())] = None
         real = _existing(choice)
         if real is None:
             continue
@@ -321,11 +332,11 @@ def _sample(
     }
 
 
-def _batch(samples: list[dict[str, Any]], counts: Mapping[str, int]) -> pa.RecordBatch:
+def _batch(samples: list[dict[str, Any]], counts: Mapping[str, int], files: Iterable[str] = ()) -> pa.RecordBatch:
     import pyarrow as pa
 
     from vlrb.schemas import SAMPLES, SAMPLES_OPTIONAL
 
     schema = pa.schema([f for f in (*SAMPLES, *SAMPLES_OPTIONAL) if f.name != "split"])
-    metadata = {"counts": json.dumps({k: v for k, v in counts.items() if v})}
+    metadata = {"counts": json.dumps({k: v for k, v in counts.items() if v}), "files": json.dumps(list(files))}
     return pa.RecordBatch.from_pylist(samples, schema=schema).replace_schema_metadata(metadata)

@@ -316,3 +316,11 @@ def test_any_bytes(table: Any, content: bytes) -> None:
     for kind in ("samples", "outcomes"):
         with contextlib.suppress(DataError):
             table.batches(kind)
+
+
+def test_batches_name_the_pictures_that_they_were_read_from(table: Csv) -> None:
+    """So that a changed picture is read again."""
+    table.folder.image("a.png")
+    table.write([row(image_paths="a.png")])
+    (batch,) = table.batches("samples")
+    assert json.loads(batch.schema.metadata[b"files"]) == [str(table.path.parent / "a.png")]

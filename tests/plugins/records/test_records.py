@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlrb.errors import DataError
+from vlrb.types import Part
 from vlrb_plugins.records import jsonl, parquet, source, vlrb_log_sources
 
 FULL_SAMPLE = {
@@ -386,3 +387,12 @@ def test_numbers_survive_exactly(folder: Any) -> None:
     rows = folder.file(path, "outcomes")
     assert [r["score"] for r in rows] == values.tolist()
     assert [r["cost"] for r in rows] == (values * 1e-5).tolist()
+
+
+def test_batches_name_the_pictures_that_they_were_read_from(folder: Any) -> None:
+    """So that a changed picture is read again; the path as the table has it, links not resolved."""
+    folder.image("real.png")
+    (folder.path / "link.png").symlink_to("real.png")
+    for file in folder.both_forms("samples", [folder.sample(images=["link.png"])]):
+        (batch,) = folder.source().read(Part("samples", "samples", (file,)), folder.catalog)
+        assert json.loads(batch.schema.metadata[b"files"]) == [str(folder.path / "link.png")]

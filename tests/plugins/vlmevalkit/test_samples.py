@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from vlrb.errors import DataError
 from vlrb.images import opened
+from vlrb.types import Part
 from vlrb_plugins.vlmevalkit import VlmevalkitParams, samples
 
 
@@ -247,6 +249,18 @@ def test_images_by_path(logs: Any, where: str, named: str) -> None:
     logs.text(f"LMUData/{where}", "picture")
     (sample,) = logs.samples(by_path(logs, named.replace("ROOT", str(logs.root)))).values()
     assert sample["images"] == [b"picture"]
+
+
+def test_batches_name_the_image_files_that_were_looked_for(logs: Any) -> None:
+    """Also those that were not there and would come first: when one of them appears, the part is read again."""
+    logs.text("LMUData/images/other/a.png", "picture")
+    part = Part("samples", "samples", (by_path(logs, "other/a.png"),), "MMStar")
+    (batch,) = logs.batches(part, images="required")
+    folder = logs.root / "LMUData" / "images"
+    assert json.loads(batch.schema.metadata[b"files"]) == [
+        str(folder / "MMStar" / "other" / "a.png"),
+        str(folder / "other" / "a.png"),
+    ]
 
 
 def test_several_images_by_path(logs: Any) -> None:

@@ -1,0 +1,247 @@
+"""What makes old results stale, and what the cache gives up."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from vlrb.cache import Places, lock_if_free, locked
+from vlrb.pruning import entries_of, prune
+
+ROOT = Path(__file__).parents[2]
+OLD = time.time() - 40 * 86400
+
+
+def age(*paths: Path) -> None:
+    """Make entries look as if nothing had used them for forty days."""
+    for path in paths:
+        os.utime(path, (OLD, OLD))
+
+
+def cached(project: Any, kind: str) -> list[Path]:
+    """Return the entries of a kind."""
+    return sorted(p for p in project.folder.glob(f".vlrb-cache/{kind}/[!.]*") if p.suffix != ".lock")
+
+
+def test_an_edited_core_does_not_print_old_results(project: Any, tmp_path: Path) -> None:
+    """A checkout that was edited or pulled fits again what the edit can change, and goes on with the rest."""
+    copy = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "vlrb", copy / "vlrb", ignore=ignored)
+    shutil.copytree(ROOT / "plugins" / "vlrb_plugins", copy / "plugins" / "vlrb_plugins", ignore=ignored)
+    file = project.experiment('[[router]]\nuse = "estimating"\n', logs="samples = 20")
+
+    def run() -> tuple[str, int]:
+        done = subprocess.run(
+            [sys.executable, "-m", "vlrb", "-p", "no:mlflow", "run", str(file)],
+            cwd=project.folder,
+            env={**os.environ, "PYTHONPATH": f"{copy}:{copy / 'plugins'}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout, len(cached(project, "cells"))
+
+    assert run()[1] == 1
+    with (copy / "vlrb" / "errors.py").open("a", encoding="utf-8") as module:
+        module.write("# edited\n")
+    out, cells = run()
+    assert "finished before" in out
+    with (copy / "vlrb" / "decide.py").open("a", encoding="utf-8") as module:
+        module.write("# edited\n")
+    out, cells = run()
+    assert "finished before" not in out
+    assert cells == 2
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------------
+
+
+def picture(path: Path, shade: int) -> None:
+    """Write a picture that was there for a while."""
+    file = io.BytesIO()
+    Image.new("RGB", (6, 4), (shade, shade, shade)).save(file, "PNG")
+    path.write_bytes(file.getvalue())
+
+
+@pytest.fixture
+def tables(project: Any) -> Path:
+    """Return an experiment on tables that name a picture by path."""
+    rows = [{"dataset": "TinyA", "key": str(i), "question": f"Question {i}?", "images": ["a.png"]} for i in range(4)]
+    answers = [
+        {"dataset": "TinyA", "key": str(i), "model": m, "score": 1.0, "cost": c}
+        for i in range(4)
+        for m, c in (("tiny-large", 0.1), ("tiny-small", 0.01))
+    ]
+    for name, lines in (("samples", rows), ("outcomes", answers)):
+        (project.folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    picture(project.folder / "a.png", 10)
+    time.sleep(0.03)  # longer than a tick of the file system's clock
+    text = 'name = "t"\nplugins = ["tiny.py"]\nrequires = []\n[logs]\nuse = "records"\npath = "."\n[tokens]\ncounter = "usage"\n'
+    path: Path = project.file(text)
+    return path
+
+
+def built(project: Any, file: Path) -> str:
+    """Build; return the fingerprint."""
+    shown = project.vlrb("build", file, "--no-review", "--json")
+    assert shown.status == 0, shown.err
+    return str(shown.json["fingerprint"])
+
+
+def test_a_changed_picture_is_read_again(project: Any, tables: Path) -> None:
+    """Its size may stay the same; an unchanged build reads nothing, and the old picture brings the old benchmark back."""
+    first = built(project, tables)
+    parts = cached(project, "parts")
+    assert built(project, tables) == first
+    assert cached(project, "parts") == parts
+    old = (project.folder / "a.png").stat()
+    picture(project.folder / "a.png", 11)
+    assert (project.folder / "a.png").stat().st_size == old.st_size
+    assert built(project, tables) != first
+    assert len(cached(project, "parts")) == len(parts) + 1
+    picture(project.folder / "a.png", 10)
+    os.utime(project.folder / "a.png", ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert built(project, tables) == first
+    assert len(cached(project, "parts")) == len(parts) + 1
+
+
+def test_a_picture_that_goes_is_missed(project: Any, tables: Path) -> None:
+    """A benchmark of pictures that are no longer there is not handed out."""
+    built(project, tables)
+    (project.folder / "a.png").unlink()
+    shown = project.vlrb("build", tables, "--no-review")
+    assert shown.status == 4
+    assert "a.png" in shown.err
+
+
+def test_a_picture_that_changes_while_it_is_read_counts_as_changed(project: Any, tables: Path) -> None:
+    """What was read may be what stood there before."""
+    (project.folder / "a.png").touch()
+    os.utime(project.folder / "a.png", (time.time() + 60, time.time() + 60))
+    first = built(project, tables)
+    parts = len(cached(project, "parts"))
+    assert built(project, tables) == first
+    assert len(cached(project, "parts")) == parts + 1
+    assert built(project, tables) == first
+    assert len(cached(project, "parts")) == parts + 1
+
+
+# --- list and prune -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def done(project: Any) -> Path:
+    """Return the experiment of a finished run, whose entries are forty days old."""
+    path: Path = project.experiment('[[router]]\nuse = "knn"\n', logs="samples = 20")
+    assert project.vlrb("run", path).status == 0
+    age(*(p for kind in ("parts", "benchmarks", "features", "cells") for p in cached(project, kind)))
+    return path
+
+
+def test_the_list_says_which_run_needs_what(project: Any, done: Path) -> None:
+    """Kinds, sizes, last use, and runs by name, as a table and as JSON."""
+    entries = project.vlrb("cache", "list", "--json").json["entries"]
+    (run,) = (f"t/{p.name}" for p in project.folder.glob("runs/t/2*"))
+    assert {e["kind"] for e in entries} >= {"parts", "benchmarks", "features", "cells"}
+    assert all(e["runs"] == [run] and e["bytes"] > 0 and 39 < e["days_since_last_use"] < 41 for e in entries)
+    shown = project.vlrb("cache", "list")
+    assert shown.status == 0
+    assert all(word in shown.out for word in ("benchmarks", "40 days ago", run))
+
+
+def test_nothing_that_a_run_needs_is_removed(project: Any, done: Path) -> None:
+    """However old it is: the run goes on printing its result, and another one reuses its cells."""
+    shown = project.vlrb("cache", "prune", "--older-than", "0", "--json")
+    assert shown.json["removed"] == []
+    project.file(done.read_text(encoding="utf-8").replace('name = "t"', 'name = "u"'), "other.toml")
+    assert all(c["reused"] for c in project.vlrb("run", project.folder / "other.toml", "--json").json["cells"])
+
+
+def test_what_no_run_needs_goes_when_nothing_has_used_it_of_late(project: Any, done: Path) -> None:
+    """A dry run removes nothing; entries of recent use stay, and so does what a recent benchmark was made of."""
+    shutil.rmtree(project.folder / "runs")
+    assert len(cached(project, "cells")) == 1
+    wanted = {e["name"] for e in project.vlrb("cache", "prune", "--dry-run", "--json").json["removed"]}
+    assert len(wanted) == sum(len(cached(project, k)) for k in ("parts", "benchmarks", "features", "cells"))
+    os.utime(cached(project, "benchmarks")[0])
+    shown = project.vlrb("cache", "prune", "--json")
+    assert {e["kind"] for e in shown.json["removed"]} == {"features", "cells"}
+    assert project.vlrb("cache", "prune", "--older-than", "50", "--json").json["removed"] == []
+    assert project.vlrb("cache", "prune", "--older-than", "0").status == 0
+    assert not any(cached(project, k) for k in ("parts", "benchmarks", "features", "cells"))
+    assert not list(project.folder.glob(".vlrb-cache/*/*.lock"))
+    assert project.vlrb("run", done).status == 0
+
+
+def test_a_use_is_noted(project: Any, done: Path) -> None:
+    """A run marks what it takes from the cache; features only where a router is fitted."""
+    shutil.rmtree(project.folder / "runs")
+    assert project.vlrb("run", done).status == 0
+    assert all(p.stat().st_mtime < OLD + 86400 for p in cached(project, "features"))
+    shutil.rmtree(cached(project, "cells")[0])
+    assert project.vlrb("run", done, "--fresh").status == 0
+    for kind in ("benchmarks", "features", "cells"):
+        assert all(p.stat().st_mtime > OLD + 86400 for p in cached(project, kind)), kind
+
+
+def test_what_another_process_holds_stays(project: Any, done: Path) -> None:
+    """Its lock is respected, and told."""
+    shutil.rmtree(project.folder / "runs")
+    (cell,) = cached(project, "cells")
+    with locked(cell):
+        pruned = prune(Places.of(), 0)
+        assert [e.path for e in pruned.in_use] == [cell]
+    assert cell.is_dir()
+    assert [e.path for e in prune(Places.of(), 0).entries] == [cell]
+
+
+def test_leftovers_of_killed_processes_go(project: Any, done: Path) -> None:
+    """Half-made folders and files and locks of nothing; not those that somebody is working on."""
+    parts = project.folder / ".vlrb-cache" / "parts"
+    half, held = (parts / f".{n}.0123456789ab.partial" for n in ("gone", "held"))
+    young, lost = (cached(project, "features")[0] / f".{n}.arrow.77.partial" for n in ("young", "lost"))
+    for folder in (half, held):
+        folder.mkdir()
+    for file in (young, lost, parts / "nothing.lock"):
+        file.touch()
+    age(lost)
+    with lock_if_free(parts / "held") as free:
+        assert free
+        left = {p.name for p in prune(Places.of(), 30).leftovers}
+        assert {half.name, lost.name, "nothing.lock"} <= left
+        assert held.is_dir()
+        assert young.is_file()
+        assert (parts / "held.lock").exists()
+    assert not half.exists()
+    assert not lost.exists()
+    assert not (parts / "nothing.lock").exists()
+
+
+def test_what_plugins_keep_and_earlier_plans(project: Any, done: Path) -> None:
+    """Folders of plugins are listed and left alone; a plan that does not name its entries still keeps its cells."""
+    own = project.folder / ".vlrb-cache" / "weights" / "w"
+    own.mkdir(parents=True)
+    age(own)
+    (plan,) = project.folder.glob("runs/t/*/plan.json")
+    tree = json.loads(plan.read_text(encoding="utf-8"))
+    del tree["cache"]
+    plan.write_text(json.dumps(tree), encoding="utf-8")
+    kinds = {e.kind for e in prune(Places.of(), 30).entries}
+    assert own.is_dir()
+    assert kinds == {"parts", "benchmarks", "features"}
+    assert {e.kind for e in entries_of(Places.of())} == {"cells", "weights"}
+    plan.write_text("[]", encoding="utf-8")
+    shown = project.vlrb("cache", "prune")
+    assert shown.status == 4
+    assert str(plan) in shown.err

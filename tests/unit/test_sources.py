@@ -1,0 +1,308 @@
+"""Which source files count in which key."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlrb import build, sources
+from vlrb.cache import Places
+from vlrb.cells import Bench
+from vlrb.evaluate import Evaluator
+from vlrb.features import feature_folders
+from vlrb.parts import PartBuilder
+from vlrb.plugins import Selection, load
+from vlrb.resolve import make_plan
+from vlrb.run import _run_key, prepare
+from vlrb.scoring import scores_folder
+from vlrb.sources import KEYS, NEVER, Sources, facts_of
+
+ROOT = Path(__file__).parents[2]
+CORE = sorted((ROOT / "vlrb").rglob("*.py"))
+OWN = frozenset({"vlrb", "vlrb_plugins"})
+PLAIN = Sources()
+
+PARTS, FEATURES, CELL, RUN = ("part", "scores", "benchmark"), ("features", "cell", "run"), ("cell", "run"), ("run",)
+EXPECTED = {
+    "parts": PARTS,
+    "stamps": PARTS,
+    "schemas": PARTS,
+    "scoring": ("scores", "benchmark"),
+    "build": ("benchmark",),
+    "features": FEATURES,
+    "targets": CELL,
+    "decide": CELL,
+    "reference": CELL,
+    "evaluate": CELL,
+    "split": CELL,
+    "neartext": CELL,
+    "cells": CELL,
+    "benchmark": ("benchmark", *CELL),
+    "results": RUN,
+    "run": RUN,
+    "types": (*PARTS, *FEATURES),
+    "images": (*PARTS, *FEATURES),
+}
+"""Module of the core -> the keys of a run with ``knn`` that change with it (a key that holds another one changes with that)."""
+
+
+def name_of(path: Path) -> str:
+    """Return the module of a file of the core."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+class Keys:
+    """The keys of an experiment whose benchmark is built, as if one source file were another one."""
+
+    def __init__(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.file = file
+        self.places = Places.of()
+        self.monkeypatch = monkeypatch
+        self.bench = prepare(make_plan(file, ("no:mlflow",)), self.places, jobs=1)
+        self.known = dict(PLAIN._known)
+        self.before = self.of(None)
+
+    def of(self, edited: Path | None) -> dict[str, str]:
+        """Return kind -> key, with a line more in a file."""
+        changed = Sources(read=lambda p: p.read_bytes() + (b"# edited\n" if p == edited else b""))
+        changed._known = {p: facts for p, facts in self.known.items() if p != str(edited)}
+        self.monkeypatch.setattr(sources, "_sources", changed)
+        sources.core_digest.cache_clear()
+        plan = make_plan(self.file, ("no:mlflow",))
+        old = self.bench
+        evaluator = Evaluator(old.benchmark, old.split, old.evaluator.bounds, plan.metrics, plan.selection())
+        bench = Bench(plan, self.places, old.benchmark, old.split, evaluator)
+        builder = PartBuilder(plan, self.places)
+        listing = builder.list()
+        keys = builder.keys(listing)
+        part = listing.parts[-1].id
+        found = {
+            "part": keys[part],
+            "scores": scores_folder(builder, keys[part], {}, ["TinyA"], False).name,
+            "benchmark": build._benchmark_key(plan, listing, keys),
+            "features": feature_folders(plan.feature_sets["default"])[0],
+            "cell": bench.cells()[0].key,
+            "run": _run_key(bench, bench.cells()),
+        }
+        self.known |= {} if edited else changed._known
+        return found
+
+    def changed(self, edited: Path) -> set[str]:
+        """Return the kinds whose keys change when a file is edited."""
+        return {kind for kind, key in self.of(edited).items() if key != self.before[kind]}
+
+
+@pytest.fixture
+def keys(project: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keys]:
+    """Return the keys of an experiment on the tiny logs, from a plugin that imports little, with ``knn``."""
+    text = project.plugin.read_text(encoding="utf-8").replace("from vlrb.decide import decide\n", "decide = None\n")
+    project.plugin.write_text(text, encoding="utf-8")
+    yield Keys(project.experiment('[[router]]\nuse = "knn"\n', logs="samples = 20"), monkeypatch)
+    sources.core_digest.cache_clear()
+
+
+def test_an_edit_of_a_module_of_the_core_changes_the_keys_of_what_it_computes(keys: Keys) -> None:
+    """After a `git pull` nothing old is printed; modules that compute nothing for a key leave it alone."""
+    counted = {n for c in KEYS.values() for n in PLAIN.closure(c.roots, {*NEVER, *c.aside})} | {"vlrb.targets"}
+    for path in CORE:
+        name = name_of(path)
+        short = name.removeprefix("vlrb.")
+        if name in counted and short in EXPECTED:
+            assert keys.changed(path) == set(EXPECTED[short]), name
+        elif name in counted:
+            assert keys.changed(path), name
+        else:
+            assert keys.changed(path) == set(), name
+    assert {f"vlrb.{n}" for n in EXPECTED} <= counted
+
+
+def test_an_edit_of_a_plugin_changes_the_keys_of_its_components(keys: Keys) -> None:
+    """A bundled router's module, imported when it is used, changes cells and runs; a metric's those that select by it."""
+    plugins = ROOT / "plugins" / "vlrb_plugins"
+    assert keys.changed(plugins / "feature_routers" / "knn.py") == {"cell", "run"}
+    assert keys.changed(plugins / "encoders" / "cues.py") == {"features", "cell", "run"}
+    assert keys.changed(plugins / "metrics" / "values.py") == {"cell", "run"}
+    assert keys.changed(plugins / "reports" / "tables.py") == {"run"}
+    assert keys.changed(plugins / "tree_routers" / "router.py") == set()
+    assert {"part", "benchmark"} <= keys.changed(plugins / "tokens" / "counters.py")
+
+
+def test_every_exception_has_a_reason_and_is_needed() -> None:
+    """A module that counts in no key, or not in some, says why; an exception that excludes nothing is dropped."""
+    plugins = ["vlrb_plugins.vlmevalkit", "vlrb_plugins.reports", "vlrb_plugins.encoders"]
+    roots = [r for c in KEYS.values() for r in c.roots] + plugins
+    for name, reason in NEVER.items():
+        assert len(reason.split()) > 2, name
+        assert name in PLAIN.closure(roots, set(NEVER) - {name}, OWN), name
+    for kind, counted in KEYS.items():
+        for name, reason in counted.aside.items():
+            assert len(reason.split()) > 2, name
+            assert name not in NEVER
+            others = {*NEVER, *counted.aside} - {name}
+            assert name in PLAIN.closure([*counted.roots, *plugins], others, OWN), (kind, name)
+
+
+def test_no_module_that_a_run_loads_is_forgotten(project: Any) -> None:
+    """What Python really imports for a run is in a closure, or is excepted by name."""
+    file = project.experiment('[[router]]\nuse = "knn"\n[[router]]\nuse = "linear"\n', logs="samples = 20")
+    code = (
+        "import sys, json\nfrom vlrb.cli import run\n"
+        f"status = run(['-p', 'no:mlflow', 'run', {str(file)!r}, '--json'])\n"
+        "print(json.dumps([status, [m for m in sys.modules if m.split('.')[0] in ('vlrb', 'vlrb_plugins')]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project.folder)
+    status, loaded = json.loads(done.stdout.splitlines()[-1])
+
+    origins = [p.origin.partition(":")[0] for p in load(Selection()).plugins]
+    roots = [*(r for c in KEYS.values() for r in c.roots), *origins]
+    counted = set(PLAIN.closure(roots, NEVER, OWN)) | {"vlrb_plugins"}
+    excepted = {m for m in loaded if any(m == n or m.startswith(f"{n}.") for n in NEVER)}
+    assert status == 0
+    assert set(loaded) - counted - excepted == {"vlrb.data_page"}  # the command line shows it, and imports it alone
+    assert not counted & excepted
+    assert "vlrb_plugins.feature_routers.knn" in counted
+
+
+@pytest.mark.parametrize(
+    ("text", "imports"),
+    [
+        ("import a.b as c, d", {"a.b", "d"}),
+        ("from a.b import c", {"a.b", "a.b.c"}),
+        ("from a import *", {"a"}),
+        ("from . import c", {".", ".c"}),
+        ("from ..a import c", {"..a", "..a.c"}),
+        ("def f():\n    if x:\n        import late", {"late"}),
+        ("import typing\nif typing.TYPE_CHECKING:\n    import types_only\nelse:\n    import real", {"typing", "real"}),
+        ("import_module('a.b')", {"a.b", "?a.b"}),
+        ("importlib.import_module(name)", {"*"}),
+        ("__import__(f'{x}.y')", {"*"}),
+        ("factory = 'a.b:C'", {"?a.b"}),
+        ("a text, not. a module'", set()),
+    ],
+)
+def test_imports_are_found_by_parsing(text: str, imports: set[str]) -> None:
+    """Lazy imports, relative ones, names in texts and computed names count; those for type checking do not."""
+    assert set(facts_of(text.encode()).imports) == imports
+
+
+@pytest.fixture
+def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a function that digests a plugin below the temporary folder, which is on the path."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def of(root: str | Path, own: str = "vlrb") -> str:
+        sources._folders_of.cache_clear()
+        sources._managed.cache_clear()
+        return Sources().digest([root], NEVER, {own})
+
+    return of
+
+
+@pytest.mark.parametrize("place", ["beside", "package", "relative", "computed", "path-of-its-own"])
+def test_helpers_of_a_plugin_count_wherever_they_stand(digest: Any, tmp_path: Path, place: str) -> None:
+    """A module beside a plugin file, in a package, by a relative or a computed name: an edit of each is seen."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "package" / "inner").mkdir(parents=True)
+    for init in ("package/__init__.py", "package/inner/__init__.py"):
+        (tmp_path / init).touch()
+    helper = {
+        "beside": "helper_beside.py",
+        "path-of-its-own": "own/helper_own.py",
+    }.get(place, "package/inner/helper.py")
+    texts = {
+        "beside": "def f():\n    import helper_beside",
+        "package": "from package.inner import helper",
+        "relative": "from .inner.helper import x",
+        "computed": "import importlib\nimportlib.import_module(__name__ + '.inner.helper')",
+        "path-of-its-own": "import sys\nsys.path.insert(0, 'x')\nimport helper_own",
+    }
+    plugin = {"relative": "package/plugin.py", "computed": "package/plugin.py", "path-of-its-own": "own/plugin.py"}
+    file = tmp_path / plugin.get(place, "plugin_file.py")
+    file.write_text(texts[place], encoding="utf-8")
+    root = "package.plugin" if place in ("relative", "computed") else file
+    (tmp_path / helper).write_text("X = 1", encoding="utf-8")
+    before = digest(root)
+    (tmp_path / "unrelated.py").write_text("Y = 1", encoding="utf-8")
+    assert digest(root) == before
+    (tmp_path / helper).write_text("X = 2", encoding="utf-8")
+    assert digest(root) != before
+
+
+def test_installed_packages_count_only_where_they_are_plugins(digest: Any, tmp_path: Path) -> None:
+    """Numpy counts by its version; a plugin's own package counts in site-packages too."""
+    (tmp_path / "other-1.0.dist-info").mkdir()
+    (tmp_path / "other.py").write_text("X = 1", encoding="utf-8")
+    (tmp_path / "plugin.py").write_text("import numpy, other", encoding="utf-8")
+    names = set(Sources().closure([tmp_path / "plugin.py"]))
+    assert names == {"<plugin>"}
+    before, own = digest(tmp_path / "plugin.py"), digest(tmp_path / "plugin.py", "other")
+    (tmp_path / "other.py").write_text("X = 2", encoding="utf-8")
+    assert digest(tmp_path / "plugin.py") == before
+    assert digest(tmp_path / "plugin.py", "other") != own
+
+
+def test_a_bundled_plugin_counts_with_those_that_it_imports() -> None:
+    """`prepared` reads with modules of `records`, the neural routers with those of `hf`, the demo through `vlmevalkit`."""
+    for name, needs in (
+        ("prepared", "records.images"),
+        ("neural_routers", "hf.weights"),
+        ("demo", "vlmevalkit.source"),
+    ):
+        found = PLAIN.closure([f"vlrb_plugins.{name}"], NEVER, OWN)
+        assert f"vlrb_plugins.{needs}" in found
+        assert not any(n.startswith("vlrb.cli") for n in found)
+
+
+def test_keys_import_nothing_heavy() -> None:
+    """Sources are parsed, not imported."""
+    code = (
+        "import sys\nfrom vlrb.plugins import Selection, load\nfrom vlrb.sources import core_digest\n"
+        "plugin = load(Selection()).plugin('neural-routers')\n"
+        "print(core_digest('cell'), plugin.sources_digest('cell'))\n"
+        "print([m for m in ('numpy', 'torch', 'pyarrow', 'vlrb.cells', 'vlrb.decide') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert len(set(done.stdout.split()[:2])) == 2
+
+
+def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path) -> None:
+    """What was found is kept by stamp; an edit of the same size that keeps the time of change is seen all the same."""
+    module, memory = tmp_path / "m.py", tmp_path / "cache" / "sources.json"
+    module.write_text("X = 1", encoding="utf-8")
+    old = time.time() - 60
+    reads: list[Path] = []
+
+    def read(path: Path) -> bytes:
+        reads.append(path)
+        return path.read_bytes()
+
+    def fresh() -> str:
+        return Sources(read=read, memory=lambda: memory).digest([module])
+
+    before = fresh()
+    assert not memory.exists()  # no cache is made for it
+    memory.parent.mkdir()
+    fresh()
+    assert json.loads(memory.read_text(encoding="utf-8"))["files"] == {}  # the file has changed just now
+    module.write_text("X = 1", encoding="utf-8")
+    os.utime(module, (old, old))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "SETTLED", -60.0)
+        assert fresh() == before
+    count = len(reads)
+    assert fresh() == before
+    assert len(reads) == count
+    module.write_text("X = 2", encoding="utf-8")
+    os.utime(module, (old, old))
+    assert fresh() != before
+    memory.write_text("{", encoding="utf-8")
+    assert fresh() != before  # a broken memory is no error

@@ -1,0 +1,120 @@
+"""The commands ``vlrb cache list`` and ``vlrb cache prune``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from vlrb.pruning import Entry, Pruned
+
+MOST_RUNS = 5
+"""Runs that a row of the table names."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@click.group(name="cache")
+def cache() -> None:
+    """Show what the cache holds, and remove what no run needs."""
+
+
+@cache.command(name="list")
+@as_json
+@click.pass_context
+def list_(ctx: click.Context, as_json: bool) -> None:
+    """List what the cache holds: kinds, sizes, last use, and the runs that need it."""
+    from vlrb.pruning import entries_of
+
+    folder = ctx.obj[1].cache
+    entries = entries_of(ctx.obj[1])
+    if as_json:
+        _echo_json({"cache": str(folder), "entries": [e.document() for e in entries]})
+    elif not entries:
+        click.echo(f"{folder} holds nothing")
+    else:
+        _print_entries(folder, entries)
+
+
+@cache.command(name="prune")
+@click.option(
+    "--older-than", "days", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS",
+    help="Keep what was used in the last DAYS.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Remove nothing, and tell what would be removed.")
+@as_json
+@click.pass_context
+def prune_(ctx: click.Context, days: float, dry_run: bool, as_json: bool) -> None:
+    """Remove what no run under the runs folder needs and nothing has used of late, and what killed processes left."""
+    from vlrb.pruning import prune
+
+    pruned = prune(ctx.obj[1], days, dry_run=dry_run)
+    if as_json:
+        entries = {"removed": [e.document() for e in pruned.entries], "in_use": [e.document() for e in pruned.in_use]}
+        left = [str(p) for p in pruned.leftovers]
+        _echo_json({**entries, "leftovers": left, "freed_bytes": pruned.freed, "dry_run": dry_run})
+    else:
+        _print_pruned(pruned, dry_run=dry_run)
+
+
+def _echo_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def _print_entries(folder: Path, entries: Sequence[Entry]) -> None:
+    """Print a row per kind of what a cache holds."""
+    from rich.markup import escape
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    from vlrb.cli.show import WIDEST, console
+
+    table = Table(title=escape(str(folder)), title_justify="left")
+    for heading in ("kind", "entries", "size", "needed by no run", "last used", "runs"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in ("kind", "runs") else "right")
+    for kind in dict.fromkeys(e.kind for e in entries):
+        table.add_row(*map(escape, _row(kind, [e for e in entries if e.kind == kind])))
+    out = console()
+    needed = Measurement.get(out, out.options.update(width=WIDEST), table).maximum
+    out.print(table, width=max(needed, out.width), crop=False)
+
+
+def _row(kind: str, entries: Sequence[Entry]) -> tuple[str, ...]:
+    spare = [e for e in entries if not e.runs]
+    runs = sorted({r for e in entries for r in e.runs})
+    more = f" and {len(runs) - MOST_RUNS} more" if len(runs) > MOST_RUNS else ""
+    last = max(e.last_used for e in entries), min(e.last_used for e in entries)
+    used = " to ".join(dict.fromkeys(map(_age, last)))
+    unneeded = f"{len(spare)} ({_size(sum(e.bytes for e in spare))})"
+    size = _size(sum(e.bytes for e in entries))
+    return kind, str(len(entries)), size, unneeded, used, (", ".join(runs[:MOST_RUNS]) + more) or "-"
+
+
+def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
+    counts = Counter(e.kind for e in pruned.entries)
+    kinds = [f"{kind}: {n}" for kind, n in counts.items()]
+    kinds += [f"leftovers: {len(pruned.leftovers)}"] if pruned.leftovers else []
+    done = "would be removed" if dry_run else "removed"
+    click.echo(f"{done}: {', '.join(kinds) or 'nothing'} ({_size(pruned.freed)})")
+    if pruned.in_use:
+        click.echo(f"kept, as other processes are using them: {len(pruned.in_use)}")
+
+
+def _age(last_used: float) -> str:
+    days = int(max(0.0, time.time() - last_used) / 86400)
+    return "today" if days == 0 else f"{days} day{'' if days == 1 else 's'} ago"
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes in the unit in which it is read most easily."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
