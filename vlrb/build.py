@@ -20,17 +20,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import __version__, benchmark, workers
+from vlrb import __version__, benchmark, executor
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_directory, read_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.executor import Progress, Task
 from vlrb.parts import PartBuilder, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
 from vlrb.specs import Dataset
+from vlrb.steps import run_tasks
 from vlrb.types import Array, Listing, Part, WithModelTokens
-from vlrb.workers import Progress, Task, run_tasks
 
 ROWS_AT_ONCE = 1_000_000
 
@@ -76,7 +77,7 @@ class Stages:
         self.seconds[name] = time.perf_counter() - began
         kilobytes = {
             "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-            "largest_worker": workers.largest_kilobytes,
+            "largest_worker": executor.largest_kilobytes,
         }
         self.megabytes[name] = {whose: size / 1024 for whose, size in kilobytes.items()}
 
@@ -151,7 +152,7 @@ class Logs:
         :raises DataError: with the problems of all parts
         """
         stale = [p for p in self.listing.parts if not (self.folder(p) / "part.json").is_file()]
-        tasks = [Task((p, self.keys[p.id]), _size(p.files)) for p in stale]
+        tasks = [Task(p.id, (p, self.keys[p.id]), _size(p.files)) for p in stale]
         run_tasks(self.builder, _read, tasks, jobs, "reading logs", progress)
 
     @cached_property
@@ -194,7 +195,7 @@ class Logs:
             target = self.scores(part, every=whole)
             if not (target / "scores.json").is_file():
                 size = rows_file(self.folder(part)).stat().st_size
-                tasks.append(Task((self.folder(part), samples, target, whole, part.id), 20 * size))
+                tasks.append(Task(part.id, (self.folder(part), samples, target, whole, part.id), 20 * size))
         run_tasks(self.builder, score_part, tasks, jobs, "scoring answers", progress)
 
 

@@ -24,6 +24,7 @@ from vlrb.config import unstructure
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
+from vlrb.executor import Progress
 from vlrb.features import Encoded, encode
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import blame
@@ -43,7 +44,6 @@ from vlrb.types import (
     WithEstimate,
     WithScores,
 )
-from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 

@@ -29,11 +29,11 @@ from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, new_file, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.executor import Progress
 from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
 from vlrb.types import Array, Column, Features, Queries, read_only
-from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 

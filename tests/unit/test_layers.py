@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("errors",),
+    ("interrupts",),
+    ("executor",),
     ("types", "schemas"),
     ("specs",),
     ("hookspecs",),
@@ -22,7 +24,7 @@ LAYERS = (
     ("resolve",),
     ("benchmark", "targets", "decide"),
     ("parts", "split", "reference"),
-    ("workers", "scoring"),
+    ("steps", "scoring"),
     ("build", "features", "evaluate", "data_report", "data_page", "observers"),
     ("review", "export"),
     ("cells", "results", "leaderboard"),
