@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 LOGS = """
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 from vlrb import hookimpl
@@ -56,6 +61,12 @@ def build(project: Any, death: str) -> tuple[int, str]:
         file.truncate(30 * 1024**2)
     models = "".join(f'[[model]]\nname = "m{i}"\n' for i in range(9))
     process = project.process("build", project.file(EXPERIMENT + models), "--jobs", "2")
+    if "waiting" in death:
+        limit = time.monotonic() + 60
+        while not (project.folder / "waiting").exists():
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=120)
     return process.returncode, told
 
@@ -65,6 +76,63 @@ def test_a_process_that_dies_ends_the_work(project: Any, death: str) -> None:
     """Killed by the system or by a plugin: vlrb ends soon, and says what can be done."""
     status, told = build(project, death)
     assert (status, "a process died" in told, "--jobs 1" in told) == (5, True, True), told
+
+
+def test_a_build_that_is_interrupted_ends_its_processes(project: Any) -> None:
+    """SIGTERM while another process reads: status 2 at once, and that process is gone."""
+    status, told = build(project, 'Path("waiting").write_text(str(os.getpid())); time.sleep(60)')
+    assert (status, "Traceback" in told) == (2, False), told
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((project.folder / "waiting").read_text()), 0)
+
+
+THREADS = """
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from vlrb import hookimpl
+from vlrb.specs import NoParams, RouterSpec
+
+
+class Router:
+    def __init__(self, params):
+        pass
+
+    def fit(self, train, dev, context):
+        import scipy.linalg
+        import threadpoolctl
+
+        found = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+        Path("pools.json").write_text(json.dumps([context.threads, *found, int(os.environ["OMP_NUM_THREADS"])]))
+        return self
+
+    def route(self, queries):
+        return np.zeros(len(queries), int)
+
+
+@hookimpl
+def vlrb_routers():
+    return [RouterSpec(name="looking", summary="for tests", factory=Router, params=NoParams)]
+"""
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [("1", None), ("1", "1"), ("2", None)])
+def test_libraries_loaded_by_a_router_keep_to_its_threads(project: Any, jobs: str, threads: str | None) -> None:
+    """A library that a router imports late uses as many threads as the cell's record says."""
+    (project.folder / "looking.py").write_text(THREADS, encoding="utf-8")
+    file = project.experiment('[[router]]\nuse = "looking"\n')
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    environment |= {"OMP_NUM_THREADS": threads} if threads else {}
+    process = project.process("-p", "looking.py", "run", file, "--jobs", jobs, env=environment)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    (cell,) = project.folder.glob("runs/t/2*/cells/*/cell.json")
+    recorded = json.loads(cell.read_text(encoding="utf-8"))["threads"]
+    assert set(json.loads((project.folder / "pools.json").read_text(encoding="utf-8"))) == {recorded}
+    expected = max(1, len(os.sched_getaffinity(0)) // int(jobs))
+    assert recorded == min(expected, int(threads or expected))
 
 
 def test_problems_of_all_processes_are_told(project: Any) -> None:
