@@ -78,6 +78,17 @@ class Project:
         pipes = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **pipes}
         return subprocess.Popen(command, cwd=self.folder, **{"env": {**os.environ}, **pipes})
 
+    def tracked(self) -> list[dict[str, str]]:
+        """Return node and status of every MLflow run, read by a process of its own."""
+        code = (
+            "import json; from mlflow.tracking import MlflowClient as C\n"
+            "c = C('sqlite:///mlflow.db'); e = c.get_experiment_by_name('vlrb').experiment_id\n"
+            "print(json.dumps([{'node': r.data.tags['vlrb.node'], 'status': r.info.status} for r in c.search_runs([e])]))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=self.folder, capture_output=True, text=True, check=True)
+        states: list[dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
+        return states
+
     def results(self) -> list[dict[str, Any]]:
         """Return the results of all finished runs, the oldest first."""
         files = sorted(self.folder.glob("runs/*/*/results.json"))

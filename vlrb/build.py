@@ -20,18 +20,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import __version__, benchmark, workers
+from vlrb import __version__, benchmark, executor
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_directory, read_json, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.executor import Progress, Task
 from vlrb.parts import PartBuilder, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
 from vlrb.sources import core_digest
 from vlrb.specs import Dataset
+from vlrb.steps import run_tasks
 from vlrb.types import Array, Listing, Part, WithModelTokens
-from vlrb.workers import Progress, Task, run_tasks
 
 ROWS_AT_ONCE = 1_000_000
 USES = "uses.json"
@@ -93,7 +94,7 @@ class Stages:
         self.seconds[name] = time.perf_counter() - began
         kilobytes = {
             "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-            "largest_worker": workers.largest_kilobytes,
+            "largest_worker": executor.largest_kilobytes,
         }
         self.megabytes[name] = {whose: size / 1024 for whose, size in kilobytes.items()}
 
@@ -168,7 +169,7 @@ class Logs:
         :raises DataError: with the problems of all parts
         """
         stale = [p for p in self.listing.parts if not _at_hand(self.folder(p) / "part.json")]
-        tasks = [Task((p, self.keys[p.id]), _size(p.files)) for p in stale]
+        tasks = [Task(p.id, (p, self.keys[p.id]), _size(p.files)) for p in stale]
         run_tasks(self.builder, _read, tasks, jobs, "reading logs", progress)
 
     def uses(self) -> dict[str, list[str]]:
@@ -216,7 +217,7 @@ class Logs:
             target = self.scores(part, every=whole)
             if not _at_hand(target / "scores.json"):
                 size = rows_file(self.folder(part)).stat().st_size
-                tasks.append(Task((self.folder(part), samples, target, whole, part.id), 20 * size))
+                tasks.append(Task(part.id, (self.folder(part), samples, target, whole, part.id), 20 * size))
         run_tasks(self.builder, score_part, tasks, jobs, "scoring answers", progress)
 
 

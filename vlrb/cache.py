@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from vlrb.errors import ConfigError, DataError
+from vlrb.errors import STORAGE, ConfigError, DataError, StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from filelock import BaseFileLock
 
 logger = logging.getLogger("vlrb")
 
@@ -55,7 +57,9 @@ class Places:
                     pass
             except OSError as error:
                 raise ConfigError(
-                    f"cannot write in {folder}: {error.strerror}", where=option, fix="name another folder"
+                    f"cannot write in {folder}: {error.strerror}",
+                    where=option,
+                    fix=STORAGE.get(error.errno or 0, "name another folder"),
                 ) from None
 
     def use(self) -> None:
@@ -70,20 +74,45 @@ def cache_directory() -> Path:
 
 @contextlib.contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Hold the lock beside ``target``; a process that dies lets go of it."""
-    from filelock import FileLock, Timeout
+    """Hold the lock beside ``target``; a process that dies lets go of it.
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(target.with_name(target.name + ".lock"))
+    :raises StorageError: when there can be no lock
+    """
+    from filelock import Timeout
+
+    lock = _lock_of(target)
     try:
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        logger.warning("another process is working on %s: waiting for it", target)
-        lock.acquire()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            logger.warning("another process is working on %s: waiting for it", target)
+            lock.acquire()
+    except OSError as error:
+        raise StorageError.of(error, lock.lock_file) from None
+    except NotImplementedError:  # what filelock says of a file system without locks
+        raise StorageError.of(OSError(errno.ENOLCK, "the file system has no locks"), lock.lock_file) from None
     try:
         yield
     finally:
         lock.release()
+
+
+def _lock_of(target: Path) -> BaseFileLock:
+    from filelock import FileLock
+
+    return FileLock(target.with_name(target.name + ".lock"))
+
+
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[None]:
+    """Have what the system refuses while a file or folder is written named as such, with its path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in STORAGE:
+            raise StorageError.of(error, target) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -108,18 +137,21 @@ def new_directory(target: Path) -> Iterator[Path]:
     """Give a folder to fill; it becomes ``target`` only when the block ends without an error.
 
     Call it with the lock of ``target`` held.  What a killed process left aside is removed first.
+
+    :raises StorageError: when the disk is full, or does not do
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
     aside = _aside(target)
-    aside.mkdir()  # with the rights that the user's umask gives, so that a group may share a cache
-    try:
-        yield aside
-        _discard(target)
-        aside.rename(target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    with _written(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
+        try:
+            aside.mkdir()  # with the rights that the user's umask gives, so that a group may share a cache
+            yield aside
+            _discard(target)
+            aside.rename(target)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
 
 
 def _aside(target: Path) -> Path:
@@ -180,16 +212,40 @@ def _remove_leftovers(target: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def sweep(cache: Path) -> None:
+    """Remove folders that killed processes have left aside in the cache, unless somebody holds the lock of what one was for."""
+    from filelock import Timeout
+
+    for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
+        target = left.with_name(left.name[1:].rsplit(".", 2)[0])
+        with contextlib.suppress(Timeout, OSError, NotImplementedError), _lock_of(target).acquire(timeout=0):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def sweep_run(directory: Path) -> None:
+    """Remove what killed processes have left aside in a run's folder; call it with the run's lock held."""
+    for left in directory.rglob(".*.partial"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """Give the path of a file to write; it becomes ``target`` only when the block ends without an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Give the path of a file to write; it becomes ``target`` only when the block ends without an error.
+
+    :raises StorageError: when the disk is full, or does not do
+    """
     aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield aside
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with _written(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            aside.replace(target)
+        finally:
+            with contextlib.suppress(OSError):  # what went wrong before is what counts
+                aside.unlink(missing_ok=True)
 
 
 def write_text(target: Path, text: str) -> None:

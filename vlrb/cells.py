@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
@@ -24,6 +24,7 @@ from vlrb.config import unstructure
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
+from vlrb.executor import Progress
 from vlrb.features import Encoded, encode, feature_folders
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import blame
@@ -46,9 +47,6 @@ from vlrb.types import (
     WithScores,
     sealed,
 )
-
-if TYPE_CHECKING:
-    from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import errno
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -63,6 +64,39 @@ class DataError(VlrbError):
     """Logs, caches or runs hold something that cannot be used."""
 
     exit_code = ExitCode.USAGE
+
+
+class StorageError(VlrbError):
+    """The system refuses to write or read: a full disk, an overlong path, an I/O error.  It ends the work; nobody is blamed."""
+
+    exit_code = ExitCode.USAGE
+
+    @classmethod
+    def of(cls, error: OSError, path: object = None) -> StorageError:
+        """Describe what the system said.
+
+        :param path: what was being written, where the error does not name it
+        """
+        reason = error.strerror or str(error)
+        return cls(
+            reason, where=str(error.filename or path or "the file system"), fix=STORAGE.get(error.errno or 0, RIGHTS)
+        )
+
+
+_FULL = "free space there, or use another folder (--runs, --cache, --to; TMPDIR for temporary files)"
+RIGHTS = "check the folder's rights and the disk's space, or use another folder (--runs, --cache, --to)"
+STORAGE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or use another file system (--runs, --cache)",
+    errno.EIO: "check the disk and its connection (dmesg), or use another folder (--runs, --cache)",
+    errno.EROFS: "the file system is read-only: use another folder (--runs, --cache, --to)",
+    errno.ENAMETOOLONG: "use a shorter name or label, or folders with shorter paths (--runs, --cache)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the system's limit of open files",
+    errno.ENOLCK: "use a file system that has locks (--runs, --cache)",
+}
+"""errno -> what to do about it; none of these is the fault of the code to which it happens."""
 
 
 class PluginError(VlrbError):

@@ -19,7 +19,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -29,14 +29,12 @@ from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_file, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.executor import Progress
 from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame
 from vlrb.sources import core_digest
 from vlrb.types import Array, Column, Features, Queries, sealed
-
-if TYPE_CHECKING:
-    from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 

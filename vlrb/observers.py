@@ -6,6 +6,7 @@ import inspect
 import logging
 from typing import Any
 
+from vlrb import interrupts
 from vlrb.errors import PluginError, TrackingError, VlrbError
 from vlrb.plugins import Plugin, Registry, blame
 from vlrb.types import frozen
@@ -21,15 +22,20 @@ class Observers:
         self.errors: list[VlrbError] = []
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Call a lifecycle hook of every plugin that implements it; its arguments are frozen."""
+        """Call a lifecycle hook of every plugin that implements it; its arguments are frozen.
+
+        :raises KeyboardInterrupt: for an interrupt, also for one that came before and was swallowed
+        """
         arguments = {name: frozen(value) for name, value in arguments.items()}
         for plugin in self.registry.observers(hook):
+            interrupts.check()
             try:
                 _call(plugin, hook, arguments)
             except (TrackingError, PluginError) as error:
                 self._note(error)
             except VlrbError as error:
                 self._note(TrackingError(error.problems))
+        interrupts.check()
 
     def _note(self, error: VlrbError) -> None:
         if str(error) not in {str(e) for e in self.errors}:

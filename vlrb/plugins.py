@@ -26,7 +26,7 @@ import attrs
 import pluggy
 
 from vlrb import hookspecs
-from vlrb.errors import ConfigError, PluginError, Problem, VlrbError, did_you_mean
+from vlrb.errors import STORAGE, ConfigError, PluginError, Problem, StorageError, VlrbError, did_you_mean
 from vlrb.specs import KINDS, CommandSpec, Component, Dataset, Kind, Model, Record
 
 GROUP = "vlrb"
@@ -127,18 +127,28 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
     """Turn whatever plugin code raises into an error that names the plugin, its dist, and what it was doing.
 
     Errors of vlrb itself (a DataError about a workbook) and interrupts pass.
+
+    :raises StorageError: for what is the system's: a full disk, an overlong path, an I/O error
     """
     try:
         yield
     except VlrbError:
         raise
+    except OSError as error:
+        if error.errno in STORAGE:
+            raise StorageError.of(error, f"{plugin.label}, {doing}") from error
+        raise _blamed(plugin, doing, error) from error
     except (Exception, SystemExit) as error:
-        own = f"mend {plugin.origin}" if not plugin.version else "report it to the plugin's author"
-        raise PluginError(
-            f"{plugin.label} failed while {doing}: {type(error).__name__}: {error}",
-            where=_last_frame(error, plugin),
-            fix=f"{own}, or skip the plugin with {plugin.skip}",
-        ) from error
+        raise _blamed(plugin, doing, error) from error
+
+
+def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
+    own = f"mend {plugin.origin}" if not plugin.version else "report it to the plugin's author"
+    return PluginError(
+        f"{plugin.label} failed while {doing}: {type(error).__name__}: {error}",
+        where=_last_frame(error, plugin),
+        fix=f"{own}, or skip the plugin with {plugin.skip}",
+    )
 
 
 def _last_frame(error: BaseException, plugin: Plugin) -> str:

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from vlrb.benchmark import Benchmark
 from vlrb.build import Logs, quiet
 from vlrb.cache import Places, read_json, write_json
+from vlrb.executor import Progress
 from vlrb.parts import read_rows
 from vlrb.plan import Plan
 from vlrb.scoring import read_scores, scorer_of
 from vlrb.types import Part
-from vlrb.workers import Progress
 
 EXAMPLES = 3
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import platform
-import signal
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb import __version__
-from vlrb.benchmark import MATRICES
+from vlrb import __version__, interrupts
+from vlrb.benchmark import MATRICES, load
 from vlrb.build import build, quiet
-from vlrb.cache import Places, locked, new_file, remove, write_json, write_text
+from vlrb.cache import Places, locked, new_file, remove, sweep, sweep_run, write_json, write_text
 from vlrb.cells import ROUTED, Bench, read_cell, run_cell
-from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
+from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, StorageError, VlrbError, did_you_mean
 from vlrb.evaluate import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
+from vlrb.executor import (
+    Failure,
+    Job,
+    Listener,
+    LocalExecutor,
+    Progress,
+    Report,
+    Task,
+    available_threads,
+    error_text,
+)
 from vlrb.observers import Observers
 from vlrb.plan import Plan, digest_of, versions
 from vlrb.plugins import blame
@@ -38,10 +47,11 @@ from vlrb.results import (
 )
 from vlrb.secrets import without_secrets
 from vlrb.sources import core_digest
-from vlrb.split import NAMES, make_split, write_split
+from vlrb.split import NAMES, Split, make_split, write_split
 from vlrb.types import (
     CellInfo,
     CellResult,
+    CostBounds,
     ReferenceResult,
     RunInfo,
     RunResult,
@@ -49,7 +59,6 @@ from vlrb.types import (
     Undefined,
 )
 from vlrb.winners import select_winners
-from vlrb.workers import Progress
 
 logger = logging.getLogger("vlrb")
 
@@ -111,16 +120,31 @@ def execute(
         directory = run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
         run = _run_info(bench, cells, key, directory)
         observers = Observers(plan.registry)
+        sweep(places.cache)
+        sweep_run(directory)
         known = _finished_result(run)
         if known is not None:
             errors = _write_reports(plan, known)
-            _replay(known, observers)
+            with _told_of_an_end(run, observers):
+                _replay(known, observers)
             return Outcome(known, (*observers.errors, *errors), already_finished=True)
         write_plan(run, plan.document.text, bench.uses(cells))
         write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
         write_split(bench.split, bench.benchmark, directory / "split.parquet")
         _write_evaluated(bench, directory / "evaluated.parquet")
-        return _execute(bench, run, observers, jobs or 1, progress)
+        with _told_of_an_end(run, observers):
+            return _execute(bench, run, observers, jobs or 1, progress)
+
+
+@contextlib.contextmanager
+def _told_of_an_end(run: RunInfo, observers: Observers) -> Iterator[None]:
+    """Tell the observers if a run ends before it is complete; further interrupts wait until they know."""
+    try:
+        yield
+    except BaseException:
+        with interrupts.held():
+            observers.call("vlrb_run_interrupted", run=run)
+        raise
 
 
 def _write_evaluated(bench: Bench, path: Path) -> None:
@@ -248,11 +272,12 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
             else:
                 waiting.append(cell)
     ready = _with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
-    runner = _one_by_one if jobs < 2 else _side_by_side
-    runner(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
+    _run_cells(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
+    _check_directory(run)
     cells = tuple(results[c.name] for c in run.cells)
     result = _result(bench, run, cells, started)
     errors = _write_reports(bench.plan, result)
+    interrupts.check()
     write_result(result)
     observers.call("vlrb_run_end", result=result)
     return Outcome(result, (*bench.evaluator.errors, *observers.errors, *errors), already_finished=False)
@@ -272,7 +297,21 @@ def _result(bench: Bench, run: RunInfo, cells: tuple[CellResult, ...], started: 
     )
 
 
+def _check_directory(run: RunInfo) -> None:
+    """Look whether a run's folder is still there: writing would make it again, without what was in it.
+
+    :raises DataError: when it is not
+    """
+    if not (run.directory / "plan.json").is_file():
+        raise DataError(
+            "the run's folder, or what was in it, has vanished during the run",
+            where=str(run.directory),
+            fix="run again: what has been fitted is in the cache",
+        )
+
+
 def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:
+    _check_directory(run)
     directory = run.directory / "cells" / cell.name
     if error:
         write_text(directory / "error.txt", error + "\n")
@@ -316,6 +355,8 @@ def _write_reports(plan: Plan, result: RunResult) -> list[VlrbError]:
             report = chosen.make("__call__")
             with blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
                 report(result, result.run.directory / "reports")
+        except StorageError:
+            raise
         except VlrbError as error:
             logger.warning("%s", error)
             errors.append(error)
@@ -333,52 +374,17 @@ def _with_features(bench: Bench, cells: Sequence[CellInfo], finish: Finish, prog
     for name in dict.fromkeys(c.features for c in cells if c.features):
         try:
             bench.encoded(name, progress)
+        except StorageError:
+            raise
         except VlrbError as error:
-            failed[name] = _error_text(error)
+            failed[name] = error_text(error)
     for cell in cells:
         if cell.features in failed:
             finish(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
     return [c for c in cells if c.features not in failed]
 
 
-def _error_text(error: BaseException) -> str:
-    """Return an error as its message, followed by where it came from if it was not foreseen."""
-    if isinstance(error, VlrbError) and error.__cause__ is None:
-        return str(error)
-    first = str(error) if isinstance(error, VlrbError) else f"{type(error).__name__}: {error}"
-    return f"{first}\n\n{''.join(traceback.format_exception(error))}"
-
-
-def _one_by_one(
-    bench: Bench,
-    run: RunInfo,
-    cells: Sequence[CellInfo],
-    observers: Observers,
-    _jobs: int,
-    finish: Finish,
-    progress: Progress,
-) -> None:
-    for cell in cells:
-        observers.call("vlrb_cell_start", run=run, cell=cell)
-
-        def log(step: int, values: Mapping[str, float], cell: CellInfo = cell) -> None:
-            observers.call("vlrb_cell_log", run=run, cell=cell, step=step, values=values)
-
-        finish(cell, _attempt(bench, cell, os.cpu_count() or 1, log, progress))
-
-
-def _attempt(bench: Bench, cell: CellInfo, threads: int, log: Any, progress: Progress) -> str:
-    """Run a cell; return what went wrong, or an empty text."""
-    try:
-        run_cell(bench, cell, threads, log, progress)
-    except DataError as error:
-        return _error_text(bench.benchmark.naming(error))
-    except (Exception, SystemExit) as error:
-        return _error_text(error)
-    return ""
-
-
-def _side_by_side(
+def _run_cells(
     bench: Bench,
     run: RunInfo,
     cells: Sequence[CellInfo],
@@ -387,81 +393,48 @@ def _side_by_side(
     finish: Finish,
     progress: Progress,
 ) -> None:
-    """Run each cell in a spawned process of its own; what routers log comes through a pipe."""
-    import multiprocessing
-    from multiprocessing.connection import wait
+    """Run cells in this process, or each in one of its own; what the system refuses ends the run."""
+    of = {c.name: c for c in cells}
 
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    arguments = (bench.plan.document, bench.plan.options, bench.places, threads)
-    waiting = list(cells)
-    running: dict[Any, tuple[CellInfo, Any]] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                cell = waiting.pop(0)
-                observers.call("vlrb_cell_start", run=run, cell=cell)
-                here, there = context.Pipe(duplex=False)
-                process = context.Process(target=_cell_process, args=(*arguments, cell, there), name=cell.name)
-                process.start()
-                there.close()
-                running[here] = (cell, process)
-            for pipe in wait(list(running)):
-                cell, process = running[pipe]
-                error = _receive(pipe, process, cell, run, observers, progress)
-                if error is not None:
-                    del running[pipe]
-                    finish(cell, error)
-    finally:
-        for _, process in running.values():
-            process.terminate()
-        for _, process in running.values():
-            process.join()
+    def failed(task: Task, failure: Failure) -> None:
+        if isinstance(failure.error, StorageError):
+            raise failure.error
+        finish(of[task.name], failure.text)
 
-
-def _receive(
-    pipe: Any, process: Any, cell: CellInfo, run: RunInfo, observers: Observers, progress: Progress
-) -> str | None:
-    """Take one message of a cell's process; return its error text (empty: none) when it has ended, else None."""
-    try:
-        kind, *content = pipe.recv()
-    except (EOFError, OSError):
-        process.join()
-        code = process.exitcode
-        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit status {code}"
-        return str(PluginError(f"the process of {cell.name!r} died ({name}) while running router {cell.router!r}"))
-    if kind == "log":
-        observers.call("vlrb_cell_log", run=run, cell=cell, step=content[0], values=content[1])
-    elif kind == "progress":
-        progress(*content)
-    else:
-        process.join()
-        return str(content[0])
-    return None
-
-
-def _cell_process(
-    document: Any, options: tuple[str, ...], places: Places, threads: int, cell: CellInfo, pipe: Any
-) -> None:
-    """Run a cell in this process, which was started for it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its processes
-    places.use()
-    try:
-        bench = prepare(plan_document(document, options), places, jobs=1)
-        if cell not in bench.cells():
-            raise ConfigError(f"{cell.name!r} is no longer what it was: a file changed while the run was going on")
-    except VlrbError as error:
-        pipe.send(("end", _error_text(error)))
-        return
-    pipe.send(
-        (
-            "end",
-            _attempt(
-                bench,
-                cell,
-                threads,
-                lambda step, values: pipe.send(("log", step, values)),
-                lambda *what: pipe.send(("progress", *what)),
-            ),
-        )
+    listener = Listener(
+        started=lambda task: observers.call("vlrb_cell_start", run=run, cell=of[task.name]),
+        progress=progress,
+        log=lambda task, step, values: observers.call(
+            "vlrb_cell_log", run=run, cell=of[task.name], step=step, values=values
+        ),
+        ended=lambda task, _: finish(of[task.name], ""),
+        failed=failed,
     )
+    threads = max(1, available_threads() // jobs)
+    plan = bench.plan
+    shared = (plan.document, plan.options, bench.places, bench.benchmark.directory, bench.split, bench.evaluator.bounds)
+    executor = LocalExecutor(jobs, isolated=jobs > 1, threads=threads)
+    tasks = [Task(c.name, (c, threads)) for c in cells]
+    executor.run(Job(_bench_again, shared, _work_on), tasks, listener, here=bench if jobs < 2 else None)
+
+
+def _bench_again(
+    document: Any, options: tuple[str, ...], places: Places, directory: Path, split: Split, bounds: CostBounds
+) -> Bench:
+    """Return what cells share, in another process: only the plan is made anew, as plugins cannot be sent."""
+    places.use()
+    plan, benchmark = plan_document(document, options), load(directory)
+    return Bench(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection()))
+
+
+def _work_on(bench: Bench, report: Report, cell: CellInfo, threads: int) -> None:
+    """Run a cell.
+
+    :raises VlrbError: naming samples as the logs do
+    """
+    if cell.key not in bench.chosen:
+        raise ConfigError(f"{cell.name!r} is no longer what it was: a file changed while the run was going on")
+    try:
+        run_cell(bench, cell, threads, report.log, report.progress)
+    except DataError as error:
+        raise bench.benchmark.naming(error) from error.__cause__

@@ -43,15 +43,17 @@ NEVER: Mapping[str, str] = {
     "vlrb.cli": "reads the command line and prints",
     "vlrb.config": "reads the experiment file; every value that it reads stands in the keys",
     "vlrb.errors": "says what went wrong, and a failure is never a number",
+    "vlrb.executor": "hands tasks to processes; what each task makes is kept under a key of its own",
     "vlrb.hookspecs": "declares the hooks: their names and documentation",
+    "vlrb.interrupts": "ends work, and only whole results are kept",
     "vlrb.leaderboard": "shows numbers; the reports of a finished run are written anew each time",
     "vlrb.observers": "tells observers, which return nothing",
     "vlrb.plan": "holds what the file asks for; components, parameters and sections stand in the keys by their values",
+    "vlrb.printable": "shows texts; escapes stand in tables and messages only",
     "vlrb.plugins": "finds components; which one it found stands in the keys, with its version and sources",
     "vlrb.resolve": "makes the plan; every value of the plan stands in the keys",
     "vlrb.secrets": "leaves secrets out of what is written and shown",
     "vlrb.sources": "makes the keys",
-    "vlrb.workers": "hands steps to processes; what each step makes is kept under a key of its own",
 }
 """Modules and packages that count in no key -> why they cannot change a number.  What only they import counts in none either."""
 

@@ -77,27 +77,12 @@ def test_a_killed_run_leaves_no_second_mlflow_run(project: Any) -> None:
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, out + err
 
-    states = tracked(project)
+    states = project.tracked()
     assert Counter(s["node"] for s in states) == Counter(
         ["run", *(f"cell/slow-{i}-seed42" for i in range(3)), "cell/knn-seed42"]
         + [f"reference/{n}" for n in ("oracle", "strongest-per-dataset", "best-single", "cheapest-single")]
     )
     assert {s["status"] for s in states} == {"FINISHED"}
-
-
-def tracked(project: Any) -> list[dict[str, str]]:
-    """Return node and status of every MLflow run, read by a process of its own."""
-    import subprocess
-    import sys
-
-    code = (
-        "import json; from mlflow.tracking import MlflowClient as C\n"
-        "c = C('sqlite:///mlflow.db'); e = c.get_experiment_by_name('vlrb').experiment_id\n"
-        "print(json.dumps([{'node': r.data.tags['vlrb.node'], 'status': r.info.status} for r in c.search_runs([e])]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, check=True)
-    states: list[dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
-    return states
 
 
 def test_a_dead_tracking_server_costs_seconds_and_loses_nothing(project: Any) -> None:
@@ -119,8 +104,8 @@ def test_a_dead_tracking_server_costs_seconds_and_loses_nothing(project: Any) ->
     out, err = later.communicate(timeout=120)
     assert later.returncode == 0, err
     assert "finished before" in out
-    assert len(tracked(project)) == 6
-    assert {s["status"] for s in tracked(project)} == {"FINISHED"}
+    assert len(project.tracked()) == 6
+    assert {s["status"] for s in project.tracked()} == {"FINISHED"}
 
 
 def test_two_runs_at_once_do_not_disturb_each_other(project: Any) -> None:
@@ -133,44 +118,3 @@ def test_two_runs_at_once_do_not_disturb_each_other(project: Any) -> None:
     assert all(len(p.read_text().split()) == 1 for p in project.folder.glob("fits-*"))
     assert results[0]["run"]["key"] == results[1]["run"]["key"]
     assert len(list(project.folder.glob("runs/t/2*"))) == 1
-
-
-def test_an_interrupted_run_is_shown_as_killed_until_it_goes_on(project: Any) -> None:
-    """After Ctrl-C nothing is left running in MLflow; after the run has gone on, all of it is finished."""
-    file = project.experiment(routers(project.folder, 1.0))
-    process = project.process("run", file, mlflow=True)
-    deadline = time.monotonic() + 90
-    while len(list(project.folder.glob("runs/t/2*/cells/slow-0*/cell.json"))) < 1:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 2, err
-    states = {s["node"]: s["status"] for s in tracked(project)}
-    assert states["run"] == "KILLED"
-    assert states["cell/slow-0-seed42"] == "FINISHED"
-    assert "RUNNING" not in states.values()
-
-    again = project.process("run", file, mlflow=True)
-    out, err = again.communicate(timeout=120)
-    assert again.returncode == 0, out + err
-    assert {s["status"] for s in tracked(project)} == {"FINISHED"}
-    assert len(tracked(project)) == 9
-
-
-def test_an_interrupt_ends_with_status_2_and_can_go_on(project: Any) -> None:
-    """Ctrl-C is no failure: what is finished stays, and the same command goes on."""
-    file = project.experiment(routers(project.folder, 1.0))
-    process = project.process("run", file)
-    while not list(project.folder.glob(".vlrb-cache/cells/[!.]*/cell.json")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-
-    assert process.returncode == 2
-    assert "goes on where this one stopped" in err
-    assert "Traceback" not in err
-    assert project.vlrb("run", file).status == 0

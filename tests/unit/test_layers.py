@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("errors", "printable"),
+    ("interrupts",),
+    ("executor",),
     ("types", "schemas"),
     ("specs",),
     ("hookspecs",),
@@ -23,7 +25,7 @@ LAYERS = (
     ("benchmark", "targets", "decide"),
     ("stamps",),
     ("parts", "split", "reference"),
-    ("workers", "scoring"),
+    ("steps", "scoring"),
     ("build", "features", "evaluate", "data_report", "data_page", "observers"),
     ("review", "export"),
     ("cells", "results", "leaderboard", "winners", "pruning"),

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 
 import click
 
+from vlrb import interrupts
 from vlrb.cli.output import print_problems
-from vlrb.errors import ExitCode, VlrbError
+from vlrb.errors import ExitCode, StorageError, VlrbError
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with one of :class:`vlrb.errors.ExitCode`."""
-    sys.exit(int(run(arguments)))
+    """Run the command line and exit with one of :class:`vlrb.errors.ExitCode`; signals are interrupts from now on."""
+    interrupts.install()
+    status = run(arguments)
+    interrupts.close()
+    for stream in (sys.stdout, sys.stderr) if status == ExitCode.INTERRUPTED else ():
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # a closed terminal: Python would exit with a status of its own
+            sys.stdout = sys.stderr = None
+    sys.exit(int(status))
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    from vlrb.cli.commands import vlrb
-
     try:
+        from vlrb.cli.commands import vlrb
+
         status = vlrb.main(arguments, prog_name="vlrb", standalone_mode=False)
-    except click.ClickException as error:
+        interrupts.check()
+    except (Exception, KeyboardInterrupt) as error:
+        if interrupts.received() or isinstance(error, click.Abort | KeyboardInterrupt):
+            return _interrupted()
+        return _failed(error)
+    return status if isinstance(status, int) else ExitCode.OK
+
+
+def _interrupted() -> int:
+    """Say so.  Whatever the interrupt has led to on its way is of no interest, nor is a terminal that is gone."""
+    if interrupts.received():
+        interrupts.close()
+    with contextlib.suppress(OSError, ValueError):
+        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+    return ExitCode.INTERRUPTED
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong; return the exit status."""
+    if isinstance(error, click.ClickException):
         error.show()
         return ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
-        return ExitCode.INTERRUPTED
-    except VlrbError as error:
-        print_problems(error)
-        return error.exit_code
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         sys.stdout = None
         return ExitCode.OK
-    except OSError as error:  # a folder that cannot be written, a full disk: nothing of vlrb's to mend
-        logging.getLogger("vlrb").debug("", exc_info=True)
-        click.echo(f"error: {error.filename or 'the file system'}: {error.strerror or error}", err=True)
-        click.echo(
-            "    fix: see to the folder's rights and the disk's space, or use another folder (--runs, --cache, --to)",
-            err=True,
-        )
-        return ExitCode.USAGE
-    except Exception:
-        logging.getLogger("vlrb").exception("this is a fault of vlrb; please report it with what follows")
-        return ExitCode.INTERNAL
-    return status if isinstance(status, int) else ExitCode.OK
+    if isinstance(error, OSError):  # a folder that cannot be written, a full disk: nothing of vlrb's
+        logging.getLogger("vlrb").debug("", exc_info=error)
+        error = StorageError.of(error)
+    if isinstance(error, VlrbError):
+        print_problems(error)
+        return error.exit_code
+    logging.getLogger("vlrb").error("this is a fault of vlrb; please report it with what follows", exc_info=error)
+    return ExitCode.INTERNAL

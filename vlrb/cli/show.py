@@ -18,11 +18,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from vlrb import interrupts
 from vlrb.data_page import agreement_share, shown, summary
+from vlrb.executor import Progress as ProgressFunction
 from vlrb.leaderboard import Leaderboard, Sweep, leaderboard
 from vlrb.printable import printable
 from vlrb.types import RunResult
-from vlrb.workers import Progress as ProgressFunction
 
 WIDEST = 10_000
 """Characters that no table needs."""
@@ -38,7 +39,7 @@ PLAIN_INTERVAL = 10.0
 def progress_bars() -> Iterator[ProgressFunction]:
     """Give a function that shows progress: bars on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
-        yield _plain_progress()
+        yield _checked(_plain_progress())
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
@@ -49,7 +50,17 @@ def progress_bars() -> Iterator[ProgressFunction]:
                 tasks[what] = bars.add_task(escape(printable(what, lines=False)), total=total)
             bars.update(tasks[what], completed=done, total=total)
 
-        yield show
+        yield _checked(show)
+
+
+def _checked(show: ProgressFunction) -> ProgressFunction:
+    """Look at each progress whether an interrupt came that was swallowed."""
+
+    def checked(what: str, done: int, total: int) -> None:
+        interrupts.check()
+        show(what, done, total)
+
+    return checked
 
 
 def _plain_progress() -> ProgressFunction:
