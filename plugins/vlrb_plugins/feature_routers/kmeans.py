@@ -180,7 +180,7 @@ def _added(weights: Array, values: Array, near: Array) -> Array:
 def _scaled(values: Array, least: Array, flat: float) -> Array:
     """Return the values [c, k] scaled to 0 at ``least`` and 1 at the maximum of their row; ``flat`` where these are equal."""
     spread = values.max(axis=1, keepdims=True) - least
-    return np.divide(values - least, spread, out=np.full(values.shape, flat), where=spread > 0)
+    return np.asarray(np.divide(values - least, spread, out=np.full(values.shape, flat), where=spread > 0))
 
 
 def prepared(matrix: Array, params: KmeansParams) -> Array:
