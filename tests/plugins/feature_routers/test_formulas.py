@@ -133,7 +133,7 @@ def test_prknn_reference_takes_the_first_of_equals(make: Any) -> None:
     train, asked = tied(make), tied(make, 200, seed=1)
     context = make.context(asked)[0]
     plain, reference = (
-        Prknn(PrknnParams(variant=v, weights="uniform", k=4)).fit(train, asked, context)  # type: ignore[arg-type]
+        Prknn(PrknnParams(variant=v, weights="uniform", k=4)).fit(train, asked, context)
         for v in ("published", "reference")
     )
     scores = reference.scores(asked.queries)
@@ -236,7 +236,11 @@ def test_clusters_decide_by_their_rules(make: Any, rule: Any, given: Any, top: i
     plain = ZScore(np.zeros(3), np.ones(3))
     fitted = kmeans.from_centres(np.array(CENTRES), matrix, train, plain, params)
     stats = statistics_of(train)
-    scores, choices, estimate = (f(asked.queries) for f in (fitted.scores, fitted.route, fitted.estimate))
+    scores, choices, estimate = (
+        fitted.scores(asked.queries),
+        fitted.route(asked.queries),
+        fitted.estimate(asked.queries),
+    )
 
     for q, row in enumerate(unit(r) for r in rows_of(asked)):
         far = [1 - sum(x * y for x, y in zip(row, c, strict=True)) for c in CENTRES]
@@ -257,7 +261,7 @@ def test_the_two_avengers_pro_differ(make: Any) -> None:
     choices = [
         kmeans.from_centres(np.array(CENTRES), matrix, train, plain, KmeansParams(rule=rule, top=3)).route(
             asked.queries
-        )  # type: ignore[arg-type]
+        )
         for rule in ("avengers-pro", "avengers-pro-code")
     ]
     assert (choices[0] != choices[1]).any()

@@ -210,7 +210,7 @@ def test_majorities_and_counts_of_wins_differ(make: Any) -> None:
     train = make.labelled(matrix, np.ones((3, 4)), cost)
     scores = {}
     for rule in ("majority", "wins"):
-        params = PrknnParams(rule=rule, k=3, weights="uniform")  # type: ignore[arg-type]
+        params = PrknnParams(rule=rule, k=3, weights="uniform")
         fitted = Prknn(params).fit(train, train, make.context(train)[0])
         scores[rule] = fitted.scores(make.queries([[1, 1, 1]], 4))[0]
 

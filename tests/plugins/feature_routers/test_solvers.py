@@ -74,7 +74,7 @@ def test_a_model_that_is_always_or_never_right(make: Any) -> None:
     quality[:, 1], quality[:, 3] = True, False
     extreme = make.labelled(train.queries.features.matrix, quality, train.cost)
     for variant in ("published", "reference"):
-        fitted = Ovr(OvrParams(variant=variant)).fit(extreme, extreme, make.context(extreme)[0])  # type: ignore[arg-type]
+        fitted = Ovr(OvrParams(variant=variant)).fit(extreme, extreme, make.context(extreme)[0])
         estimate, scores = fitted.estimate(extreme.queries), fitted.scores(extreme.queries)
         assert np.allclose(estimate.p_correct[:, 1], 201 / 202)
         assert np.allclose(estimate.p_correct[:, 3], 1 / 202)
@@ -126,7 +126,7 @@ def test_base_rates_count(make: Any) -> None:
     train = make.labelled(rng.standard_normal((2000, 3)), quality, np.full((2000, 4), 1e-3))
     share = {}
     for variant in ("published", "reference"):
-        fitted = Ovr(OvrParams(variant=variant)).fit(train, train, make.context(train)[0])  # type: ignore[arg-type]
+        fitted = Ovr(OvrParams(variant=variant)).fit(train, train, make.context(train)[0])
         share[variant] = (fitted.route(train.queries) == 2).mean()
     assert share["published"] == 1.0
     assert share["reference"] < 0.6
