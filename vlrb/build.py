@@ -211,13 +211,17 @@ def _size(files: Sequence[Path]) -> int:
 
 @attrs.define(eq=False)
 class _Joined:
-    """Samples and matrices while they are being put together; NaN and -1 mark what is not there."""
+    """Samples and matrices while they are being put together; NaN and -1 mark what is not there.
+
+    ``unscorable``: sample id -> why no answer to it can be judged.
+    """
 
     samples: pa.Table
     models: list[str]
     matrices: dict[str, Array]
     present: Array
     excluded: list[dict[str, Any]] = attrs.Factory(list)
+    unscorable: dict[str, str] = attrs.Factory(dict)
 
     @property
     def datasets(self) -> Array:
@@ -306,7 +310,7 @@ def _fill_part(joined: _Joined, ids: pa.Array, span: tuple[int, int], part: Part
     """
     first, among = span[0], ids[slice(*span)]
     columns = ["id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens"]
-    own = read_scores(logs.scores(part, every=logs.every)).column("value") if logs.scored(part) else None
+    own = read_scores(logs.scores(part, every=logs.every)) if logs.scored(part) else None
     models = pa.array(joined.models, pa.string())
     offset = 0
     for batch in iterate_rows(logs.folder(part), columns, ROWS_AT_ONCE):
@@ -325,7 +329,13 @@ def _fill_part(joined: _Joined, ids: pa.Array, span: tuple[int, int], part: Part
             return [_twice(part, batch.take(pa.array(again)))]
         joined.present[at] = True
         scored = own.slice(offset, batch.num_rows) if own is not None else None
-        _fill(joined.matrices, at, batch, scored, first_own=logs.every)
+        if scored is not None:
+            at_fault = scored.column("unscorable")
+            ids_at_fault = batch.column("id").filter(at_fault.combine_chunks()).to_pylist()
+            joined.unscorable.update(
+                zip(ids_at_fault, scored.column("reason").filter(at_fault).to_pylist(), strict=True)
+            )
+        _fill(joined.matrices, at, batch, scored and scored.column("value"), first_own=logs.every)
         offset += batch.num_rows
     return []
 
@@ -394,6 +404,7 @@ def _pairs(logs: Logs, joined: _Joined) -> list[dict[str, Any]]:
                     "missing": int((~found).sum()),
                     "unknown": int((unknown[rows, j] & found).sum()),
                     "failed_calls": noted.get("failed", 0),
+                    "failed_judges": noted.get("judge_failed", 0),
                     "without_stored_verdict": noted.get("unjudged", 0),
                     "verdict": about.get("verdict", ""),
                     "scorer": chosen.registered.id if chosen is not None and part and logs.scored(part) else "",
@@ -431,20 +442,22 @@ def _some(ids: pa.ChunkedArray, rows: Sequence[int]) -> str:
 
 def _apply_unknown(joined: _Joined, plan: Plan, pairs: Sequence[Mapping[str, Any]]) -> None:
     """Deal with answers that the experiment's verdicts leave open."""
-    names, stored = joined.datasets, joined.matrices["stored"]
     policy = plan.benchmark.unknown
     if policy != "stored":
-        joined.matrices["score"][stored] = np.nan
+        joined.matrices["score"][joined.matrices["stored"]] = np.nan
+    problems = _apply_unscorable(joined, plan)
+    stored, names = joined.matrices["stored"], joined.datasets
     unknown = np.isnan(joined.matrices["score"])
+    if problems:
+        unknown &= np.array([not why for why in _reasons(joined, plan)])[:, None]
     for j, model in enumerate(joined.models):
         if policy == "stored" and stored[:, j].any():
             joined.exclude("answers that no rule can judge, taken as the logs judge them", names[stored[:, j]], model)
-    if not unknown.any():
+    if not unknown.any() and not problems:
         return
     if policy == "drop":
         joined.keep_samples(np.asarray(~unknown.any(axis=1)), "samples with an answer that no rule can judge")
         return
-    problems = []
     for j, model in enumerate(joined.models):
         if policy == "wrong" and unknown[:, j].any():
             joined.exclude("answers that no rule can judge, counted as wrong", names[unknown[:, j]], model)
@@ -459,6 +472,50 @@ def _apply_unknown(joined: _Joined, plan: Plan, pairs: Sequence[Mapping[str, Any
     joined.matrices["score"][unknown] = 0.0
 
 
+def _apply_unscorable(joined: _Joined, plan: Plan) -> list[Problem]:
+    """Leave out the samples on which no answer can be judged, where the experiment drops what is unknown.
+
+    :return: the problems that they are where it does not
+    """
+    ids, names = joined.samples.column("id").to_pylist(), joined.datasets
+    reasons = _reasons(joined, plan)
+    problems = []
+    for name, reason in sorted({(names[i], why) for i, why in enumerate(reasons) if why}):
+        rows = [i for i, why in enumerate(reasons) if why == reason and names[i] == name]
+        whose = f"{len(rows)} of {int((names == name).sum())} samples: {shortened(ids[i] for i in rows)}"
+        problems.append(Problem(f"{reason}, so that no answer can be judged ({whose})", name, _NO_GOLD_FIX))
+    if plan.benchmark.unknown != "drop":
+        return problems
+    for reason in sorted({why for why in reasons if why}):
+        keep = np.array([why != reason for why in reasons])
+        joined.keep_samples(keep, f"samples on which no answer can be judged: {reason}")
+        reasons = [why for why in reasons if why != reason]
+    return []
+
+
+def _reasons(joined: _Joined, plan: Plan) -> list[str]:
+    """Return for each sample why no answer to it can be judged; an empty text where one can, or where all have a verdict."""
+    unknown = np.isnan(joined.matrices["score"]).any(axis=1)
+    if not unknown.any():
+        return [""] * len(unknown)
+    known = {name: plan.catalog.dataset(name) for name in set(joined.datasets.tolist())}
+    no_rule = {name for name, record in known.items() if record is None or plan.scorer(record) is None}
+    golds = joined.samples.column("answer").to_pylist()
+    ids = joined.samples.column("id").to_pylist()
+    rows = zip(ids, joined.datasets.tolist(), golds, unknown.tolist(), strict=True)
+    return [
+        joined.unscorable.get(i, _NO_GOLD if name in no_rule and not (gold or "").strip() else "") if is_open else ""
+        for i, name, gold, is_open in rows
+    ]
+
+
+_NO_GOLD = "the sample has no gold answer"
+_NO_GOLD_FIX = (
+    'give the samples what they lack, or the answers verdicts, or leave these samples out with unknown = "drop" in '
+    '[benchmark]; "wrong" does not cover them, since it would count right answers as wrong'
+)
+
+
 def _unjudged(plan: Plan, pair: Mapping[str, Any], count: int) -> Problem:
     dataset = plan.catalog.dataset(pair["dataset"])
     scorer = dataset.scorer if dataset is not None else ""
@@ -467,6 +524,8 @@ def _unjudged(plan: Plan, pair: Mapping[str, Any], count: int) -> Problem:
         if pair["scorer"]
         else (f"; its scorer {scorer!r} is not installed" if scorer and plan.scorer(dataset) is None else "")  # type: ignore[arg-type]
     )
+    if pair["failed_judges"]:
+        why = f"; the judge of the logs failed on {pair['failed_judges']} answers{why}"
     return Problem(
         f"{count} answers of {pair['model']} have no verdict: {pair['verdict'] or 'the logs hold none'}{why}",
         pair["dataset"],

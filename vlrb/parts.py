@@ -50,6 +50,10 @@ MAY_BE_NULL = frozenset(
 )
 
 
+COUNTED = ("rows", "unjudged", "failed", "judge_failed")
+"""What is counted of every pair, see :class:`PairCounts`."""
+
+
 @attrs.frozen
 class PairCounts:
     """What a part holds of one model on one dataset."""
@@ -59,6 +63,7 @@ class PairCounts:
     rows: int = 0
     unjudged: int = 0
     failed: int = 0
+    judge_failed: int = 0
 
 
 class PartBuilder:
@@ -186,11 +191,11 @@ class _About:
         self.counts.update(json.loads(metadata.get(b"counts", b"{}")))
 
     def count(self, batch: pa.RecordBatch) -> None:
-        """Count the rows, the unjudged and the failed ones, of every pair of dataset and model."""
+        """Count the rows of every pair of dataset and model: all, the unjudged, those of failed calls and of failed judges."""
         marks = {
             "rows": pa.repeat(1, batch.num_rows),
             "unjudged": pc.cast(batch.column("score").is_null(), pa.int64()),
-            "failed": pc.cast(pc.fill_null(batch.column("failed"), False), pa.int64()),
+            **{m: pc.cast(pc.fill_null(batch.column(m), False), pa.int64()) for m in ("failed", "judge_failed")},
         }
         table = pa.table({"dataset": batch.column("dataset"), "model": batch.column("model"), **marks})
         for row in table.group_by(["dataset", "model"]).aggregate([(m, "sum") for m in marks]).to_pylist():
@@ -215,10 +220,7 @@ class _About:
             "verdict": "; ".join(sorted(self.verdicts)),
             "counts": dict(self.counts),
             "datasets": sorted(self.datasets) or sorted({d for d, _ in pairs}),
-            "pairs": [
-                attrs.asdict(PairCounts(d, m, *(self.pairs[d, m, mark] for mark in ("rows", "unjudged", "failed"))))
-                for d, m in pairs
-            ],
+            "pairs": [attrs.asdict(PairCounts(d, m, **{c: self.pairs[d, m, c] for c in COUNTED})) for d, m in pairs],
         }
 
 

@@ -17,8 +17,10 @@ from vlrb.plan import Chosen, digest_of
 from vlrb.plugins import blame
 from vlrb.types import Case, Rotation, Score
 
-SCORES = pa.schema([("value", pa.float64()), ("reason", pa.dictionary(pa.int32(), pa.string()))])
-"""A row per row of the part: the score, null where the scorer cannot decide, and the scorer's reason."""
+SCORES = pa.schema(
+    [("value", pa.float64()), ("reason", pa.dictionary(pa.int32(), pa.string())), ("unscorable", pa.bool_())]
+)
+"""A row per row of the part: the score, null where the scorer cannot decide, its reason, and whether that lies in the sample."""
 
 ANSWERS = ("id", "dataset", "prediction", "judged", "rotations", "score")
 QUESTIONS = ("id", "question", "options", "answer", "fields", "rotations")
@@ -36,7 +38,7 @@ def scores_folder(
     """
     scorers = {d: s.identity() for d in datasets if (s := scorer_of(builder, d)) is not None}
     used = {d: samples.get(d, samples.get("")) for d in scorers}
-    name = digest_of({"part": key, "scorers": scorers, "samples": used, "every": every})
+    name = digest_of({"columns": SCORES.names, "part": key, "scorers": scorers, "samples": used, "every": every})
     return builder.places.cache / "scores" / name[:20]
 
 
@@ -79,6 +81,7 @@ def _scored(
     rows = batch.to_pylist()
     values: list[float | None] = [None] * len(rows)
     reasons: list[str | None] = [None] * len(rows)
+    unscorable = [False] * len(rows)
     for dataset in dict.fromkeys(r["dataset"] for r in rows):
         chosen = scorer_of(builder, dataset)
         if chosen is None:
@@ -92,7 +95,12 @@ def _scored(
             reasons[i] = "the logs hold no prediction"
         for i, score in zip(asked, scores, strict=True):
             values[i], reasons[i] = score.value, score.reason or None
-    arrays = [pa.array(values, pa.float64()), pa.array(reasons, pa.string()).dictionary_encode()]
+            unscorable[i] = score.unscorable and score.value is None
+    arrays = [
+        pa.array(values, pa.float64()),
+        pa.array(reasons, pa.string()).dictionary_encode(),
+        pa.array(unscorable, pa.bool_()),
+    ]
     return pa.record_batch(arrays, schema=SCORES)
 
 

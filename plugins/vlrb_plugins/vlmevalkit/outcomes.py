@@ -8,6 +8,7 @@ distances for DocVQA and InfoVQA and matches for the others.  A judge's ``res``,
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from vlrb.errors import DataError, Problem, shortened
 from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
 from vlrb_plugins.vlmevalkit.table import Cell, text, texts, whole_numbers
 from vlrb_plugins.vlmevalkit.texts import literal
@@ -35,20 +37,11 @@ STORED_VERDICTS: Mapping[str, str] = {
 }
 """Scorer of a dataset -> the column in which VLMEvalKit stores its verdict, besides ``is_correct``."""
 
-JUDGED: Mapping[str, str] = {"mathvista": "res", "mathvision": "res", "mathverse": "extract"}
-"""Scorer of a dataset -> the column in which a judge leaves what it extracted from the answer."""
-
-FAILURE = "Failed to obtain answer"
-"""What VLMEvalKit writes as the prediction of a call that failed begins so."""
+FEWEST = 4
+"""Gold answers without which there is no VQA score: an answer counts in full where three more people gave it."""
 
 LONGEST_CELL = 32_767
 """Characters that a cell of a workbook holds: longer texts are cut there when the file is written."""
-
-DRAWN = "thus randomly generate one"
-"""What VLMEvalKit logs of a multiple-choice row whose judge failed: its ``hit`` is that of an option drawn at random."""
-
-NO_JUDGE = "no GPT-based answer matching"
-"""What VLMEvalKit logs of a multiple-choice row that rules alone could not match, and no judge was asked about."""
 
 NAN_LIKE = frozenset(["", "nan", "NaN", "None", "NA", "N/A", "n/a", "null", "NULL", "<NA>", "#N/A"])
 """Texts that VLMEvalKit's own readers take for gaps, and lose when they write a file again."""
@@ -74,8 +67,9 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
     """
     scorer = dataset.scorer.rpartition("/")[2]
     counts = _row_counts(answers, scored)
-    verdicts, verdict = _verdicts(scored, scorer, counts)
     _same_rows(answers, scored)
+    failed = failed_judges(answers, scored, scorer)
+    verdicts, verdict = _verdicts(scored, scorer, failed, counts)
     for index in _stale(answers, scored, params, counts) if verdicts else ():
         verdicts[index] = None
     said, thoughts = _said(answers, params, counts)
@@ -87,7 +81,7 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
         said, thoughts = [said[n] for n in base], [thoughts[n] for n in base]
     keys = answers.keys(dataset)
     n = len(keys)
-    judged = _judged(scored, JUDGED.get(scorer, ""))
+    judged = extracted(scored, scorer, failed)
     same = list(verdicts) == answers.order
     prediction = pa.array(said, pa.string())
     columns |= {
@@ -99,6 +93,7 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
         "cost": pa.nulls(n, pa.float64()),
         "thinking": thoughts,
         "failed": pc.match_substring(prediction, FAILURE),
+        "judge_failed": [i in failed and verdicts.get(i) is None for i in answers.order],
     }
     if judged:
         columns["judged"] = [judged.get(i) for i in answers.order]
@@ -171,18 +166,6 @@ def _rotations(rows: Rows, index: str, said: Sequence[str], place: Mapping[str, 
     return [{"key": r, "prediction": said[place[r]]} for r in listed] if listed else None
 
 
-def _judged(scored: Rows, column: str) -> dict[str, list[tuple[str, str]]]:
-    """Return index -> what a judge extracted, an empty text where it found nothing; a number that is not whole also as such."""
-    if not column or not scored.table.has(column):
-        return {}
-    cells = scored.column(column, formulas=True)
-    found = {i: [(column, said)] for i, said in zip(scored.order, texts(cells), strict=True)}
-    for index, cell in zip(scored.order, cells, strict=True):
-        if type(cell) is float and not cell.is_integer() and cell == cell:
-            found[index].append((f"{column}:number", repr(cell)))
-    return found
-
-
 def _same_rows(answers: Rows, scored: Rows) -> None:
     same = scored is answers or scored.order == answers.order
     extra = [] if same else [i for i in scored.order if i not in answers.position]
@@ -244,35 +227,36 @@ def _comparable(said: str) -> str:
 # --- verdicts -----------------------------------------------------------------------------------------------------------
 
 
-def _verdicts(scored: Rows, scorer: str, counts: Counter[str]) -> tuple[dict[str, float | None], str]:
-    """Return index -> score in [0, 1] or None, and where it was read."""
+def _verdicts(
+    scored: Rows, scorer: str, failed: frozenset[str], counts: Counter[str]
+) -> tuple[dict[str, float | None], str]:
+    """Return index -> score in [0, 1], or None where a judge failed or gold answers are too few; and where it was read.
+
+    ``is_correct`` is not VLMEvalKit's own: whoever wrote it has decided, also where VLMEvalKit's judge failed, which is counted.
+    """
     table = scored.table
     column = next((c for c in ("is_correct", STORED_VERDICTS.get(scorer, "is_correct")) if table.has(c)), None)
     if column is None:
-        return {}, f"{table.where()} has no column whose meaning is correctness (columns: {', '.join(table.header)})"
+        said = f"{table.where()} has no column whose meaning is correctness (columns: {', '.join(table.header)})"
+        return {}, said
+    if column == "is_correct":
+        counts["verdicts in is_correct on answers whose judge in VLMEvalKit failed"] += len(failed)
+        failed = frozenset()
     cells = scored.column(column, formulas=True)
     values = _matched(cells, _MATCHES[scorer]) if column == "eval_match" else _truths(cells)
-    if None in values:
-        raise DataError(_bad_verdicts(list(zip(scored.order, cells, values, strict=True)), column, scored))
-    found = dict(zip(scored.order, values, strict=True))
-    if column == "hit" and table.header.count("log") == 1:
-        _drop_drawn(found, scored, counts)
+    rows = zip(scored.order, cells, values, strict=True)
+    bad = [(index, cell) for index, cell, value in rows if value is None and index not in failed]
+    if bad:
+        raise DataError(_bad_verdicts(bad, column, scored))
+    few = [index for index, value in zip(scored.order, values, strict=True) if value is not None and math.isnan(value)]
+    counts[f"verdicts left out: a VQA score needs {FEWEST} gold answers"] += len(few)
+    if column == "hit":
+        count_without_judge(scored, counts)
+    found = dict(zip(scored.order, values, strict=True)) | dict.fromkeys(failed) | dict.fromkeys(few)
     return found, f"{column} of {table.where()}"
 
 
-def _drop_drawn(verdicts: dict[str, float | None], scored: Rows, counts: Counter[str]) -> None:
-    """Take away the verdicts on options that were drawn at random, and count them and those that no judge made."""
-    column = scored.table.header.index("log")
-    for index in scored.order:
-        log = text(scored.table.rows[scored.position[index]][column])
-        counts["verdicts by exact matching, which found nothing and asked no judge"] += NO_JUDGE in log
-        if DRAWN in log:
-            verdicts[index] = None
-            counts["verdicts left out: the judge failed, and VLMEvalKit drew an option at random"] += 1
-
-
-def _bad_verdicts(rows: Sequence[tuple[str, Cell, float | None]], column: str, scored: Rows) -> list[Problem]:
-    bad = [(index, cell) for index, cell, value in rows if value is None]
+def _bad_verdicts(bad: Sequence[tuple[str, Cell]], column: str, scored: Rows) -> list[Problem]:
     matches = column == "eval_match"
     what = "which is no list of numbers from 0 to 1" if matches else "which is neither 0 nor 1"
     fix = "evaluate again" if matches else "write 0 or 1 (or False and True) in every row"
@@ -315,11 +299,16 @@ def _similarity(distances: list[float]) -> float:
     return similarity if similarity >= 0.5 else 0.0
 
 
-def _mean(matches: list[float]) -> float:
-    return sum(matches) / len(matches)
+def _vqa_score(matches: list[float]) -> float:
+    """Return the VQA score of the matches with each gold answer, NaN where these are too few for one."""
+    return sum(matches) / len(matches) if len(matches) >= FEWEST else math.nan
 
 
-_MATCHES: Mapping[str, Callable[[list[float]], float]] = {"anls": _similarity, "vqa": _mean, "relaxed-accuracy": max}
+_MATCHES: Mapping[str, Callable[[list[float]], float]] = {
+    "anls": _similarity,
+    "vqa": _vqa_score,
+    "relaxed-accuracy": max,
+}
 
 
 def _shown(cell: Cell) -> str:

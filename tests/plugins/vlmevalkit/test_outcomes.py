@@ -125,7 +125,7 @@ def test_text_files_cut_nothing(logs: Any) -> None:
         ("ChartQA_TEST", "[0.0]", 0),
         ("ChartQA_TEST", 1, 1),
         ("TextVQA_VAL", "[0.0, 1.0, 1.0, 1.0]", 0.75),
-        ("TextVQA_VAL", "[True, False]", 0.5),
+        ("TextVQA_VAL", "[True, False, False, True]", 0.5),
     ],
 )
 def test_eval_match(logs: Any, dataset: str, cell: object, score: float) -> None:
@@ -147,7 +147,9 @@ def test_is_correct_comes_before_eval_match(logs: Any) -> None:
 def test_what_a_judge_extracted(logs: Any, dataset: str, column: str) -> None:
     """A judge's extraction is no verdict; the scorer gets it under its column's name, numbers that are not whole also as such."""
     cells = [14, "", 14.9, "14.9"]
-    path = logs.book("book.xlsx", [{"index": i, "prediction": "x", column: c} for i, c in enumerate(cells, 1)])
+    log = {"res": "log", "extract": "log_extract"}[column]
+    made = [{"index": i, "prediction": "x", column: c, log: "Succeed"} for i, c in enumerate(cells, 1)]
+    path = logs.book("book.xlsx", made)
     rows = logs.outcomes(path, dataset=dataset)
     assert [row["score"] for row in rows] == [None] * 4
     assert [row["judged"] for row in rows] == [
@@ -164,8 +166,8 @@ def test_verdicts_drawn_at_random(logs: Any) -> None:
     rows = [{"index": i, "prediction": "x", "hit": 1, "log": log} for i, log in enumerate(logged)]
     path = logs.book("book.xlsx", rows)
     assert [row["score"] for row in logs.outcomes(path)] == [None, 1, 1, 1]
+    assert [row["judge_failed"] for row in logs.outcomes(path)] == [True, False, False, False]
     assert logs.counts(path) == {
-        "verdicts left out: the judge failed, and VLMEvalKit drew an option at random": 1,
         "verdicts by exact matching, which found nothing and asked no judge": 1,
     }
 

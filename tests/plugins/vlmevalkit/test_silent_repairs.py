@@ -272,3 +272,39 @@ def test_matrices_without_names_get_none(tmp_path: Path) -> None:
     (spec,) = vlrb_log_sources()
     with pytest.raises(DataError, match="names"):
         spec.factory(spec.params(path=tmp_path)).list(Catalog((), ()))
+
+
+@pytest.mark.parametrize(
+    "scorer", ["mcq", "mmmu", "yes-no", "anls", "vqa", "relaxed-accuracy", "ocrbench", "exact-match", ""]
+)
+def test_a_dataset_without_gold_answers_is_not_answered_wrongly(study: Study, png: Any, scorer: str) -> None:
+    """unknown = "wrong" is said of answers; without a gold answer there is no right one, whatever the scorer."""
+    rule = f'scorer = "{scorer}"\n' if scorer else ""
+    study.more = f'[benchmark]\nunknown = "wrong"\n[[dataset]]\nname = "Own"\ngroup = "own"\n{rule}'
+    for path in (study.tsv, *study.books.values()):
+        path.unlink()
+    rows = [
+        {"index": str(i), "question": "q", "A": "a", "B": "b", "category": "Doc-oriented VQA", "image": png(i)}
+        for i in SIX
+    ]
+    study.logs.tsv("LMUData/Own.tsv", rows)
+    for model in MODELS:
+        study.book(model, RIGHT[model], f"{model}/{model}_Own.xlsx", hit=None)
+    study.refused("Own: the sample has no gold answer", "6 of 6 samples: Own/0")
+
+
+def test_a_judge_that_failed_is_no_wrong_answer(study: Study) -> None:
+    """Reference: hit is taken as it stands; VLMEvalKit draws it at random where its judge failed."""
+    study.book(
+        "GPT4o",
+        RIGHT["GPT4o"],
+        prediction="neither",
+        log="Match Log: Failed to predict, thus randomly generate one. . ",
+    )
+    study.refused("6 answers of GPT4o have no verdict", "the judge of the logs failed on 6 answers")
+    study.more = '[benchmark]\nunknown = "wrong"\n'
+    report = study.vlrb("build", "--json").json
+    assert [m["failed_judges"] for m in report["models"]] == [6, 0]
+    assert [(o["model"], o["failed_judges"]) for o in report["outcomes"]] == [("GPT4o", 6), ("SmolVLM2", 0)]
+    assert [e["count"] for e in report["excluded"]] == [6]
+    assert "the judge of the logs failed on 6 answers" in study.vlrb().out
