@@ -460,3 +460,10 @@ def test_mathverse_is_decided_by_an_extract_that_equals_the_gold_answer() -> Non
     assert reason("mathverse", "B", "B", judged={"extract": "b"}) == maths.NOT_EQUAL.reason
     assert reason("mathverse", "B", "B") == maths.NO_EXTRACT.reason
     assert reason("mathverse", "B", "", judged={"extract": "B"}) == verdicts.NO_GOLD.reason
+
+
+@pytest.mark.parametrize(("res", "expected"), [("17\\%", 0), ("\\text{17\\%}", 0), ("0.170", 1), (None, None)])
+def test_per_cent_is_no_number_of_mathvision(res: str | None, expected: float | None) -> None:
+    """VLMEvalKit's parser fails on a per cent sign: what a judge extracted is wrong then, and an answer is left to a judge."""
+    judged = {} if res is None else {"res": res}
+    assert value("mathvision", "17\\%", "0.17", fields={"choices": "[]"}, judged=judged) == expected
