@@ -22,7 +22,7 @@ from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
-from vlrb_plugins.vlmevalkit.table import Cell, text, texts, whole_numbers
+from vlrb_plugins.vlmevalkit.table import NAN_LIKE, Cell, text, texts, whole_numbers
 from vlrb_plugins.vlmevalkit.texts import literal
 
 STORED_VERDICTS: Mapping[str, str] = {
@@ -43,9 +43,6 @@ FEWEST = 4
 LONGEST_CELL = 32_767
 """Characters that a cell of a workbook holds: longer texts are cut there when the file is written."""
 
-NAN_LIKE = frozenset(["", "nan", "NaN", "None", "NA", "N/A", "n/a", "null", "NULL", "<NA>", "#N/A"])
-"""Texts that VLMEvalKit's own readers take for gaps, and lose when they write a file again."""
-
 _VERDICTS: Mapping[object, float] = {
     True: 1.0,
     False: 0.0,
@@ -54,7 +51,8 @@ _VERDICTS: Mapping[object, float] = {
 }
 _MOST_TOKENS = 2**53
 _USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
-_THOUGHT, _END_OF_THOUGHT = "<think>", "</think>"
+_OPENING = re.compile(r"<think(?:ing)?>|◁think▷")
+_CLOSING = re.compile(r"</think(?:ing)?>|◁/think▷")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
@@ -135,8 +133,8 @@ def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> tuple[l
     if rows.table.path.suffix == ".xlsx" and max(map(len, said)) >= LONGEST_CELL:
         longest = f"answers of {LONGEST_CELL:,} characters, the most that a workbook's cell holds"
         counts[longest] += sum(len(answer) == LONGEST_CELL for answer in said)
-    for row in [n for n, answer in enumerate(said) if "think>" in answer]:
-        counts["answers that end before </think>"] += _THOUGHT in said[row].rpartition(_END_OF_THOUGHT)[2]
+    for row in [n for n, answer in enumerate(said) if "think" in answer]:
+        counts["answers that end before </think>"] += _OPENING.search(said[row], _end_of_thought(said[row])) is not None
         if params.thinking == "split":
             said[row], thoughts[row] = split_thinking(said[row])
     if rows.table.has("thinking"):
@@ -154,11 +152,18 @@ def _by_position(rows: Rows, cells: Sequence[Cell]) -> Sequence[Cell]:
 def split_thinking(said: str) -> tuple[str, str | None]:
     """Split an answer after its last ``</think>``, as VLMEvalKit does with SPLIT_THINK; an unclosed thought stays.
 
+    Models that mark thoughts by ``<thinking>`` or ``◁think▷`` are read alike.
+
     :return: the answer, and the thoughts before it or None; the blanks between them belong to the thoughts, so that no token
         of theirs is lost
     """
-    _, end, tail = said.rpartition(_END_OF_THOUGHT)
-    return (tail.strip(), said[: len(said) - len(tail.lstrip())]) if end else (said, None)
+    tail = said[_end_of_thought(said) :]
+    return (tail.strip(), said[: len(said) - len(tail.lstrip())]) if len(tail) < len(said) else (said, None)
+
+
+def _end_of_thought(said: str) -> int:
+    """Return where the answer begins after the last thought that is closed, 0 where there is none."""
+    return max((found.end() for found in _CLOSING.finditer(said)), default=0)
 
 
 def _rotations(rows: Rows, index: str, said: Sequence[str], place: Mapping[str, int]) -> list[dict[str, str]] | None:

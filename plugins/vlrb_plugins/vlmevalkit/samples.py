@@ -21,7 +21,7 @@ from vlrb.images import LARGEST_FILE, from_base64
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
-from vlrb_plugins.vlmevalkit.table import texts
+from vlrb_plugins.vlmevalkit.table import NAN_LIKE, texts
 from vlrb_plugins.vlmevalkit.texts import AGAIN, check_width, literal, tsv_lines
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LONGEST_REFERENCE = 64
 """An ``image`` cell of at most this many characters is the index of the row that holds the image (VLMEvalKit's rule)."""
+
+_IMAGE_COLUMNS = ("image", "image_path")
 
 BATCH_BYTES = 32 * 1024**2
 
@@ -124,9 +126,9 @@ def _survey(path: Path, dataset: Dataset) -> _Survey:
     _check_header(path, header, dataset)
     for cells, number in lines:
         check_width(cells, header, f"{path}, line {number}")
-        row = dict(zip(header, cells, strict=True))
+        row = _row_of(header, cells)
         image = row.get("image", "")
-        survey.has_images |= any(row.get(c) not in (None, "", "[]") for c in ("image", "image_path"))
+        survey.has_images |= any(row.get(c) for c in _IMAGE_COLUMNS)
         if 0 < len(image) <= LONGEST_REFERENCE:
             survey.targets.add(index_text(image))
         index = index_text(row["index"])
@@ -164,6 +166,26 @@ def _with_images(
         yield row, images, line
 
 
+def _row_of(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return a row by column name, with an empty cell where there is no image, however that is written."""
+    row = dict(zip(header, cells, strict=True))
+    for column in _IMAGE_COLUMNS:
+        if 0 < len(row.get(column, "")) <= LONGEST_REFERENCE and _is_gap(row[column]):
+            row[column] = ""
+    return row
+
+
+def _is_gap(cell: str) -> bool:
+    """Tell whether a cell stands for no image: a gap as pandas writes it, or a list of nothing else."""
+    if not cell.startswith("["):
+        return cell.strip() in NAN_LIKE
+    try:
+        listed = literal(cell.replace("nan", "None") if "'" not in cell else cell)
+    except ValueError:
+        return False
+    return isinstance(listed, list) and all(str(item).strip() in NAN_LIKE for item in listed)
+
+
 def _referred(row: Row, held: Mapping[str, list[bytes]], line: str) -> list[bytes]:
     target = index_text(row["image"])
     if target not in held:
@@ -183,7 +205,7 @@ def _rows(path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Surve
     seen: dict[tuple[str, str], int] = {}
     for cells, number in lines:
         line = f"{path}, line {number}"
-        row = dict(zip(header, cells, strict=True))
+        row = _row_of(header, cells)
         row["index"] = index_text(row["index"])
         again = [c for c in unique if seen.setdefault((c, row[c]), number) != number]
         if again and params.duplicates == "first":

@@ -466,4 +466,4 @@ def test_mathverse_is_decided_by_an_extract_that_equals_the_gold_answer() -> Non
 def test_per_cent_is_no_number_of_mathvision(res: str | None, expected: float | None) -> None:
     """VLMEvalKit's parser fails on a per cent sign: what a judge extracted is wrong then, and an answer is left to a judge."""
     judged = {} if res is None else {"res": res}
-    assert value("mathvision", "17\\%", "0.17", fields={"choices": "[]"}, judged=judged) == expected
+    assert value("mathvision", "17\\%", "0.17", choices="[]", judged=judged) == expected

@@ -30,6 +30,10 @@ def said(logs: Any, *predictions: object, **params: Any) -> list[dict[str, Any]]
         ("<think>a</think>", "", "<think>a</think>"),
         ("</think>B", "B", "</think>"),
         ("<think>a", "<think>a", None),
+        ("<thinking>a</thinking>\nB", "B", "<thinking>a</thinking>\n"),
+        ("◁think▷a◁/think▷B", "B", "◁think▷a◁/think▷"),
+        ("<think>a</think>b</thinking>C", "C", "<think>a</think>b</thinking>"),
+        ("<thinking>a", "<thinking>a", None),
         ("B", "B", None),
         (" B ", " B ", None),
     ],
@@ -69,9 +73,9 @@ def test_thoughts_in_both_places(logs: Any) -> None:
 @pytest.mark.parametrize("policy", ["split", "keep"])
 def test_unclosed_thoughts_are_counted(logs: Any, policy: str) -> None:
     """An answer that was cut off while thinking is no answer: the report counts them."""
-    said(logs, "<think>a", "<think>a</think>B", "<think>a</think><think>b", "A")
+    said(logs, "<think>a", "<think>a</think>B", "<think>a</think><think>b", "A", "<thinking>a", "◁think▷a", "I think")
     counts = logs.counts(logs.root / "book.xlsx", thinking=policy)
-    assert counts == {"answers that end before </think>": 2}
+    assert counts == {"answers that end before </think>": 4}
 
 
 # --- failures and lost texts --------------------------------------------------------------------------------------------
