@@ -161,6 +161,12 @@ class Logs:
         several = [p for p in self.parts("samples") if not p.dataset]
         return found | ({"": several[0]} if several else {})
 
+    @cached_property
+    def left_out(self) -> dict[str, Mapping[str, Any]]:
+        """Return the ids of the samples that the log source has left out -> what it says of them."""
+        listed = ((p.dataset, note) for p in self.parts("samples") for note in self.about[p.id]["left_out"])
+        return {f"{dataset}/{key}": note for dataset, note in listed for key in note["keys"]}
+
     def scores(self, part: Part, *, every: bool) -> Path:
         """Return the folder of a part's scores in the cache."""
         samples = {d: self.keys[p.id] for d, p in self.samples.items()}
@@ -315,33 +321,40 @@ def _fill_part(joined: _Joined, ids: pa.Array, span: tuple[int, int], part: Part
     offset = 0
     for batch in iterate_rows(logs.folder(part), columns, ROWS_AT_ONCE):
         rows = pc.index_in(batch.column("id"), value_set=among)
+        scored = own.slice(offset, batch.num_rows) if own is not None else None
+        offset += batch.num_rows
         if rows.null_count:
-            return [_not_asked(part, batch.filter(rows.is_null()))]
+            problems = _leave_out(joined, batch.filter(rows.is_null()), part, logs)
+            if problems:
+                return problems
+            known = rows.is_valid()
+            batch, rows = batch.filter(known), rows.filter(known)
+            scored = scored.filter(known) if scored is not None else None
         at = first + rows.to_numpy(), pc.index_in(batch.column("model"), value_set=models).to_numpy()
         flat = at[0].astype(np.int64) * len(joined.models) + at[1]
-        unique, earliest = np.unique(flat, return_index=True)
-        again = (
-            np.setdiff1d(np.arange(flat.size), earliest)
-            if unique.size < flat.size
-            else np.flatnonzero(joined.present[at])
-        )
+        _, earliest = np.unique(flat, return_index=True)
+        again = np.flatnonzero(joined.present[at])
+        if earliest.size < flat.size:
+            again = np.setdiff1d(np.arange(flat.size), earliest)
         if again.size:
             return [_twice(part, batch.take(pa.array(again)))]
         joined.present[at] = True
-        scored = own.slice(offset, batch.num_rows) if own is not None else None
-        if scored is not None:
-            at_fault = scored.column("unscorable")
-            ids_at_fault = batch.column("id").filter(at_fault.combine_chunks()).to_pylist()
-            joined.unscorable.update(
-                zip(ids_at_fault, scored.column("reason").filter(at_fault).to_pylist(), strict=True)
-            )
-        _fill(joined.matrices, at, batch, scored and scored.column("value"), first_own=logs.every)
-        offset += batch.num_rows
+        _fill(joined.matrices, at, batch, scored, first_own=logs.every)
+        joined.unscorable.update(_unscorable(batch, scored))
     return []
 
 
+def _unscorable(batch: pa.RecordBatch, scored: pa.Table | None) -> dict[str, str]:
+    """Return the ids of the samples on which no answer can be judged, and why not."""
+    if scored is None:
+        return {}
+    whose = scored.column("unscorable").combine_chunks()
+    reasons = scored.column("reason").filter(whose).to_pylist()
+    return dict(zip(batch.column("id").filter(whose).to_pylist(), reasons, strict=True))
+
+
 def _fill(
-    matrices: dict[str, Array], at: tuple[Array, Array], batch: pa.RecordBatch, own: Any, *, first_own: bool
+    matrices: dict[str, Array], at: tuple[Array, Array], batch: pa.RecordBatch, own: pa.Table | None, *, first_own: bool
 ) -> None:
     for name in ("cost", "input_tokens", "output_tokens"):
         column = batch.column(name)
@@ -352,10 +365,31 @@ def _fill(
     if own is None:
         matrices["score"][at] = stored
         return
-    scored = own.fill_null(np.nan).to_numpy()
+    scored = own.column("value").fill_null(np.nan).to_numpy()
     first, second = (scored, stored) if first_own else (stored, scored)
     matrices["score"][at] = np.where(np.isnan(first), second, first)
     matrices["stored"][at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
+
+
+def _leave_out(joined: _Joined, extra: pa.RecordBatch, part: Part, logs: Logs) -> list[Problem]:
+    """Count the answers to samples that the log source has left out with their answers; return what is wrong with the others."""
+    notes = [logs.left_out.get(i) for i in extra.column("id").to_pylist()]
+    strangers = extra.filter(pa.array([note is None for note in notes]))
+    problems = [_not_asked(part, strangers)] if strangers.num_rows else []
+    for note in {id(n): n for n in notes if n is not None}.values():
+        answers = extra.filter(pa.array([n is note for n in notes]))
+        if not note["drop_answers"]:
+            what = f"{answers.num_rows} answers are to samples that {note['reason']}: {shortened(answers.column('id').to_pylist())}"
+            problems.append(Problem(what, files_of(part), note["fix"]))
+            continue
+        for model in sorted(set(answers.column("model").to_pylist())):
+            whose = (
+                answers.filter(pc.equal(answers.column("model"), model))
+                .column("dataset")
+                .to_numpy(zero_copy_only=False)
+            )
+            joined.exclude(f"answers to samples that {note['reason']}", whose.astype(np.str_), model)
+    return problems
 
 
 def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
@@ -495,14 +529,14 @@ def _apply_unscorable(joined: _Joined, plan: Plan) -> list[Problem]:
 
 def _reasons(joined: _Joined, plan: Plan) -> list[str]:
     """Return for each sample why no answer to it can be judged; an empty text where one can, or where all have a verdict."""
-    unknown = np.isnan(joined.matrices["score"]).any(axis=1)
-    if not unknown.any():
+    unknown = np.asarray(np.isnan(joined.matrices["score"]).any(axis=1)).tolist()
+    if not any(unknown):
         return [""] * len(unknown)
     known = {name: plan.catalog.dataset(name) for name in set(joined.datasets.tolist())}
     no_rule = {name for name, record in known.items() if record is None or plan.scorer(record) is None}
     golds = joined.samples.column("answer").to_pylist()
     ids = joined.samples.column("id").to_pylist()
-    rows = zip(ids, joined.datasets.tolist(), golds, unknown.tolist(), strict=True)
+    rows = zip(ids, joined.datasets.tolist(), golds, unknown, strict=True)
     return [
         joined.unscorable.get(i, _NO_GOLD if name in no_rule and not (gold or "").strip() else "") if is_open else ""
         for i, name, gold, is_open in rows

@@ -183,12 +183,15 @@ class _About:
     counts: Counter[str] = attrs.Factory(Counter)
     datasets: set[str] = attrs.Factory(set)
     pairs: Counter[tuple[str, str, str]] = attrs.Factory(Counter)
+    left_out: list[Mapping[str, Any]] = attrs.Factory(list)
 
     def note(self, metadata: Mapping[bytes, bytes], rows: int) -> None:
         """Take over what a batch says of itself."""
         self.rows += rows
         self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
         self.counts.update(json.loads(metadata.get(b"counts", b"{}")))
+        if b"left_out" in metadata:
+            self.left_out.append(json.loads(metadata[b"left_out"]))
 
     def count(self, batch: pa.RecordBatch) -> None:
         """Count the rows of every pair of dataset and model: all, the unjudged, those of failed calls and of failed judges."""
@@ -219,6 +222,7 @@ class _About:
             "rows": self.rows,
             "verdict": "; ".join(sorted(self.verdicts)),
             "counts": dict(self.counts),
+            "left_out": self.left_out,
             "datasets": sorted(self.datasets) or sorted({d for d, _ in pairs}),
             "pairs": [attrs.asdict(PairCounts(d, m, **{c: self.pairs[d, m, c] for c in COUNTED})) for d, m in pairs],
         }

@@ -21,7 +21,11 @@ SAMPLES = pa.schema(
         ("images", pa.list_(pa.binary())),
     ]
 )
-"""A sample: its dataset, its key inside the dataset, what is asked, the gold answer, and encoded image files."""
+"""A sample: its dataset, its key inside the dataset, what is asked, the gold answer, and encoded image files.
+
+The metadata of a batch of one dataset may say which samples a source has left out, as JSON under ``left_out``: their ``keys``, the
+``reason`` ("have no image ..."), the ``fix``, and ``drop_answers``, whether answers to them are left out too or an error.
+"""
 
 SAMPLES_OPTIONAL = pa.schema(
     [

@@ -68,12 +68,13 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
     """
     survey = _survey(path, dataset)
     batch: list[dict[str, Any]] = []
-    size = left_out = 0
+    left_out: list[str] = []
+    size = 0
     for row, images, line in _with_images(path, dataset, params, survey):
         if dataset.circular and is_rotation(row["index"]):
             continue
-        if not images and survey.has_images:
-            left_out += 1
+        if not images and survey.has_images and params.without_image != "keep":
+            left_out.append(row[dataset.id_column])
             continue
         rotations = survey.rotations.get(row["index"], {})
         batch.append(_sample(row, dataset, images, line, list(rotations.values())))
@@ -81,9 +82,20 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
         if size > BATCH_BYTES:
             yield _batch(batch, {})
             batch, size = [], 0
-    counts = {NO_IMAGE: left_out, "rows left out, their index stood in an earlier one": survey.repeated}
+    counts = {NO_IMAGE: len(left_out), "rows left out, their index stood in an earlier one": survey.repeated}
     if batch or any(counts.values()):
-        yield _batch(batch, counts)
+        yield _batch(batch, counts, _note_of(left_out, params))
+
+
+def _note_of(keys: Sequence[str], params: VlmevalkitParams) -> dict[str, Any] | None:
+    """Return what the last batch says of the rows that were left out, see :data:`vlrb.schemas.SAMPLES`."""
+    fix = 'set without_image = "drop-answers" in [logs] to leave these answers out too, or "keep" for samples without an image'
+    drop = params.without_image == "drop-answers"
+    return (
+        {"keys": list(keys), "reason": "have no image and are left out", "fix": fix, "drop_answers": drop}
+        if keys
+        else None
+    )
 
 
 def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
@@ -343,11 +355,15 @@ def _sample(
     }
 
 
-def _batch(samples: list[dict[str, Any]], counts: Mapping[str, int]) -> pa.RecordBatch:
+def _batch(
+    samples: list[dict[str, Any]], counts: Mapping[str, int], left_out: Mapping[str, Any] | None = None
+) -> pa.RecordBatch:
     import pyarrow as pa
 
     from vlrb.schemas import SAMPLES, SAMPLES_OPTIONAL
 
     schema = pa.schema([f for f in (*SAMPLES, *SAMPLES_OPTIONAL) if f.name != "split"])
     metadata = {"counts": json.dumps({k: v for k, v in counts.items() if v})}
+    if left_out:
+        metadata["left_out"] = json.dumps(left_out)
     return pa.RecordBatch.from_pylist(samples, schema=schema).replace_schema_metadata(metadata)

@@ -24,7 +24,7 @@ class Study:
 
     def __init__(self, project: Any, logs: Any, png: Callable[[int], str]) -> None:
         self.project, self.logs = project, logs
-        self.top = self.more = ""
+        self.top = self.more = self.source = ""
         self.routers = '[[router]]\nuse = "strongest"\n'
         rows = [{"index": str(i), "question": f"q{i}", "A": "a", "B": "b", "answer": "A", "image": png(i)} for i in SIX]
         self.tsv = logs.tsv("LMUData/MMStar.tsv", rows)
@@ -43,9 +43,8 @@ class Study:
     def vlrb(self, command: str = "build", *arguments: str) -> Any:
         """Run a command on the experiment."""
         split = "[split]\ntrain = 0.4\ndev = 0.3\ntest = 0.3\n"
-        text = (
-            f'name = "s"\nrequires = []\n{self.top}\n[logs]\nuse = "vlmevalkit"\npath = "{self.logs.root}"\n{split}\n'
-        )
+        logs = f'[logs]\nuse = "vlmevalkit"\npath = "{self.logs.root}"\n{self.source}\n'
+        text = f'name = "s"\nrequires = []\n{self.top}\n{logs}{split}\n'
         return self.project.vlrb(command, self.project.file(f"{text}{self.more}\n{self.routers}"), *arguments)
 
     def refused(self, *words: str, status: int = 4) -> None:
@@ -308,3 +307,25 @@ def test_a_judge_that_failed_is_no_wrong_answer(study: Study) -> None:
     assert [(o["model"], o["failed_judges"]) for o in report["outcomes"]] == [("GPT4o", 6), ("SmolVLM2", 0)]
     assert [e["count"] for e in report["excluded"]] == [6]
     assert "the judge of the logs failed on 6 answers" in study.vlrb().out
+
+
+def test_answers_to_rows_without_an_image(study: Study, png: Callable[[int], str]) -> None:
+    """VLMEvalKit leaves such rows out; answers to them name the rows, how many, and the policy, which is counted."""
+    rows = [
+        {"index": str(i), "question": f"q{i}", "A": "a", "B": "b", "answer": "A", "image": png(i) if i else ""}
+        for i in SIX
+    ]
+    study.logs.tsv("LMUData/MMStar.tsv", rows)
+    study.refused("1 answers are to samples that have no image", "MMStar/0", 'without_image = "drop-answers"')
+
+    study.source = 'without_image = "drop-answers"'
+    report = study.vlrb("build", "--json").json
+    assert (report["samples"], [m["correct"] for m in report["models"]]) == (5, [3, 3])
+    assert [(e["reason"].split(" (")[1], e["count"]) for e in report["excluded"]] == [
+        (f"MMStar, {m})", 1) for m in MODELS
+    ]
+
+    study.source = 'without_image = "keep"'
+    report = study.vlrb("build", "--json").json
+    assert (report["samples"], [m["correct"] for m in report["models"]]) == (6, [4, 3])
+    assert report["datasets"][0]["images"] == 5
