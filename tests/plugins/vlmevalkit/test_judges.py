@@ -31,6 +31,7 @@ def failed(logs: Any, dataset: str, *rows: dict[str, Any], **changes: Any) -> li
     [
         ("", GAVE_UP, True),
         ("7", GAVE_UP, True),
+        ("7", "All 5 retries failed.\n", True),
         ("", NO_REPLY, True),
         ("", "", True),
         (" ", "", True),
@@ -63,6 +64,7 @@ def test_extractions_without_a_log(logs: Any) -> None:
         ((NO_REPLY, READ, False, READ), True),
         (("C", READ, False, GAVE_UP), True),
         (("C", READ, "", GAVE_UP), True),
+        (("C", READ, False, "All 5 retries failed.\n"), True),
         (("C", READ, NO_REPLY, READ), True),
         (("C", READ, False, CUT), True),
         (("", "", False, READ), True),
