@@ -184,6 +184,12 @@ class Logs:
         several = [p for p in self.parts("samples") if not p.dataset]
         return found | ({"": several[0]} if several else {})
 
+    @cached_property
+    def left_out(self) -> dict[str, Mapping[str, Any]]:
+        """Return the ids of the samples that the log source has left out -> what it says of them."""
+        listed = ((p.dataset, note) for p in self.parts("samples") for note in self.about[p.id]["left_out"])
+        return {f"{dataset}/{key}": note for dataset, note in listed for key in note["keys"]}
+
     def scores(self, part: Part, *, every: bool) -> Path:
         """Return the folder of a part's scores in the cache."""
         samples = {d: self.keys[p.id] for d, p in self.samples.items()}
@@ -239,13 +245,17 @@ def _size(files: Sequence[Path]) -> int:
 
 @attrs.define(eq=False)
 class _Joined:
-    """Samples and matrices while they are being put together; NaN and -1 mark what is not there."""
+    """Samples and matrices while they are being put together; NaN and -1 mark what is not there.
+
+    ``unscorable``: sample id -> why no answer to it can be judged.
+    """
 
     samples: pa.Table
     models: list[str]
     matrices: dict[str, Array]
     present: Array
     excluded: list[dict[str, Any]] = attrs.Factory(list)
+    unscorable: dict[str, str] = attrs.Factory(dict)
 
     @property
     def datasets(self) -> Array:
@@ -334,32 +344,45 @@ def _fill_part(joined: _Joined, ids: pa.Array, span: tuple[int, int], part: Part
     """
     first, among = span[0], ids[slice(*span)]
     columns = ["id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens"]
-    own = read_scores(logs.scores(part, every=logs.every)).column("value") if logs.scored(part) else None
+    own = read_scores(logs.scores(part, every=logs.every)) if logs.scored(part) else None
     models = pa.array(joined.models, pa.string())
     offset = 0
     for batch in iterate_rows(logs.folder(part), columns, ROWS_AT_ONCE):
         rows = pc.index_in(batch.column("id"), value_set=among)
+        scored = own.slice(offset, batch.num_rows) if own is not None else None
+        offset += batch.num_rows
         if rows.null_count:
-            return [_not_asked(part, batch.filter(rows.is_null()))]
+            problems = _leave_out(joined, batch.filter(rows.is_null()), part, logs)
+            if problems:
+                return problems
+            known = rows.is_valid()
+            batch, rows = batch.filter(known), rows.filter(known)
+            scored = scored.filter(known) if scored is not None else None
         at = first + rows.to_numpy(), pc.index_in(batch.column("model"), value_set=models).to_numpy()
         flat = at[0].astype(np.int64) * len(joined.models) + at[1]
-        unique, earliest = np.unique(flat, return_index=True)
-        again = (
-            np.setdiff1d(np.arange(flat.size), earliest)
-            if unique.size < flat.size
-            else np.flatnonzero(joined.present[at])
-        )
+        _, earliest = np.unique(flat, return_index=True)
+        again = np.flatnonzero(joined.present[at])
+        if earliest.size < flat.size:
+            again = np.setdiff1d(np.arange(flat.size), earliest)
         if again.size:
             return [_twice(part, batch.take(pa.array(again)))]
         joined.present[at] = True
-        scored = own.slice(offset, batch.num_rows) if own is not None else None
         _fill(joined.matrices, at, batch, scored, first_own=logs.every)
-        offset += batch.num_rows
+        joined.unscorable.update(_unscorable(batch, scored))
     return []
 
 
+def _unscorable(batch: pa.RecordBatch, scored: pa.Table | None) -> dict[str, str]:
+    """Return the ids of the samples on which no answer can be judged, and why not."""
+    if scored is None:
+        return {}
+    whose = scored.column("unscorable").combine_chunks()
+    reasons = scored.column("reason").filter(whose).to_pylist()
+    return dict(zip(batch.column("id").filter(whose).to_pylist(), reasons, strict=True))
+
+
 def _fill(
-    matrices: dict[str, Array], at: tuple[Array, Array], batch: pa.RecordBatch, own: Any, *, first_own: bool
+    matrices: dict[str, Array], at: tuple[Array, Array], batch: pa.RecordBatch, own: pa.Table | None, *, first_own: bool
 ) -> None:
     for name in ("cost", "input_tokens", "output_tokens"):
         column = batch.column(name)
@@ -370,10 +393,31 @@ def _fill(
     if own is None:
         matrices["score"][at] = stored
         return
-    scored = own.fill_null(np.nan).to_numpy()
+    scored = own.column("value").fill_null(np.nan).to_numpy()
     first, second = (scored, stored) if first_own else (stored, scored)
     matrices["score"][at] = np.where(np.isnan(first), second, first)
     matrices["stored"][at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
+
+
+def _leave_out(joined: _Joined, extra: pa.RecordBatch, part: Part, logs: Logs) -> list[Problem]:
+    """Count the answers to samples that the log source has left out with their answers; return what is wrong with the others."""
+    notes = [logs.left_out.get(i) for i in extra.column("id").to_pylist()]
+    strangers = extra.filter(pa.array([note is None for note in notes]))
+    problems = [_not_asked(part, strangers)] if strangers.num_rows else []
+    for note in {id(n): n for n in notes if n is not None}.values():
+        answers = extra.filter(pa.array([n is note for n in notes]))
+        if not note["drop_answers"]:
+            what = f"{answers.num_rows} answers are to samples that {note['reason']}: {shortened(answers.column('id').to_pylist())}"
+            problems.append(Problem(what, files_of(part), note["fix"]))
+            continue
+        for model in sorted(set(answers.column("model").to_pylist())):
+            whose = (
+                answers.filter(pc.equal(answers.column("model"), model))
+                .column("dataset")
+                .to_numpy(zero_copy_only=False)
+            )
+            joined.exclude(f"answers to samples that {note['reason']}", whose.astype(np.str_), model)
+    return problems
 
 
 def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
@@ -422,6 +466,7 @@ def _pairs(logs: Logs, joined: _Joined) -> list[dict[str, Any]]:
                     "missing": int((~found).sum()),
                     "unknown": int((unknown[rows, j] & found).sum()),
                     "failed_calls": noted.get("failed", 0),
+                    "failed_judges": noted.get("judge_failed", 0),
                     "without_stored_verdict": noted.get("unjudged", 0),
                     "verdict": about.get("verdict", ""),
                     "scorer": chosen.registered.id if chosen is not None and part and logs.scored(part) else "",
@@ -459,20 +504,22 @@ def _some(ids: pa.ChunkedArray, rows: Sequence[int]) -> str:
 
 def _apply_unknown(joined: _Joined, plan: Plan, pairs: Sequence[Mapping[str, Any]]) -> None:
     """Deal with answers that the experiment's verdicts leave open."""
-    names, stored = joined.datasets, joined.matrices["stored"]
     policy = plan.benchmark.unknown
     if policy != "stored":
-        joined.matrices["score"][stored] = np.nan
+        joined.matrices["score"][joined.matrices["stored"]] = np.nan
+    problems = _apply_unscorable(joined, plan)
+    stored, names = joined.matrices["stored"], joined.datasets
     unknown = np.isnan(joined.matrices["score"])
+    if problems:
+        unknown &= np.array([not why for why in _reasons(joined, plan)])[:, None]
     for j, model in enumerate(joined.models):
         if policy == "stored" and stored[:, j].any():
             joined.exclude("answers that no rule can judge, taken as the logs judge them", names[stored[:, j]], model)
-    if not unknown.any():
+    if not unknown.any() and not problems:
         return
     if policy == "drop":
         joined.keep_samples(np.asarray(~unknown.any(axis=1)), "samples with an answer that no rule can judge")
         return
-    problems = []
     for j, model in enumerate(joined.models):
         if policy == "wrong" and unknown[:, j].any():
             joined.exclude("answers that no rule can judge, counted as wrong", names[unknown[:, j]], model)
@@ -487,6 +534,50 @@ def _apply_unknown(joined: _Joined, plan: Plan, pairs: Sequence[Mapping[str, Any
     joined.matrices["score"][unknown] = 0.0
 
 
+def _apply_unscorable(joined: _Joined, plan: Plan) -> list[Problem]:
+    """Leave out the samples on which no answer can be judged, where the experiment drops what is unknown.
+
+    :return: the problems that they are where it does not
+    """
+    ids, names = joined.samples.column("id").to_pylist(), joined.datasets
+    reasons = _reasons(joined, plan)
+    problems = []
+    for name, reason in sorted({(names[i], why) for i, why in enumerate(reasons) if why}):
+        rows = [i for i, why in enumerate(reasons) if why == reason and names[i] == name]
+        whose = f"{len(rows)} of {int((names == name).sum())} samples: {shortened(ids[i] for i in rows)}"
+        problems.append(Problem(f"{reason}, so that no answer can be judged ({whose})", name, _NO_GOLD_FIX))
+    if plan.benchmark.unknown != "drop":
+        return problems
+    for reason in sorted({why for why in reasons if why}):
+        keep = np.array([why != reason for why in reasons])
+        joined.keep_samples(keep, f"samples on which no answer can be judged: {reason}")
+        reasons = [why for why in reasons if why != reason]
+    return []
+
+
+def _reasons(joined: _Joined, plan: Plan) -> list[str]:
+    """Return for each sample why no answer to it can be judged; an empty text where one can, or where all have a verdict."""
+    unknown = np.asarray(np.isnan(joined.matrices["score"]).any(axis=1)).tolist()
+    if not any(unknown):
+        return [""] * len(unknown)
+    known = {name: plan.catalog.dataset(name) for name in set(joined.datasets.tolist())}
+    no_rule = {name for name, record in known.items() if record is None or plan.scorer(record) is None}
+    golds = joined.samples.column("answer").to_pylist()
+    ids = joined.samples.column("id").to_pylist()
+    rows = zip(ids, joined.datasets.tolist(), golds, unknown, strict=True)
+    return [
+        joined.unscorable.get(i, _NO_GOLD if name in no_rule and not (gold or "").strip() else "") if is_open else ""
+        for i, name, gold, is_open in rows
+    ]
+
+
+_NO_GOLD = "the sample has no gold answer"
+_NO_GOLD_FIX = (
+    'give the samples what they lack, or the answers verdicts, or leave these samples out with unknown = "drop" in '
+    '[benchmark]; "wrong" does not cover them, since it would count right answers as wrong'
+)
+
+
 def _unjudged(plan: Plan, pair: Mapping[str, Any], count: int) -> Problem:
     dataset = plan.catalog.dataset(pair["dataset"])
     scorer = dataset.scorer if dataset is not None else ""
@@ -495,6 +586,8 @@ def _unjudged(plan: Plan, pair: Mapping[str, Any], count: int) -> Problem:
         if pair["scorer"]
         else (f"; its scorer {scorer!r} is not installed" if scorer and plan.scorer(dataset) is None else "")  # type: ignore[arg-type]
     )
+    if pair["failed_judges"]:
+        why = f"; the judge of the logs failed on {pair['failed_judges']} answers{why}"
     return Problem(
         f"{count} answers of {pair['model']} have no verdict: {pair['verdict'] or 'the logs hold none'}{why}",
         pair["dataset"],

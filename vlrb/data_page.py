@@ -60,6 +60,12 @@ def summary(report: Mapping[str, Any]) -> list[str]:
             f"agrees on {share} of these: {agreement['only_stored']:,} are right in the logs only, "
             f"{agreement['only_scored']:,} in our scoring only"
         )
+    failed = {m["name"]: m["failed_judges"] for m in report["models"] if m["failed_judges"]}
+    if failed:
+        whose = ", ".join(f"{count:,} of {name}" for name, count in failed.items())
+        lines.append(
+            f"the judge of the logs failed on {sum(failed.values()):,} answers, which it gives no verdict on: {whose}"
+        )
     luck = report["luck"]
     if luck:
         lines.append(
@@ -116,6 +122,7 @@ _MODELS = (
     "missing",
     "unknown",
     "failed calls",
+    "failed judges",
 )
 _OUTCOMES = (
     "dataset",
@@ -124,6 +131,7 @@ _OUTCOMES = (
     "missing",
     "unknown",
     "failed calls",
+    "failed judges",
     "used",
     "accuracy %",
     "mean score %",
@@ -157,17 +165,26 @@ def _dataset_row(d: Mapping[str, Any]) -> Row:
 
 
 def _model_row(m: Mapping[str, Any]) -> Row:
-    keys = ("cost_per_10k", "input_tokens", "output_tokens", "found", "missing", "unknown", "failed_calls")
+    keys = (
+        "cost_per_10k",
+        "input_tokens",
+        "output_tokens",
+        "found",
+        "missing",
+        "unknown",
+        "failed_calls",
+        "failed_judges",
+    )
     shares = [(shown(m[k], "%"), "") for k in ("accuracy", "mean_score")]
     return [(m["name"], ""), *shares, *((shown(m[k]), "bad" if k in _TROUBLE and m[k] else "") for k in keys)]
 
 
-_TROUBLE = frozenset({"missing", "unknown", "failed_calls"})
+_TROUBLE = frozenset({"missing", "unknown", "failed_calls", "failed_judges"})
 
 
 def _outcome_row(o: Mapping[str, Any]) -> Row:
     agreement = o["agreement"]
-    counts = ("found", "missing", "unknown", "failed_calls", "used")
+    counts = ("found", "missing", "unknown", "failed_calls", "failed_judges", "used")
     return [
         (o["dataset"], ""),
         (o["model"], ""),

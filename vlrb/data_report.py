@@ -119,7 +119,7 @@ def _model(benchmark: Benchmark, j: int, name: str, pairs: list[dict[str, Any]])
         "cost_per_10k": 1e4 * float(benchmark.cost[:, j].mean()),
         "input_tokens": _sum(benchmark.input_tokens[:, j]),
         "output_tokens": _sum(benchmark.output_tokens[:, j]),
-        **{key: sum(p[key] for p in own) for key in ("found", "missing", "unknown", "failed_calls")},
+        **{key: sum(p[key] for p in own) for key in ("found", "missing", "unknown", "failed_calls", "failed_judges")},
     }
 
 

@@ -43,10 +43,14 @@ def content_hash(data: bytes) -> str:
 
 
 def from_base64(text: str) -> bytes:
-    """Return what base64 stands for; it may be broken into lines.
+    """Return what base64 stands for; it may be broken into lines, and stand in a data URL.
 
     :raises ValueError: when it is no base64
     """
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise ValueError("a data URL must have base64: data:image/png;base64,...")
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:

@@ -53,6 +53,10 @@ MAY_BE_NULL = frozenset(
 )
 
 
+COUNTED = ("rows", "unjudged", "failed", "judge_failed")
+"""What is counted of every pair, see :class:`PairCounts`."""
+
+
 @attrs.frozen
 class PairCounts:
     """What a part holds of one model on one dataset."""
@@ -62,6 +66,7 @@ class PairCounts:
     rows: int = 0
     unjudged: int = 0
     failed: int = 0
+    judge_failed: int = 0
 
 
 class PartBuilder:
@@ -186,6 +191,7 @@ class _About:
     datasets: set[str] = attrs.Factory(set)
     named: dict[str, None] = attrs.Factory(dict)
     pairs: Counter[tuple[str, str, str]] = attrs.Factory(Counter)
+    left_out: list[Mapping[str, Any]] = attrs.Factory(list)
 
     def note(self, metadata: Mapping[bytes, bytes], rows: int) -> None:
         """Take over what a batch says of itself."""
@@ -193,13 +199,15 @@ class _About:
         self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
         self.counts.update(json.loads(metadata.get(b"counts", b"{}")))
         self.named.update(dict.fromkeys(json.loads(metadata.get(b"files", b"[]"))))
+        if b"left_out" in metadata:
+            self.left_out.append(json.loads(metadata[b"left_out"]))
 
     def count(self, batch: pa.RecordBatch) -> None:
-        """Count the rows, the unjudged and the failed ones, of every pair of dataset and model."""
+        """Count the rows of every pair of dataset and model: all, the unjudged, those of failed calls and of failed judges."""
         marks = {
             "rows": pa.repeat(1, batch.num_rows),
             "unjudged": pc.cast(batch.column("score").is_null(), pa.int64()),
-            "failed": pc.cast(pc.fill_null(batch.column("failed"), False), pa.int64()),
+            **{m: pc.cast(pc.fill_null(batch.column(m), False), pa.int64()) for m in ("failed", "judge_failed")},
         }
         table = pa.table({"dataset": batch.column("dataset"), "model": batch.column("model"), **marks})
         for row in table.group_by(["dataset", "model"]).aggregate([(m, "sum") for m in marks]).to_pylist():
@@ -223,11 +231,9 @@ class _About:
             "rows": self.rows,
             "verdict": "; ".join(sorted(self.verdicts)),
             "counts": dict(self.counts),
+            "left_out": self.left_out,
             "datasets": sorted(self.datasets) or sorted({d for d, _ in pairs}),
-            "pairs": [
-                attrs.asdict(PairCounts(d, m, *(self.pairs[d, m, mark] for mark in ("rows", "unjudged", "failed"))))
-                for d, m in pairs
-            ],
+            "pairs": [attrs.asdict(PairCounts(d, m, **{c: self.pairs[d, m, c] for c in COUNTED})) for d, m in pairs],
         }
 
 

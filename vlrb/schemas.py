@@ -21,7 +21,11 @@ SAMPLES = pa.schema(
         ("images", pa.list_(pa.binary())),
     ]
 )
-"""A sample: its dataset, its key inside the dataset, what is asked, the gold answer, and encoded image files."""
+"""A sample: its dataset, its key inside the dataset, what is asked, the gold answer, and encoded image files.
+
+The metadata of a batch of one dataset may say which samples a source has left out, as JSON under ``left_out``: their ``keys``, the
+``reason`` ("have no image ..."), the ``fix``, and ``drop_answers``, whether answers to them are left out too or an error.
+"""
 
 SAMPLES_OPTIONAL = pa.schema(
     [
@@ -58,9 +62,12 @@ OUTCOMES_OPTIONAL = pa.schema(
         ("judged", TEXTS),
         ("rotations", pa.list_(pa.struct([("key", pa.string()), ("prediction", pa.string())]))),
         ("failed", pa.bool_()),
+        ("judge_failed", pa.bool_()),
     ]
 )
 """``model``: required where a part holds several models.  ``thinking``: what the model wrote before its answer; it costs tokens
 and is not scored.  ``judged``: what an earlier judge extracted, by column, an empty text where it found nothing; once more under
 ``COLUMN:number`` where it is stored as a number that is not whole.  ``rotations``: the answers to the sample's rotations, by key.
-``failed``: the prediction is the mark of a call that failed; it is an answer like any other, and counted."""
+``failed``: the prediction is the mark of a call that failed; it is an answer like any other, and counted.
+``judge_failed``: the judge that was asked about the answer failed: the answer is counted, ``judged`` lacks what it did not give,
+and ``score`` is no number that stands for it."""

@@ -18,8 +18,10 @@ from vlrb.plugins import blame
 from vlrb.sources import core_digest
 from vlrb.types import Case, FrozenDict, Rotation, Score
 
-SCORES = pa.schema([("value", pa.float64()), ("reason", pa.dictionary(pa.int32(), pa.string()))])
-"""A row per row of the part: the score, null where the scorer cannot decide, and the scorer's reason."""
+SCORES = pa.schema(
+    [("value", pa.float64()), ("reason", pa.dictionary(pa.int32(), pa.string())), ("unscorable", pa.bool_())]
+)
+"""A row per row of the part: the score, null where the scorer cannot decide, its reason, and whether that lies in the sample."""
 
 ANSWERS = ("id", "dataset", "prediction", "judged", "rotations", "score")
 QUESTIONS = ("id", "question", "options", "answer", "fields", "rotations")
@@ -81,6 +83,7 @@ def _scored(
     rows = batch.to_pylist()
     values: list[float | None] = [None] * len(rows)
     reasons: list[str | None] = [None] * len(rows)
+    unscorable = [False] * len(rows)
     for dataset in dict.fromkeys(r["dataset"] for r in rows):
         chosen = scorer_of(builder, dataset)
         if chosen is None:
@@ -94,7 +97,12 @@ def _scored(
             reasons[i] = "the logs hold no prediction"
         for i, score in zip(asked, scores, strict=True):
             values[i], reasons[i] = score.value, score.reason or None
-    arrays = [pa.array(values, pa.float64()), pa.array(reasons, pa.string()).dictionary_encode()]
+            unscorable[i] = score.unscorable and score.value is None
+    arrays = [
+        pa.array(values, pa.float64()),
+        pa.array(reasons, pa.string()).dictionary_encode(),
+        pa.array(unscorable, pa.bool_()),
+    ]
     return pa.record_batch(arrays, schema=SCORES)
 
 

@@ -204,10 +204,15 @@ class Case:
 
 @attrs.frozen
 class Score:
-    """A verdict in [0, 1], or None where the scorer's rules cannot decide, and the reason."""
+    """A verdict in [0, 1], or None where the scorer's rules cannot decide, and the reason.
+
+    ``unscorable``: the sample is the reason, not the answer, such as one without a gold answer: no answer to it can be judged,
+    and none is counted as wrong.
+    """
 
     value: float | None
     reason: str = ""
+    unscorable: bool = False
 
 
 class Scorer(Protocol):

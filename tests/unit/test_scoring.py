@@ -104,6 +104,34 @@ def test_an_answer_that_is_left_open_is_an_error_by_default(project: Any) -> Non
     assert "scorer 'tiny/judge' could not decide" in shown.err
 
 
+UNSCORABLE = """
+values = [Score(1.0) if int(c.id.split('/')[1]) > 2 else Score(None, 'nothing to compare with', unscorable=True) for c in cases]
+"""
+
+
+@pytest.mark.parametrize("policy", ["wrong", "error"])
+def test_a_sample_on_which_nothing_can_be_judged_is_refused(project: Any, policy: str) -> None:
+    """Counting its answers as wrong would count the right ones as wrong; dataset, reason, samples and the way out are named."""
+    with_scorer(project, UNSCORABLE.strip())
+    file = project.experiment(more=f'{SCORED}\n[benchmark]\nverdicts = "scored"\nunknown = "{policy}"')
+    shown = project.vlrb("build", file)
+
+    assert shown.status == 4
+    for word in ("TinyA: nothing to compare with", "TinyB: nothing", "3 of 60 samples: TinyA/0", 'unknown = "drop"'):
+        assert word in shown.err
+    assert "could not decide" not in shown.err
+
+
+def test_samples_on_which_nothing_can_be_judged_can_be_left_out(project: Any) -> None:
+    """They are counted with their reason; where the logs' verdicts are taken, they stay."""
+    with_scorer(project, UNSCORABLE.strip())
+    found = report(project, 'verdicts = "scored"\nunknown = "drop"')
+    assert found["samples"] == 114
+    reason = "samples on which no answer can be judged: nothing to compare with"
+    assert {(e["reason"], e["count"]) for e in found["excluded"]} == {(f"{reason} (Tiny{x})", 3) for x in "AB"}
+    assert report(project, 'verdicts = "scored"\nunknown = "stored"')["samples"] == 120
+
+
 def test_stored_is_no_policy_for_stored_verdicts(project: Any) -> None:
     """A key that would do nothing is refused."""
     shown = project.vlrb("check", project.experiment(more='[benchmark]\nunknown = "stored"'))

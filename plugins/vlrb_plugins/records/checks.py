@@ -78,6 +78,8 @@ def _check_range(block: Block, column: str, high: float, findings: Findings) -> 
     if not good.all():
         limits = "in [0, 1]" if high == 1.0 else "a finite number of US dollars, at least 0"
         fix = "write null where there is no verdict" if high == 1.0 else "write null where the cost is not known"
+        if high == 1.0 and (values[~good] > 1).all() and (values[~good] <= 100).all():
+            fix = "scores are shares in [0, 1], and these look like per cent: divide all of them by 100"
         note(block, column, ~good, lambda row: f"{values[row]!s} is not {limits}", fix, findings)
 
 

@@ -83,6 +83,7 @@ _KINDS: Mapping[str, ColumnKind] = {
     "input_tokens": "count",
     "output_tokens": "count",
     "failed": "flag",
+    "judge_failed": "flag",
     "options": "options",
     "images": "images",
     "fields": "fields",

@@ -28,7 +28,7 @@ OUTCOME_ROWS = 500_000
 
 SAMPLE_ROWS = 10_000
 
-ANSWER_COLUMNS = ("prediction", "thinking", "judged", "rotations", "failed")
+ANSWER_COLUMNS = ("prediction", "thinking", "judged", "rotations", "failed", "judge_failed")
 """What the benchmark does not hold, and is taken from the outcomes that are handed over."""
 
 _FROM_MATRICES = ("score", "cost", "input_tokens", "output_tokens")

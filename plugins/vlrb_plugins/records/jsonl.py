@@ -126,7 +126,9 @@ def _checked(
             try:
                 checked[name] = _CHECKS[known[name].kind](value, known[name])
             except _Wrong as error:
-                findings.add(f"{_shown(value)} is not {error}", f"{where}, column {name}", "write the value so")
+                number = type(value) in (int, float) and EXPECTED[known[name].kind].startswith("text")
+                fix = f'write it in quotation marks: "{value}"' if number else "write the value so"
+                findings.add(f"{_shown(value)} is not {error}", f"{where}, column {name}", fix)
                 wrong = True
     return None if wrong else checked
 

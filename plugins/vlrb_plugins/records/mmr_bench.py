@@ -27,7 +27,7 @@ SUFFIXES = ("prediction", "correct", "token", "cost")
 """A model's columns are its name, an underscore, and one of these."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_VERDICTS = {"True": 1.0, "False": 0.0}
+_VERDICTS = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 _OUTCOMES = pa.schema([*OUTCOMES, ("model", pa.string())])
 _SAMPLES = pa.schema([*SAMPLES, ("fields", TEXTS)])
 

@@ -83,11 +83,12 @@ _GROUPED = re.compile(r"[\s$\\]*(-?[1-9][0-9]{0,2}(?:(?:,|\{,\})[0-9]{3})+(?:\.[
 _TOKEN = re.compile(
     r"(?P<skip>\s+|\\[,;:!$() ]|\$|\\(?:quad|left|right|displaystyle)(?![a-z]))"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-    r"|(?P<command>\\(?:[a-z]+|%))|(?P<sign>[-+*/:^%(){}×÷⋅−]|\[|\])"
+    r"|(?P<wrapped>\\(?:text|textbf|mathrm|mathbf)\{[^{}]*\})"
+    r"|(?P<command>\\[a-z]+)|(?P<sign>[-+*/:^(){}×÷⋅−]|\[|\])"
 )
-_SAME = {"\\cdot": "*", "\\times": "*", "×": "*", "⋅": "*", "\\div": "/", "÷": "/", ":": "/", "−": "-", "\\%": "%"}
+_SAME = {"\\cdot": "*", "\\times": "*", "×": "*", "⋅": "*", "\\div": "/", "÷": "/", ":": "/", "−": "-"}
 _FRACTIONS = frozenset({"\\frac", "\\dfrac", "\\tfrac", "\\cfrac"})
-_WRAPPERS = frozenset({"\\text", "\\textbf", "\\mathrm", "\\mathbf"})
+_PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -95,8 +96,10 @@ def latex_number(text: str) -> Number | None:
     r"""Return the value of a number in LaTeX, or None for anything else.
 
     Where there is a ``\boxed{}``, only what stands in it counts.  Numbers (``1,000`` alone is a thousand), mixed numbers,
-    fractions, integer powers, products, ratios (``3:4`` is 0.75), per cent and degrees, in small letters.  Roots, pi and all other
-    symbols have no value here, as in VLMEvalKit.
+    fractions, integer powers, products, ratios (``3:4`` is 0.75) and degrees, in small letters.  What ``\text{}`` and its like
+    hold is a number in Python's notation; beside anything else only plain digits count there.  Roots, pi, per cent and all
+    other symbols have no value here, as in VLMEvalKit: its parser (latex2sympy2_extended 1.11 on antlr 4.11.1) fails on any
+    per cent sign.
     """
     try:
         text = _unboxed(text)
@@ -205,8 +208,8 @@ class _Latex:
 
     def _with_suffixes(self) -> Number:
         value = self._atom()
-        while sign := self._take("^", "%"):
-            value = value / 100 if sign == "%" else self._raised(value)
+        while self._take("^"):
+            value = self._raised(value)
         return value
 
     def _raised(self, base: Number) -> Number:
@@ -227,12 +230,20 @@ class _Latex:
             return self._group(token)
         if token in _FRACTIONS:
             return self._fraction()
-        if token in _WRAPPERS:
-            return self._braced()
+        if token[0] == "\\":
+            return self._wrapped(token)
         value = _plain(token)
         if isinstance(value, int) and self._take(*_FRACTIONS):
             mixed = self._is_mixed()
             return value + self._fraction() if mixed else value * self._fraction()
+        return value
+
+    def _wrapped(self, token: str) -> Number:
+        """Read what a command such as text holds: VLMEvalKit pastes it into the expression as it stands, and evaluates that."""
+        held = token.partition("{")[2].removesuffix("}").strip()
+        value = python_number(held) if len(self._tokens) == 1 or _PLAIN.fullmatch(held) else None
+        if value is None:
+            raise ValueError("no number in a text")
         return value
 
     def _is_mixed(self) -> bool:

@@ -19,8 +19,8 @@ REFUSED = "Z"
 """What an answer names that refuses, or says so with this letter: never an option, so it is wrong."""
 
 UNDECIDED = Score(None, "the answer names no option, or several, and a judge would have to read it")
-NO_SUCH_OPTION = Score(None, "the gold answer names none of the options")
-NO_OPTIONS = Score(None, "the sample has no options, or its choices are no list")
+NO_SUCH_OPTION = Score(None, "the gold answer names none of the options", unscorable=True)
+NO_OPTIONS = Score(None, "the sample has no options, or its choices are no list", unscorable=True)
 
 NOT_ASKED = Score(None, "the model was not asked")
 
@@ -130,7 +130,7 @@ def mmbench(case: Case) -> Score:
         if verdict.value == 0:
             return Score(0.0, f"pass {number} is wrong")
         if verdict.value is None and waiting is None:
-            waiting = Score(None, f"pass {number}: {verdict.reason}")
+            waiting = Score(None, f"pass {number}: {verdict.reason}", verdict.unscorable)
     return RIGHT if waiting is None else waiting
 
 

@@ -1,7 +1,8 @@
 """Mathematics: MathVista, MathVision and MathVerse by VLMEvalKit's rules, as far as these go without a judge.
 
 Where a judge extracted an answer earlier (``res``, ``extract``), that one is checked; where it found nothing to extract, the
-answer is wrong, as in VLMEvalKit.  Else the model's own answer is looked at: the rules decide only what they can be sure of.
+answer is wrong, as in VLMEvalKit.  Where it failed, or none was asked, the model's own answer is looked at: the rules decide
+only what they can be sure of.
 """
 
 from __future__ import annotations
@@ -20,11 +21,20 @@ NOT_EQUAL = Score(
     None, "what was extracted is not the gold answer letter by letter, and a judge would have to compare them"
 )
 NO_EXTRACT = Score(None, "no judge extracted an answer")
-NO_NUMBER = Score(None, "the gold answer is not the number that its type says")
-NO_TYPE = Score(None, "the sample's question_type or answer_type is missing or unknown")
+NO_NUMBER = Score(None, "the gold answer is not the number that its type says", unscorable=True)
+NO_TYPE = Score(None, "the sample's question_type or answer_type is missing or unknown", unscorable=True)
+
+_FAILED = "Failed to obtain answer"
+"""What VLMEvalKit writes in the place of a reply, where a call failed, begins so."""
 
 _READERS: Mapping[str, Callable[[str | float], Number]] = {"integer": int, "float": float}
 _NEVER_RIGHT = ("text", "list")
+
+
+def _extracted(case: Case, column: str) -> str | None:
+    """Return what a judge extracted, empty where it found nothing; None where no judge was asked, or it failed."""
+    extracted = case.judged.get(column)
+    return None if extracted is None or _FAILED in extracted else extracted
 
 
 # --- MathVista --------------------------------------------------------------------------------------------------------
@@ -45,7 +55,7 @@ def mathvista(case: Case) -> Score:
     answer_type = case.fields.get("answer_type", "")
     if kind != "free_form" or (answer_type not in _READERS and answer_type not in _NEVER_RIGHT):
         return NO_TYPE
-    extracted = case.judged.get("res")
+    extracted = _extracted(case, "res")
     if answer_type in _NEVER_RIGHT:
         return NOT_EXTRACTED if extracted is None else WRONG
     gold = _typed(case.answer, answer_type)
@@ -69,7 +79,7 @@ def _choice(case: Case, gold: str) -> Score:
     options = listed_choices(case)
     if not options:
         return NO_OPTIONS
-    extracted = case.judged.get("res")
+    extracted = _extracted(case, "res")
     if extracted is None:
         return judged_choice(case.prediction, options, gold)
     return extracted_choice(extracted, options, gold) if extracted else WRONG
@@ -91,7 +101,7 @@ def mathvision(case: Case) -> Score:
         return NO_OPTIONS
     if options:
         return _choice(case, case.answer.strip().upper())
-    extracted = case.judged.get("res")
+    extracted = _extracted(case, "res")
     if equal(case.prediction if extracted is None else extracted, case.answer):
         return RIGHT
     return NOT_EXTRACTED if extracted is None else WRONG
@@ -127,7 +137,7 @@ def mathverse(case: Case) -> Score:
     """Return 1 where the answer that a judge extracted is the gold one, letter by letter but for blanks around it; else None."""
     if not case.answer.strip():
         return NO_GOLD
-    extracted = case.judged.get("extract", "")
+    extracted = _extracted(case, "extract")
     if not extracted:
         return NO_EXTRACT
     return RIGHT if extracted.strip() == case.answer.strip() else NOT_EQUAL

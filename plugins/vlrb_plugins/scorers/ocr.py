@@ -26,8 +26,8 @@ CATEGORIES = frozenset(
     }
 )
 
-NO_CATEGORY = Score(None, "the sample has no category, or one that OCRBench does not know")
-NO_LIST = Score(None, "the gold answer is no list")
+NO_CATEGORY = Score(None, "the sample has no category, or one that OCRBench does not know", unscorable=True)
+NO_LIST = Score(None, "the gold answer is no list", unscorable=True)
 
 
 def ocrbench(case: Case) -> Score:

@@ -13,7 +13,7 @@ from vlrb.types import Case, Score
 
 RIGHT = Score(1.0)
 WRONG = Score(0.0)
-NO_GOLD = Score(None, "the sample has no gold answer")
+NO_GOLD = Score(None, "the sample has no gold answer", unscorable=True)
 
 
 def binary(right: bool) -> Score:

@@ -14,6 +14,11 @@ from vlrb_plugins.scorers.verdicts import NO_GOLD
 ENOUGH = 3
 """So many other people must have given the answer for it to count in full."""
 
+FEWEST = ENOUGH + 1
+"""Gold answers without which no answer could count in full."""
+
+TOO_FEW = Score(None, f"the VQA score needs {FEWEST} gold answers or more", unscorable=True)
+
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {"none": "0", **{word: str(number) for number, word in enumerate(_NUMBERS)}}
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -76,12 +81,16 @@ def _golds(answer: str) -> Counter[str]:
 def vqa(case: Case) -> Score:
     """Return the mean, over the gold answers, of min(1, matches among the *other* gold answers / 3).
 
-    With ten gold answers of which k match: 0.3, 0.6, 0.9, 1 for k = 1, 2, 3, 4 or more.  A single gold answer always scores 0.
+    With ten gold answers of which k match: 0.3, 0.6, 0.9, 1 for k = 1, 2, 3, 4 or more.  VQA, VizWiz and TextVQA have ten for each
+    question, and the evaluators of TextVQA (M4C, MMF) refuse another number.  With fewer than four, the answer that all people gave
+    would not count in full: there is no score then, while VLMEvalKit gives at most 0, 1/3 and 2/3 for one, two and three.
     """
     golds = _golds(case.answer)
     if not golds:
         return NO_GOLD
     total = golds.total()
+    if total < FEWEST:
+        return TOO_FEW
     matching = golds[normalised(case.prediction)]
     points = matching * min(ENOUGH, matching - 1) + (total - matching) * min(ENOUGH, matching)
     return Score(points / (ENOUGH * total))

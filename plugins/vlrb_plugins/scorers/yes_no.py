@@ -7,7 +7,7 @@ from vlrb_plugins.scorers.punctuation import without_punctuation
 from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
 
 UNKNOWN = Score(None, "the answer says neither yes nor no, or both, and a judge would have to read it")
-NO_YES_NO = Score(None, "the gold answer is neither Yes nor No")
+NO_YES_NO = Score(None, "the gold answer is neither Yes nor No", unscorable=True)
 
 
 def yes_no(case: Case) -> Score:

@@ -27,6 +27,11 @@ class VlmevalkitParams:
     images: Literal["required", "none"] = param(
         default="required", help="none: there are no TSV files; questions are read from the results, without images"
     )
+    without_image: Literal["drop", "drop-answers", "keep"] = param(
+        default="drop",
+        help="rows without an image, where others have one: left out as VLMEvalKit leaves them out, answers to them are an error; "
+        "drop-answers: these are left out too, and counted; keep: samples without an image",
+    )
     run: str | tuple[str, ...] | None = param(
         default=None,
         help="run directory to read, such as T20260901-120000, or several in order of preference; default: the one that "

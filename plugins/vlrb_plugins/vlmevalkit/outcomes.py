@@ -8,6 +8,7 @@ distances for DocVQA and InfoVQA and matches for the others.  A judge's ``res``,
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,9 @@ from vlrb.errors import DataError, Problem, shortened
 from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
-from vlrb_plugins.vlmevalkit.table import Cell, text, texts, whole_numbers
+from vlrb_plugins.vlmevalkit.table import NAN_LIKE, Cell, text, texts, whole_numbers
 from vlrb_plugins.vlmevalkit.texts import literal
 
 STORED_VERDICTS: Mapping[str, str] = {
@@ -35,23 +37,11 @@ STORED_VERDICTS: Mapping[str, str] = {
 }
 """Scorer of a dataset -> the column in which VLMEvalKit stores its verdict, besides ``is_correct``."""
 
-JUDGED: Mapping[str, str] = {"mathvista": "res", "mathvision": "res", "mathverse": "extract"}
-"""Scorer of a dataset -> the column in which a judge leaves what it extracted from the answer."""
-
-FAILURE = "Failed to obtain answer"
-"""What VLMEvalKit writes as the prediction of a call that failed begins so."""
+FEWEST = 4
+"""Gold answers without which there is no VQA score: an answer counts in full where three more people gave it."""
 
 LONGEST_CELL = 32_767
 """Characters that a cell of a workbook holds: longer texts are cut there when the file is written."""
-
-DRAWN = "thus randomly generate one"
-"""What VLMEvalKit logs of a multiple-choice row whose judge failed: its ``hit`` is that of an option drawn at random."""
-
-NO_JUDGE = "no GPT-based answer matching"
-"""What VLMEvalKit logs of a multiple-choice row that rules alone could not match, and no judge was asked about."""
-
-NAN_LIKE = frozenset(["", "nan", "NaN", "None", "NA", "N/A", "n/a", "null", "NULL", "<NA>", "#N/A"])
-"""Texts that VLMEvalKit's own readers take for gaps, and lose when they write a file again."""
 
 _VERDICTS: Mapping[object, float] = {
     True: 1.0,
@@ -61,7 +51,8 @@ _VERDICTS: Mapping[object, float] = {
 }
 _MOST_TOKENS = 2**53
 _USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
-_THOUGHT, _END_OF_THOUGHT = "<think>", "</think>"
+_OPENING = re.compile(r"<think(?:ing)?>|◁think▷")
+_CLOSING = re.compile(r"</think(?:ing)?>|◁/think▷")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
@@ -74,8 +65,9 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
     """
     scorer = dataset.scorer.rpartition("/")[2]
     counts = _row_counts(answers, scored)
-    verdicts, verdict = _verdicts(scored, scorer, counts)
     _same_rows(answers, scored)
+    failed = failed_judges(answers, scored, scorer)
+    verdicts, verdict = _verdicts(scored, scorer, failed, counts)
     for index in _stale(answers, scored, params, counts) if verdicts else ():
         verdicts[index] = None
     said, thoughts = _said(answers, params, counts)
@@ -87,7 +79,7 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
         said, thoughts = [said[n] for n in base], [thoughts[n] for n in base]
     keys = answers.keys(dataset)
     n = len(keys)
-    judged = _judged(scored, JUDGED.get(scorer, ""))
+    judged = extracted(scored, scorer, failed)
     same = list(verdicts) == answers.order
     prediction = pa.array(said, pa.string())
     columns |= {
@@ -99,6 +91,7 @@ def read_outcomes(answers: Rows, scored: Rows, dataset: Dataset, params: Vlmeval
         "cost": pa.nulls(n, pa.float64()),
         "thinking": thoughts,
         "failed": pc.match_substring(prediction, FAILURE),
+        "judge_failed": [i in failed and verdicts.get(i) is None for i in answers.order],
     }
     if judged:
         columns["judged"] = [judged.get(i) for i in answers.order]
@@ -140,8 +133,8 @@ def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> tuple[l
     if rows.table.path.suffix == ".xlsx" and max(map(len, said)) >= LONGEST_CELL:
         longest = f"answers of {LONGEST_CELL:,} characters, the most that a workbook's cell holds"
         counts[longest] += sum(len(answer) == LONGEST_CELL for answer in said)
-    for row in [n for n, answer in enumerate(said) if "think>" in answer]:
-        counts["answers that end before </think>"] += _THOUGHT in said[row].rpartition(_END_OF_THOUGHT)[2]
+    for row in [n for n, answer in enumerate(said) if "think" in answer]:
+        counts["answers that end before </think>"] += _OPENING.search(said[row], _end_of_thought(said[row])) is not None
         if params.thinking == "split":
             said[row], thoughts[row] = split_thinking(said[row])
     if rows.table.has("thinking"):
@@ -159,28 +152,23 @@ def _by_position(rows: Rows, cells: Sequence[Cell]) -> Sequence[Cell]:
 def split_thinking(said: str) -> tuple[str, str | None]:
     """Split an answer after its last ``</think>``, as VLMEvalKit does with SPLIT_THINK; an unclosed thought stays.
 
+    Models that mark thoughts by ``<thinking>`` or ``◁think▷`` are read alike.
+
     :return: the answer, and the thoughts before it or None; the blanks between them belong to the thoughts, so that no token
         of theirs is lost
     """
-    _, end, tail = said.rpartition(_END_OF_THOUGHT)
-    return (tail.strip(), said[: len(said) - len(tail.lstrip())]) if end else (said, None)
+    tail = said[_end_of_thought(said) :]
+    return (tail.strip(), said[: len(said) - len(tail.lstrip())]) if len(tail) < len(said) else (said, None)
+
+
+def _end_of_thought(said: str) -> int:
+    """Return where the answer begins after the last thought that is closed, 0 where there is none."""
+    return max((found.end() for found in _CLOSING.finditer(said)), default=0)
 
 
 def _rotations(rows: Rows, index: str, said: Sequence[str], place: Mapping[str, int]) -> list[dict[str, str]] | None:
     listed = rows.rotations.get(index)
     return [{"key": r, "prediction": said[place[r]]} for r in listed] if listed else None
-
-
-def _judged(scored: Rows, column: str) -> dict[str, list[tuple[str, str]]]:
-    """Return index -> what a judge extracted, an empty text where it found nothing; a number that is not whole also as such."""
-    if not column or not scored.table.has(column):
-        return {}
-    cells = scored.column(column, formulas=True)
-    found = {i: [(column, said)] for i, said in zip(scored.order, texts(cells), strict=True)}
-    for index, cell in zip(scored.order, cells, strict=True):
-        if type(cell) is float and not cell.is_integer() and cell == cell:
-            found[index].append((f"{column}:number", repr(cell)))
-    return found
 
 
 def _same_rows(answers: Rows, scored: Rows) -> None:
@@ -244,35 +232,36 @@ def _comparable(said: str) -> str:
 # --- verdicts -----------------------------------------------------------------------------------------------------------
 
 
-def _verdicts(scored: Rows, scorer: str, counts: Counter[str]) -> tuple[dict[str, float | None], str]:
-    """Return index -> score in [0, 1] or None, and where it was read."""
+def _verdicts(
+    scored: Rows, scorer: str, failed: frozenset[str], counts: Counter[str]
+) -> tuple[dict[str, float | None], str]:
+    """Return index -> score in [0, 1], or None where a judge failed or gold answers are too few; and where it was read.
+
+    ``is_correct`` is not VLMEvalKit's own: whoever wrote it has decided, also where VLMEvalKit's judge failed, which is counted.
+    """
     table = scored.table
     column = next((c for c in ("is_correct", STORED_VERDICTS.get(scorer, "is_correct")) if table.has(c)), None)
     if column is None:
-        return {}, f"{table.where()} has no column whose meaning is correctness (columns: {', '.join(table.header)})"
+        said = f"{table.where()} has no column whose meaning is correctness (columns: {', '.join(table.header)})"
+        return {}, said
+    if column == "is_correct":
+        counts["verdicts in is_correct on answers whose judge in VLMEvalKit failed"] += len(failed)
+        failed = frozenset()
     cells = scored.column(column, formulas=True)
     values = _matched(cells, _MATCHES[scorer]) if column == "eval_match" else _truths(cells)
-    if None in values:
-        raise DataError(_bad_verdicts(list(zip(scored.order, cells, values, strict=True)), column, scored))
-    found = dict(zip(scored.order, values, strict=True))
-    if column == "hit" and table.header.count("log") == 1:
-        _drop_drawn(found, scored, counts)
+    rows = zip(scored.order, cells, values, strict=True)
+    bad = [(index, cell) for index, cell, value in rows if value is None and index not in failed]
+    if bad:
+        raise DataError(_bad_verdicts(bad, column, scored))
+    few = [index for index, value in zip(scored.order, values, strict=True) if value is not None and math.isnan(value)]
+    counts[f"verdicts left out: a VQA score needs {FEWEST} gold answers"] += len(few)
+    if column == "hit":
+        count_without_judge(scored, counts)
+    found = dict(zip(scored.order, values, strict=True)) | dict.fromkeys(failed) | dict.fromkeys(few)
     return found, f"{column} of {table.where()}"
 
 
-def _drop_drawn(verdicts: dict[str, float | None], scored: Rows, counts: Counter[str]) -> None:
-    """Take away the verdicts on options that were drawn at random, and count them and those that no judge made."""
-    column = scored.table.header.index("log")
-    for index in scored.order:
-        log = text(scored.table.rows[scored.position[index]][column])
-        counts["verdicts by exact matching, which found nothing and asked no judge"] += NO_JUDGE in log
-        if DRAWN in log:
-            verdicts[index] = None
-            counts["verdicts left out: the judge failed, and VLMEvalKit drew an option at random"] += 1
-
-
-def _bad_verdicts(rows: Sequence[tuple[str, Cell, float | None]], column: str, scored: Rows) -> list[Problem]:
-    bad = [(index, cell) for index, cell, value in rows if value is None]
+def _bad_verdicts(bad: Sequence[tuple[str, Cell]], column: str, scored: Rows) -> list[Problem]:
     matches = column == "eval_match"
     what = "which is no list of numbers from 0 to 1" if matches else "which is neither 0 nor 1"
     fix = "evaluate again" if matches else "write 0 or 1 (or False and True) in every row"
@@ -315,11 +304,16 @@ def _similarity(distances: list[float]) -> float:
     return similarity if similarity >= 0.5 else 0.0
 
 
-def _mean(matches: list[float]) -> float:
-    return sum(matches) / len(matches)
+def _vqa_score(matches: list[float]) -> float:
+    """Return the VQA score of the matches with each gold answer, NaN where these are too few for one."""
+    return sum(matches) / len(matches) if len(matches) >= FEWEST else math.nan
 
 
-_MATCHES: Mapping[str, Callable[[list[float]], float]] = {"anls": _similarity, "vqa": _mean, "relaxed-accuracy": max}
+_MATCHES: Mapping[str, Callable[[list[float]], float]] = {
+    "anls": _similarity,
+    "vqa": _vqa_score,
+    "relaxed-accuracy": max,
+}
 
 
 def _shown(cell: Cell) -> str:

@@ -67,6 +67,7 @@ def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows
             "there are no rows below the header", where=table.where(), fix="run the model again, or leave the file out"
         )
     refuse_nested(table, "index", cells)
+    _refuse_rounded(table, cells)
     whole = whole_numbers(cells)
     indices = list(map(str, whole)) if whole is not None else [index_text(cell) for cell in cells]
     position = _positions(table, "index", indices, range(len(indices)), keep_first=keep_first)
@@ -83,6 +84,21 @@ def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows
         apart = set(turned)
         order = [i for i in order if i not in apart]
     return Rows(table, order, position, rotations, len(indices) - len(position))
+
+
+def _refuse_rounded(table: Table, cells: Sequence[Cell]) -> None:
+    """Refuse indices beyond what a floating-point number holds exactly, which is what a workbook stores numbers as.
+
+    :raises DataError: naming the first
+    """
+    rounded = [row for row, cell in enumerate(cells) if type(cell) is float and abs(cell) >= LARGEST_EXACT]
+    if rounded:
+        raise DataError(
+            f"index {cells[rounded[0]]:.0f} has more than 15 digits, and was rounded when it was stored as a number "
+            f"({len(rounded)} rows)",
+            where=table.where(rounded[0]),
+            fix="write the index as text, or as TSV or JSON (PRED_FORMAT)",
+        )
 
 
 def refuse_nested(table: Table, name: str, cells: Sequence[Cell]) -> None:

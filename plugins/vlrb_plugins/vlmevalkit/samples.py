@@ -21,7 +21,7 @@ from vlrb.images import LARGEST_FILE, from_base64
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
-from vlrb_plugins.vlmevalkit.table import texts
+from vlrb_plugins.vlmevalkit.table import NAN_LIKE, texts
 from vlrb_plugins.vlmevalkit.texts import AGAIN, check_width, literal, tsv_lines
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LONGEST_REFERENCE = 64
 """An ``image`` cell of at most this many characters is the index of the row that holds the image (VLMEvalKit's rule)."""
+
+_IMAGE_COLUMNS = ("image", "image_path")
 
 BATCH_BYTES = 32 * 1024**2
 
@@ -67,12 +69,13 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
     survey = _survey(path, dataset)
     named: dict[str, None] = {}
     batch: list[dict[str, Any]] = []
-    size = left_out = 0
+    left_out: list[str] = []
+    size = 0
     for row, images, line in _with_images(path, dataset, params, survey, named):
         if dataset.circular and is_rotation(row["index"]):
             continue
-        if not images and survey.has_images:
-            left_out += 1
+        if not images and survey.has_images and params.without_image != "keep":
+            left_out.append(row[dataset.id_column])
             continue
         rotations = survey.rotations.get(row["index"], {})
         batch.append(_sample(row, dataset, images, line, list(rotations.values())))
@@ -81,9 +84,20 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
             yield _batch(batch, {}, named)
             batch, size = [], 0
             named.clear()
-    counts = {NO_IMAGE: left_out, "rows left out, their index stood in an earlier one": survey.repeated}
+    counts = {NO_IMAGE: len(left_out), "rows left out, their index stood in an earlier one": survey.repeated}
     if batch or any(counts.values()):
-        yield _batch(batch, counts, named)
+        yield _batch(batch, counts, named, _note_of(left_out, params))
+
+
+def _note_of(keys: Sequence[str], params: VlmevalkitParams) -> dict[str, Any] | None:
+    """Return what the last batch says of the rows that were left out, see :data:`vlrb.schemas.SAMPLES`."""
+    fix = 'set without_image = "drop-answers" in [logs] to leave these answers out too, or "keep" for samples without an image'
+    drop = params.without_image == "drop-answers"
+    return (
+        {"keys": list(keys), "reason": "have no image and are left out", "fix": fix, "drop_answers": drop}
+        if keys
+        else None
+    )
 
 
 def samples_of_table(rows: Rows, dataset: Dataset) -> pa.RecordBatch:
@@ -126,9 +140,9 @@ def _survey(path: Path, dataset: Dataset) -> _Survey:
     _check_header(path, header, dataset)
     for cells, number in lines:
         check_width(cells, header, f"{path}, line {number}")
-        row = dict(zip(header, cells, strict=True))
+        row = _row_of(header, cells)
         image = row.get("image", "")
-        survey.has_images |= any(row.get(c) not in (None, "", "[]") for c in ("image", "image_path"))
+        survey.has_images |= any(row.get(c) for c in _IMAGE_COLUMNS)
         if 0 < len(image) <= LONGEST_REFERENCE:
             survey.targets.add(index_text(image))
         index = index_text(row["index"])
@@ -169,6 +183,26 @@ def _with_images(
         yield row, images, line
 
 
+def _row_of(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return a row by column name, with an empty cell where there is no image, however that is written."""
+    row = dict(zip(header, cells, strict=True))
+    for column in _IMAGE_COLUMNS:
+        if 0 < len(row.get(column, "")) <= LONGEST_REFERENCE and _is_gap(row[column]):
+            row[column] = ""
+    return row
+
+
+def _is_gap(cell: str) -> bool:
+    """Tell whether a cell stands for no image: a gap as pandas writes it, or a list of nothing else."""
+    if not cell.startswith("["):
+        return cell.strip() in NAN_LIKE
+    try:
+        listed = literal(cell.replace("nan", "None") if "'" not in cell else cell)
+    except ValueError:
+        return False
+    return isinstance(listed, list) and all(str(item).strip() in NAN_LIKE for item in listed)
+
+
 def _referred(row: Row, held: Mapping[str, list[bytes]], line: str) -> list[bytes]:
     target = index_text(row["image"])
     if target not in held:
@@ -188,7 +222,7 @@ def _rows(path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Surve
     seen: dict[tuple[str, str], int] = {}
     for cells, number in lines:
         line = f"{path}, line {number}"
-        row = dict(zip(header, cells, strict=True))
+        row = _row_of(header, cells)
         row["index"] = index_text(row["index"])
         again = [c for c in unique if seen.setdefault((c, row[c]), number) != number]
         if again and params.duplicates == "first":
@@ -332,11 +366,18 @@ def _sample(
     }
 
 
-def _batch(samples: list[dict[str, Any]], counts: Mapping[str, int], files: Iterable[str] = ()) -> pa.RecordBatch:
+def _batch(
+    samples: list[dict[str, Any]],
+    counts: Mapping[str, int],
+    files: Iterable[str] = (),
+    left_out: Mapping[str, Any] | None = None,
+) -> pa.RecordBatch:
     import pyarrow as pa
 
     from vlrb.schemas import SAMPLES, SAMPLES_OPTIONAL
 
     schema = pa.schema([f for f in (*SAMPLES, *SAMPLES_OPTIONAL) if f.name != "split"])
     metadata = {"counts": json.dumps({k: v for k, v in counts.items() if v}), "files": json.dumps(list(files))}
+    if left_out:
+        metadata["left_out"] = json.dumps(left_out)
     return pa.RecordBatch.from_pylist(samples, schema=schema).replace_schema_metadata(metadata)

@@ -14,6 +14,9 @@ FORMULA = "is a formula"
 LARGEST_EXACT = 2**53
 """Whole numbers below this are exact as floating-point numbers."""
 
+NAN_LIKE = frozenset(["", "nan", "NaN", "None", "NA", "N/A", "n/a", "null", "NULL", "<NA>", "#N/A"])
+"""Texts that VLMEvalKit's own readers take for gaps, and lose when they write a file again."""
+
 Cell = object
 
 

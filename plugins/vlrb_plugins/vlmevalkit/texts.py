@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vlrb.errors import DataError
+from vlrb.errors import DataError, shortened
 from vlrb_plugins.vlmevalkit.table import Cell, SuspectCell, Table
 
 MAX_BYTES = 4 * 1024**3
@@ -120,6 +120,9 @@ def read_json_table(path: Path) -> Table:
         listed = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=of_pairs)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"is not valid JSON: {error}", where=str(path), fix=AGAIN) from None
+    if isinstance(listed, dict) and "index" in listed and all(isinstance(c, list | dict) for c in listed.values()):
+        fix = 'write it again by rows: [{"index": 1, "prediction": "..."}, ...] (pandas: orient="records")'
+        raise DataError(f"is a table by columns ({shortened(listed)})", where=str(path), fix=fix)
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
         raise DataError("is no JSON list of objects, one per row", where=str(path), fix=AGAIN)
     if not listed:

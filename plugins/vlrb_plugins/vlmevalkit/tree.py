@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import attrs
 from vlrb.errors import DataError, Problem, did_you_mean, shortened
 from vlrb.types import Catalog
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
-from vlrb_plugins.vlmevalkit.naming import Kind, judge_name, judge_order, parse
+from vlrb_plugins.vlmevalkit.naming import SUMMARIES, Kind, judge_name, judge_order, parse
 
 RUN_DIRECTORY = re.compile(r"T\d{8}(-\d{6}|_G.*)")
 """VLMEvalKit's run directories: T20260901-120000, and the older T20251025_G1a2b3c4d."""
@@ -21,6 +22,7 @@ FORMATS = (".json", ".tsv", ".xlsx")
 """Formats of results, those that lose least first."""
 
 _LAYOUT = "it is the folder that holds a folder per model, or VLMEvalKit_evaluation and VLMEvalKit_inference"
+_LONGEST_PATH = 4096
 _LEFTOVERS = (".lock", ".tmp", ".partial")
 _NO_MODELS = frozenset({"LMUData", "TSV_images", "logs", "images", "__pycache__"})
 _TREES = ("VLMEvalKit_evaluation", "VLMEvalKit_inference")
@@ -142,12 +144,16 @@ def _read_model(folder: Path, tree: str, catalog: Catalog, found: _Found) -> Non
     else:
         entries = sorted(folder.iterdir())
         links = {e: _target(e, folder) for e in entries if e.is_symlink() and not e.is_dir()}
+        links |= _stand_ins(entries, folder)
         linked = {str(target) for target in links.values()}
         for file, run in _files(entries, found):
             target = links.get(file)
             if target is None or not _in_a_run(target, folder):
                 named = bool(linked) and os.path.realpath(file) in linked
                 _read_file(file, tree, run, named, folder.name, model.name, catalog, found)
+            elif not file.is_symlink():
+                place = f"{target.parent.name}/{target.name}"
+                found.ignored[str(file)] = f"in the place of a link to {place}, which is looked at instead"
             elif not file.exists():
                 place = f"{target.parent.name}/{target.name}"
                 found.ignored[str(file)] = (
@@ -162,6 +168,33 @@ def _target(link: Path, folder: Path) -> Path | None:
         *_, run, name = ("", *link.readlink().parts)
         real = folder.resolve() / run / name
     return real if real.is_file() else None
+
+
+def _stand_ins(entries: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Return the files that became of links when a tree was copied, and the files of run directories that they stand for.
+
+    A program that follows links makes copies of them; one that knows no links makes texts that hold the path.  A copy that
+    several runs have stands for the one that other files name, else for the newest.
+    """
+    runs = sorted((e for e in entries if e.is_dir() and RUN_DIRECTORY.fullmatch(e.name)), key=lambda e: _age(e.name))
+    found: dict[Path, list[Path]] = {}
+    for file in (e for e in entries if runs and e.is_file() and not e.is_symlink()):
+        twins = [run / file.name for run in reversed(runs) if (run / file.name).is_file()]
+        named = _named_in(file) if twins else ""
+        same = [t for t in twins if f"{t.parent.name}/{t.name}" == named or filecmp.cmp(file, t, shallow=False)]
+        if same:
+            found[file] = same
+    sure = {same[0].parent.name for same in found.values() if len(same) == 1}
+    chosen = {file: min(same, key=lambda twin: twin.parent.name not in sure) for file, same in found.items()}
+    return {file: folder.resolve() / twin.parent.name / twin.name for file, twin in chosen.items()}
+
+
+def _named_in(file: Path) -> str:
+    """Return run and name of the path that a small file of text holds, or an empty text."""
+    if file.stat().st_size > _LONGEST_PATH:
+        return ""
+    parts = file.read_bytes().decode(errors="replace").strip().replace("\\", "/").split("/")
+    return "/".join(parts[-2:])
 
 
 def _in_a_run(file: Path, folder: Path) -> bool:
@@ -220,7 +253,8 @@ def _why_not_read(file: Path) -> str:
     if file.is_symlink() and not file.exists():
         return f"a link to {file.readlink()}, which is not there"
     if file.suffix == ".csv":
-        return "a summary of scores"
+        summary = file.stem.endswith((*SUMMARIES, "_score"))
+        return "a summary of scores" if summary else "CSV is not read: write predictions as xlsx, TSV or JSON"
     if file.suffix not in FORMATS:
         return f"no table of results ({', '.join(FORMATS)})"
     return "" if file.is_file() else "no regular file"

@@ -110,7 +110,8 @@ def test_outcomes(table: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "score"), [("0", 0.0), ("1.0", 1.0), ("True", 1.0), ("False", 0.0), ("", None), (".5", 0.5)]
+    ("cell", "score"),
+    [("0", 0.0), ("1.0", 1.0), ("True", 1.0), ("False", 0.0), ("TRUE", 1.0), ("false", 0.0), ("", None), (".5", 0.5)],
 )
 def test_verdicts(table: Any, cell: str, score: float | None) -> None:
     """0, 1, fractions, and what pandas writes for booleans; an empty cell is no verdict."""

@@ -64,6 +64,8 @@ LINES: dict[str, tuple[str, Any, list[str]]] = {
     "data without base64": ("samples", {"images": ["data:text/plain,x"]}, ["is no data of base64"]),
     "images is a text": ("samples", {"images": "a.png"}, ["column images", "'a.png' is not a list of paths"]),
     "no model": ("outcomes", {"model": None}, ["line 2, column model", "is null", "give every row its model"]),
+    "score 85": ("outcomes", {"score": 85}, ["85.0 is not in [0, 1]", "divide all of them by 100"]),
+    "key 7": ("outcomes", {"key": 7}, ["line 2, column key", "7 is not text", 'in quotation marks: "7"']),
     "score 1.5": ("outcomes", {"score": 1.5}, ["line 2, column score", "1.5 is not in [0, 1]"]),
     "score -0.1": ("outcomes", {"score": -0.1}, ["line 2, column score", "-0.1 is not in [0, 1]"]),
     "score NaN": ("outcomes", {"score": float("nan")}, ["line 2, column score", "nan is not in [0, 1]", "write null"]),

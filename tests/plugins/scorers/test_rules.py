@@ -268,12 +268,18 @@ def test_vqa_compares_normalised_texts(prediction: str, gold: str) -> None:
 
 
 def test_vqa_keeps_what_its_rule_keeps() -> None:
-    """Currencies, per cent signs and further words make a difference; one gold answer alone never counts."""
+    """Currencies, per cent signs and further words make a difference."""
     assert value("vqa", "7", repr(["$7"] * 4)) == 0
     assert value("vqa", "7 %", repr(["7%"] * 4)) == 0
     assert value("vqa", "yellow taxi", repr(["taxi"] * 4)) == 0
-    assert value("vqa", "taxi", "taxi") == 0
-    assert value("vqa", "taxi", repr(["taxi"] * 3)) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("golds", ["taxi", "['taxi']", "['taxi', 'taxi']", "['taxi', 'taxi', 'taxi']"])
+def test_vqa_needs_enough_gold_answers(golds: str) -> None:
+    """With fewer than four gold answers the right answer could not score 1: that is the sample's fault, and no score."""
+    (found,) = score("vqa", case("taxi", golds))
+    assert (found.value, found.unscorable) == (None, True)
+    assert value("vqa", "taxi", repr(["taxi"] * 4)) == 1
 
 
 @pytest.mark.parametrize("name", ["vqa", "anls", "relaxed-accuracy"])
@@ -454,3 +460,10 @@ def test_mathverse_is_decided_by_an_extract_that_equals_the_gold_answer() -> Non
     assert reason("mathverse", "B", "B", judged={"extract": "b"}) == maths.NOT_EQUAL.reason
     assert reason("mathverse", "B", "B") == maths.NO_EXTRACT.reason
     assert reason("mathverse", "B", "", judged={"extract": "B"}) == verdicts.NO_GOLD.reason
+
+
+@pytest.mark.parametrize(("res", "expected"), [("17\\%", 0), ("\\text{17\\%}", 0), ("0.170", 1), (None, None)])
+def test_per_cent_is_no_number_of_mathvision(res: str | None, expected: float | None) -> None:
+    """VLMEvalKit's parser fails on a per cent sign: what a judge extracted is wrong then, and an answer is left to a judge."""
+    judged = {} if res is None else {"res": res}
+    assert value("mathvision", "17\\%", "0.17", choices="[]", judged=judged) == expected

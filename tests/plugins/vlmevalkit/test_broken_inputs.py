@@ -255,7 +255,9 @@ def json_files() -> Iterator[Broken]:
         "half a list": ('[{"index": 1, "prediction": "A"}, {"ind', ("not valid JSON",), "", again),
         "half a text": ('[{"index": 1, "prediction": "A', ("not valid JSON",), "", again),
         "lines of objects": ('{"index": 1}\n{"index": 2}\n', ("not valid JSON", "Extra data"), "", again),
-        "an object": ('{"index": [1], "prediction": ["A"]}', (listed,), "", again),
+        "lists by column": ('{"index": [1], "prediction": ["A"]}', ("by columns", "index, prediction"), "", "by rows"),
+        "objects by column": ('{"index": {"0": 1}, "prediction": {"0": "A"}}', ("by columns",), "", "by rows"),
+        "an object": ('{"index": 1, "prediction": "A"}', (listed,), "", again),
         "a cache of a judge": ('{"1": {"hit": 1, "log": ""}}', (listed,), "", again),
         "a list of lists": ('[["index", "prediction"], [1, "A"]]', (listed,), "", again),
         "a number": ("7", (listed,), "", again),
@@ -361,7 +363,6 @@ def tsv_samples() -> Iterator[Broken]:
         "nothing": "7",
         "itself": "2",
         "a word": "none",
-        "NaN": "nan",
         "a path": "images/1.png",
     }.items():
         rows = table(question(), question(index="2", image=image))
@@ -527,3 +528,12 @@ def test_there_are_enough_broken_inputs() -> None:
     """The table covers at least 110 inputs, each of its own name."""
     assert len(TABLE) >= 110
     assert len({b.id for b in TABLE}) == len(TABLE)
+
+
+def test_indices_that_a_workbook_has_rounded(logs: Any, refused: Any) -> None:
+    """A workbook holds numbers of 15 digits: longer ones are not what they were, whether or not two of them became one."""
+    path = logs.book("x.xlsx", [{"index": i, "prediction": "A"} for i in (7, 20231015123456781)])
+    with refused("15 digits", "20231015123456780", "1 rows", place=f"{path}, sheet 'Sheet1', row 3", fix="as text"):
+        logs.outcomes(path)
+    path = logs.book("x.xlsx", [{"index": str(i), "prediction": "A"} for i in (7, 20231015123456781)])
+    assert [row["key"] for row in logs.outcomes(path)] == ["7", "20231015123456781"]

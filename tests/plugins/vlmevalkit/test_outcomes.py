@@ -30,6 +30,10 @@ def said(logs: Any, *predictions: object, **params: Any) -> list[dict[str, Any]]
         ("<think>a</think>", "", "<think>a</think>"),
         ("</think>B", "B", "</think>"),
         ("<think>a", "<think>a", None),
+        ("<thinking>a</thinking>\nB", "B", "<thinking>a</thinking>\n"),
+        ("◁think▷a◁/think▷B", "B", "◁think▷a◁/think▷"),
+        ("<think>a</think>b</thinking>C", "C", "<think>a</think>b</thinking>"),
+        ("<thinking>a", "<thinking>a", None),
         ("B", "B", None),
         (" B ", " B ", None),
     ],
@@ -69,9 +73,9 @@ def test_thoughts_in_both_places(logs: Any) -> None:
 @pytest.mark.parametrize("policy", ["split", "keep"])
 def test_unclosed_thoughts_are_counted(logs: Any, policy: str) -> None:
     """An answer that was cut off while thinking is no answer: the report counts them."""
-    said(logs, "<think>a", "<think>a</think>B", "<think>a</think><think>b", "A")
+    said(logs, "<think>a", "<think>a</think>B", "<think>a</think><think>b", "A", "<thinking>a", "◁think▷a", "I think")
     counts = logs.counts(logs.root / "book.xlsx", thinking=policy)
-    assert counts == {"answers that end before </think>": 2}
+    assert counts == {"answers that end before </think>": 4}
 
 
 # --- failures and lost texts --------------------------------------------------------------------------------------------
@@ -125,7 +129,7 @@ def test_text_files_cut_nothing(logs: Any) -> None:
         ("ChartQA_TEST", "[0.0]", 0),
         ("ChartQA_TEST", 1, 1),
         ("TextVQA_VAL", "[0.0, 1.0, 1.0, 1.0]", 0.75),
-        ("TextVQA_VAL", "[True, False]", 0.5),
+        ("TextVQA_VAL", "[True, False, False, True]", 0.5),
     ],
 )
 def test_eval_match(logs: Any, dataset: str, cell: object, score: float) -> None:
@@ -147,7 +151,9 @@ def test_is_correct_comes_before_eval_match(logs: Any) -> None:
 def test_what_a_judge_extracted(logs: Any, dataset: str, column: str) -> None:
     """A judge's extraction is no verdict; the scorer gets it under its column's name, numbers that are not whole also as such."""
     cells = [14, "", 14.9, "14.9"]
-    path = logs.book("book.xlsx", [{"index": i, "prediction": "x", column: c} for i, c in enumerate(cells, 1)])
+    log = {"res": "log", "extract": "log_extract"}[column]
+    made = [{"index": i, "prediction": "x", column: c, log: "Succeed"} for i, c in enumerate(cells, 1)]
+    path = logs.book("book.xlsx", made)
     rows = logs.outcomes(path, dataset=dataset)
     assert [row["score"] for row in rows] == [None] * 4
     assert [row["judged"] for row in rows] == [
@@ -164,8 +170,8 @@ def test_verdicts_drawn_at_random(logs: Any) -> None:
     rows = [{"index": i, "prediction": "x", "hit": 1, "log": log} for i, log in enumerate(logged)]
     path = logs.book("book.xlsx", rows)
     assert [row["score"] for row in logs.outcomes(path)] == [None, 1, 1, 1]
+    assert [row["judge_failed"] for row in logs.outcomes(path)] == [True, False, False, False]
     assert logs.counts(path) == {
-        "verdicts left out: the judge failed, and VLMEvalKit drew an option at random": 1,
         "verdicts by exact matching, which found nothing and asked no judge": 1,
     }
 

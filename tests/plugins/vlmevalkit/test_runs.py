@@ -75,7 +75,7 @@ def test_other_folders_are_no_runs(logs: Any, name: str) -> None:
 def test_the_newest_run(logs: Any, older: str, newer: str) -> None:
     """Without links the newest run is read, and the other is reported with the reason."""
     run(logs, newer)
-    run(logs, older)
+    logs.book(f"Gemini/{older}/Gemini_MMStar.xlsx", [ANSWERS[0] | {"prediction": "B"}])
     files, ignored = read(logs)
     assert files == [f"{newer}/Gemini_MMStar.xlsx"]
     assert list(ignored.values()) == [f"another run: {newer} is the newest, by its name"]
@@ -90,6 +90,25 @@ def test_links_name_the_run(logs: Any, absolute: bool) -> None:
     files, ignored = read(logs)
     assert files == [f"{OLD}/Gemini_MMStar.xlsx", f"{OLD}/Gemini_MMStar_openai_result.xlsx"]
     assert ignored == {f"Gemini/{NEW}/Gemini_MMStar.xlsx": f"another run: the links in the model's folder name {OLD}"}
+
+
+@pytest.mark.parametrize(
+    "form", ["copy", "{run}/{name}", "/elsewhere/Gemini/{run}/{name}", "..\\Gemini\\{run}\\{name}\n"]
+)
+def test_copied_links_name_the_run(logs: Any, form: str) -> None:
+    """What a copying program made of a link, a copy or a text with the path, names the run as the link did, and is reported."""
+    old, _ = run(logs, OLD, "openai"), run(logs, NEW, "openai", hit=0)
+    names = ["Gemini_MMStar.xlsx", "Gemini_MMStar_openai_result.xlsx"]
+    for name in names:
+        if form == "copy":
+            shutil.copy(old / name, logs.root / "Gemini" / name)
+        else:
+            logs.text(f"Gemini/{name}", form.format(run=OLD, name=name))
+    files, ignored = read(logs)
+    assert files == [f"{OLD}/{name}" for name in names]
+    for name in names:
+        assert f"{OLD}/{name}" in ignored[f"Gemini/{name}"]
+        assert "another run" in ignored[f"Gemini/{NEW}/{name}"]
 
 
 def test_a_file_and_its_link_are_one(logs: Any) -> None:

@@ -198,7 +198,7 @@ def test_rotations_are_no_samples(logs: Any, png: Any) -> None:
     assert len(logs.samples(logs.root / "x.tsv", "MMStar")) == 5
 
 
-@pytest.mark.parametrize("broken", ["x" * 81, "*" * 80, "data:image/png;base64," + "A" * 80, "['" + "x" * 81 + "']"])
+@pytest.mark.parametrize("broken", ["x" * 81, "*" * 80, "data:image/png," + "A" * 80, "['" + "x" * 81 + "']"])
 def test_broken_base64(logs: Any, refused: Any, png: Any, broken: str) -> None:
     """An image that is no base64 is an error with its line."""
     path = logs.tsv("x.tsv", [row("1", png()), row("2", broken)])
@@ -455,3 +455,26 @@ def test_empty_files(logs: Any, refused: Any, text: str, word: str) -> None:
     path = logs.text("x.tsv", text)
     with refused(word, place=path, fix="download"):
         logs.samples(path)
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "[]", "['nan']", "[nan]", "[None]", "['']", "['None', 'nan']", "None", "nan", "NaN", " ", "<NA>"]
+)
+@pytest.mark.parametrize("column", ["image", "image_path"])
+def test_gaps_are_no_images(logs: Any, png: Any, cell: str, column: str) -> None:
+    """A text-only row is left out and counted, however its gap is written; none is the index of another row."""
+    full = {"image": png(), "image_path": "a.png"}[column]
+    if column == "image_path":
+        path = logs.folder("images/MMStar") / "a.png"
+        path.write_bytes(raw(png()))
+    rows = [{"index": str(i), "question": "q", column: c} for i, c in enumerate([cell, full])]
+    path = logs.tsv("x.tsv", rows)
+    assert list(logs.samples(path)) == ["1"]
+    assert logs.counts(path) == {samples.NO_IMAGE: 1}
+
+
+@pytest.mark.parametrize("form", ["data:image/png;base64,{}", "['data:image/png;base64,{}']"])
+def test_data_urls(logs: Any, png: Any, form: str) -> None:
+    """An image may stand there as a data URL."""
+    path = logs.tsv("x.tsv", [row("1", form.format(png()))])
+    assert logs.samples(path)["1"]["images"] == [raw(png())]

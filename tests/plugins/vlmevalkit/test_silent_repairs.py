@@ -24,7 +24,7 @@ class Study:
 
     def __init__(self, project: Any, logs: Any, png: Callable[[int], str]) -> None:
         self.project, self.logs = project, logs
-        self.top = self.more = ""
+        self.top = self.more = self.source = ""
         self.routers = '[[router]]\nuse = "strongest"\n'
         rows = [{"index": str(i), "question": f"q{i}", "A": "a", "B": "b", "answer": "A", "image": png(i)} for i in SIX]
         self.tsv = logs.tsv("LMUData/MMStar.tsv", rows)
@@ -43,9 +43,8 @@ class Study:
     def vlrb(self, command: str = "build", *arguments: str) -> Any:
         """Run a command on the experiment."""
         split = "[split]\ntrain = 0.4\ndev = 0.3\ntest = 0.3\n"
-        text = (
-            f'name = "s"\nrequires = []\n{self.top}\n[logs]\nuse = "vlmevalkit"\npath = "{self.logs.root}"\n{split}\n'
-        )
+        logs = f'[logs]\nuse = "vlmevalkit"\npath = "{self.logs.root}"\n{self.source}\n'
+        text = f'name = "s"\nrequires = []\n{self.top}\n{logs}{split}\n'
         return self.project.vlrb(command, self.project.file(f"{text}{self.more}\n{self.routers}"), *arguments)
 
     def refused(self, *words: str, status: int = 4) -> None:
@@ -272,3 +271,61 @@ def test_matrices_without_names_get_none(tmp_path: Path) -> None:
     (spec,) = vlrb_log_sources()
     with pytest.raises(DataError, match="names"):
         spec.factory(spec.params(path=tmp_path)).list(Catalog((), ()))
+
+
+@pytest.mark.parametrize(
+    "scorer", ["mcq", "mmmu", "yes-no", "anls", "vqa", "relaxed-accuracy", "ocrbench", "exact-match", ""]
+)
+def test_a_dataset_without_gold_answers_is_not_answered_wrongly(study: Study, png: Any, scorer: str) -> None:
+    """unknown = "wrong" is said of answers; without a gold answer there is no right one, whatever the scorer."""
+    rule = f'scorer = "{scorer}"\n' if scorer else ""
+    study.more = f'[benchmark]\nunknown = "wrong"\n[[dataset]]\nname = "Own"\ngroup = "own"\n{rule}'
+    for path in (study.tsv, *study.books.values()):
+        path.unlink()
+    rows = [
+        {"index": str(i), "question": "q", "A": "a", "B": "b", "category": "Doc-oriented VQA", "image": png(i)}
+        for i in SIX
+    ]
+    study.logs.tsv("LMUData/Own.tsv", rows)
+    for model in MODELS:
+        study.book(model, RIGHT[model], f"{model}/{model}_Own.xlsx", hit=None)
+    study.refused("Own: the sample has no gold answer", "6 of 6 samples: Own/0")
+
+
+def test_a_judge_that_failed_is_no_wrong_answer(study: Study) -> None:
+    """Reference: hit is taken as it stands; VLMEvalKit draws it at random where its judge failed."""
+    study.book(
+        "GPT4o",
+        RIGHT["GPT4o"],
+        prediction="neither",
+        log="Match Log: Failed to predict, thus randomly generate one. . ",
+    )
+    study.refused("6 answers of GPT4o have no verdict", "the judge of the logs failed on 6 answers")
+    study.more = '[benchmark]\nunknown = "wrong"\n'
+    report = study.vlrb("build", "--json").json
+    assert [m["failed_judges"] for m in report["models"]] == [6, 0]
+    assert [(o["model"], o["failed_judges"]) for o in report["outcomes"]] == [("GPT4o", 6), ("SmolVLM2", 0)]
+    assert [e["count"] for e in report["excluded"]] == [6]
+    assert "the judge of the logs failed on 6 answers" in study.vlrb().out
+
+
+def test_answers_to_rows_without_an_image(study: Study, png: Callable[[int], str]) -> None:
+    """VLMEvalKit leaves such rows out; answers to them name the rows, how many, and the policy, which is counted."""
+    rows = [
+        {"index": str(i), "question": f"q{i}", "A": "a", "B": "b", "answer": "A", "image": png(i) if i else ""}
+        for i in SIX
+    ]
+    study.logs.tsv("LMUData/MMStar.tsv", rows)
+    study.refused("1 answers are to samples that have no image", "MMStar/0", 'without_image = "drop-answers"')
+
+    study.source = 'without_image = "drop-answers"'
+    report = study.vlrb("build", "--json").json
+    assert (report["samples"], [m["correct"] for m in report["models"]]) == (5, [3, 3])
+    assert [(e["reason"].split(" (")[1], e["count"]) for e in report["excluded"]] == [
+        (f"MMStar, {m})", 1) for m in MODELS
+    ]
+
+    study.source = 'without_image = "keep"'
+    report = study.vlrb("build", "--json").json
+    assert (report["samples"], [m["correct"] for m in report["models"]]) == (6, [4, 3])
+    assert report["datasets"][0]["images"] == 5

@@ -79,6 +79,13 @@ def test_flat_layout(logs: Any) -> None:
     }
 
 
+def test_predictions_as_csv_are_no_summary(logs: Any, refused: Any) -> None:
+    """A CSV file without the suffix of a summary is named as what it is, with the formats that are read."""
+    path = logs.text("Gemini/Gemini_MMStar.csv", "index,prediction\n1,A\n")
+    with refused("CSV is not read", "xlsx, TSV or JSON", path.name, place=logs.root, fix="check"):
+        logs.list()
+
+
 def test_models_beside_the_published_folders_are_reported(logs: Any) -> None:
     """A model's folder in the wrong place is not passed over in silence."""
     logs.book("VLMEvalKit_evaluation/Gemini/Gemini_MMStar.xlsx", SCORED)
