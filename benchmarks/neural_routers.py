@@ -171,7 +171,7 @@ def latency(folder: Path) -> None:
     asked, params = queries(folder), VlcParams()
     where = machine(params)
     made = Made(network().to(where.device).eval(), tokenizer(folder), reading(), "lxmert", {})
-    fitted = FittedNeural("vlc", params, made, where, tuple(c.name for c in asked.candidates), {})
+    fitted = FittedNeural("vlc", params, made, where, tuple(c.name for c in asked.candidates), tuple(range(MODELS)), {})
     from concurrent.futures import ThreadPoolExecutor
 
     for size, rounds in ((1, 15), (16, 5)):

@@ -68,6 +68,15 @@ class Sight(nn.Module):
         states = torch.cat([first[:, None], states[:, 1:]], dim=1)
         return states, torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
 
+    def pooled(self, batch: Batch) -> Tensor:
+        """Return the mean of the encoder's states over patches and images, [b, e]; zeros for a sample without images."""
+        total = torch.zeros(len(batch), self.projection.in_features, device=batch.counts.device)
+        if int(batch.counts.max()) == 0:
+            return total
+        owners = torch.repeat_interleave(torch.arange(len(batch), device=batch.counts.device), batch.counts)
+        total = total.index_add(0, owners, self._states(batch.pixels).float().mean(dim=1))
+        return total / batch.counts.clamp(min=1)[:, None]
+
     def _states(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.deviation
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
@@ -110,6 +119,14 @@ class Lxmert(nn.Module):
         ).pooled_output
         return found
 
+    def text_state(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the first token's state after the language layers, [b, d]."""
+        states = self.model.embeddings(ids, torch.zeros_like(ids))
+        for layer in self.model.encoder.layer:
+            states = layer(states, _additive(mask, states.dtype))[0]
+        first: Tensor = states[:, 0]
+        return first
+
 
 class VisualBert(nn.Module):
     """VisualBERT, one stream of tokens and patches; the query is its pooled output."""
@@ -133,6 +150,11 @@ class VisualBert(nn.Module):
             visual_token_type_ids=torch.ones_like(seen),
         ).pooler_output
         return found
+
+    def text_state(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the first token's state where there are no patches, [b, d]."""
+        first: Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+        return first
 
 
 def _tower(config: Any, layers: int) -> Any:
@@ -281,10 +303,18 @@ class Network(nn.Module):
         return found
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return logits [b, k] and queries [b, d], in single precision."""
+        """Return logits [b, k] and queries [b, d], in single precision.
+
+        The head computes in single precision too: rounded to bfloat16, logits of different models would be equal.
+        """
         query = self.query(batch).float()
-        logits: Tensor = self.head(query)
-        return logits.float(), query
+        with torch.autocast(query.device.type, enabled=False):
+            logits: Tensor = self.head(query)
+        return logits, query
+
+    def pretrained(self, batch: Batch) -> Tensor:
+        """Return what the pretrained encoders make of text and images, [b, d + e], without any weight that begins at random."""
+        return torch.cat([self.body.text_state(batch.ids, batch.mask).float(), self.sight.pooled(batch)], dim=1)
 
 
 def check_fit(tokenizer: Any, body: Any, sight: Sight, text_length: int, size: int) -> None:

@@ -20,6 +20,7 @@ from vlrb.types import Array, Queries
 from vlrb_plugins.neural_routers import ROUTERS, backbones
 from vlrb_plugins.neural_routers.bodies import BODIES, Network, Sight
 from vlrb_plugins.neural_routers.checkpoint import all_weights, restore
+from vlrb_plugins.neural_routers.heads import chosen
 from vlrb_plugins.neural_routers.loop import forward
 from vlrb_plugins.neural_routers.machine import Machine, machine, memory
 from vlrb_plugins.neural_routers.params import NeuralParams
@@ -28,7 +29,7 @@ from vlrb_plugins.neural_routers.samples import Reading, ahead, parts, passing_s
 
 logger = logging.getLogger("vlrb")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @attrs.frozen(eq=False)
@@ -44,13 +45,18 @@ class Made:
 
 @attrs.frozen(eq=False)
 class FittedNeural:
-    """A trained network.  ``models`` are the candidates it was trained on, ``history`` what is recorded of the training."""
+    """A trained network.
+
+    ``models`` are the candidates it was trained on, ``order`` their numbers in the order in which equal logits are decided, and
+    ``history`` what is recorded of the training.
+    """
 
     name: str
     params: NeuralParams
     made: Made = attrs.field(repr=False)
     where: Machine
     models: tuple[str, ...]
+    order: tuple[int, ...]
     history: dict[str, Any]
     _last: WeakKeyDictionary[Queries, Array] = attrs.field(factory=WeakKeyDictionary, init=False, repr=False)
 
@@ -60,14 +66,16 @@ class FittedNeural:
         return self.where.described()
 
     def route(self, queries: Queries) -> Array:
-        """Return the model with the highest logit, of equals the first, int64[n]; images are decoded here, every time.
+        """Return the model with the highest logit, of equals the first in ``order``, int64[n].
+
+        Images are decoded here, every time.
 
         :raises DataError: naming the sample whose image cannot be decoded, or for other candidates than in the fit
         :raises ConfigError: when the memory does not suffice, naming ``route_batch_size``
         """
         self._last.clear()
         self._last[queries] = self._logits(queries)
-        return np.asarray(self._last[queries].argmax(axis=1))
+        return chosen(self._last[queries], np.array(self.order))
 
     def scores(self, queries: Queries) -> Array:
         """Return the logits, float64[n, k]; those of the queries that were routed last are at hand."""
@@ -104,6 +112,7 @@ class FittedNeural:
             "router": self.name,
             "parameters": unstructure(self.params),
             "models": list(self.models),
+            "order": list(self.order),
             "body": made.body,
             "reading": attrs.asdict(made.reading),
             "sources": made.sources,
@@ -139,7 +148,7 @@ def load(name: str, directory: Path) -> FittedNeural:
     where = _machine(params)
     tokenizer = backbones.tokenizer(str(directory / "tokenizer"))
     made = Made(network.to(where.device), tokenizer, reading, content["body"], content["sources"])
-    return FittedNeural(name, params, made, where, models, content["history"])
+    return FittedNeural(name, params, made, where, models, tuple(content["order"]), content["history"])
 
 
 def make_body(kind: str, config: Any, model: Any) -> Any:

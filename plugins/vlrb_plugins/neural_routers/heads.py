@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from vlrb.types import Array, Labelled
 
 START_SCALE = math.log(1 / 0.07)
 FAITHFUL_DEVIATION = 0.78
@@ -42,3 +45,22 @@ class Linear(nn.Module):
         """Return logits, [b, k]."""
         logits: Tensor = self.layer(self.dropout(query))
         return logits
+
+
+def preference(train: Labelled) -> Array:
+    """Return the models in the order in which equal logits are decided, int64[k].
+
+    Those that are right most often on train come first, then those that are cheaper on average, then those named first.
+    """
+    order: Array = np.lexsort((train.cost.mean(axis=0), -train.quality.sum(axis=0)))
+    return order
+
+
+def chosen(logits: Array, order: Array) -> Array:
+    """Return the model of the highest logit, int64[n].
+
+    :param logits: [n, k]
+    :param order: the models, int64[k]; of equal logits the first in it counts
+    """
+    choices: Array = order[logits[:, order].argmax(axis=1)]
+    return choices

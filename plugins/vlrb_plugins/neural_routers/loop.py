@@ -19,6 +19,7 @@ from vlrb.errors import DataError
 from vlrb.types import Array, FitContext, MetricValue
 from vlrb_plugins.neural_routers.bodies import Network
 from vlrb_plugins.neural_routers.checkpoint import Checkpoints, Reached
+from vlrb_plugins.neural_routers.heads import chosen
 from vlrb_plugins.neural_routers.machine import Machine, memory
 from vlrb_plugins.neural_routers.objectives import Objective
 from vlrb_plugins.neural_routers.params import NeuralParams
@@ -35,7 +36,8 @@ POINTS = 20
 class Task:
     """A training: what is trained on what, where, and what it tells of itself.
 
-    ``sources`` are what identifies the weights that the network begins with, by parameter.
+    ``sources`` are what identifies the weights that the network begins with, by parameter.  ``order`` int64[k] decides between
+    equal logits.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Task:
     seed: int
     context: FitContext
     sources: dict[str, str]
+    order: Array
 
     @property
     def steps_per_epoch(self) -> int:
@@ -75,7 +78,7 @@ def train(task: Task) -> Monitor:
     checkpoints = Checkpoints(task.context.work_directory / "checkpoints", task.identity())
     network = task.network.to(task.where.device)
     optimizer = torch.optim.AdamW(
-        [p for p in network.parameters() if p.requires_grad], lr=task.params.rate, weight_decay=task.params.weight_decay
+        [p for p in network.parameters() if p.requires_grad], lr=task.params.rate, weight_decay=task.params.decay
     )
     monitor = Monitor(task.params.patience, task.params.min_delta)
     reached = checkpoints.last(network, optimizer) or Reached(0, monitor)
@@ -96,8 +99,8 @@ def train(task: Task) -> Monitor:
 def _judged(task: Task, before: Reached, loss: float) -> Reached:
     """Return how far the training is after one more epoch."""
     epoch = before.epoch + 1
-    choices = logits_of(task.network, task.dev, task.where, task.params.route_batch_size).argmax(axis=1)
-    score: MetricValue = task.context.dev_score(choices)
+    logits = logits_of(task.network, task.dev, task.where, task.params.route_batch_size)
+    score: MetricValue = task.context.dev_score(chosen(logits, task.order))
     values = {"epoch_loss": loss, **({"dev_score": float(score)} if isinstance(score, float | int) else {})}
     task.context.log(epoch * task.steps_per_epoch, values)
     logger.info("%s: epoch %d of %d: loss %.4f, dev score %s", task.name, epoch, task.params.epochs, loss, score)
@@ -187,9 +190,11 @@ def logits_of(network: Network, samples: Samples, where: Machine, size: int) -> 
 
 
 @torch.no_grad()
-def queries_of(network: Network, samples: Samples, where: Machine, size: int) -> Array:
-    """Return queries float32[n, d]."""
-    return _over(samples, where, size, network, lambda batch: network.query(batch).float())
+def pretrained_of(network: Network, samples: Samples, where: Machine, size: int) -> tuple[Array, Array]:
+    """Return what the pretrained encoders make of the texts, float32[n, d], and of the images, float32[n, e]."""
+    both = _over(samples, where, size, network, network.pretrained)
+    text, images = np.split(both, [network.body.width], axis=1)
+    return text, images
 
 
 def _over(samples: Samples, where: Machine, size: int, network: Network, make: Callable[[Batch], Tensor]) -> Array:

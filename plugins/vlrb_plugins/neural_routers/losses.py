@@ -42,24 +42,19 @@ def reference_sample_contrast(logits: Tensor, clusters: Tensor) -> Tensor:
     return -share[together].log().mean()
 
 
-def model_contrast(logits: Tensor, scores: Tensor, correct: Tensor, top: int, last: int) -> Tensor:
-    """Return the contrast of a query with its best models against its worst ones (RouterDC, sample-LLM loss).
+def model_contrast(logits: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Return the contrast of a query with some of its best models against some wrong ones (RouterDC, sample-LLM loss).
 
-    Each of the ``top`` models of highest score, where it is above 0, is told from the ``last`` of lowest score that are not
-    correct; the terms are summed.
+    Each positive has a softmax with all negatives of its sample; the terms are summed over the positives.
 
-    :param scores: [b, k], at least 0
-    :param correct: bool[b, k]
+    :param positives: int64[b, t], -1 where a sample has fewer
+    :param negatives: int64[b, l], -1 where a sample has fewer
     """
-    best = scores.sort(dim=1, descending=True, stable=True)
-    worst = scores.sort(dim=1, stable=True).indices[:, :last]
-    against = logits.gather(1, worst).masked_fill(correct.gather(1, worst), -torch.inf)
-    total = logits.new_zeros(())
-    for rank in range(min(top, scores.shape[1])):
-        pair = torch.cat([logits.gather(1, best.indices[:, rank : rank + 1]), against], dim=1)
-        there = (best.values[:, rank] > 0).to(logits.dtype)
-        total = total - (F.log_softmax(pair, dim=1)[:, 0] * there).mean()
-    return total
+    near = logits.gather(1, positives.clamp(min=0))
+    against = logits.gather(1, negatives.clamp(min=0)).masked_fill(negatives < 0, -torch.inf)
+    all_against = torch.cat([near[:, :, None], against[:, None, :].expand(-1, near.shape[1], -1)], dim=2)
+    terms = F.log_softmax(all_against, dim=2)[:, :, 0].masked_fill(positives < 0, 0.0)
+    return -terms.sum(dim=1).mean()
 
 
 def sample_contrast(query: Tensor, groups: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,13 +13,12 @@ from torch import Tensor
 from vlrb.targets import soft_targets, solved_rows
 from vlrb.types import Array, Labelled
 from vlrb_plugins.neural_routers import losses
-from vlrb_plugins.neural_routers.params import RouterdcParams, ZooterParams
+from vlrb_plugins.neural_routers.clusters import k_means, of_questions
+from vlrb_plugins.neural_routers.params import NeuralParams, RouterdcParams, ZooterParams
+from vlrb_plugins.neural_routers.tags import smoothed, text_tags
 
 REFERENCE_SEED = 42
 """Seed of the reference's clusters, whatever the seed of the run."""
-
-WORDS = 4096
-"""Most frequent words that texts are told apart by."""
 
 
 class Objective(Protocol):
@@ -42,14 +39,14 @@ class Objective(Protocol):
 class Known:
     """What an objective may be made from.
 
-    ``texts`` are those of train.  ``embed`` returns the queries float32[n, d] of all train rows before training; ``kept`` returns
-    an array under a name, which is computed once and found again after a kill.
+    ``texts`` are those of train.  ``embed`` returns what the pretrained encoders make of all train rows' texts, float32[n, d], and
+    images, float32[n, e]; ``kept`` returns an array under a name, which is computed once and found again after a kill.
     """
 
     train: Labelled
     texts: list[str]
     seed: int
-    embed: Callable[[], Array]
+    embed: Callable[[], tuple[Array, Array]]
     kept: Callable[[str, Callable[[], Array]], Array]
 
 
@@ -68,63 +65,41 @@ class Targets:
 
 def classify(known: Known, params: Any, router: str) -> Objective:
     """Return the soft cross-entropy against soft targets, over rows that some model solves (cosinecls, vlc)."""
-    targets = soft_targets(known.train.quality, known.train.cost, params.lambda_)
-    return Targets(solved_rows(known.train, router), _tensor(targets), losses.soft_cross_entropy)
+    rows = solved_rows(known.train, router)
+    return Targets(rows, _tensor(targets_of(known.train, params)), losses.soft_cross_entropy)
 
 
 def distil(known: Known, params: ZooterParams, router: str) -> Objective:
     """Return ZOOTER's objective.
 
-    The reference distils soft targets, those of rows that no model solves being the cheapest model.  As published, targets of
-    solved rows are averaged with those of rows with the same tag.
+    The reference distils soft targets, those of rows that no model solves being the cheapest model.  As published, all rows
+    train, and a row's target is averaged with the mean targets of its tags.
     """
     train = known.train
     if not params.published:
         targets = soft_targets(train.quality, train.cost, params.lambda_, fallback="cheapest")
         return Targets(np.arange(len(train)), _tensor(targets), losses.distillation)
-    rows = solved_rows(train, router)
-    targets = soft_targets(train.quality, train.cost, params.lambda_)
-    tags = known.kept("tags", lambda: text_tags(known.texts, params.tags, known.seed))
-    smooth = smoothed(targets, tags, rows, params.sample_weight)
-    return Targets(rows, _tensor(smooth), losses.distillation)
+    solved_rows(train, router)  # there must be one
+    targets = targets_of(train, params, unsolved=True)
+    tags = text_tags(known.texts, params.tags_per_question)
+    return Targets(np.arange(len(train)), _tensor(smoothed(targets, tags, params.sample_weight)), losses.distillation)
 
 
-def smoothed(targets: Array, tags: Array, rows: Array, sample_weight: float) -> Array:
-    """Return targets averaged with the mean of the rows of the same tag, float64[n, k]; only ``rows`` count, and only they change.
+def targets_of(train: Labelled, params: NeuralParams, unsolved: bool = False) -> Array:
+    """Return soft targets, float64[n, k].
 
-    :param targets: float64[n, k]
-    :param tags: int64[n]
-    :param rows: int64[m], numbers of rows
-    :param sample_weight: of a row's own target; the rest is the mean's
+    As published, models that are right and equally cheap share the hard label of lambda inf, which is what soft targets tend to;
+    in the reference the first of them has it.
+
+    :param unsolved: where no model is right, all are equally good, and their costs decide; otherwise zeros
     """
-    tag = tags[rows]
-    sums = np.zeros((int(tag.max()) + 1, targets.shape[1]))
-    np.add.at(sums, tag, targets[rows])
-    means = sums / np.maximum(np.bincount(tag, minlength=len(sums)), 1)[:, None]
-    result = np.array(targets)
-    result[rows] = sample_weight * targets[rows] + (1 - sample_weight) * means[tag]
-    return result
-
-
-def text_tags(texts: list[str], count: int, seed: int) -> Array:
-    """Return a tag for every text, int64[n]: clusters of their wording, in which all numbers are alike."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    plain = [re.sub(r"\d+", "0", t.lower()) for t in texts]
-    if not any(re.search(r"\w", t) for t in plain):
-        return np.zeros(len(texts), dtype=np.int64)
-    vectorizer = TfidfVectorizer(max_features=WORDS, sublinear_tf=True, token_pattern=r"(?u)\w+", dtype=np.float32)
-    return _clusters(vectorizer.fit_transform(plain), min(count, len(set(plain))), seed, starts=3)
-
-
-def _clusters(points: Any, count: int, seed: int, starts: int) -> Array:
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():  # it warns where points coincide and there are fewer clusters than asked for
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = KMeans(count, random_state=seed, n_init=starts).fit(points)
-    return np.asarray(model.labels_, dtype=np.int64)
+    quality, cost = np.asarray(train.quality, dtype=np.bool_), np.asarray(train.cost)
+    if not (params.published and np.isinf(params.lambda_)):
+        return soft_targets(quality, cost, params.lambda_, fallback="cost_soft" if unsolved else None)
+    allowed = quality | (~quality.any(axis=1, keepdims=True) & unsolved)
+    prices = np.where(allowed, cost, np.inf)
+    cheapest = allowed & (prices == prices.min(axis=1, keepdims=True))
+    return np.asarray(cheapest / np.maximum(cheapest.sum(axis=1, keepdims=True), 1))
 
 
 # --- dual contrast ------------------------------------------------------------------------------------------------------
@@ -153,13 +128,13 @@ def reference_contrast(known: Known, params: Any, router: str) -> Objective:
     train, rows = known.train, solved_rows(known.train, router)
     top, clusters, weight = 3, 5, 1.0
     if isinstance(params, RouterdcParams):
-        top, clusters, weight = params.top, params.clusters, params.cluster_weight
+        top, clusters, weight = params.top, params.cluster_count, params.cluster_weight
     scores = soft_targets(train.quality, train.cost, params.lambda_, fallback="cheapest").astype(np.float32)
 
     def cluster() -> Array:
         found = np.zeros(len(train), dtype=np.int64)
         count = min(clusters, len(np.unique(scores[rows], axis=0)))
-        found[rows] = _clusters(scores[rows], count, REFERENCE_SEED, starts=10)
+        found[rows] = k_means(scores[rows], count, REFERENCE_SEED)
         return found
 
     positives = np.argsort(-scores, axis=1, kind="stable")[:, :top]
@@ -169,35 +144,55 @@ def reference_contrast(known: Known, params: Any, router: str) -> Objective:
 
 @attrs.frozen(eq=False)
 class DualContrast:
-    """RouterDC's loss as published: scores float32[n, k], correctness bool[n, k] and clusters int64[n] of train rows."""
+    """RouterDC's loss as published: tiers float64[n, k], wrong bool[n, k] and clusters int64[n] of train rows."""
 
     rows: Array
-    scores: Tensor
-    correct: Tensor
+    tiers: Array
+    wrong: Array
     clusters: Array
     params: RouterdcParams
 
     def loss(self, logits: Tensor, query: Tensor, rows: Array, rng: np.random.Generator) -> Tensor:
-        """Return the contrast of models plus that of samples, whose partners are drawn from the batch."""
-        scores, correct = (t[rows].to(logits.device) for t in (self.scores, self.correct))
-        models = losses.model_contrast(logits, scores, correct, self.params.top, self.params.last)
-        groups = partners(self.clusters[rows], self.params.others, rng)
-        found = torch.from_numpy(groups).to(query.device)
-        return models + self.params.cluster_weight * losses.sample_contrast(query, found)
+        """Return the contrast of models plus that of samples; who is compared with whom is drawn anew."""
+        positives = drawn(self.tiers[rows], self.params.top, rng)
+        negatives = drawn(np.where(self.wrong[rows], 0.0, np.inf), self.params.last, rng)
+        near, far = (torch.from_numpy(found).to(logits.device) for found in (positives, negatives))
+        groups = torch.from_numpy(partners(self.clusters[rows], self.params.others, rng)).to(query.device)
+        models = losses.model_contrast(logits, near, far)
+        return models + self.params.cluster_weight * losses.sample_contrast(query, groups)
 
 
 def dual_contrast(known: Known, params: RouterdcParams, router: str) -> Objective:
-    """Return RouterDC's objective, with clusters of the queries as they are before the training."""
+    """Return RouterDC's objective, with clusters of the questions as pretrained encoders see them."""
     train, rows = known.train, solved_rows(known.train, router)
-    scores = soft_targets(train.quality, train.cost, params.lambda_)
 
     def cluster() -> Array:
-        points = known.embed()
-        count = min(params.clusters, len(np.unique(points, axis=0)))
-        return _clusters(points, count, known.seed % 2**32, starts=10)
+        return of_questions(known.embed(), params.cluster_count, known.seed % 2**32)
 
-    clusters = known.kept("query-clusters", cluster)
-    return DualContrast(rows, _tensor(scores), torch.from_numpy(np.array(train.quality)), clusters, params)
+    tiers = positive_tiers(train, params.lambda_)
+    return DualContrast(rows, tiers, ~np.asarray(train.quality), known.kept("question-clusters", cluster), params)
+
+
+def positive_tiers(train: Labelled, lambda_: float) -> Array:
+    """Return which models may be positives, the best having the lowest number, float64[n, k]; inf for those that may not.
+
+    The order is that of soft targets, without computing them, so that no weight is too small to be told from 0: a right model
+    is the better the cheaper it is; with lambda 0 all right ones are equal, and with inf only the cheapest of them count.
+    """
+    quality, cost = np.asarray(train.quality, dtype=np.bool_), np.asarray(train.cost, dtype=np.float64)
+    tiers = np.where(quality, cost if lambda_ > 0 else 0.0, np.inf)
+    if np.isinf(lambda_):
+        tiers = np.where(tiers == tiers.min(axis=1, keepdims=True), tiers, np.inf)
+    return tiers
+
+
+def drawn(tiers: Array, count: int, rng: np.random.Generator) -> Array:
+    """Return the models of lowest tier, int64[b, min(count, k)], equals in random order; -1 where the tier is infinite.
+
+    :param tiers: float64[b, k]
+    """
+    order = np.lexsort((rng.random(tiers.shape), tiers), axis=1)[:, :count]
+    return np.where(np.isfinite(np.take_along_axis(tiers, order, axis=1)), order, -1)
 
 
 def partners(clusters: Array, others: int, rng: np.random.Generator) -> Array:

@@ -48,6 +48,8 @@ class NeuralParams:
 
     rates: ClassVar[tuple[float, float]] = (2e-5, 2e-5)
     """The learning rates of the variants published and reference."""
+    decays: ClassVar[tuple[float, float]] = (0.01, 0.01)
+    """The weight decays of the variants published and reference."""
 
     variant: Literal["published", "reference"] = param(
         default="published",
@@ -88,7 +90,9 @@ class NeuralParams:
     learning_rate: float | None = param(
         default=None, validator=optional(above_0), help="largest step size of AdamW; by router and variant unless set"
     )
-    weight_decay: float = param(default=0.01, validator=at_least_0, help="decay of all weights")
+    weight_decay: float | None = param(
+        default=None, validator=optional(at_least_0), help="decay of all weights; by router and variant unless set"
+    )
     warmup: float = param(
         default=0.1, validator=_share, help="share of the steps in which the step size grows; then it falls to 0"
     )
@@ -112,6 +116,11 @@ class NeuralParams:
     def rate(self) -> float:
         """Return the learning rate."""
         return self.learning_rate or self.rates[0 if self.published else 1]
+
+    @property
+    def decay(self) -> float:
+        """Return the weight decay."""
+        return self.decays[0 if self.published else 1] if self.weight_decay is None else self.weight_decay
 
     @property
     def most_images(self) -> int:
@@ -147,25 +156,39 @@ class RouterdcParams(NeuralParams):
 
     lambda_: float = param(default=100.0, validator=at_least_0, help=LAMBDA)
     top: int = param(default=3, validator=at_least_1, help="best correct models of a sample that are positives")
-    last: int = param(default=3, validator=at_least_1, help="published: worst models of a sample that are negatives")
-    clusters: int = param(default=5, validator=at_least_1, help="clusters of the samples, made before the training")
+    last: int = param(
+        default=3, validator=at_least_1, help="published: wrong models that are negatives, drawn anew at each step"
+    )
+    clusters: int | None = param(
+        default=None,
+        validator=optional(at_least_1),
+        help="clusters of the samples, made before the training; published 8, reference 5 unless set",
+    )
     others: int = param(
         default=3, validator=at_least_1, help="published: samples of other clusters that each is told from"
     )
     cluster_weight: float = param(default=1.0, validator=at_least_0, help="weight of the loss between samples")
+
+    @property
+    def cluster_count(self) -> int:
+        """Return the number of clusters."""
+        return self.clusters or (8 if self.published else 5)
 
 
 @attrs.frozen
 class ZooterParams(NeuralParams):
     """Parameters of the router ``zooter``."""
 
+    rates: ClassVar[tuple[float, float]] = (1e-5, 2e-5)
+    decays: ClassVar[tuple[float, float]] = (5e-7, 0.01)
+
     lambda_: float = param(default=100.0, validator=at_least_0, help=LAMBDA)
     dropout: float = param(default=0.1, validator=_share, help="of the query before the last layer")
-    tags: int = param(
-        default=64, validator=at_least_1, help="published: groups of texts of alike wording that serve as tags"
+    tags_per_question: int = param(
+        default=4, validator=at_least_1, help="published: most words of a question that serve as its tags"
     )
     sample_weight: float = param(
-        default=0.3, validator=_share, help="published: weight of a sample's own target; the rest is its tag's mean"
+        default=0.3, validator=_share, help="published: weight of a sample's own target; the rest is that of its tags"
     )
 
 

@@ -18,7 +18,7 @@ from vlrb.types import Array, FitContext, Labelled
 from vlrb_plugins.neural_routers import backbones, heads, objectives
 from vlrb_plugins.neural_routers.bodies import Network, Sight, body_of, check_fit
 from vlrb_plugins.neural_routers.fitted import FittedNeural, Made, make_body
-from vlrb_plugins.neural_routers.loop import Task, queries_of, train
+from vlrb_plugins.neural_routers.loop import Task, pretrained_of, train
 from vlrb_plugins.neural_routers.machine import Machine, isolated, machine
 from vlrb_plugins.neural_routers.objectives import Known, Objective
 from vlrb_plugins.neural_routers.params import NeuralParams
@@ -111,9 +111,9 @@ class NeuralRouter:
         made = self._made(len(context.candidates))
         train_samples, dev_samples = (self._samples(part, made, context) for part in (train_on, dev))
 
-        def embed() -> Array:
+        def embed() -> tuple[Array, Array]:
             network = made.network.to(where.device)
-            return queries_of(network, train_samples, where, self.params.route_batch_size)
+            return pretrained_of(network, train_samples, where, self.params.route_batch_size)
 
         def kept(name: str, compute: Callable[[], Array]) -> Array:
             return _kept(context.work_directory / f"{name}.json", compute)
@@ -121,6 +121,7 @@ class NeuralRouter:
         texts = prompts(train_on.queries, with_options=False)
         known = Known(train_on, texts, seed % 2**32, embed, kept)
         objective = self.recipe.objective(known, self.params, self.name)
+        order = heads.preference(train_on)
         task = Task(
             name=self.name,
             network=made.network,
@@ -132,12 +133,13 @@ class NeuralRouter:
             seed=seed,
             context=context,
             sources=made.sources,
+            order=order,
         )
         monitor = train(task)
         made.network.eval()
         history = {"best_epoch": monitor.best_epoch, "best_dev_score": monitor.best_score}
         models = tuple(c.name for c in context.candidates)
-        return FittedNeural(self.name, self.params, made, where, models, history)
+        return FittedNeural(self.name, self.params, made, where, models, tuple(order.tolist()), history)
 
     def _samples(self, part: Labelled, made: Made, context: FitContext) -> Samples:
         folder = cache_directory() / "pixels"

@@ -200,3 +200,20 @@ def test_bfloat16_trains_too(fit: Callable[..., Any], ready: Callable[..., Any])
     assert np.allclose(told.curve("epoch_loss"), told_full.curve("epoch_loss"), rtol=0.1)
     assert {p.dtype for p in fitted.made.network.parameters()} == {torch.float32}
     assert fitted.device["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize("name", list(ROUTERS))
+def test_heads_compute_in_single_precision(
+    fit: Callable[..., Any], ready: Callable[..., Any], shades: Any, name: str
+) -> None:
+    """With bodies in bfloat16, logits are what the head makes of the query in float32, and not rounded to bfloat16."""
+    fitted = fit(ready()[0], name, precision="bfloat16", epochs=1)
+    network, queries = fitted.made.network, []
+    hook = network.head.register_forward_pre_hook(lambda _, inputs: queries.append(inputs[0]))
+    found = torch.from_numpy(fitted.scores(shades.part(TEST).queries)).float()
+    hook.remove()
+    with torch.no_grad():
+        expected = network.head(torch.cat(queries))
+
+    assert torch.equal(found, expected)
+    assert (found != found.bfloat16().float()).float().mean() > 0.9

@@ -28,9 +28,12 @@ def right(choices: Any, labelled: Labelled) -> float:
 
 @pytest.fixture
 def fit(bodies: Any, shades: Any, context: Callable[..., Any]) -> Callable[..., FittedNeural]:
-    def fitted(name: str, cross: str = "lxmert", train: Labelled | None = None, **changes: Any) -> FittedNeural:
+    def fitted(
+        name: str, cross: str = "lxmert", train: Labelled | None = None, rng: Any = None, **changes: Any
+    ) -> FittedNeural:
         params = ROUTERS[name][0](**{**bodies.parameters(cross), **QUICK, **changes})
-        work, _ = context(work=f"work-{name}-{len(changes)}")
+        given = {} if rng is None else {"rng": rng}
+        work, _ = context(work=f"work-{name}-{len(changes)}-{params.route_batch_size}", **given)
         return make(name, params).fit(train or shades.part(slice(0, 240)), shades.part(slice(240, 320)), work)
 
     return fitted
@@ -107,6 +110,31 @@ def test_other_bodies_learn_as_well(fit: Callable[..., FittedNeural], shades: An
 
     fitted.save(tmp_path / "saved")
     assert np.array_equal(load("vlc", tmp_path / "saved").scores(test.queries), fitted.scores(test.queries))
+
+
+@pytest.mark.parametrize("cross", ["lxmert", "visualbert"])
+def test_questions_are_clustered_by_pretrained_encoders(
+    fit: Callable[..., FittedNeural], shades: Any, monkeypatch: pytest.MonkeyPatch, cross: str
+) -> None:
+    """What they make of texts and images depends on both, on no seed and no batch; a sample without images has zeros."""
+    from vlrb_plugins.neural_routers import objectives
+
+    seen = []
+    monkeypatch.setattr(objectives, "of_questions", lambda parts, *_: seen.append(parts) or np.zeros(8, np.int64))
+    base = shades.part(slice(0, 8))
+    images = type(base.queries.images)(
+        base.queries.images._store, [(), *base.queries.images.hashes[1:]], base.queries.ids
+    )
+    train = attrs.evolve(base, queries=attrs.evolve(base.queries, images=images))
+    for seed, size in ((1, 8), (2, 3)):
+        fit("routerdc", cross, train=train, epochs=1, route_batch_size=size, rng=np.random.default_rng(seed))
+
+    (text, sight), (text_again, sight_again) = seen
+    assert np.allclose(text, text_again, atol=1e-4)
+    assert np.allclose(sight, sight_again, atol=1e-4)
+    assert np.abs(sight[0]).max() == 0.0
+    for part in (text, sight[1:]):
+        assert part.std(axis=0).max() > 1e-3
 
 
 @pytest.mark.parametrize("freeze", ["vision", "bodies"])

@@ -83,16 +83,18 @@ def test_the_step_size_rises_and_falls() -> None:
 
 
 def test_contrast_of_models_by_hand() -> None:
-    """Each positive is told from the wrong models of lowest score; a score of 0 is no positive, a right model no negative."""
-    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
-    scores = torch.tensor([[0.7, 0.3, 0.0, 0.0]])
-    correct = torch.tensor([[True, True, False, False]])
+    """Each positive has a softmax with the negatives; -1 is nobody, and without negatives there is nothing to learn."""
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]], requires_grad=True)
+    positives, negatives = torch.tensor([[0, 1, -1]]), torch.tensor([[2, 3, -1]])
     against = np.exp(0.0) + np.exp(-1.0)
 
     expected = sum(np.log(np.exp(z) + against) - z for z in (2.0, 1.0))
-    assert np.isclose(float(losses.model_contrast(logits, scores, correct, top=3, last=3)), expected)
-    everyone = torch.ones_like(correct)
-    assert float(losses.model_contrast(logits, scores, everyone, top=3, last=3)) == 0.0
+    assert np.isclose(float(losses.model_contrast(logits, positives, negatives).detach()), expected)
+    nobody = losses.model_contrast(logits, positives, torch.tensor([[-1, -1]]))
+    nobody.backward()
+    assert float(nobody.detach()) == 0.0
+    assert logits.grad is not None
+    assert logits.grad.tolist() == [[0.0] * 4]
 
 
 def test_contrast_of_samples_by_hand() -> None:
@@ -117,21 +119,3 @@ def test_partners_come_from_the_right_clusters() -> None:
         assert len(set(negatives)) == 2
         assert all(clusters[n] != clusters[me] for n in negatives)
     assert objectives.partners(np.zeros(3, int), 2, np.random.default_rng(0)).shape == (0, 4)
-
-
-def test_targets_are_smoothed_within_their_tag() -> None:
-    """Rows of a tag share a mean; rows that nobody solves neither change nor count."""
-    targets = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    found = objectives.smoothed(targets, np.array([0, 0, 1, 0]), np.array([0, 1, 2]), sample_weight=0.5)
-
-    assert found.tolist() == [[0.75, 0.25], [0.25, 0.75], [1.0, 0.0], [0.0, 0.0]]
-
-
-def test_texts_of_alike_wording_have_one_tag() -> None:
-    """Numbers make no difference, wording does; empty texts are one tag; equal seeds, equal tags."""
-    texts = [f"what is the area of triangle {i}" for i in range(9)] + [f"read sign {i} aloud" for i in range(9)]
-    tags = objectives.text_tags(texts, 8, seed=1)
-
-    assert len(set(tags[:9].tolist())) == len(set(tags[9:].tolist())) == 1
-    assert tags[0] != tags[9]
-    assert objectives.text_tags(["", " "], 8, seed=1).tolist() == [0, 0]
