@@ -25,7 +25,7 @@ LAYERS = (
     ("workers", "scoring"),
     ("build", "features", "evaluate", "data_report", "data_page", "observers"),
     ("review", "export"),
-    ("cells", "results", "leaderboard"),
+    ("cells", "curves", "results", "leaderboard"),
     ("run",),
     ("cli", "__main__"),
 )
