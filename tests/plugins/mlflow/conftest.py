@@ -28,6 +28,7 @@ from vlrb.types import (
     Undefined,
 )
 from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
+from vlrb_plugins.mlflow.addresses import Address
 
 
 class Study:
@@ -139,6 +140,14 @@ def write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
+def open_at(uri: str = "", experiment: str = "vlrb") -> tuple[Any, str]:
+    """Open a store as the plugin does; return the client and the id of the experiment."""
+    from vlrb_plugins.mlflow.store import Place, load_mlflow, open_store
+
+    load_mlflow(5.0)
+    return open_store(Place(Address.of(uri), experiment, 5.0))
+
+
 class Reader:
     """What a sqlite store holds, read with MLflow's own client."""
 
@@ -184,10 +193,9 @@ def _clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a sqlite store that has its tables and nothing else: making these takes seconds."""
-    from vlrb_plugins.mlflow.store import open_store
-
     file = tmp_path_factory.mktemp("store") / "empty.db"
-    open_store(MlflowSettings(uri=f"sqlite:///{file}", experiment="other"))
+    with mock.patch.dict(os.environ):
+        open_at(f"sqlite:///{file}", "other")
     return file
 
 
@@ -209,6 +217,12 @@ def study(tmp_path: Path) -> Study:
 def read() -> type[Reader]:
     """Return the class that reads a store."""
     return Reader
+
+
+@pytest.fixture
+def opened() -> Callable[..., tuple[Any, str]]:
+    """Return the function that opens a store."""
+    return open_at
 
 
 @pytest.fixture

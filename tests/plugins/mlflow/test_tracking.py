@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -176,12 +177,11 @@ def test_many_parameters_and_metrics(study, database, read, scores):
 
 
 def test_values_of_a_long_fit(study, database, read):
-    """Protects values logged during a fit: their steps, odd names, values that are no finite numbers, repetitions."""
+    """Protects values logged during a fit: their steps, odd names, repetitions."""
     plugin, info = MlflowPlugin(), study.cells[0]
     plugin.vlrb_run_start(study.run)
     for step in range(300):
         plugin.vlrb_cell_log(study.run, info, step, {"loss": 1.0 / (step + 1), "top@1": step})
-    plugin.vlrb_cell_log(study.run, info, 300, {"loss": float("nan")})
     plugin.vlrb_cell_log(study.run, info, 299, {"loss": 1.0 / 300})
     assert "cell/knn-seed0" in read(database).ids(), "values of a fit that goes on are not kept to its end"
     plugin.vlrb_cell_end(study.run, study.done(info))
@@ -190,7 +190,6 @@ def test_values_of_a_long_fit(study, database, read):
     history = store.client.get_metric_history(run.info.run_id, "fit/loss")
     assert sorted({(m.step, m.value) for m in history}) == [(s, 1.0 / (s + 1)) for s in range(300)]
     assert run.data.metrics["fit/top_1"] == 299.0
-    assert run.data.tags["undefined.fit/loss"] == "nan at step 300"
 
 
 # --- logged once ------------------------------------------------------------------------------------------------------
@@ -236,7 +235,7 @@ def test_kill_before_the_state_was_written(study, database, read, lost):
         ("create_run", 3),
         ("log_batch", 1),
         ("log_batch", 3),
-        ("log_batch", 9),
+        ("log_batch", 6),
         ("log_inputs", 1),
         ("log_artifact", 1),
         ("log_artifact", 5),
@@ -276,12 +275,15 @@ def test_kill_at_any_call(study, database, read, monkeypatch, call, count):
         assert store.artifacts(node, "cell") == {"cell/cell.json", "cell/dev.parquet"}
 
 
-def test_deleted_database(study, database, read, python):
+def test_deleted_database(study, database, empty_database, read, python, monkeypatch):
     """Protects that a store which is gone is filled anew, completely, whatever the state says."""
     earlier = python("Study(Path.cwd()).show()")
     assert earlier.communicate(timeout=60) == ("", "")
     (before,) = json.loads(study.state.read_text(encoding="utf-8")).values()
     database.unlink()
+    monkeypatch.setattr(
+        "vlrb_plugins.mlflow.store._make_database", lambda _uri, file: shutil.copy(empty_database, file)
+    )
     study.show()
     store = read(database)
     assert set(store.runs()) == set(before["nodes"]) == NODES
