@@ -48,6 +48,7 @@ class Writer:
         self._lock = threading.RLock()
         self._store: tuple[Any, str] | None = None
         self._found: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
         self._new: set[str] = set()
         self._compared: set[str] = set()
         self._points: dict[str, set[tuple[int, str]]] = {}
@@ -98,12 +99,12 @@ class Writer:
         tags |= {"vlrb.error": without_credentials(result.error), **({"selected": selected} if selected else {})}
         if result.status == "done":
             metrics["fit_seconds"] = result.fit_seconds
+        if result.status == "done" and run_id in self._failed:
+            self._remove(self._failed[run_id], "cell", "error.txt")
         points = self.unknown(run_id, read_curve(result.directory) if result.status == "done" else ())
         self.log(run_id, metrics, params, tags | undefined, points)
         for file in files(result.directory):
             self.upload(run_id, file, "cell")
-        if result.status == "done" and run_id not in self._new:
-            self._remove(run_id, "cell", "error.txt")
         self.close(node, "FINISHED" if result.status == "done" else "FAILED", outcome)
 
     def reference(self, reference: ReferenceResult) -> None:
@@ -193,16 +194,14 @@ class Writer:
         more = file.stat().st_size / UPLOAD_BYTES_PER_SECOND
         self._call("log_artifact", run_id, str(file), folder or None, limit=self._limit + more)
 
-    def _remove(self, run_id: str, folder: str, name: str) -> None:
+    def _remove(self, artifacts: str, folder: str, name: str) -> None:
         """Remove an artifact that an earlier try left, where the store of artifacts can."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        path = f"{folder}/{name}"
-        if path not in {a.path for a in self._call("list_artifacts", run_id, folder)}:
-            return
-        uri = self._call("get_run", run_id).info.artifact_uri
-        with self._lanes.call(self._limit), contextlib.suppress(NotImplementedError):
-            get_artifact_repository(uri, tracking_uri=self._place.address.uri).delete_artifacts(path)
+        repository = get_artifact_repository(artifacts, tracking_uri=self._place.address.uri)
+        with contextlib.suppress(NotImplementedError):
+            if f"{folder}/{name}" in {a.path for a in self._asked(repository.list_artifacts)(folder)}:
+                self._asked(repository.delete_artifacts)(f"{folder}/{name}")
 
     # --- MLflow runs --------------------------------------------------------------------------------------------------
 
@@ -216,10 +215,26 @@ class Writer:
             found = self._asked(client.search_runs)(
                 [experiment], f"tags.`vlrb.run` = '{self.identity}'", max_results=10_000
             )
-            self._found = {r.data.tags["vlrb.node"]: r.info.run_id for r in found}
+            self._found = self._without_doubles(client, found)
+            self._failed = {r.info.run_id: r.info.artifact_uri for r in found if r.data.tags.get("vlrb.error")}
             self._record.forget_all_but(set(self._found.values()))
-            self.running = {r.data.tags["vlrb.node"]: r.info.run_id for r in found if r.info.status == "RUNNING"}
+            states = {r.info.run_id: r.info.status for r in found}
+            self.running = {n: run_id for n, run_id in self._found.items() if states[run_id] == "RUNNING"}
             self._store = client, experiment
+
+    def _without_doubles(self, client: Any, found: Sequence[Any]) -> dict[str, str]:
+        """Return the MLflow run of each node; of several, made by a call that a slow server acted on late, one stays."""
+        kept: dict[str, str] = {}
+        for run in sorted(found, key=lambda r: r.info.start_time or 0):
+            node, run_id = run.data.tags["vlrb.node"], run.info.run_id
+            known = self._record.run_of(node)
+            if node in kept:
+                extra = kept[node] if run_id == known else run_id
+                self._asked(client.delete_run)(extra)
+                if extra == run_id:
+                    continue
+            kept[node] = run_id
+        return kept
 
     def _open(self, node: str, name: str, tags: Mapping[str, str]) -> str:
         """Return the MLflow run of a node, made if there is none; it carries from the start what it is found by."""
