@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections import Counter
@@ -62,8 +63,9 @@ def test_a_killed_run_goes_on_where_it_stopped(project: Any, moment: str) -> Non
     assert choices(Path(resumed.json["run_directory"])) == choices(Path(unbroken.json["run_directory"]))
 
 
-def test_a_killed_run_leaves_no_second_mlflow_run(project: Any) -> None:
+def test_a_killed_run_leaves_no_second_mlflow_run(project: Any, mlflow_database: Path) -> None:
     """After kill -9 in the middle and a second start, MLflow holds each run of the tree once, all finished."""
+    shutil.copy(mlflow_database, project.folder / "mlflow.db")
     file = project.experiment(routers(project.folder, 0.5))
     process = project.process("run", file, mlflow=True)
     deadline = time.monotonic() + 90
@@ -100,8 +102,9 @@ def tracked(project: Any) -> list[dict[str, str]]:
     return states
 
 
-def test_a_dead_tracking_server_costs_seconds_and_loses_nothing(project: Any) -> None:
+def test_a_dead_tracking_server_costs_seconds_and_loses_nothing(project: Any, mlflow_database: Path) -> None:
     """Results are complete and the exit status says that tracking is not; a later run logs what is missing."""
+    shutil.copy(mlflow_database, project.folder / "mlflow.db")
     dead = '[plugin.mlflow]\nuri = "http://me:secret@127.0.0.1:9"\n'
     file = project.experiment(more=dead)
     began = time.monotonic()
@@ -135,27 +138,28 @@ def test_two_runs_at_once_do_not_disturb_each_other(project: Any) -> None:
     assert len(list(project.folder.glob("runs/t/2*"))) == 1
 
 
-def test_an_interrupted_run_is_shown_as_killed_until_it_goes_on(project: Any) -> None:
+def test_an_interrupted_run_is_shown_as_killed_until_it_goes_on(project: Any, mlflow_database: Path) -> None:
     """After Ctrl-C nothing is left running in MLflow; after the run has gone on, all of it is finished."""
-    file = project.experiment(routers(project.folder, 1.0))
+    shutil.copy(mlflow_database, project.folder / "mlflow.db")
+    tables = routers(project.folder, 0.1).replace("wait = 0.1\nchoice = 1", "wait = 4.0\nchoice = 1", 1)
+    file = project.experiment(tables)
     process = project.process("run", file, mlflow=True)
-    deadline = time.monotonic() + 90
-    while len(list(project.folder.glob("runs/t/2*/cells/slow-0*/cell.json"))) < 1:
+    deadline = time.monotonic() + 300
+    while not (project.folder / "fits-1").exists():  # the first cell is logged, the second begun
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
     states = {s["node"]: s["status"] for s in tracked(project)}
     assert states["run"] == "KILLED"
     assert states["cell/slow-0-seed42"] == "FINISHED"
     assert "RUNNING" not in states.values()
 
-    again = project.process("run", file, mlflow=True)
-    out, err = again.communicate(timeout=120)
-    assert again.returncode == 0, out + err
+    result = project.process("run", file, mlflow=True)
+    out, err = result.communicate(timeout=120)
+    assert result.returncode == 0, out + err
     assert {s["status"] for s in tracked(project)} == {"FINISHED"}
     assert len(tracked(project)) == 9
 

@@ -72,6 +72,7 @@ class Study:
         directory = self.run.directory / "cells" / info.name
         write(directory / "cell.json", json.dumps({"cell": info.name}))
         write(directory / "dev.parquet", "choices")
+        (directory / "error.txt").unlink(missing_ok=True)
         return CellResult(
             info, "done", False, directory, scores or some_scores(), fit_seconds=1.5, hardware="a machine"
         )
@@ -190,13 +191,10 @@ def _clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a sqlite store that has its tables and nothing else: making these takes seconds."""
-    file = tmp_path_factory.mktemp("store") / "empty.db"
-    with mock.patch.dict(os.environ):
-        open_at(f"sqlite:///{file}", "other")
-    return file
+@pytest.fixture
+def empty_database(mlflow_database: Path) -> Path:
+    """Return a sqlite store that has its tables and nothing else."""
+    return mlflow_database
 
 
 @pytest.fixture
