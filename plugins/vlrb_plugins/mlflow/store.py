@@ -100,7 +100,9 @@ def active_runs(file: Path) -> set[str] | None:
     if not file.is_file():
         return set()
     try:
-        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", timeout=1.0, uri=True)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", timeout=1.0, uri=True)
+        ) as connection:
             rows = connection.execute("SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active'")
             return {str(row[0]) for row in rows}
     except sqlite3.Error:

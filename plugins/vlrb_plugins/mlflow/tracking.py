@@ -198,7 +198,9 @@ class Tracker:
         patience = self._settings.patience
         if not self._wait(max(0.0, patience - self._waited)):
             self._lanes.drop()
-            self._lanes.wait(self._settings.timeout)  # what is being asked may be answered yet: a run made is then noted
+            self._lanes.wait(
+                self._settings.timeout
+            )  # what is being asked may be answered yet: a run made is then noted
             self._lanes.fail(TimeoutError(f"not everything could be logged within {patience:g} seconds"))
         self._tell()
 

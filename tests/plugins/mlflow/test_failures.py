@@ -113,7 +113,13 @@ def test_kinds(text, kind):
 
 @pytest.mark.parametrize(
     "uri",
-    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///x?mode=memory&uri=true"],
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///x?mode=memory&uri=true",
+    ],
 )
 def test_stores_in_memory(uri, study, monkeypatch):
     """Protects results from a store that is gone when the run ends: in the experiment file, and in the environment."""

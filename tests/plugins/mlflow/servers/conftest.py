@@ -6,10 +6,12 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 Answer = Mapping[str, Any]
 Fault = Callable[["Handler", str], bool]
@@ -169,3 +171,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Return a tracking server in memory."""
+    serving = Server()
+    yield serving
+    serving.end()

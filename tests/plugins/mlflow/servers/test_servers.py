@@ -5,39 +5,31 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.plugins.mlflow.server import Handler, Server
 from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowPlugin
 
 NODES = {"run", "cell/knn-seed0", "cell/linear-seed0", "reference/oracle", "reference/cheapest"}
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """Return a tracking server in memory."""
-    serving = Server()
-    yield serving
-    serving.end()
-
-
-def busy(status: int) -> Callable[[Handler, str], bool]:
+def busy(status: int) -> Callable[[Any, str], bool]:
     """Return a fault: the server asks to come again in a while."""
 
-    def fault(handler: Handler, _path: str) -> bool:
+    def fault(handler: Any, _path: str) -> bool:
         handler.say(status, {}, Retry_After="45")
         return True
 
     return fault
 
 
-def drips(handler: Handler, _path: str) -> bool:
+def drips(handler: Any, _path: str) -> bool:
     """Send a byte now and then, and never an end."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
@@ -51,7 +43,7 @@ def drips(handler: Handler, _path: str) -> bool:
     return True
 
 
-def drips_headers(handler: Handler, _path: str) -> bool:
+def drips_headers(handler: Any, _path: str) -> bool:
     """Send headers letter by letter."""
     with contextlib.suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
@@ -103,7 +95,7 @@ def test_an_answer_that_gets_lost_is_no_second_run(study, server, ending):
     study.use(uri=server.uri, timeout=1.0, patience=4.0)
     lost: list[str] = []
 
-    def breaks(handler: Handler, path: str) -> bool:
+    def breaks(handler: Any, path: str) -> bool:
         if not path.endswith(ending) or lost:
             return False
         lost.append(path)
@@ -135,7 +127,7 @@ def test_a_server_that_is_busy_for_a_moment(study, server):
     study.use(uri=server.uri)
     refused: list[str] = []
 
-    def fault(handler: Handler, path: str) -> bool:
+    def fault(handler: Any, path: str) -> bool:
         if path.endswith("log-batch") and len(refused) < 2:
             refused.append(path)
             handler.say(429, {}, Retry_After="45")
