@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from vlrb import cli
@@ -115,3 +116,21 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database with MLflow's tables and no runs, to be copied: making it takes long, and is done once for all."""
+    base = tmp_path_factory.getbasetemp()
+    file = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "empty-mlflow.db"
+    code = (
+        "import sys; from vlrb_plugins.mlflow.store import Place, load_mlflow, open_store\n"
+        "from vlrb_plugins.mlflow.addresses import Address\n"
+        "load_mlflow(5.0); open_store(Place(Address.of('sqlite:///' + sys.argv[1]), 'other', 5.0))"
+    )
+    with FileLock(file.with_suffix(".making")):
+        if not file.exists():
+            aside = file.with_suffix(".aside")
+            subprocess.run([sys.executable, "-c", code, str(aside)], check=True, capture_output=True, timeout=300)
+            aside.replace(file)
+    return file

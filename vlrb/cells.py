@@ -6,8 +6,9 @@ import contextlib
 import logging
 import os
 import platform
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_directory, read_json, read_parquet, remove, write_json
 from vlrb.config import unstructure
+from vlrb.curves import Log, kept, write_curve
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
@@ -28,6 +30,7 @@ from vlrb.executor import Progress
 from vlrb.features import Encoded, encode, feature_folders
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import blame
+from vlrb.results import CURVE
 from vlrb.sources import core_digest
 from vlrb.split import Split
 from vlrb.types import (
@@ -53,8 +56,6 @@ logger = logging.getLogger("vlrb")
 SCHEMA_VERSION = 1
 DEVICE = "cpu"
 ROUTED = ("dev", "test")
-
-Log = Callable[[int, Mapping[str, float]], None]
 
 
 @attrs.frozen(eq=False)
@@ -129,7 +130,7 @@ class Bench:
         return self.places.cache / "cells" / cell.key[:20]
 
     def work_folder(self, cell: CellInfo) -> Path:
-        """Return where a router may keep what lets it go on after a kill; it is removed when the cell is finished."""
+        """Return what lets a fit go on after a kill: ``router/``, its own, and the journal of its curve; removed in the end."""
         return self.places.cache / "work" / cell.key[:20]
 
     def uses(self, cells: Sequence[CellInfo]) -> dict[str, list[str]]:
@@ -216,7 +217,7 @@ def _fit(
     chosen = bench.chosen[cell.key]
     dev_rows = bench.benchmark.unordered(bench.split.dev)
     train, dev = (bench.labelled(split, encoded, cell.features) for split in ("train", "dev"))
-    work = bench.work_folder(cell)
+    work, journal = bench.work_folder(cell) / "router", bench.work_folder(cell) / "curve.jsonl"
     work.mkdir(parents=True, exist_ok=True)
     context = FitContext(
         candidates=bench.benchmark.candidates,
@@ -228,12 +229,13 @@ def _fit(
         threads=threads,
         work_directory=work,
         progress=lambda done, total: progress(f"fitting {cell.name}", int(done), int(total)),
-        log=lambda step, values: log(int(step), _finite(values, step, cell)),
+        log=kept(journal, cell.name, log),
     )
     chosen.revision()  # a fit from weights that cannot be told would be kept under a key that any have
     router = chosen.make("fit")
     with blame(chosen.plugin, f"fitting {cell.label!r}"):
         fitted: Fitted = router.fit(train, dev, context)
+    write_curve(journal, folder)
     if not callable(getattr(fitted, "route", None)):
         raise _broken(bench, cell, f"fit returned {type(fitted).__name__}, which has no method route()")
     if callable(getattr(fitted, "save", None)):
@@ -305,6 +307,8 @@ def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:
             )
             pq.write_table(kept, aside / f"{name}.parquet", compression="zstd")
         chosen = {k: v for k, v in about["chosen"].items() if k not in asked}
+        if (base / CURVE).is_file():
+            shutil.copy2(base / CURVE, aside / CURVE)
         write_json(aside / "cell.json", {**about, "cell": attrs.asdict(cell), "chosen": chosen})
 
 
@@ -377,15 +381,6 @@ def _checked_chosen(fitted: object, bench: Bench, cell: CellInfo) -> dict[str, A
         if wrong:
             raise _broken(bench, cell, f"chosen must hold texts, numbers, booleans or None, not {name!r}: {value!r}")
     return plain
-
-
-def _finite(values: Mapping[str, float], step: int, cell: CellInfo) -> dict[str, float]:
-    """Return the values that a curve can show; a long fit does not end because of one that it cannot."""
-    numbers = {str(k): float(v) for k, v in values.items()}
-    bad = {k: v for k, v in numbers.items() if not np.isfinite(v)}
-    if bad:
-        logger.warning("%s logged %s at step %s, which no curve can show: left out", cell.name, bad, step)
-    return {k: v for k, v in numbers.items() if k not in bad}
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections import Counter
@@ -62,8 +63,9 @@ def test_a_killed_run_goes_on_where_it_stopped(project: Any, moment: str) -> Non
     assert choices(Path(resumed.json["run_directory"])) == choices(Path(unbroken.json["run_directory"]))
 
 
-def test_a_killed_run_leaves_no_second_mlflow_run(project: Any) -> None:
+def test_a_killed_run_leaves_no_second_mlflow_run(project: Any, mlflow_database: Path) -> None:
     """After kill -9 in the middle and a second start, MLflow holds each run of the tree once, all finished."""
+    shutil.copy(mlflow_database, project.folder / "mlflow.db")
     file = project.experiment(routers(project.folder, 0.5))
     process = project.process("run", file, mlflow=True)
     deadline = time.monotonic() + 90
@@ -85,8 +87,9 @@ def test_a_killed_run_leaves_no_second_mlflow_run(project: Any) -> None:
     assert {s["status"] for s in states} == {"FINISHED"}
 
 
-def test_a_dead_tracking_server_costs_seconds_and_loses_nothing(project: Any) -> None:
+def test_a_dead_tracking_server_costs_seconds_and_loses_nothing(project: Any, mlflow_database: Path) -> None:
     """Results are complete and the exit status says that tracking is not; a later run logs what is missing."""
+    shutil.copy(mlflow_database, project.folder / "mlflow.db")
     dead = '[plugin.mlflow]\nuri = "http://me:secret@127.0.0.1:9"\n'
     file = project.experiment(more=dead)
     began = time.monotonic()

@@ -28,7 +28,7 @@ LAYERS = (
     ("steps", "scoring"),
     ("build", "features", "evaluate", "data_report", "data_page", "observers"),
     ("review", "export"),
-    ("cells", "results", "leaderboard", "winners", "pruning"),
+    ("cells", "curves", "results", "leaderboard", "winners", "pruning"),
     ("run",),
     ("cli", "__main__"),
 )

@@ -6,8 +6,6 @@ results, so that a run that is repeated or resumed completes what MLflow lacks a
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,8 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.errors import TrackingError
 from vlrb.specs import CommandSpec, param
+from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, in_memory
 
 if TYPE_CHECKING:
     import click
@@ -24,16 +22,25 @@ if TYPE_CHECKING:
     from vlrb.types import CellInfo, CellResult, RunInfo, RunResult
     from vlrb_plugins.mlflow.tracking import Tracker
 
-DEFAULT_URI = "sqlite:///mlflow.db"
-
 
 @attrs.frozen
 class MlflowSettings:
     """``[plugin.mlflow]``."""
 
-    uri: str = param(default=DEFAULT_URI, help="where runs are tracked; a file is relative to the working directory")
+    uri: str = param(
+        default="",
+        help=f"where runs are tracked; default: the environment's {VARIABLE}, else {DEFAULT_URI} in the working directory",
+    )
     experiment: str = param(default="vlrb", validator=validators.min_len(1), help="name of the MLflow experiment")
     timeout: float = param(default=5.0, validator=validators.gt(0), help="seconds until a server counts as down")
+    patience: float = param(
+        default=30.0, validator=validators.gt(0), help="seconds that a run waits for a server in all"
+    )
+
+    @uri.validator
+    def _on_disk(self, _attribute: object, uri: str) -> None:
+        if in_memory(uri):
+            raise ValueError(f"must not be a store in memory, which is gone when the run ends: {uri!r}")
 
 
 class MlflowPlugin:
@@ -41,13 +48,6 @@ class MlflowPlugin:
 
     def __init__(self) -> None:
         self._trackers: dict[str, Tracker] = {}
-        atexit.register(self._at_exit)
-
-    def _at_exit(self) -> None:
-        """Close what an interrupted run has left open."""
-        for tracker in self._trackers.values():
-            with contextlib.suppress(TrackingError):
-                tracker.interrupted()
 
     @hookimpl
     def vlrb_settings(self) -> type:
@@ -88,7 +88,13 @@ class MlflowPlugin:
     @hookimpl
     def vlrb_run_end(self, result: RunResult) -> None:
         """Log reference points and reports, and close the MLflow run."""
-        self._trackers.pop(result.run.id).end(result)
+        self._trackers[result.run.id].end(result)
+
+    @hookimpl
+    def vlrb_run_interrupted(self, run: RunInfo) -> None:
+        """Show the run and its open cells as killed."""
+        if run.id in self._trackers:
+            self._trackers[run.id].interrupted()
 
 
 def _ui() -> click.Command:

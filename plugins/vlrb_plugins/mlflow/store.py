@@ -1,4 +1,4 @@
-"""Reaching MLflow: quickly, quietly, and without a race for a new database."""
+"""Opening a store: quickly, quietly, and without a race for a new database."""
 
 from __future__ import annotations
 
@@ -14,111 +14,85 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vlrb.cache import locked
+import attrs
+
 from vlrb.errors import TrackingError
-from vlrb.secrets import without_credentials
-from vlrb_plugins.mlflow import MlflowSettings
+from vlrb_plugins.mlflow.addresses import Address, in_memory, with_file
+from vlrb_plugins.mlflow.failures import unusable
+
+LOCK_SECONDS = 60.0
+"""How long another process may take to make the tables of a new database."""
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Databases that MLflow takes, by the first part of their addresses, and where they listen unless it is said."""
 
 
-def database_file(uri: str) -> Path | None:
-    """Return the file of a sqlite address, absolute, or None for other addresses."""
-    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+@attrs.frozen
+class Place:
+    """Where runs are tracked: a store, an experiment in it, and the seconds until a server counts as down."""
 
-
-def absolute(uri: str) -> str:
-    """Return the address with the file of a sqlite address made absolute."""
-    file = database_file(uri)
-    return f"sqlite:///{file}" if file is not None else uri
-
-
-def artifact_folder(uri: str) -> Path | None:
-    """Return where artifacts go: beside the file of a sqlite address; a server has a place of its own (None)."""
-    file = database_file(uri)
-    return file.parent / "mlartifacts" if file is not None else None
+    address: Address
+    experiment: str
+    timeout: float
 
 
 def environment(timeout: float) -> dict[str, str]:
-    """Return what MLflow is told: no telemetry, and no waiting for minutes for a server that is down."""
+    """Return what MLflow is told: no telemetry, no words on stdout, and no trying again for minutes."""
     return {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(timeout))),
     }
 
 
-@contextlib.contextmanager
-def reaching(settings: MlflowSettings) -> Iterator[None]:
-    """Turn whatever MLflow, its database or its connection raises into a tracking error without credentials."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MLflow's own, about itself and what it is built on
-            yield
-    except TrackingError:
-        raise
-    except Exception as error:
-        raise unreachable(settings, without_credentials(_cause(error))) from error
+def load_mlflow(timeout: float) -> None:
+    """Import MLflow, which takes seconds, and have it say little.  Call it in the main thread.
 
-
-def _cause(error: Exception) -> str:
-    """Return an error in a line; SQLAlchemy may put a remark of its own before the cause."""
-    lines = [line for line in str(error).splitlines() if line and not line.startswith("(raised as a result of")]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def unreachable(settings: MlflowSettings, detail: str) -> TrackingError:
-    """Return the error for a store that cannot be used."""
-    return TrackingError(
-        f"MLflow at {without_credentials(settings.uri)} cannot be used: {detail}; the results on disk do not need it",
-        where="[plugin.mlflow] uri",
-        fix="start the server or change the address, then run the same command again: it logs what is missing",
-    )
-
-
-def probe(settings: MlflowSettings) -> None:
-    """Ask a server once, and once more, whether it is there; MLflow itself would try for minutes.
-
-    :raises TrackingError: when it does not answer in time
+    :param timeout: seconds until a server counts as down; what the user has set in the environment comes first
     """
-    if not settings.uri.startswith(("http://", "https://")):
-        _probe_database(settings)
-        return
-    import urllib.error
-    import urllib.request
-
-    parts = urlsplit(settings.uri)
-    place = parts.netloc.rpartition("@")[2]
-    address = f"{parts.scheme}://{place}{parts.path.rstrip('/')}/health"
-    reason = ""
-    for _ in range(2):
-        try:
-            with urllib.request.urlopen(address, timeout=settings.timeout):
-                return
-        except urllib.error.HTTPError:
-            return  # it answers, even if it wants a password for this page
-        except (OSError, ValueError) as error:
-            reason = str(error)
-    raise unreachable(settings, reason)
+    for name, value in environment(timeout).items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, about itself and what it is built on
+        import mlflow.tracking  # noqa: F401
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows what it raises as well
 
 
-def _probe_database(settings: MlflowSettings) -> None:
-    """Open the file of a sqlite address, or a connection to the host of another database."""
-    file = database_file(settings.uri)
+def silence_warnings() -> None:
+    """Ignore warnings of MLflow about what it is built on; `catch_warnings` would not do, since it is for one thread only."""
+    for package in ("mlflow", "sqlalchemy", "alembic"):
+        warnings.filterwarnings("ignore", module=rf"{package}(\.|$)")
+
+
+def probe(place: Place) -> None:
+    """Open the file of a sqlite address, or a connection to the host of another database: MLflow tries for minutes.
+
+    :raises TrackingError: when that fails
+    """
+    address = place.address
+    if in_memory(address.uri):
+        raise TrackingError(
+            f"{address.shown} is a store in memory, which is gone when the run ends",
+            where=address.source,
+            fix='name a file, such as "sqlite:///mlflow.db"',
+        )
     try:
-        if file is not None:
-            if file.exists():
-                with contextlib.closing(sqlite3.connect(file)) as connection:
+        if address.file is not None:
+            if address.file.exists():
+                with contextlib.closing(sqlite3.connect(address.file)) as connection:
                     connection.execute("PRAGMA schema_version")
-            return
-        parts = urlsplit(settings.uri)
-        port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
-        if parts.hostname and port:
-            socket.create_connection((parts.hostname, port), timeout=settings.timeout).close()
+        elif not address.is_server:
+            parts = urlsplit(address.uri)
+            port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
+            if parts.hostname and port:
+                socket.create_connection((parts.hostname, port), timeout=place.timeout).close()
     except (OSError, ValueError, sqlite3.Error) as error:
-        raise unreachable(settings, without_credentials(_cause(error))) from None
+        raise unusable(address, error) from None
 
 
 def active_runs(file: Path) -> set[str] | None:
@@ -126,68 +100,99 @@ def active_runs(file: Path) -> set[str] | None:
     if not file.is_file():
         return set()
     try:
-        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", timeout=1.0, uri=True)
+        ) as connection:
             rows = connection.execute("SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active'")
             return {str(row[0]) for row in rows}
     except sqlite3.Error:
         return None
 
 
-def _make_database(file: Path) -> None:
+def open_store(place: Place) -> tuple[Any, str]:
+    """Return an MLflow client and the id of the experiment, which is made if need be.
+
+    :func:`load_mlflow` comes first.
+
+    :raises TrackingError: when the store cannot be reached
+    """
+    from mlflow.tracking import MlflowClient
+
+    silence_warnings()
+    probe(place)
+    file = place.address.file
+    if file is not None and _is_new(file):
+        with _locked(place):
+            if _is_new(file):  # still so, now that nobody else is making it
+                _make_database(place.address.uri, file)
+    client = MlflowClient(tracking_uri=place.address.uri)
+    return client, _experiment(client, place)
+
+
+def _is_new(file: Path) -> bool:
+    return not file.exists() or file.stat().st_size == 0
+
+
+@contextlib.contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    """Hold the lock next to a new database.
+
+    :raises TrackingError: when it cannot be made, or is held for long
+    """
+    from filelock import FileLock, Timeout
+
+    file = place.address.file
+    assert file is not None
+    path = file.with_name(file.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        raise unusable(place.address, f"the lock {path} has been held for {LOCK_SECONDS:g} seconds") from None
+    except (OSError, NotImplementedError) as error:
+        raise TrackingError(
+            f"MLflow at {place.address.shown} cannot be used: the file {path} cannot be locked: {error}; "
+            "the results on disk do not need it",
+            where=place.address.source,
+            fix="look at the rights of the folder, or name a store elsewhere; then run the same command again",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make_database(uri: str, file: Path) -> None:
     """Make a sqlite file with MLflow's tables aside: half of them, after a kill, could never be opened again.
 
     Call it with the lock of ``file`` held.
     """
     from mlflow.tracking import MlflowClient
 
-    file.parent.mkdir(parents=True, exist_ok=True)
     for left in file.parent.glob(f".{file.name}.*.partial*"):
         left.unlink(missing_ok=True)
     # a name of its own each time: MLflow keeps connections by address, even to files that are gone
-    aside = file.with_name(f".{file.name}.{os.getpid()}-{time.monotonic_ns()}.partial").absolute()
-    MlflowClient(tracking_uri=f"sqlite:///{aside}")
+    aside = file.with_name(f".{file.name}.{os.getpid()}-{time.monotonic_ns()}.partial")
+    MlflowClient(tracking_uri=with_file(uri, aside))
     aside.replace(file)
 
 
-def open_store(settings: MlflowSettings) -> tuple[Any, str]:
-    """Return an MLflow client and the id of the experiment, which is made if need be.
-
-    The first opening of a sqlite file writes its tables, so it happens under a lock.
-
-    :raises TrackingError: when the store cannot be reached
-    """
-    probe(settings)
-    for name, value in environment(settings.timeout).items():
-        os.environ.setdefault(name, value)
-    file = database_file(settings.uri)
-    with reaching(settings):
-        from mlflow.tracking import MlflowClient
-
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows what it raises as well
-        with locked(file) if file is not None else contextlib.nullcontext():
-            if file is not None and (not file.exists() or file.stat().st_size == 0):
-                _make_database(file)
-            client = MlflowClient(tracking_uri=absolute(settings.uri))
-            return client, _experiment(client, settings)
-
-
-def _experiment(client: Any, settings: MlflowSettings) -> str:
+def _experiment(client: Any, place: Place) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(settings.experiment)
+    found = client.get_experiment_by_name(place.experiment)
     if found is None:
-        folder = artifact_folder(settings.uri)
+        folder = place.address.artifacts
         try:
-            return str(client.create_experiment(settings.experiment, folder.as_uri() if folder is not None else None))
+            return str(client.create_experiment(place.experiment, folder.as_uri() if folder is not None else None))
         except MlflowException:
-            found = client.get_experiment_by_name(settings.experiment)
+            found = client.get_experiment_by_name(place.experiment)
             if found is None:
                 raise
     if found.lifecycle_stage != "active":
         raise TrackingError(
-            f"the MLflow experiment {settings.experiment!r} was deleted",
+            f"the MLflow experiment {place.experiment!r} was deleted",
             where="[plugin.mlflow] experiment",
             fix="restore it in the UI, or name another experiment",
         )

@@ -15,27 +15,29 @@ from typing import Any
 import click
 
 from vlrb.errors import ConfigError, TrackingError
-from vlrb.secrets import without_credentials
-from vlrb_plugins.mlflow import DEFAULT_URI
-from vlrb_plugins.mlflow.store import absolute, artifact_folder, database_file, environment
+from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, Address, in_memory
+from vlrb_plugins.mlflow.store import environment
 
 STARTUP_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 
 
 @click.command()
-@click.option("--uri", default=DEFAULT_URI, show_default=True, help="The store, as in [plugin.mlflow].")
+@click.option(
+    "--uri", default="", show_default=f"{VARIABLE}, else {DEFAULT_URI}", help="The store, as in [plugin.mlflow]."
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def ui(uri: str, host: str, port: int) -> None:
     """Open the MLflow UI on the runs that were tracked here; Ctrl-C ends it."""
-    _check(uri, host, port)
+    address = Address.of(uri, "--uri")
+    _check(address, host, port)
     with _first_signal_as_interrupt():
         # MLflow starts processes of its own: in a group of their own they can be ended together
-        process = subprocess.Popen(_command(host, port), env=_environment(uri), start_new_session=True)
+        process = subprocess.Popen(_command(host, port), env=_environment(address), start_new_session=True)
         try:
             _wait_until_open(process, host, port)
-            click.echo(f"MLflow UI: http://{host}:{port} (Ctrl-C ends it)")
+            click.echo(f"MLflow UI of {address.shown} ({address.source}): http://{host}:{port} (Ctrl-C ends it)")
             status = process.wait()
             raise TrackingError(f"the MLflow UI ended by itself with status {status}")
         except KeyboardInterrupt:
@@ -44,16 +46,21 @@ def ui(uri: str, host: str, port: int) -> None:
             _end_group(process)
 
 
-def _check(uri: str, host: str, port: int) -> None:
-    if uri.startswith(("http://", "https://")):
+def _check(address: Address, host: str, port: int) -> None:
+    if address.is_server:
         raise ConfigError(
-            f"{without_credentials(uri)} is a server, which has a UI", fix="open the address in a browser"
+            f"{address.shown} is a server, which has a UI",
+            where=address.source,
+            fix="open the address in a browser, or name a database with --uri",
         )
-    file = database_file(uri)
-    if file is not None and not file.is_file():
+    if in_memory(address.uri):
         raise ConfigError(
-            f"there is no database {file}",
-            where="--uri",
+            f"{address.shown} is a store in memory, where no run is kept", where=address.source, fix="name a file"
+        )
+    if address.file is not None and not address.file.is_file():
+        raise ConfigError(
+            f"there is no database {address.file}",
+            where=address.source,
             fix="do a `vlrb run` here first, or name the store with --uri",
         )
     with socket.socket() as probe:
@@ -68,16 +75,15 @@ def _command(host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", host, "--port", str(port)]
 
 
-def _environment(uri: str) -> dict[str, str]:
+def _environment(address: Address) -> dict[str, str]:
     """Return the environment of MLflow; the address, which may hold a password, stands in no list of processes."""
     told = {
         **environment(5.0),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_BACKEND_STORE_URI": absolute(uri),
+        "MLFLOW_BACKEND_STORE_URI": address.uri,
     }
-    folder = artifact_folder(uri)
-    if folder is not None:
-        told["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = folder.as_uri()
+    if address.artifacts is not None:
+        told["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = address.artifacts.as_uri()
     return {**os.environ, **told}
 
 

@@ -28,6 +28,7 @@ from vlrb.types import (
     Undefined,
 )
 from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
+from vlrb_plugins.mlflow.addresses import Address
 
 
 class Study:
@@ -71,6 +72,7 @@ class Study:
         directory = self.run.directory / "cells" / info.name
         write(directory / "cell.json", json.dumps({"cell": info.name}))
         write(directory / "dev.parquet", "choices")
+        (directory / "error.txt").unlink(missing_ok=True)
         return CellResult(
             info, "done", False, directory, scores or some_scores(), fit_seconds=1.5, hardware="a machine"
         )
@@ -139,6 +141,14 @@ def write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
+def open_at(uri: str = "", experiment: str = "vlrb") -> tuple[Any, str]:
+    """Open a store as the plugin does; return the client and the id of the experiment."""
+    from vlrb_plugins.mlflow.store import Place, load_mlflow, open_store
+
+    load_mlflow(5.0)
+    return open_store(Place(Address.of(uri), experiment, 5.0))
+
+
 class Reader:
     """What a sqlite store holds, read with MLflow's own client."""
 
@@ -181,14 +191,10 @@ def _clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a sqlite store that has its tables and nothing else: making these takes seconds."""
-    from vlrb_plugins.mlflow.store import open_store
-
-    file = tmp_path_factory.mktemp("store") / "empty.db"
-    open_store(MlflowSettings(uri=f"sqlite:///{file}", experiment="other"))
-    return file
+@pytest.fixture
+def empty_database(mlflow_database: Path) -> Path:
+    """Return a sqlite store that has its tables and nothing else."""
+    return mlflow_database
 
 
 @pytest.fixture
@@ -209,6 +215,12 @@ def study(tmp_path: Path) -> Study:
 def read() -> type[Reader]:
     """Return the class that reads a store."""
     return Reader
+
+
+@pytest.fixture
+def opened() -> Callable[..., tuple[Any, str]]:
+    """Return the function that opens a store."""
+    return open_at
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 from vlrb.errors import TrackingError
 from vlrb.secrets import without_credentials
-from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
-from vlrb_plugins.mlflow.store import open_store
+from vlrb_plugins.mlflow import MlflowPlugin
+from vlrb_plugins.mlflow.addresses import Address
+from vlrb_plugins.mlflow.store import Place, probe
 
 
 def test_database_made_anew_by_another_run(database, empty_database, read, python):
@@ -48,7 +49,7 @@ def test_nested_runs_follow_a_new_parent(study, database, read):
     assert parents == {runs["run"].info.run_id}
 
 
-def test_tables_are_made_aside(tmp_path, monkeypatch):
+def test_tables_are_made_aside(tmp_path, monkeypatch, opened):
     """Protects the next run after a kill while MLflow made its tables: half of them can never be opened again."""
     from mlflow.store.db import utils
 
@@ -59,10 +60,10 @@ def test_tables_are_made_aside(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(utils, "_upgrade_db", killed)
         with pytest.raises(KeyboardInterrupt):
-            open_store(MlflowSettings())
+            opened()
     assert not file.exists()
     (tmp_path / ".mlflow.db.999.partial-journal").write_text("left by a killed process")
-    open_store(MlflowSettings())
+    opened()
     assert file.is_file()
     assert not list(tmp_path.glob(".mlflow.db.*"))
 
@@ -88,10 +89,8 @@ def test_database_server_that_is_down(study, free_port):
 
 def test_database_server_that_accepts_and_is_no_database():
     """Protects the probe: it lets a host through that accepts connections, and leaves the rest to MLflow."""
-    from vlrb_plugins.mlflow.store import probe
-
     with socket.create_server(("127.0.0.1", 0)) as server:
-        probe(MlflowSettings(uri=f"mysql+pymysql://u:p@127.0.0.1:{server.getsockname()[1]}/db"))
+        probe(Place(Address.of(f"mysql+pymysql://u:p@127.0.0.1:{server.getsockname()[1]}/db"), "vlrb", 5.0))
 
 
 def test_names_that_mlflow_refuses(study, database, read):
@@ -122,7 +121,7 @@ def test_a_fit_that_is_done_again_draws_its_curve_once(study, database, read):
         plugin.vlrb_cell_start(study.run, study.cells[0])
         for step in range(4):
             plugin.vlrb_cell_log(study.run, study.cells[0], step, {"loss": 1.0 / (step + 1)})
-        plugin._trackers[study.run.id]._flush(study.cells[0])
+        plugin._trackers[study.run.id]._flush(study.cells[0])  # as when time has passed
     plugin.vlrb_cell_log(study.run, study.cells[0], 4, {"loss": 0.1})
     plugin.vlrb_cell_end(study.run, study.done(study.cells[0]))
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from vlrb.errors import TrackingError
 from vlrb.secrets import without_credentials
-from vlrb_plugins.mlflow import MlflowSettings
-from vlrb_plugins.mlflow.store import absolute, artifact_folder, open_store
+from vlrb_plugins.mlflow.addresses import Address
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -53,12 +54,25 @@ def test_relative_store_and_its_artifacts(study, empty_database, read, tmp_path,
 
 
 def test_addresses(tmp_path):
-    """Protects the forms of an address: relative and absolute files, and servers, which keep artifacts themselves."""
-    assert absolute("sqlite:///a/b.db") == f"sqlite:///{tmp_path}/a/b.db"
-    assert absolute(f"sqlite:///{tmp_path}/b.db") == f"sqlite:///{tmp_path}/b.db"
-    assert absolute("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
-    assert artifact_folder("sqlite:///a/b.db") == tmp_path / "a" / "mlartifacts"
-    assert artifact_folder("http://127.0.0.1:5000") is None
+    """Protects the forms of an address: relative and absolute files, with a query, and servers, which keep artifacts."""
+    assert Address.of("sqlite:///a/b.db").uri == f"sqlite:///{tmp_path}/a/b.db"
+    assert Address.of(f"sqlite:///{tmp_path}/b.db?timeout=1").uri == f"sqlite:///{tmp_path}/b.db?timeout=1"
+    assert Address.of(f"sqlite:///{tmp_path}/b.db?timeout=1").file == tmp_path / "b.db"
+    assert Address.of("sqlite+pysqlite:///b.db").file == tmp_path / "b.db"
+    assert Address.of("sqlite:///file:b.db?uri=true").file == tmp_path / "b.db"
+    assert Address.of("sqlite:///~/b.db").file == Path.home() / "b.db"
+    assert Address.of("http://127.0.0.1:5000").uri == "http://127.0.0.1:5000"
+    assert Address.of("http://127.0.0.1:5000").file is None
+    assert Address.of("sqlite:///a/b.db").artifacts == tmp_path / "a" / "mlartifacts"
+    assert Address.of("http://127.0.0.1:5000").artifacts is None
+
+
+def test_which_address_is_in_use(monkeypatch, tmp_path):
+    """Protects the order: what the experiment file names, then the environment, then the default; each is said."""
+    assert Address.of("") == Address(f"sqlite:///{tmp_path}/mlflow.db", "default of [plugin.mlflow] uri")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///theirs.db")
+    assert Address.of("") == Address(f"sqlite:///{tmp_path}/theirs.db", "MLFLOW_TRACKING_URI")
+    assert Address.of("sqlite:///mine.db") == Address(f"sqlite:///{tmp_path}/mine.db", "[plugin.mlflow] uri")
 
 
 @pytest.mark.parametrize(
@@ -77,28 +91,27 @@ def test_credentials_are_left_out(text, expected):
 
 
 @pytest.mark.usefixtures("database")
-def test_deleted_experiment():
+def test_deleted_experiment(opened):
     """Protects a user who deleted the experiment in the UI: MLflow's own words would not say what to do."""
-    settings = MlflowSettings(experiment="gone")
-    client, experiment = open_store(settings)
+    client, experiment = opened(experiment="gone")
     client.delete_experiment(experiment)
     with pytest.raises(TrackingError, match=r"'gone' was deleted(.|\n)*fix: restore it in the UI"):
-        open_store(settings)
+        opened(experiment="gone")
 
 
 @pytest.mark.usefixtures("database")
-def test_no_telemetry_and_no_long_waiting():
+def test_no_telemetry_and_no_long_waiting(opened):
     """Protects the promise that nothing is sent anywhere, and what a user set in the environment."""
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "77"
-    open_store(MlflowSettings())
+    opened()
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert os.environ["DO_NOT_TRACK"] == "true"
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
 
 
-def test_folder_of_the_store_is_made():
+def test_folder_of_the_store_is_made(opened, database):
     """Protects a store in a folder that is not there yet."""
-    settings = MlflowSettings(uri="sqlite:///new/folder/mlflow.db")
-    open_store(settings)
+    with mock.patch("vlrb_plugins.mlflow.store._make_database", lambda _uri, file: shutil.copy(database, file)):
+        opened("sqlite:///new/folder/mlflow.db?timeout=1")
     assert Path("new/folder/mlflow.db").is_file()

@@ -114,10 +114,11 @@ def test_run_whose_server_ends_in_the_middle(start, study, database, read):
     """Protects a run tracked by a server that goes away, here with its terminal: one error, soon; the rest later."""
     process, address = start()
     group = group_of(process)
-    study.use(uri=address, timeout=1.0)
+    study.use(uri=address, timeout=5.0)
     plugin, result = MlflowPlugin(), study.result()
     plugin.vlrb_run_start(study.run)
     plugin.vlrb_cell_end(study.run, result.cells[0])
+    assert plugin._trackers[study.run.id]._lanes.wait(60), "calls to a server are made aside"
     before = read(database).ids()
     assert set(before) == {"run", "cell/knn-seed0"}
     process.send_signal(signal.SIGHUP)
@@ -126,7 +127,8 @@ def test_run_whose_server_ends_in_the_middle(start, study, database, read):
     started = time.monotonic()
     with pytest.raises(TrackingError, match="cannot be used"):
         plugin.vlrb_cell_end(study.run, result.cells[1])
-    plugin.vlrb_run_end(result)
+        plugin.vlrb_run_end(result)
+    plugin.vlrb_run_end(result)  # told once
     assert time.monotonic() - started < 20
     study.use()
     study.show()
@@ -134,6 +136,14 @@ def test_run_whose_server_ends_in_the_middle(start, study, database, read):
     assert len(store.ids()) == 5
     assert before.items() <= store.ids().items()
     assert {r.info.status for r in store.runs().values()} == {"FINISHED"}
+
+
+@pytest.mark.usefixtures("database")
+def test_the_environment_names_the_store(refused, tmp_path, monkeypatch):
+    """Protects users of MLFLOW_TRACKING_URI: `vlrb ui` looks where their runs went, and says who named the place."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///theirs.db")
+    said = refused("ui")
+    assert f"MLFLOW_TRACKING_URI: there is no database {tmp_path / 'theirs.db'}" in said
 
 
 @pytest.fixture

@@ -106,11 +106,11 @@ def test_a_killed_run_goes_on(project: Any, bodies: Any) -> None:
     with (project.folder / "told.txt").open("w") as told:
         command = [sys.executable, "-c", ALONE, *options, "run", str(file)]
         process = subprocess.Popen(command, cwd=project.folder, stdout=told, stderr=told)
-        while process.poll() is None and not list(work.glob("*/checkpoints/epoch-*")):
+        while process.poll() is None and not list(work.glob("*/router/checkpoints/epoch-*")):
             time.sleep(0.01)
         process.kill()
         process.wait()
-    reached = max(int(f.name[-4:]) for f in work.glob("*/checkpoints/epoch-*"))
+    reached = max(int(f.name[-4:]) for f in work.glob("*/router/checkpoints/epoch-*"))
     assert 0 < reached < 6
 
     for more in ((), ("--fresh",)):

@@ -1,0 +1,80 @@
+"""The curve of a fit: what a router logs as it goes, appended line by line, so that a kill loses none of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vlrb.errors import DataError
+from vlrb.results import CURVE
+
+logger = logging.getLogger("vlrb")
+
+Log = Callable[[int, Mapping[str, float]], None]
+
+SCHEMA = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
+STEPS = range(-(2**63), 2**63)
+
+
+def kept(journal: Path, cell: str, log: Log) -> Log:
+    """Return a function for routers to log with: it appends to the journal of a fit, then passes on to ``log``.
+
+    Values that are not finite are left out with a warning: a long fit does not end because of one.  The function raises
+    ValueError for a step or a name that no curve can hold, and DataError when the journal cannot be written.
+    """
+
+    def keep(step: int, values: Mapping[str, float]) -> None:
+        numbers = {str(k): float(v) for k, v in values.items()}
+        bad = {k: v for k, v in numbers.items() if not math.isfinite(v)}
+        if bad:
+            logger.warning("%s logged %s at step %s, which no curve can show: left out", cell, bad, step)
+        good = {k: v for k, v in numbers.items() if k not in bad}
+        _append(journal, int(step), good)
+        log(int(step), good)
+
+    return keep
+
+
+def _append(journal: Path, step: int, values: Mapping[str, float]) -> None:
+    if step not in STEPS:
+        raise ValueError(f"step {step} of a curve is no 64-bit integer")
+    for name in values:
+        name.encode()
+    try:
+        with journal.open("a", encoding="utf-8") as file:
+            # the line break comes first: a line that a kill cut off then spoils no other
+            file.write("\n" + json.dumps([step, dict(values)], allow_nan=False))
+    except OSError as error:
+        raise DataError(
+            f"cannot be written: {error.strerror}", where=str(journal), fix="make room, then run again"
+        ) from None
+
+
+def write_curve(journal: Path, folder: Path) -> None:
+    """Write ``curve.parquet`` into a cell's folder, unless nothing was logged; of one step and name the last value counts."""
+    points: dict[tuple[int, str], float] = {}
+    for step, values in _lines(journal):
+        points.update({(step, name): value for name, value in values.items()})
+    if points:
+        rows = [{"step": s, "name": n, "value": v} for (s, n), v in sorted(points.items())]
+        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), folder / CURVE, compression="zstd")
+
+
+def _lines(journal: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Return the lines of a journal, without one that a kill cut off."""
+    found = []
+    text = journal.read_text(encoding="utf-8", errors="replace") if journal.is_file() else ""
+    for line in filter(None, text.split("\n")):
+        try:
+            step, values = json.loads(line)
+        except ValueError:
+            continue
+        found.append((step, values))
+    return found
