@@ -62,7 +62,7 @@ def make(folder: Path, **changes: Any) -> Benchmark:
 def split_of(made: Benchmark, digest: str = "split of the handmade benchmark") -> Split:
     """Return the split that the rows say."""
     names = np.asarray(made.samples.column("split").to_pylist())
-    return Split(*(np.flatnonzero(names == name) for name in NAMES), {"method": "given"}, digest)
+    return Split(*(np.flatnonzero(names == name) for name in NAMES), {"method": "given"}, digest, np.arange(len(made)))
 
 
 def _manifest() -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Writer:
         params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed}
         params |= {"features": cell.features, **({"point": cell.point_name} if cell.point else {})}
         params |= {f"router.{k}": v for k, v in flat(cell.parameters)}
-        params |= {f"chosen.{k}": v for k, v in flat(getattr(result, "chosen", {}))}
+        params |= {f"chosen.{k}": v for k, v in flat(result.chosen)}
         tags = {"status": result.status, "reused": str(result.reused).lower(), "hardware": result.hardware}
         tags |= {"vlrb.error": without_credentials(result.error), **({"selected": selected} if selected else {})}
         if result.status == "done":
