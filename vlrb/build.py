@@ -35,6 +35,9 @@ from vlrb.steps import run_tasks
 from vlrb.types import Array, Listing, Part, WithModelTokens
 
 ROWS_AT_ONCE = 1_000_000
+NO_CHANGE = frozenset({"datasets", "models", "expect"})
+"""Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
+
 USES = "uses.json"
 """In a benchmark's folder: the parts and scores of the cache that it was made of."""
 
@@ -119,7 +122,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
             "schema": benchmark.SCHEMA_VERSION,
             "vlrb": [__version__, core_digest("benchmark")],
             "parts": keys,
-            "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in ("datasets", "models")},
+            "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in NO_CHANGE},
             "datasets": [attrs.asdict(d) for d in datasets],
             "models": [attrs.asdict(m) for m in plan.catalog.models if several or m.name in used[1]],
             "scorers": scorers,

@@ -40,7 +40,7 @@ class Evaluator:
         self.selection = selection
         self._metrics = [(chosen, chosen.make("__call__")) for chosen in metrics]
         self._select = selection.make("__call__")
-        self._best = strongest(benchmark.quality[split.train])
+        self._best = strongest(benchmark.quality[split.train], benchmark.cost[split.train])
         self._scopes = benchmark.subsets()
         self.errors: list[PluginError] = []
 

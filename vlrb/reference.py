@@ -28,23 +28,35 @@ def oracle(quality: Array, cost: Array) -> Array:
     return np.asarray(np.where(quality | ~solved, cost, np.inf).argmin(axis=1))
 
 
-def strongest(quality: Array) -> int:
-    """Return the most accurate model; of equals the first."""
-    return int(quality.mean(axis=0).argmax())
+def strongest(quality: Array, cost: Array) -> int:
+    """Return the most accurate model; ties go to the cheaper one, then to the first.
+
+    :param quality: Y, bool[n, k]
+    :param cost: C, float[n, k], USD per sample
+    """
+    return int(np.lexsort((cost.mean(axis=0), -quality.sum(axis=0)))[0])
 
 
-def cheapest(cost: Array) -> int:
-    """Return the model with the smallest mean cost; of equals the first."""
-    return int(cost.mean(axis=0).argmin())
+def cheapest(quality: Array, cost: Array) -> int:
+    """Return the model with the smallest mean cost; ties go to the more accurate one, then to the first.
+
+    :param quality: Y, bool[n, k]
+    :param cost: C, float[n, k], USD per sample
+    """
+    return int(np.lexsort((-quality.sum(axis=0), cost.mean(axis=0)))[0])
 
 
-def strongest_per_dataset(datasets: Array, train_datasets: Array, train_quality: Array) -> Array:
+def strongest_per_dataset(datasets: Array, train_datasets: Array, quality: Array, cost: Array) -> Array:
     """Return for every sample the model that is most accurate on train in the sample's dataset, int[n].
 
     A dataset without train samples gets the model that is most accurate on all of train.
+
+    :param datasets: str[n], of the samples that are asked for
+    :param train_datasets: str[m], of the train samples, as are quality and cost [m, k]
     """
-    best = {d: strongest(train_quality[train_datasets == d]) for d in np.unique(train_datasets).tolist()}
-    overall = strongest(train_quality)
+    rows = {d: train_datasets == d for d in np.unique(train_datasets).tolist()}
+    best = {d: strongest(quality[own], cost[own]) for d, own in rows.items()}
+    overall = strongest(quality, cost)
     return np.array([best.get(d, overall) for d in datasets.tolist()], dtype=np.int64)
 
 
@@ -54,7 +66,9 @@ def reference_choices(benchmark: Benchmark, split: Split, rows: Array) -> dict[s
     quality, cost = benchmark.quality[train], benchmark.cost[train]
     return {
         "oracle": oracle(benchmark.quality[rows], benchmark.cost[rows]),
-        "strongest-per-dataset": strongest_per_dataset(benchmark.datasets[rows], benchmark.datasets[train], quality),
-        "best-single": np.full(rows.size, strongest(quality)),
-        "cheapest-single": np.full(rows.size, cheapest(cost)),
+        "strongest-per-dataset": strongest_per_dataset(
+            benchmark.datasets[rows], benchmark.datasets[train], quality, cost
+        ),
+        "best-single": np.full(rows.size, strongest(quality, cost)),
+        "cheapest-single": np.full(rows.size, cheapest(quality, cost)),
     }

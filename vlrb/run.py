@@ -178,6 +178,8 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
     plan = bench.plan
     # what observers are told changes no result, so that a run may be tracked elsewhere later
     experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
+    for section in ("benchmark", "split"):  # what a file expects only refuses
+        experiment[section] = {k: v for k, v in experiment[section].items() if k != "expect"}
     return digest_of(
         {
             "vlrb": [__version__, core_digest("run")],

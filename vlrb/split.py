@@ -58,11 +58,7 @@ def make_split(benchmark: Benchmark, section: SplitSection) -> Split:
         parts = stratified_split(benchmark.ids, benchmark.datasets, units, section)
     for name in NAMES:
         if not parts[name].size:
-            raise DataError(
-                f"the split {name!r} is empty: {len(benchmark)} samples in {len(np.unique(groups))} groups that share images",
-                where="[split]",
-                fix=f"use more samples, or a larger share for {name}",
-            )
+            raise _empty(name, section, len(benchmark), int(np.unique(groups).size))
     digest = split_digest(benchmark.ids, parts)
     _check_expected(digest, section.expect)
     about = {
@@ -76,6 +72,16 @@ def make_split(benchmark: Benchmark, section: SplitSection) -> Split:
     }
     train, dev, test = (sealed(parts[name]) for name in NAMES)
     return Split(train, dev, test, about, digest, sealed(groups))
+
+
+def _empty(name: str, section: SplitSection, samples: int, groups: int) -> DataError:
+    if section.method == "given":
+        what, fix = f"the logs put none of {samples} samples into {name!r}", f"let the logs name samples for {name}"
+        fix += ', or choose method = "stratified"'
+    else:
+        what = f"the split {name!r} is empty: {samples} samples in {groups} groups that are kept together"
+        fix = f"use more samples, or a larger share for {name}"
+    return DataError(what, where="[split] method" if section.method == "given" else "[split]", fix=fix)
 
 
 def split_digest(ids: Sequence[str], parts: Mapping[str, Array]) -> str:

@@ -89,9 +89,9 @@ def test_single_models_and_the_best_of_each_dataset() -> None:
     """Counted by hand: right answers 2, 3, 2, 3; mean costs .0238, .0412, .1644, .0924; in dataset b the fourth leads."""
     train = np.array(["b", "b", "a", "a", "a"])
 
-    assert reference.strongest(QUALITY) == 1
-    assert reference.cheapest(COST) == 0
-    assert reference.strongest_per_dataset(np.array(["b", "a", "c"]), train, QUALITY).tolist() == [3, 1, 1]
+    assert reference.strongest(QUALITY, COST) == 1
+    assert reference.cheapest(QUALITY, COST) == 0
+    assert reference.strongest_per_dataset(np.array(["b", "a", "c"]), train, QUALITY, COST).tolist() == [3, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -65,18 +65,35 @@ def test_the_oracle_takes_the_cheapest_right_model_else_the_cheapest() -> None:
 )
 def test_the_strongest_model_is_right_most_often(quality: list[list[int]], best: int) -> None:
     """Of equals the first."""
-    assert strongest(np.array(quality, dtype=bool)) == best
+    right = np.array(quality, dtype=bool)
+    assert strongest(right, np.ones(right.shape)) == best
 
 
 def test_the_cheapest_model_costs_least_on_average() -> None:
     """Not on most samples; of equals the first."""
-    assert cheapest(np.array([[1.0, 3.0], [1.0, 3.0], [9.0, 3.0]])) == 1
-    assert cheapest(np.array([[2.0, 1.0, 1.0]])) == 1
+    assert cheapest(np.ones((3, 2), bool), np.array([[1.0, 3.0], [1.0, 3.0], [9.0, 3.0]])) == 1
+    assert cheapest(np.ones((1, 3), bool), np.array([[2.0, 1.0, 1.0]])) == 1
+
+
+def test_ties_do_not_go_by_column() -> None:
+    """Of equally accurate models the cheaper, of equally cheap ones the more accurate; the first only where both are equal."""
+    quality = np.array([[1, 1, 0, 1], [0, 0, 1, 0], [1, 1, 0, 1]], dtype=bool)
+    cost = np.array([[3.0, 2.0, 1.0, 2.0]] * 3)
+
+    assert strongest(quality, cost) == 1
+    assert strongest(quality[:, ::-1], cost[:, ::-1]) == 0
+    level = np.ones((3, 4))
+    assert cheapest(quality, level) == 0
+    assert cheapest(quality[:, [2, 3, 0]], level[:, :3]) == 1
+    datasets = np.array(["a", "b", "a"])
+    assert strongest_per_dataset(datasets, datasets, quality, cost).tolist() == [1, 2, 1]
 
 
 def test_datasets_are_told_by_name_not_by_place() -> None:
     """Train and the rows asked for need not stand in the same order."""
     quality = np.array([[1, 0], [0, 1], [1, 0], [1, 1]], dtype=bool)
-    chosen = strongest_per_dataset(np.array(["b", "a", "c"]), np.array(["a", "b", "a", "b"]), quality)
+    chosen = strongest_per_dataset(
+        np.array(["b", "a", "c"]), np.array(["a", "b", "a", "b"]), quality, np.ones(quality.shape)
+    )
 
     assert chosen.tolist() == [1, 0, 0]

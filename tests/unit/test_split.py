@@ -344,3 +344,13 @@ def test_grouping_by_sample_parts_what_shares_an_image() -> None:
     assert [split.rows(n).size for n in ("train", "dev", "test")] == [70, 10, 20]
     assert split.about["group_also_in_train"]["test"] > 0
     assert make_split(of(images), SplitSection()).about["group_also_in_train"] == {"dev": 0, "test": 0}
+
+
+def test_a_part_that_the_logs_leave_empty_is_named() -> None:
+    """The advice is about the logs: more samples would not help."""
+    names: list[str | None] = ["train", "test", "train"]
+    with pytest.raises(DataError, match="'dev'") as raised:
+        make_split(of([("a",), ("b",), ("c",)], None, None, None, names), SplitSection(method="given"))
+
+    assert "logs" in raised.value.problems[0].message
+    assert raised.value.problems[0].where == "[split] method"

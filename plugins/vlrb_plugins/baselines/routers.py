@@ -58,19 +58,19 @@ class Random:
 
 
 class Strongest:
-    """The most accurate model on train; of equals the first."""
+    """The most accurate model on train; ties as in :mod:`vlrb.reference`."""
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""
-        return Constant(strongest(train.quality))
+        return Constant(strongest(train.quality, train.cost))
 
 
 class Cheapest:
-    """The model with the smallest mean cost on train; of equals the first."""
+    """The model with the smallest mean cost on train; ties as in :mod:`vlrb.reference`."""
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""
-        return Constant(cheapest(train.cost))
+        return Constant(cheapest(train.quality, train.cost))
 
 
 def load(directory: Path) -> Constant | HashedChoice:

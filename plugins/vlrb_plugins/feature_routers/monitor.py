@@ -44,7 +44,7 @@ class Monitor:
         :raises DataError: when the score was undefined in every epoch
         """
         if not self.best_epoch:
-            fix = "choose another [selection] metric, or set monitor = false"
+            fix = "set another select_by, or set monitor = false"
             raise DataError(f"no epoch could be selected on dev: {self._reason}", where=router, fix=fix)
         return self.kept
 

@@ -74,7 +74,9 @@ def test_baselines_and_reference_points_equal_the_reference_fitted_on_train(
 
     for name, router in (("strongest_global", routers.Strongest()), ("cheapest_global", routers.Cheapest())):
         assert router.fit(train, train, Context()).route(rows).tolist() == expected[name]  # type: ignore[arg-type]
-    per_dataset = reference.strongest_per_dataset(data["dataset"][TEST], data["dataset"][TRAIN], quality[TRAIN])
+    per_dataset = reference.strongest_per_dataset(
+        data["dataset"][TEST], data["dataset"][TRAIN], quality[TRAIN], cost[TRAIN]
+    )
     assert per_dataset.tolist() == expected["strongest_per_dataset"]
     assert reference.oracle(quality[TEST], cost[TEST]).tolist() == expected["oracle"]
 
@@ -104,7 +106,9 @@ def test_a_dataset_without_train_samples_gets_the_overall_strongest() -> None:
     """No dataset is left without a choice, and none borrows another's."""
     quality = np.array([[1, 0], [0, 1], [0, 1]], dtype=bool)
 
-    chosen = reference.strongest_per_dataset(np.array(["a", "b", "new"]), np.array(["a", "b", "b"]), quality)
+    chosen = reference.strongest_per_dataset(
+        np.array(["a", "b", "new"]), np.array(["a", "b", "b"]), quality, np.ones((3, 2))
+    )
     assert chosen.tolist() == [0, 1, 1]
 
 
