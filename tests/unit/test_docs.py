@@ -61,6 +61,19 @@ def test_every_key_of_the_sections_is_documented() -> None:
             assert f"`{toml_name(field.name)}`" in text, f"{section}.{field.name}"
 
 
+def test_the_experiment_in_readme_names_what_there_is(project: Any) -> None:
+    """Every plugin, router and parameter of README's experiment exists; only its logs are the reader's own."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = next(t for t in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if t.startswith("name"))
+    (project.folder / "examples").mkdir()
+    project.file((ROOT / "examples" / "my_router.py").read_text(encoding="utf-8"), "examples/my_router.py")
+    shown = project.vlrb("check", project.file("requires = []\n" + example))
+
+    assert shown.status == 4
+    assert shown.err.count("error: ") == 1
+    assert "vlm_router_data" in shown.err
+
+
 @pytest.mark.parametrize("name", ["quickstart.toml", "own_logs.toml"])
 def test_the_examples_are_valid(project: Any, name: str) -> None:
     """An example file has no problem but logs that are not there."""

@@ -117,7 +117,7 @@ def test_the_papers_split_is_numpys_seeded_shuffle() -> None:
 
 def test_one_image_for_all_cannot_be_split() -> None:
     """An empty split is an error that says why."""
-    with pytest.raises(Exception, match="1 groups that share images"):
+    with pytest.raises(Exception, match="1 groups that are kept together"):
         make_split(of([("same",)] * 100), SplitSection())
 
 
