@@ -95,18 +95,9 @@ class Resolver:
             sections["split"] = self._paper(tree, sections["split"])
         general = self._general(tree)
         catalog = self._catalog(arrays["dataset"], arrays["model"])
-        benchmark = structure(sections["benchmark"], BenchmarkSection, self.document, ("benchmark",), self.problems)
+        benchmark = self._benchmark(sections["benchmark"])
         catalog = self._wanted(catalog, sections["benchmark"])
-        if benchmark is not None and benchmark.unknown == benchmark.verdicts == "stored":
-            fix = 'set verdicts = "scored" too, or choose "wrong" or "drop"'
-            self._problem(("benchmark", "unknown"), "the logs' verdicts are what is used in any case", fix)
-        split = structure(sections["split"], SplitSection, self.document, ("split",), self.problems)
-        if split is not None and abs(split.train + split.dev + split.test - 1) > 1e-9:
-            shares = f"{split.train:g} + {split.dev:g} + {split.test:g} = {split.train + split.dev + split.test:g}"
-            self._problem(("split",), f"train, dev and test must add up to 1, not {shares}")
-        if split is not None and split.method != "stratified" and split.group_by == "image":
-            what = {"paper": "the paper's split is made sample by sample", "given": "the split is as the logs say"}
-            self._problem(("split", "group_by"), what[split.method], "remove group_by or method")
+        split = self._split(sections["split"])
         logs = self._component("log-source", sections["logs"], ("logs",))
         counter = self._component(
             "token-counter", sections["tokens"], ("tokens",), key="counter", default="tokens/usage"
@@ -135,6 +126,24 @@ class Resolver:
             reports,
             settings,
         )
+
+    def _benchmark(self, table: Any) -> BenchmarkSection | None:
+        section = structure(table, BenchmarkSection, self.document, ("benchmark",), self.problems)
+        if section is not None and section.unknown == section.verdicts == "stored":
+            fix = 'set verdicts = "scored" too, or choose "wrong" or "drop"'
+            self._problem(("benchmark", "unknown"), "the logs' verdicts are what is used in any case", fix)
+        return section
+
+    def _split(self, table: Any) -> SplitSection | None:
+        section = structure(table, SplitSection, self.document, ("split",), self.problems)
+        if section is not None and abs(section.train + section.dev + section.test - 1) > 1e-9:
+            total = section.train + section.dev + section.test
+            shares = f"{section.train:g} + {section.dev:g} + {section.test:g} = {total:g}"
+            self._problem(("split",), f"train, dev and test must add up to 1, not {shares}")
+        if section is not None and section.method != "stratified" and section.group_by == "image":
+            what = {"paper": "the paper's split is made sample by sample", "given": "the split is as the logs say"}
+            self._problem(("split", "group_by"), what[section.method], "remove group_by or method")
+        return section
 
     def _problem(self, path: KeyPath, message: str, fix: str = "") -> None:
         self.problems.append(Problem(message, self.document.where(path), fix))
