@@ -31,7 +31,7 @@ PROBLEMS = [
     (
         '[[router]]\nuse = "knn"\nneighbours = 3',
         "router[1].neighbours: unknown key",
-        "known: k, lambda, metric, weights",
+        "known: k, lambda, metric, variant, weights",
     ),
     ('[[router]]\nuse = "knn"\nfeatures = "big"', "unknown feature set 'big'", "known: default"),
     ('[[router]]\nuse = "random"\nfeatures = "default"', "router 'random' uses no features", "remove the key"),
