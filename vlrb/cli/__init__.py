@@ -16,8 +16,11 @@ from vlrb.errors import ExitCode, StorageError, VlrbError
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with one of :class:`vlrb.errors.ExitCode`; signals are interrupts from now on."""
     interrupts.install()
-    status = run(arguments)
-    interrupts.close()
+    try:
+        status = run(arguments)
+        interrupts.close()
+    except KeyboardInterrupt:  # one that was sent again, or came between two handlers
+        status = _interrupted()
     for stream in (sys.stdout, sys.stderr) if status == ExitCode.INTERRUPTED else ():
         try:
             stream.flush()
