@@ -43,6 +43,7 @@ NEVER: Mapping[str, str] = {
     "vlrb.cli": "reads the command line and prints",
     "vlrb.config": "reads the experiment file; every value that it reads stands in the keys",
     "vlrb.errors": "says what went wrong, and a failure is never a number",
+    "vlrb.faults": "says what plugins did wrong, in words",
     "vlrb.executor": "hands tasks to processes; what each task makes is kept under a key of its own",
     "vlrb.hookspecs": "declares the hooks: their names and documentation",
     "vlrb.interrupts": "ends work, and only whole results are kept",

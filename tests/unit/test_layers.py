@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAYERS = (
-    ("errors", "printable"),
+    ("errors", "printable", "faults"),
     ("interrupts",),
     ("executor",),
     ("types", "schemas"),
@@ -24,7 +24,7 @@ LAYERS = (
     ("resolve",),
     ("benchmark", "targets", "decide"),
     ("stamps",),
-    ("parts", "split", "reference"),
+    ("parts", "split", "reference", "returned"),
     ("steps", "scoring"),
     ("build", "features", "evaluate", "data_report", "data_page", "observers"),
     ("review", "export"),
