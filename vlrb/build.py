@@ -26,7 +26,7 @@ from vlrb.cache import Places, locked, mark_used, new_directory, read_json, writ
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.executor import Progress, Task
 from vlrb.faults import shown
-from vlrb.parts import PartBuilder, duplicates, files_of, iterate_rows, read_rows, rows_file
+from vlrb.parts import PartBuilder, counter_of, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.returned import plain_array
@@ -610,10 +610,10 @@ def _add_model_tokens(joined: _Joined, builder: PartBuilder) -> None:
     for j, name in enumerate(joined.models):
         with blame(plugin, f"counting the image tokens of {name}"):
             counted = counter.model_tokens(name, builder.plan.catalog.model(name), sizes)
-            more = plain_array(counted, "what it returned", "a token counter")
+            more = plain_array(counted, "what it returned", counter_of(builder.plan))
             if more.shape != (len(sizes),) or more.dtype.kind not in "iu" or (more < 0).any() or (more > 2**53).any():
                 what = f"{len(sizes)} integers of at least 0, not {shown(more)}"
-                raise PluginError(f"a token counter must return {what}")
+                raise PluginError(f"{counter_of(builder.plan)} must return {what}")
         joined.matrices["input_tokens"][:, j] += more
 
 

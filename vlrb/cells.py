@@ -43,6 +43,7 @@ from vlrb.returned import (
 )
 from vlrb.sources import core_digest
 from vlrb.split import Split
+from vlrb.surroundings import put_back
 from vlrb.types import (
     Array,
     CellInfo,
@@ -202,7 +203,8 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
             _decide_cell(bench, cell, target)
             return
         encoded = bench.encoded(cell.features, progress) if cell.features else None
-        with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads):
+        shared = put_back(f"{_who(bench, cell)}, {cell.name},")
+        with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads), shared:
             began = time.perf_counter()
             fitted = _fit(bench, cell, encoded, aside, threads, log, progress)
             fit_seconds = time.perf_counter() - began + _borrowed(bench, cell, fitted)

@@ -155,7 +155,8 @@ class PartBuilder:
                 ]
                 counts = sealed(np.array([len(k) for k in kept], dtype=np.int64))
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                    tokens = _token_column(self.counter.sample_tokens(batch, counts), batch.num_rows, part)
+                    who = counter_of(self.plan)
+                    tokens = _token_column(self.counter.sample_tokens(batch, counts), batch.num_rows, part, who)
                 columns = {n: batch.column(n) for n in batch.schema.names if n in SAMPLE_ROWS.names}
                 columns |= {
                     "id": ids,
@@ -175,7 +176,8 @@ class PartBuilder:
                 _check_numbers(batch, ids, part)
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
                     counted = self.counter.outcome_tokens(batch)
-                    inputs, outputs = (_token_column(t, batch.num_rows, part) for t in counted)
+                    who = counter_of(self.plan)
+                    inputs, outputs = (_token_column(t, batch.num_rows, part, who) for t in counted)
                 columns = {n: batch.column(n) for n in batch.schema.names if n in OUTCOME_ROWS.names} | {
                     "id": ids,
                     "input_tokens": inputs,
@@ -258,14 +260,13 @@ def _batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=schema)
 
 
-def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part) -> pa.Array:
+def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: str) -> pa.Array:
     if tokens is None:
         return pa.nulls(rows, pa.int64())
-    who = "a token counter"
     counts = tokens if isinstance(tokens, pa.Array) else pa.array(plain_array(tokens, "what it returned", who))
     low = pc.min(counts).as_py() if pa.types.is_integer(counts.type) and len(counts) > counts.null_count else 0
     if len(counts) != rows or not pa.types.is_integer(counts.type) or low < 0:
-        raise PluginError(f"{who} must return {rows} integers of at least 0, not {shown(tokens)}", where=part.id)
+        raise PluginError(f"{who} returned {shown(tokens)} instead of {rows} integers of at least 0", where=part.id)
     return counts.cast(pa.int64())
 
 
@@ -377,6 +378,11 @@ def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatch
         return reader, reader.schema.names
     kept = [i for i, name in enumerate(pa.ipc.open_file(file).schema.names) if name in columns]
     return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept)), list(columns)
+
+
+def counter_of(plan: Plan) -> str:
+    """Return the token counter and its plugin, as messages name them."""
+    return f"token counter {plan.counter.registered.id!r} of {plan.counter.plugin.label}"
 
 
 def files_of(part: Part) -> str:

@@ -55,6 +55,7 @@ NEVER: Mapping[str, str] = {
     "vlrb.resolve": "makes the plan; every value of the plan stands in the keys",
     "vlrb.secrets": "leaves secrets out of what is written and shown",
     "vlrb.sources": "makes the keys",
+    "vlrb.surroundings": "puts back what all plugins share, so that one changes nothing for another",
 }
 """Modules and packages that count in no key -> why they cannot change a number.  What only they import counts in none either."""
 

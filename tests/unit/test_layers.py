@@ -18,7 +18,7 @@ LAYERS = (
     ("specs",),
     ("hookspecs",),
     ("__init__",),
-    ("plugins", "cache", "images", "secrets", "neartext", "sources"),
+    ("plugins", "cache", "images", "secrets", "neartext", "sources", "surroundings"),
     ("config",),
     ("plan",),
     ("resolve",),

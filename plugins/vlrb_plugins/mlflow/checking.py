@@ -7,6 +7,7 @@ import os
 import sqlite3
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from vlrb.errors import TrackingError, VlrbError
 from vlrb_plugins.mlflow.addresses import Address
@@ -16,9 +17,9 @@ from vlrb_plugins.mlflow.store import Place, find_experiment, load_mlflow, probe
 
 
 def check_store(uri: str, experiment: str, timeout: float) -> None:
-    """Look whether a store can be used: a file is opened to be read, a server is asked for the experiment.
+    """Look whether a store can be used: a file is opened to be read, the host of a database called, a server asked.
 
-    MLflow itself is loaded for a server only, since that takes seconds.
+    MLflow itself is loaded for a server only, and for what it alone may know, since that takes seconds.
 
     :param timeout: seconds that the whole takes at most, besides loading MLflow
     :raises TrackingError: when the store cannot be used
@@ -26,10 +27,10 @@ def check_store(uri: str, experiment: str, timeout: float) -> None:
     place = Place(Address.of(uri), experiment, timeout)
     if place.address.file is not None:
         _check_file(place.address, place.address.file)
-    elif place.address.is_server:
-        _check_server(place)
-    else:
+    elif not place.address.is_server and urlsplit(place.address.uri).hostname:
         probe(place)
+    else:
+        _check_by_asking(place)
 
 
 def _check_file(address: Address, file: Path) -> None:
@@ -47,7 +48,7 @@ def _check_file(address: Address, file: Path) -> None:
         raise unusable(address, error) from None
 
 
-def _check_server(place: Place) -> None:
+def _check_by_asking(place: Place) -> None:
     load_mlflow(place.timeout)
     lanes = Lanes(1)
     lanes.submit("check", lambda: _ask(place))
