@@ -506,9 +506,10 @@ def _plain(block: object, n: int) -> tuple[Features | None, str]:
         return None, f"a {type(matrix).__name__} instead of an array"
     if isinstance(matrix, np.ma.MaskedArray) and np.ma.getmaskarray(matrix).any():
         return None, "a matrix with masked values"
-    if not isinstance(block.columns, Iterable):
-        return None, f"{type(block.columns).__name__} instead of columns"
-    columns = tuple(_column(c) for c in block.columns)
+    listed: Any = block.columns
+    if not isinstance(listed, Iterable):
+        return None, f"{type(listed).__name__} instead of columns"
+    columns = tuple(_column(c) for c in listed)
     if not columns or None in columns:
         return None, "columns that are no Column, or have odd fields" if columns else "no columns"
     plain = tuple(c for c in columns if c is not None)
@@ -524,13 +525,20 @@ def _plain(block: object, n: int) -> tuple[Features | None, str]:
     return Features(matrix.astype(np.float32, copy=False), plain), ""
 
 
+def _is_count(value: Any) -> bool:
+    whole: bool = isinstance(value, numbers.Integral)
+    return whole and bool(0 <= value < 2**31)
+
+
 def _column(column: object) -> Column | None:
     """Return a column with plain fields; None where it is none, or its fields are odd."""
     if not isinstance(column, Column) or not is_text(column.name):
         return None
-    kind, gaps, categories = column.kind, column.may_be_missing, column.categories
+    kind: Any = column.kind
+    gaps: Any = column.may_be_missing
+    categories: Any = column.categories
     known = is_text(kind) and kind in ("dense", "numeric", "categorical")
-    counted = isinstance(categories, numbers.Integral) and 0 <= categories < 2**31
+    counted = _is_count(categories)
     if not known or not counted or not isinstance(gaps, bool | np.bool_):
         return None
     return Column(str.__str__(column.name), kind, bool(gaps), int(categories))

@@ -18,7 +18,7 @@ import os
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,9 @@ from vlrb.faults import is_text, shown, told
 from vlrb.specs import KINDS, CommandSpec, Component, Dataset, ImageTokens, Kind, Model, Record
 
 T = TypeVar("T")
+
+MOST_USD = 1e12
+"""Per million tokens: no price is as high, and no sum of such prices overflows."""
 
 GROUP = "vlrb"
 COMMAND_GROUP = "vlrb.commands"
@@ -160,7 +163,7 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
         raise _blamed(plugin, doing, error) from error
 
 
-def blamed(values: Iterable[T], plugin: Plugin, doing: str) -> Iterator[T]:
+def blamed(values: Iterable[T], plugin: Plugin, doing: str) -> Generator[T, None, None]:
     """Yield what plugin code yields, each step inside :func:`blame`; what is done with the values is not."""
     with blame(plugin, doing):
         steps = iter(values)
@@ -543,7 +546,11 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         ("callable, or None", lambda v: v is None or callable(v)),
     ),
     "modality": ('"text", "image" or "both"', lambda v: is_text(v) and v in ("text", "image", "both")),
-    "samples": ("a positive integer, or None", lambda v: v is None or (type(v) is int and v > 0)),
+    "samples": ("a positive integer, or None", lambda v: v is None or (type(v) is int and 0 < v < 2**53)),
+    **dict.fromkeys(
+        ("input_price_per_million", "output_price_per_million"),
+        ("a number of at least 0, or None", lambda v: v is None or (type(v) in (int, float) and 0 <= v < MOST_USD)),
+    ),
     "parameters": (
         "a positive number, or None",
         lambda v: v is None or (type(v) in (int, float) and 0 < v < float("inf")),

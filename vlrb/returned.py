@@ -106,9 +106,9 @@ def checked_chosen(chosen: Any, who: str) -> dict[str, str | int | float | bool 
 
 
 def _name(name: object, value: object, who: str) -> str:
-    if not is_text(name) or not 0 < len(str.__str__(name)) <= MOST_CHARACTERS:  # type: ignore[arg-type]
+    if not is_text(name) or not 0 < len(str.__str__(name)) <= MOST_CHARACTERS:
         raise PluginError(f"{who}: chosen must be named by texts, not {shown(name)}: {shown(value)}", fix=FIX)
-    return str.__str__(name)  # type: ignore[arg-type]
+    return str.__str__(name)
 
 
 def _scalar(name: object, value: Any, who: str) -> str | int | float | bool | None:
@@ -162,8 +162,10 @@ def checked_verdicts(returned: Any, ids: Sequence[str], who: str) -> list[Score]
 def _verdict(score: Any, sample: str, who: str) -> Score:
     if not isinstance(score, Score):
         raise PluginError(f"{who} returned {type(score).__name__} instead of a Score for {sample}", fix=FIX)
-    value, reason, unscorable = score.value, score.reason, score.unscorable
-    if value is not None and not (isinstance(value, numbers.Real | np.bool_) and 0 <= value <= 1):
+    value: Any = score.value
+    reason: Any = score.reason
+    unscorable: Any = score.unscorable
+    if value is not None and not (_is_score(value)):
         raise PluginError(f"{who} returned a score outside [0, 1] for {sample}: {shown(value)}", fix=FIX)
     if reason is not None and (not is_text(reason) or len(reason) > MOST_CHARACTERS):
         raise PluginError(f"{who} returned a reason that is no text for {sample}: {shown(reason)}", fix=FIX)
@@ -172,6 +174,11 @@ def _verdict(score: Any, sample: str, who: str) -> Score:
     return Score(
         None if value is None else float(value), "" if reason is None else str.__str__(reason), bool(unscorable)
     )
+
+
+def _is_score(value: Any) -> bool:
+    real: bool = isinstance(value, numbers.Real | np.bool_)
+    return real and bool(0 <= value <= 1)
 
 
 def checked_metric(value: Any, who: str) -> float | Undefined:

@@ -129,14 +129,14 @@ def _streams_put_back(kept: dict[int, int]) -> list[str]:
     """Open again what was closed: descriptors, and the streams of Python on them, which handlers of logs hold on to."""
     changed = []
     for name, number in STREAMS.items():
-        stream = getattr(sys, f"__{name}__")
+        stream: Any = getattr(sys, f"__{name}__")
         closed = isinstance(stream, io.TextIOWrapper) and stream.closed
         if number not in kept or (_is_same(number, kept[number]) and not closed):
             continue
         os.dup2(kept[number], number)
         if closed:
             raw = open(number, "rb" if name == "stdin" else "wb", closefd=False)  # noqa: SIM115
-            stream.__init__(raw, stream.encoding, stream.errors, line_buffering=name == "stderr")  # type: ignore[misc]
+            stream.__init__(raw, stream.encoding, stream.errors, line_buffering=name == "stderr")
         changed.append(name)
     return changed
 

@@ -250,3 +250,43 @@ def test_check_warns_of_a_store_that_cannot_be_used(
     warnings = json.loads(done.out)["warnings"]
     assert len(warnings) == (body != "pass")
     assert ("the store is away" in caplog.text) is ("away" in body)
+
+
+COMMAND = """
+import click
+@click.command()
+@click.argument("act")
+def odd(act):
+    if act == "fail":
+        raise Base("down")
+    if act == "usage":
+        raise click.UsageError("not so")
+    click.echo("fine")
+@hookimpl
+def vlrb_commands():
+    return [CommandSpec("odd", "s", lambda: odd), CommandSpec("none", "s", lambda: None)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["odd", "fail"], 5), (["odd", "usage"], 4), (["odd", "ok"], 0), (["none"], 5)]
+)
+def test_a_command_that_misbehaves_is_its_plugins(
+    project: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: int
+) -> None:
+    """A command's failure is no fault of vlrb; what click raises to end a command means what it says."""
+    site = project.folder / "site"
+    info = site / "odd-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(
+        "[vlrb]\nodd = odd_commands\n[vlrb.commands]\nodd = odd_commands\n", encoding="utf-8"
+    )
+    (site / "odd_commands.py").write_text(HEAD + COMMAND, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(site))
+
+    done = project.vlrb(*arguments)
+
+    assert done.status == status
+    assert ("plugin 'odd'" in done.err) is (status == 5)
+    assert "Traceback" not in done.err

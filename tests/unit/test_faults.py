@@ -17,6 +17,9 @@ from vlrb.plugins import Plugin, blame, blamed
 PLUGIN = Plugin("mine", "mine.py", "", "mine.py")
 
 
+ODD: Any = [1, 2]
+
+
 class Mute(Exception):
     def __str__(self) -> str:
         raise LookupError
@@ -73,7 +76,7 @@ def test_a_text_can_be_written(value: object, is_one: bool) -> None:
     "error",
     [
         ValueError("bad"), Down("bad"), GeneratorExit("bad"), SystemExit("bad"), VlrbError("bad"), DataError([]),
-        DataError([1, 2]), OSError([], "bad"), BaseExceptionGroup("bad", [Down()]),
+        DataError(ODD), OSError([], "bad"), BaseExceptionGroup("bad", [Down()]),
     ],
     ids=repr,
 )  # fmt: skip
@@ -115,7 +118,7 @@ def test_only_steps_of_a_plugins_iterator_are_blamed() -> None:
         list(blamed(None, PLUGIN, "yielding"))  # type: ignore[arg-type]
     steps = blamed(iter([1, 2]), PLUGIN, "yielding")
     assert next(steps) == 1
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     with pytest.raises(ZeroDivisionError):
         for _ in blamed([1], PLUGIN, "yielding"):
             raise ZeroDivisionError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import fractions
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,8 @@ class Queries(SimpleNamespace):
 
 
 QUERIES: Any = Queries()
+odd: Any = Score
+undefined: Any = Undefined
 
 
 def masked(array: Any, mask: bool) -> Any:
@@ -167,8 +170,8 @@ def test_a_score_is_any_real_number(value: Any) -> None:
 @pytest.mark.parametrize(
     "score",
     [
-        Score(None, 5), Score(None, "\udcff"), Score(10**400), Score(-0.1), Score(NAN), Score("1"), Score(decimal.Decimal(1)),
-        Score(1j), Score(0.5, "x" * 10**5), Score(0.5, unscorable="yes"), 0.5, None,
+        odd(None, 5), odd(None, "\udcff"), odd(10**400), odd(-0.1), odd(NAN), odd("1"), odd(decimal.Decimal(1)),
+        odd(1j), odd(0.5, "x" * 10**5), odd(0.5, "", "yes"), 0.5, None,
     ],
     ids=lambda s: repr(s)[:40],
 )  # fmt: skip
@@ -211,8 +214,8 @@ def test_a_metric_is_any_real_number(value: Any) -> None:
         decimal.Decimal(1),
         "1",
         np.array(0.5),
-        Undefined("\udcff"),
-        Undefined(5),
+        undefined("\udcff"),
+        undefined(5),
     ],
     ids=repr,
 )
@@ -238,14 +241,15 @@ def test_what_is_saved_stays_in_its_folder(tmp_path: Path, act: str) -> None:
         (saved / "deep" / "weights").write_text("x", encoding="utf-8")
         if act == "outside":
             check_saved(tmp_path, "router")
-    {
+    acts: dict[str, Callable[[], Any]] = {
         "outside": lambda: (tmp_path / "dev.parquet").touch(),
         "removed": lambda: None,
         "file": saved.touch,
         "link": lambda: saved.symlink_to("/"),
         "inside": lambda: (saved / "x").symlink_to("/etc"),
         "fifo": lambda: os.mkfifo(saved / "x"),
-    }[act]()
+    }
+    acts[act]()
 
     with pytest.raises(PluginError, match="save"):
         check_saved(tmp_path, "router")
