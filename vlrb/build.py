@@ -25,9 +25,11 @@ from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_directory, read_json, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.executor import Progress, Task
-from vlrb.parts import PartBuilder, duplicates, files_of, iterate_rows, read_rows, rows_file
+from vlrb.faults import shown
+from vlrb.parts import PartBuilder, counter_of, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
+from vlrb.returned import plain_array
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
 from vlrb.sources import core_digest
 from vlrb.specs import Dataset
@@ -610,9 +612,11 @@ def _add_model_tokens(joined: _Joined, builder: PartBuilder) -> None:
     plugin = builder.plan.counter.plugin
     for j, name in enumerate(joined.models):
         with blame(plugin, f"counting the image tokens of {name}"):
-            more = np.asarray(counter.model_tokens(name, builder.plan.catalog.model(name), sizes))
-        if more.shape != (len(sizes),) or more.dtype.kind not in "iu" or (more < 0).any():
-            raise PluginError(f"a token counter must return {len(sizes)} integers of at least 0, not {more!r}")
+            counted = counter.model_tokens(name, builder.plan.catalog.model(name), sizes)
+            more = plain_array(counted, "what it returned", counter_of(builder.plan))
+            if more.shape != (len(sizes),) or more.dtype.kind not in "iu" or (more < 0).any() or (more > 2**53).any():
+                what = f"{len(sizes)} integers of at least 0, not {shown(more)}"
+                raise PluginError(f"{counter_of(builder.plan)} must return {what}")
         joined.matrices["input_tokens"][:, j] += more
 
 

@@ -249,9 +249,9 @@ def new_file(target: Path) -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a text file by write-then-rename."""
+    """Write a text file in UTF-8 by write-then-rename; a lone surrogate, which UTF-8 lacks, becomes an escape (``\\udcff``)."""
     with new_file(target) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(target: Path, value: Any) -> None:

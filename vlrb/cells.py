@@ -27,12 +27,23 @@ from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
 from vlrb.executor import Progress
+from vlrb.faults import cut
 from vlrb.features import Encoded, encode, feature_folders
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
-from vlrb.plugins import blame
+from vlrb.plugins import Plugin, blame
 from vlrb.results import CURVE
+from vlrb.returned import (
+    FIX,
+    check_saved,
+    checked_choices,
+    checked_chosen,
+    checked_estimate,
+    checked_scores,
+    checked_seconds,
+)
 from vlrb.sources import core_digest
 from vlrb.split import Split
+from vlrb.surroundings import put_back
 from vlrb.types import (
     Array,
     CellInfo,
@@ -41,7 +52,6 @@ from vlrb.types import (
     Fitted,
     Labelled,
     MetricValue,
-    Queries,
     Timing,
     Undefined,
     WithBorrowedTime,
@@ -193,19 +203,20 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
             _decide_cell(bench, cell, target)
             return
         encoded = bench.encoded(cell.features, progress) if cell.features else None
-        with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads):
+        shared = put_back(f"{_who(bench, cell)}, {cell.name},")
+        with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads), shared:
             began = time.perf_counter()
             fitted = _fit(bench, cell, encoded, aside, threads, log, progress)
-            fit_seconds = time.perf_counter() - began + _borrowed(fitted)
+            fit_seconds = time.perf_counter() - began + _borrowed(bench, cell, fitted)
             timings = {name: _route(bench, cell, encoded, fitted, name, aside) for name in ROUTED}
             about = {
                 "schema": SCHEMA_VERSION,
                 "cell": attrs.asdict(cell),
                 "fit_seconds": fit_seconds,
-                "chosen": unstructure(_checked_chosen(fitted, bench, cell)),
+                "chosen": unstructure(_chosen(bench, cell, fitted)),
                 "timing": {name: attrs.asdict(t) for name, t in timings.items()},
                 "threads": threads,
-                "hardware": hardware(getattr(fitted, "device", None)),
+                "hardware": _hardware_of(bench, cell, fitted),
             }
             write_json(aside / "cell.json", about)
         remove(bench.work_folder(cell))
@@ -222,26 +233,29 @@ def _fit(
     context = FitContext(
         candidates=bench.benchmark.candidates,
         bounds=bench.evaluator.bounds,
-        dev_score=lambda choices: _dev_score(dev_rows, _checked_choices(choices, len(dev), bench, cell), bench),
+        dev_score=lambda choices: _dev_score(
+            dev_rows, checked_choices(choices, len(dev), len(bench.benchmark.candidates), _who(bench, cell)), bench
+        ),
         rng=np.random.default_rng(list(f"{cell.seed}:{cell.label}".encode())),
         seed=cell.seed,
         device=DEVICE,
         threads=threads,
         work_directory=work,
-        progress=lambda done, total: progress(f"fitting {cell.name}", int(done), int(total)),
+        progress=lambda done, total: progress(f"fitting {cell.name}", _count(done), _count(total)),
         log=kept(journal, cell.name, log),
     )
     chosen.revision()  # a fit from weights that cannot be told would be kept under a key that any have
     router = chosen.make("fit")
     with blame(chosen.plugin, f"fitting {cell.label!r}"):
         fitted: Fitted = router.fit(train, dev, context)
-    write_curve(journal, folder)
-    if not callable(getattr(fitted, "route", None)):
-        raise _broken(bench, cell, f"fit returned {type(fitted).__name__}, which has no method route()")
-    if callable(getattr(fitted, "save", None)):
-        (folder / "router").mkdir()
-        with blame(chosen.plugin, f"saving {cell.label!r}"):
+        if not callable(getattr(fitted, "route", None)):
+            raise _broken(bench, cell, f"fit returned {type(fitted).__name__}, which has no method route()")
+    with blame(chosen.plugin, f"saving {cell.label!r}"):
+        if callable(getattr(fitted, "save", None)):
+            (folder / "router").mkdir()
             fitted.save(folder / "router")
+            check_saved(folder, _who(bench, cell))
+    write_curve(journal, folder)
     return fitted
 
 
@@ -260,32 +274,56 @@ def _route(bench: Bench, cell: CellInfo, encoded: Encoded | None, fitted: Fitted
         began = time.perf_counter()
         routed = fitted.route(queries)
         seconds = time.perf_counter() - began
-    seconds += _borrowed(fitted)
-    choices = _checked_choices(routed, len(queries), bench, cell)
+        choices = checked_choices(routed, len(queries), len(queries.candidates), _who(bench, cell))
+    seconds += _borrowed(bench, cell, fitted)
     models = [c.name for c in queries.candidates]
     columns: dict[str, Any] = {
         "id": pa.array([bench.benchmark.ids[i] for i in rows.tolist()], pa.string()),
         "choice": choices,
         "model": pa.array(np.asarray(models)[choices]),
     }
-    if isinstance(fitted, WithScores):
-        with blame(plugin, f"scoring {name} with {cell.label!r}"):
-            scores = fitted.scores(queries)
-        columns |= _by_model("score", _checked_scores(scores, choices, queries, bench, cell), models)
-    if isinstance(fitted, WithEstimate):
-        with blame(plugin, f"estimating {name} with {cell.label!r}"):
-            estimate = fitted.estimate(queries)
-        _check_estimate(estimate, queries, bench, cell)
-        columns |= _by_model("p_correct", estimate.p_correct, models) | _by_model("cost", estimate.cost, models)
+    with blame(plugin, f"scoring {name} with {cell.label!r}"):
+        if isinstance(fitted, WithScores):
+            scores = checked_scores(fitted.scores(queries), choices, queries, _who(bench, cell))
+            columns |= _by_model("score", scores, models)
+    with blame(plugin, f"estimating {name} with {cell.label!r}"):
+        if isinstance(fitted, WithEstimate):
+            estimate = checked_estimate(fitted.estimate(queries), queries, _who(bench, cell))
+            columns |= _by_model("p_correct", estimate.p_correct, models) | _by_model("cost", estimate.cost, models)
     table = pa.table(columns).take(np.argsort(rows))
     pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
     return Timing(len(queries), seconds, encode_seconds)
 
 
-def _borrowed(fitted: object) -> float:
+def _borrowed(bench: Bench, cell: CellInfo, fitted: object) -> float:
     """Return the seconds of work done before for another router that the last fit or route made use of."""
-    return max(0.0, float(fitted.borrowed_seconds)) if isinstance(fitted, WithBorrowedTime) else 0.0
+    with blame(_plugin(bench, cell), f"telling the time that {cell.label!r} has borrowed"):
+        return (
+            checked_seconds(fitted.borrowed_seconds, _who(bench, cell)) if isinstance(fitted, WithBorrowedTime) else 0.0
+        )
+
+
+def _chosen(bench: Bench, cell: CellInfo, fitted: object) -> dict[str, Any]:
+    """Return the parameters that a fit chose itself; empty where it says nothing of any."""
+    with blame(_plugin(bench, cell), f"telling the parameters that {cell.label!r} chose"):
+        return checked_chosen(fitted.chosen, _who(bench, cell)) if isinstance(fitted, WithChosen) else {}
+
+
+def _hardware_of(bench: Bench, cell: CellInfo, fitted: object) -> str:
+    with blame(_plugin(bench, cell), f"telling the device of {cell.label!r}"):
+        return cut(hardware(getattr(fitted, "device", None)), 500)
+
+
+def _count(value: object) -> int:
+    """Return a count of progress.
+
+    :raises ValueError: for one that is no 32-bit integer
+    """
+    count = int(value)  # type: ignore[call-overload]
+    if not 0 <= count < 2**31:
+        raise ValueError(f"progress is told in integers from 0 to 2^31 - 1, not {count}")
+    return int(count)
 
 
 def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:
@@ -316,71 +354,19 @@ def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:
     return {f"{kind}:{name}": np.asarray(matrix)[:, j] for j, name in enumerate(models)}
 
 
-# --- checking what a router returns --------------------------------------------------------------------------------------
+# --- whom to blame --------------------------------------------------------------------------------------------------------
+
+
+def _plugin(bench: Bench, cell: CellInfo) -> Plugin:
+    return bench.routers[cell.label].chosen.plugin
+
+
+def _who(bench: Bench, cell: CellInfo) -> str:
+    return f"router {cell.router!r} of {_plugin(bench, cell).label}"
 
 
 def _broken(bench: Bench, cell: CellInfo, what: str) -> PluginError:
-    plugin = bench.routers[cell.label].chosen.plugin
-    return PluginError(f"router {cell.router!r} of {plugin.label}: {what}", fix="mend the router")
-
-
-def _checked_choices(routed: Any, n: int, bench: Bench, cell: CellInfo) -> Array:
-    """Return the choices as int64[n].
-
-    :raises PluginError: when they are not n integers from 0 to k - 1
-    """
-    if routed is None:
-        raise _broken(bench, cell, f"route returned None instead of {n} integers")
-    choices = np.asarray(routed)
-    k = len(bench.benchmark.candidates)
-    if choices.shape != (n,):
-        raise _broken(bench, cell, f"route returned shape {choices.shape} for {n} queries")
-    if choices.dtype.kind not in "iu":
-        raise _broken(bench, cell, f"route returned {choices.dtype} instead of integers")
-    if n and not (choices.min() >= 0 and choices.max() < k):
-        outside = choices[(choices < 0) | (choices >= k)][0]
-        raise _broken(bench, cell, f"route chose model {outside}; the candidates are 0 to {k - 1}")
-    return choices.astype(np.int64)
-
-
-def _checked_scores(scores: Any, choices: Array, queries: Queries, bench: Bench, cell: CellInfo) -> Array:
-    matrix = np.asarray(scores)
-    shape = (len(queries), len(queries.candidates))
-    if matrix.shape != shape or matrix.dtype.kind != "f":
-        raise _broken(bench, cell, f"scores must be floats of shape {shape}, not {matrix.dtype} {matrix.shape}")
-    if not np.isfinite(matrix).all():
-        raise _broken(bench, cell, f"scores must be finite; {int((~np.isfinite(matrix)).sum())} are NaN or infinite")
-    differing = np.flatnonzero(matrix.argmax(axis=1) != choices)
-    if differing.size:
-        row = int(differing[0])
-        raise _broken(bench, cell, f"the highest score of query {row} is not that of the model it chose")
-    return matrix
-
-
-def _check_estimate(estimate: Any, queries: Queries, bench: Bench, cell: CellInfo) -> None:
-    shape = (len(queries), len(queries.candidates))
-    if not isinstance(estimate, Estimate):
-        raise _broken(bench, cell, f"estimate returned {type(estimate).__name__} instead of an Estimate")
-    for name, matrix, high in (("p_correct", estimate.p_correct, 1.0), ("cost", estimate.cost, np.inf)):
-        values = np.asarray(matrix)
-        if values.shape != shape or not (np.isfinite(values).all() and (values >= 0).all() and (values <= high).all()):
-            raise _broken(bench, cell, f"{name} of its estimate must be finite, at least 0, of shape {shape}")
-
-
-def _checked_chosen(fitted: object, bench: Bench, cell: CellInfo) -> dict[str, Any]:
-    """Return the parameters that a fit chose itself; empty where it says nothing of any.
-
-    :raises PluginError: when they are no mapping of names to texts, numbers, booleans or None
-    """
-    chosen = fitted.chosen if isinstance(fitted, WithChosen) else {}
-    if not isinstance(chosen, Mapping):
-        raise _broken(bench, cell, f"chosen must be a mapping of parameters, not {type(chosen).__name__}")
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in chosen.items()}
-    for name, value in plain.items():
-        wrong = not isinstance(name, str) or not isinstance(value, str | int | float | bool | None) or value != value
-        if wrong:
-            raise _broken(bench, cell, f"chosen must hold texts, numbers, booleans or None, not {name!r}: {value!r}")
-    return plain
+    return PluginError(f"{_who(bench, cell)}: {what}", fix=FIX)
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------------

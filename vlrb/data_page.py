@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from html import escape as escape_html
 from typing import Any
+
+from vlrb.printable import printable
 
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#1b1f24}
@@ -197,6 +200,18 @@ def _outcome_row(o: Mapping[str, Any]) -> Row:
         *((shown(agreement[k] if agreement else None), "") for k in ("decided", "only_stored", "only_scored")),
         ("; ".join(t for t in (o["verdict"], o["scorer"] and f"scorer {o['scorer']}") if t), "text"),
     ]
+
+
+def escape(text: str) -> str:
+    """Return a text as HTML shows it; what cannot be printed, or stands for nothing in HTML, is an escape."""
+    shown = printable(text, lines=False)
+    return escape_html(_NO_CHARACTERS.sub(lambda m: f"\\u{ord(m[0]):04x}", shown))
+
+
+_NO_CHARACTERS = re.compile(
+    "[\ufdd0-\ufdef" + "".join(f"{chr(p * 0x10000 + n)}" for p in range(17) for n in (0xFFFE, 0xFFFF)) + "]"
+)
+"""Code points that Unicode keeps free, which HTML refuses."""
 
 
 def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from vlrb.printable import printable
+
 
 class ExitCode(enum.IntEnum):
     """Exit status of the ``vlrb`` command."""
@@ -28,11 +30,14 @@ class ExitCode(enum.IntEnum):
 
 @attrs.frozen
 class Problem:
-    """One thing that is wrong: what, where (file, sheet and row; TOML key path; plugin) and how to mend it."""
+    """One thing that is wrong: what, where (file, sheet and row; TOML key path; plugin) and how to mend it.
 
-    message: str
-    where: str = ""
-    fix: str = ""
+    What cannot be printed or written stands there as escapes.
+    """
+
+    message: str = attrs.field(converter=printable)
+    where: str = attrs.field(default="", converter=printable)
+    fix: str = attrs.field(default="", converter=printable)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
@@ -77,7 +82,7 @@ class StorageError(VlrbError):
 
         :param path: what was being written, where the error does not name it
         """
-        reason = error.strerror or str(error)
+        reason = error.strerror if isinstance(error.strerror, str) else str(error)
         return cls(
             reason, where=str(error.filename or path or "the file system"), fix=STORAGE.get(error.errno or 0, RIGHTS)
         )

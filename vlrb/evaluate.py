@@ -12,6 +12,7 @@ from vlrb.errors import PluginError
 from vlrb.plan import Chosen
 from vlrb.plugins import blame
 from vlrb.reference import oracle, strongest
+from vlrb.returned import checked_metric
 from vlrb.split import Split
 from vlrb.types import Array, CostBounds, Estimate, Evaluation, MetricValue, Scores, Timing, Undefined, sealed
 
@@ -104,15 +105,7 @@ class Evaluator:
 
 def _checked_value(chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:
     with blame(chosen.plugin, f"computing metric {chosen.registered.id!r}"):
-        value = metric(evaluation)
-    if isinstance(value, Undefined):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer) or np.isnan(value):
-        raise PluginError(
-            f"metric {chosen.registered.id!r} of {chosen.plugin.label} returned {value!r}",
-            fix="return a number, or Undefined with a reason",
-        )
-    return float(value)
+        return checked_metric(metric(evaluation), f"metric {chosen.registered.id!r} of {chosen.plugin.label}")
 
 
 def choice_counts(benchmark: Benchmark, choices: Array) -> dict[str, int]:

@@ -13,7 +13,6 @@ import resource
 import signal
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,6 +22,7 @@ import attrs
 
 from vlrb import interrupts
 from vlrb.errors import PluginError, StorageError, VlrbError
+from vlrb.faults import told, traceback_of
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -83,11 +83,11 @@ class Job:
 class Failure:
     """What a task raised, and the same as text: with the traceback, if it was not foreseen."""
 
-    error: Exception | SystemExit
+    error: BaseException
     text: str
 
     @classmethod
-    def of(cls, error: Exception | SystemExit) -> Failure:
+    def of(cls, error: BaseException) -> Failure:
         """Describe an exception that is being handled."""
         return cls(error, error_text(error))
 
@@ -104,8 +104,8 @@ def error_text(error: BaseException) -> str:
     """Return an error as its message, followed by where it came from if it was not foreseen."""
     if isinstance(error, VlrbError) and error.__cause__ is None:
         return str(error)
-    first = str(error) if isinstance(error, VlrbError) else f"{type(error).__name__}: {error}"
-    return f"{first}\n\n{''.join(traceback.format_exception(error))}"
+    first = str(error) if isinstance(error, VlrbError) else told(error)
+    return f"{first}\n\n{traceback_of(error)}"
 
 
 @attrs.frozen
@@ -187,7 +187,9 @@ def _attempt(job: Job, made: Any, report: Report, task: Task) -> Any:
     """Return a task's result, or its failure."""
     try:
         return job.work(made, report, *task.arguments)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return Failure.of(error)
 
 
@@ -367,7 +369,9 @@ def _work(job: Job, pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: thre
         try:
             made = job.make(*job.shared) if made is None else made
             result = _attempt(job, made, report, task)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             result = Failure.of(error)
         if isinstance(result, Failure):
             result = result.portable()

@@ -12,11 +12,12 @@ import contextlib
 import hashlib
 import json
 import logging
+import numbers
 import re
 import sys
 import time
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -30,9 +31,10 @@ from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_file, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.executor import Progress
+from vlrb.faults import is_text
 from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
-from vlrb.plugins import blame
+from vlrb.plugins import blame, blamed
 from vlrb.sources import core_digest
 from vlrb.types import Array, Column, Features, Queries, sealed
 
@@ -425,14 +427,13 @@ class _Encoding:
         """Return what the encoder makes of each chunk, and the seconds it took."""
         modality = self.chosen.spec.modality
         queries = (_looked_at(self.benchmark.queries(rows), modality) for rows in chunks)
-        blocks = encoder.stream(queries) if isinstance(encoder, WithStream) else map(encoder.encode, queries)
-        with contextlib.ExitStack() as stack:
-            if hasattr(blocks, "close"):
-                stack.callback(blocks.close)
+        doing = f"encoding samples with {self.chosen.registered.id!r}"
+        with blame(self.chosen.plugin, doing):
+            made = encoder.stream(queries) if isinstance(encoder, WithStream) else map(encoder.encode, queries)
+        with contextlib.closing(blamed(made, self.chosen.plugin, doing)) as blocks:
             for _ in chunks:
                 began = time.perf_counter()
-                with blame(self.chosen.plugin, f"encoding samples with {self.chosen.registered.id!r}"):
-                    block = next(blocks, None)
+                block = next(blocks, None)
                 yield block, time.perf_counter() - began
 
     def _leave_out(self, error: DataError, chunks: deque[Array]) -> None:
@@ -456,8 +457,9 @@ class _Encoding:
 
         :raises PluginError: for a wrong shape or type, changed columns, or values that are not finite
         """
-        problem = _problem(block, len(rows))
-        if not problem and isinstance(block, Features):
+        with blame(self.chosen.plugin, f"encoding samples with {self.chosen.registered.id!r}"):
+            block, problem = _plain(block, len(rows))
+        if block is not None:
             columns = _columns_text(block)
             if not self.columns:
                 self.columns = columns
@@ -466,7 +468,7 @@ class _Encoding:
             else:
                 before, now = (json.loads(c) for c in (self.columns, columns))
                 problem = f"other columns than before ({shortened(_differences(before, now), 3)})"
-        if problem or not isinstance(block, Features):
+        if problem or block is None:
             label = f"encoder {self.chosen.registered.id!r} of {self.chosen.plugin.label}"
             raise PluginError(f"{label} returned {problem}", fix="mend the encoder")
         return block
@@ -492,20 +494,51 @@ def _differences(before: list[Any], now: list[Any]) -> list[str]:
     return [f"{new!r} instead of {old!r}" for old, new in zip(before, now, strict=True) if old != new]
 
 
-def _problem(block: object, n: int) -> str:
-    """Return what is wrong with the form of what an encoder returned for n queries; an empty text where nothing is."""
+def _plain(block: object, n: int) -> tuple[Features | None, str]:
+    """Return what an encoder returned for n queries, as a float32 matrix of numpy's own class and plain columns.
+
+    :return: the features, or None and what is wrong with their form
+    """
     if not isinstance(block, Features):
-        return f"{type(block).__name__} instead of Features"
+        return None, f"{type(block).__name__} instead of Features"
     matrix: Any = block.matrix
-    columns: Any = block.columns
     if not isinstance(matrix, np.ndarray):
-        return f"a {type(matrix).__name__} instead of an array"
-    if not columns or not all(isinstance(c, Column) for c in columns):
-        return "columns that are no Column" if columns else "no columns"
-    if matrix.shape != (n, len(columns)):
-        return f"a matrix of shape {matrix.shape} with {len(columns)} columns for {n} queries"
-    if matrix.dtype != np.float32:
-        return f"a matrix of {matrix.dtype} instead of float32"
-    names = [c.name for c in columns]
-    twice = next((x for x in names if names.count(x) > 1), None) if len(set(names)) < len(names) else None
-    return f"two columns named {twice!r}" if twice is not None else ""
+        return None, f"a {type(matrix).__name__} instead of an array"
+    if isinstance(matrix, np.ma.MaskedArray) and np.ma.getmaskarray(matrix).any():
+        return None, "a matrix with masked values"
+    listed: Any = block.columns
+    if not isinstance(listed, Iterable):
+        return None, f"{type(listed).__name__} instead of columns"
+    columns = tuple(_column(c) for c in listed)
+    if not columns or None in columns:
+        return None, "columns that are no Column, or have odd fields" if columns else "no columns"
+    plain = tuple(c for c in columns if c is not None)
+    matrix = np.asarray(matrix)
+    if matrix.shape != (n, len(plain)):
+        return None, f"a matrix of shape {matrix.shape} with {len(plain)} columns for {n} queries"
+    if matrix.dtype.newbyteorder("=") not in (np.float32, np.float16):
+        return None, f"a matrix of {matrix.dtype} instead of float32"
+    names = Counter(c.name for c in plain)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        return None, f"two columns named {twice!r}"
+    return Features(matrix.astype(np.float32, copy=False), plain), ""
+
+
+def _is_count(value: Any) -> bool:
+    whole: bool = isinstance(value, numbers.Integral)
+    return whole and bool(0 <= value < 2**31)
+
+
+def _column(column: object) -> Column | None:
+    """Return a column with plain fields; None where it is none, or its fields are odd."""
+    if not isinstance(column, Column) or not is_text(column.name):
+        return None
+    kind: Any = column.kind
+    gaps: Any = column.may_be_missing
+    categories: Any = column.categories
+    known = is_text(kind) and kind in ("dense", "numeric", "categorical")
+    counted = _is_count(categories)
+    if not known or not counted or not isinstance(gaps, bool | np.bool_):
+        return None
+    return Column(str.__str__(column.name), kind, bool(gaps), int(categories))

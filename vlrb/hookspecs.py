@@ -8,7 +8,7 @@ objects, return nothing and cannot change a number.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -103,6 +103,23 @@ def vlrb_settings() -> type:  # type: ignore[empty-body]
 
 
 # --- lifecycle: in the parent process, one at a time; all are called even if one fails ---------------------------------
+
+
+@hookspec
+def vlrb_check(settings: Mapping[str, Any]) -> None:
+    """Say what would keep the plugin from observing a run, without changing anything.
+
+    Called by ``vlrb check``, once, after the experiment file was found fine.  Raise
+    :class:`vlrb.errors.TrackingError` for a store that cannot be used: it is shown as a warning, and the exit status stays.
+    It takes a few seconds at most, and makes nothing::
+
+        @hookimpl
+        def vlrb_check(settings):
+            if not settings["myplugin"].folder.is_dir():
+                raise TrackingError("the folder is not there", where="[plugin.myplugin] folder", fix="make it")
+
+    :param settings: the validated ``[plugin.NAME]`` tables by plugin, as ``run.settings`` in the other hooks
+    """
 
 
 @hookspec

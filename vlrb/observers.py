@@ -45,9 +45,9 @@ class Observers:
 
 def _call(plugin: Plugin, hook: str, arguments: dict[str, Any]) -> None:
     """Call one implementation with those arguments that it takes."""
-    implementation = getattr(plugin.object, hook)
-    taken = inspect.signature(implementation).parameters
     with blame(plugin, f"observing the run ({hook})"):
+        implementation = getattr(plugin.object, hook)
+        taken = inspect.signature(implementation).parameters
         returned = implementation(**{k: v for k, v in arguments.items() if k in taken})
     if returned is not None:
         raise PluginError(

@@ -18,9 +18,11 @@ from vlrb import __version__
 from vlrb.benchmark import SCHEMA_VERSION
 from vlrb.cache import Places, locked, mark_used, new_directory, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.faults import is_text, shown
 from vlrb.images import ImageWriter
 from vlrb.plan import Chosen, Plan, digest_of
-from vlrb.plugins import blame
+from vlrb.plugins import blame, blamed
+from vlrb.returned import plain_array
 from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.sources import core_digest
 from vlrb.stamps import key_with_named_files, stamp, write_named_files
@@ -84,7 +86,7 @@ class PartBuilder:
         :raises DataError: when there are none, or a dataset has no samples
         """
         with blame(self.plan.logs.plugin, "listing the logs"):
-            listing = self.source.list(self.plan.catalog)
+            listing = _plain_listing(self.source.list(self.plan.catalog), self.plan)
         _check_listing(listing, self.plan)
         return listing
 
@@ -128,11 +130,14 @@ class PartBuilder:
 
     def _batches(self, part: Part, about: _About, folder: Path) -> Iterator[pa.RecordBatch]:
         began = time.time_ns()
-        with blame(self.plan.logs.plugin, f"reading {part.id}"):
-            for batch in self.source.read(part, self.plan.catalog):
+        doing = f"reading {part.id}"
+        with blame(self.plan.logs.plugin, doing):
+            batches = self.source.read(part, self.plan.catalog)
+        for batch in blamed(batches, self.plan.logs.plugin, doing):
+            with blame(self.plan.logs.plugin, doing):
                 checked = _checked(batch, part, self.plan.logs)
                 about.note(batch.schema.metadata or {}, batch.num_rows)
-                yield checked
+            yield checked
         write_named_files(folder, about.named, began)
 
     def _read_samples(self, part: Part, folder: Path) -> dict[str, Any]:
@@ -150,13 +155,14 @@ class PartBuilder:
                 ]
                 counts = sealed(np.array([len(k) for k in kept], dtype=np.int64))
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                    tokens = self.counter.sample_tokens(batch, counts)
+                    who = counter_of(self.plan)
+                    tokens = _token_column(self.counter.sample_tokens(batch, counts), batch.num_rows, part, who)
                 columns = {n: batch.column(n) for n in batch.schema.names if n in SAMPLE_ROWS.names}
                 columns |= {
                     "id": ids,
                     "images": [[k.hash for k in ks] for ks in kept],
                     "image_sizes": [[{"width": k.width, "height": k.height} for k in ks] for ks in kept],
-                    "input_tokens": _token_column(tokens, batch.num_rows, part),
+                    "input_tokens": tokens,
                 }
                 about.datasets |= set(batch.column("dataset").unique().to_pylist())
                 writer.write_batch(_batch(columns, SAMPLE_ROWS))
@@ -169,11 +175,13 @@ class PartBuilder:
                 ids = _ids(batch)
                 _check_numbers(batch, ids, part)
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                    inputs, outputs = self.counter.outcome_tokens(batch)
+                    counted = self.counter.outcome_tokens(batch)
+                    who = counter_of(self.plan)
+                    inputs, outputs = (_token_column(t, batch.num_rows, part, who) for t in counted)
                 columns = {n: batch.column(n) for n in batch.schema.names if n in OUTCOME_ROWS.names} | {
                     "id": ids,
-                    "input_tokens": _token_column(inputs, batch.num_rows, part),
-                    "output_tokens": _token_column(outputs, batch.num_rows, part),
+                    "input_tokens": inputs,
+                    "output_tokens": outputs,
                 }
                 about.count(batch)
                 writer.write_batch(_batch(columns, OUTCOME_ROWS))
@@ -197,10 +205,16 @@ class _About:
         """Take over what a batch says of itself."""
         self.rows += rows
         self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
-        self.counts.update(json.loads(metadata.get(b"counts", b"{}")))
-        self.named.update(dict.fromkeys(json.loads(metadata.get(b"files", b"[]"))))
+        counts = json.loads(metadata.get(b"counts", b"{}"))
+        files = json.loads(metadata.get(b"files", b"[]"))
+        if not isinstance(counts, dict) or not all(is_text(k) and type(v) is int for k, v in counts.items()):
+            raise ValueError(f"counts in the metadata of a batch must be integers by name, not {shown(counts)}")
+        if not isinstance(files, list) or not all(map(is_text, files)):
+            raise ValueError(f"files in the metadata of a batch must be a list of paths, not {shown(files)}")
+        self.counts.update(counts)
+        self.named.update(dict.fromkeys(files))
         if b"left_out" in metadata:
-            self.left_out.append(json.loads(metadata[b"left_out"]))
+            self.left_out.append(_left_out(json.loads(metadata[b"left_out"])))
 
     def count(self, batch: pa.RecordBatch) -> None:
         """Count the rows of every pair of dataset and model: all, the unjudged, those of failed calls and of failed judges."""
@@ -246,13 +260,13 @@ def _batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=schema)
 
 
-def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part) -> pa.Array:
+def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: str) -> pa.Array:
     if tokens is None:
         return pa.nulls(rows, pa.int64())
-    counts = tokens if isinstance(tokens, pa.Array) else pa.array(np.asarray(tokens))
+    counts = tokens if isinstance(tokens, pa.Array) else pa.array(plain_array(tokens, "what it returned", who))
     low = pc.min(counts).as_py() if pa.types.is_integer(counts.type) and len(counts) > counts.null_count else 0
     if len(counts) != rows or not pa.types.is_integer(counts.type) or low < 0:
-        raise PluginError(f"a token counter must return {rows} integers of at least 0, not {tokens!r}", where=part.id)
+        raise PluginError(f"{who} returned {shown(tokens)} instead of {rows} integers of at least 0", where=part.id)
     return counts.cast(pa.int64())
 
 
@@ -266,6 +280,7 @@ def _checked(batch: Any, part: Part, chosen: Chosen) -> pa.RecordBatch:
     if not isinstance(batch, pa.RecordBatch):
         problem = f"{type(batch).__name__} instead of a RecordBatch"
     else:
+        batch.validate(full=True)
         problem = ", ".join(_column_problems(batch, required, optional, part))
     if problem:
         raise PluginError(
@@ -365,15 +380,66 @@ def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatch
     return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept)), list(columns)
 
 
+def counter_of(plan: Plan) -> str:
+    """Return the token counter and its plugin, as messages name them."""
+    return f"token counter {plan.counter.registered.id!r} of {plan.counter.plugin.label}"
+
+
 def files_of(part: Part) -> str:
     """Return the files of a part, as messages name them."""
     return ", ".join(str(f) for f in part.files) or part.id
 
 
-def _check_listing(listing: Any, plan: Plan) -> None:
-    label = f"log source {plan.logs.registered.id!r}"
+def _left_out(note: Any) -> Mapping[str, Any]:
+    """Return what the metadata of a batch says of samples that were left out, see :mod:`vlrb.schemas`.
+
+    :raises ValueError: when it says something else
+    """
+    known = note if isinstance(note, dict) else {}
+    keys, drop = known.get("keys"), known.get("drop_answers")
+    texts = [known.get("reason"), known.get("fix")]
+    if not isinstance(keys, list) or not all(map(is_text, [*keys, *texts])) or not isinstance(drop, bool):
+        what = "left_out in the metadata of a batch must hold keys, reason, fix and drop_answers"
+        raise ValueError(f"{what}, not {shown(note)}")
+    return known
+
+
+def _plain_listing(listing: Any, plan: Plan) -> Listing:
+    """Return a listing with plain fields.
+
+    :raises PluginError: naming a part, or a field, that is none
+    """
+    label = f"log source {plan.logs.registered.id!r} of {plan.logs.plugin.label}"
     if not isinstance(listing, Listing):
-        raise PluginError(f"{label} of {plan.logs.plugin.label} returned {type(listing).__name__} instead of a Listing")
+        raise PluginError(f"{label} returned {type(listing).__name__} instead of a Listing")
+    parts = tuple(listing.parts)
+    odd = next((p for p in parts if not _is_part(p)), None)
+    if odd is not None:
+        fix = 'give each part a text as id, kind "samples" or "outcomes", a tuple of paths, and names that are texts'
+        raise PluginError(f"{label} listed {shown(odd)}, which is no Part", fix=fix)
+    ids = Counter(p.id for p in parts)
+    twice = next((name for name, count in ids.items() if count > 1), None)
+    if twice is not None:
+        raise PluginError(f"{label} listed two parts with the id {twice!r}")
+    ignored = {str(file): why for file, why in listing.ignored.items()}
+    if not all(map(is_text, [listing.synthetic, *ignored, *ignored.values()])):
+        raise PluginError(f"{label} listed ignored files, or a word on the data, that are no texts")
+    return Listing(parts, ignored, listing.synthetic)
+
+
+def _is_part(part: object) -> bool:
+    return (
+        isinstance(part, Part)
+        and all(map(is_text, (part.id, part.kind, part.dataset, part.model)))
+        and bool(part.id)
+        and part.kind in ("samples", "outcomes")
+        and isinstance(part.files, tuple | list)
+        and all(isinstance(f, Path) and "\0" not in str(f) for f in part.files)
+    )
+
+
+def _check_listing(listing: Listing, plan: Plan) -> None:
+    label = f"log source {plan.logs.registered.id!r}"
     if not any(p.kind == "outcomes" for p in listing.parts):
         raise DataError("the logs hold no outcomes of any known model", where=label, fix="check [logs]")
     asked = [p.dataset for p in listing.parts if p.kind == "samples"]

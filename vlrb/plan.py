@@ -92,7 +92,7 @@ class Chosen:
         doing = f"making {self.kind} {self.spec.name!r}"
         with blame(self.plugin, f"{doing} (its factory is called with its parameters)"):
             made = self.spec.factory(copy.deepcopy(self.params))  # an instance that is changed changes no other cell
-        lacking = [m for m in methods if not callable(getattr(made, m, None))]
+            lacking = [m for m in methods if not callable(getattr(made, m, None))]
         if lacking:
             raise PluginError(
                 f"{self.plugin.label} failed while {doing}: its factory returned {type(made).__name__}, "

@@ -18,22 +18,38 @@ import os
 import sys
 import traceback
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pluggy
 
 from vlrb import hookspecs
-from vlrb.errors import STORAGE, ConfigError, PluginError, Problem, StorageError, VlrbError, did_you_mean
-from vlrb.specs import KINDS, CommandSpec, Component, Dataset, Kind, Model, Record
+from vlrb.errors import (
+    STORAGE,
+    ConfigError,
+    ExitCode,
+    PluginError,
+    Problem,
+    StorageError,
+    VlrbError,
+    did_you_mean,
+)
+from vlrb.faults import is_text, shown, told
+from vlrb.specs import KINDS, CommandSpec, Component, Dataset, ImageTokens, Kind, Model, Record
+
+T = TypeVar("T")
+
+MOST_USD = 1e12
+"""Per million tokens: no price is as high, and no sum of such prices overflows."""
 
 GROUP = "vlrb"
 COMMAND_GROUP = "vlrb.commands"
 REGISTRATION = frozenset(hook for hook, _ in KINDS.values()) | {"vlrb_settings"}
 LIFECYCLE = frozenset(
     {
+        "vlrb_check",
         "vlrb_run_start",
         "vlrb_cell_start",
         "vlrb_cell_log",
@@ -126,26 +142,70 @@ class Registered:
 def blame(plugin: Plugin, doing: str) -> Iterator[None]:
     """Turn whatever plugin code raises into an error that names the plugin, its dist, and what it was doing.
 
+    What looks at an object that a plugin has returned is plugin code too: it calls the object's methods.
     Errors of vlrb itself (a DataError about a workbook) and interrupts pass.
 
     :raises StorageError: for what is the system's: a full disk, an overlong path, an I/O error
     """
     try:
         yield
-    except VlrbError:
+    except KeyboardInterrupt:
         raise
+    except VlrbError as error:
+        if type(error).__module__ == VlrbError.__module__ and _is_sound(error):
+            raise
+        raise _blamed(plugin, doing, error) if not _is_sound(error) else _of_vlrb(error) from error.__cause__
     except OSError as error:
-        if error.errno in STORAGE:
+        if isinstance(error.errno, int) and error.errno in STORAGE:
             raise StorageError.of(error, f"{plugin.label}, {doing}") from error
         raise _blamed(plugin, doing, error) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _blamed(plugin, doing, error) from error
+
+
+def blamed(values: Iterable[T], plugin: Plugin, doing: str) -> Generator[T, None, None]:
+    """Yield what plugin code yields, each step inside :func:`blame`; what is done with the values is not."""
+    with blame(plugin, doing):
+        steps = iter(values)
+    try:
+        while True:
+            with blame(plugin, doing):
+                try:
+                    value = next(steps)
+                except StopIteration:
+                    return
+            yield value
+    finally:
+        if hasattr(type(steps), "close"):
+            with blame(plugin, doing):
+                steps.close()  # type: ignore[attr-defined]
+
+
+def _is_sound(error: VlrbError) -> bool:
+    """Tell whether an error says something, and is none of those that stand for a fault of vlrb."""
+    try:
+        problems = error.problems
+        return (
+            error.exit_code in (ExitCode.USAGE, ExitCode.PLUGIN, ExitCode.TRACKING)
+            and type(problems) is tuple
+            and bool(problems)
+            and all(type(p) is Problem for p in problems)
+        )
+    except Exception:
+        return False
+
+
+def _of_vlrb(error: VlrbError) -> VlrbError:
+    """Return an error of a plugin's own class as one of vlrb's, which every process knows."""
+    known = next(c for c in type(error).__mro__ if c.__module__ == VlrbError.__module__)
+    made: VlrbError = known(error.problems)
+    return made
 
 
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
     own = f"mend {plugin.origin}" if not plugin.version else "report it to the plugin's author"
     return PluginError(
-        f"{plugin.label} failed while {doing}: {type(error).__name__}: {error}",
+        f"{plugin.label} failed while {doing}: {told(error)}",
         where=_last_frame(error, plugin),
         fix=f"{own}, or skip the plugin with {plugin.skip}",
     )
@@ -279,7 +339,9 @@ def _load_entry(entry: importlib.metadata.EntryPoint, selection: Selection) -> P
         return attrs.evolve(base, blocked=True)
     try:
         loaded = entry.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return attrs.evolve(base, error=_load_error(error))
     return attrs.evolve(base, object=loaded, source=_source(entry.module))
 
@@ -289,7 +351,7 @@ def _load_error(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     outside = [f for f in last if not f.filename.startswith("<") and Path(f.filename) != Path(__file__)]
     where = f" ({outside[0].filename}, line {outside[0].lineno})" if outside else ""
-    return f"{type(error).__name__}: {error}{where}"
+    return f"{told(error)}{where}"
 
 
 def _source(module_name: str) -> Path | None:
@@ -321,7 +383,9 @@ def _load_extra(extra: str, selection: Selection) -> Plugin:
         return attrs.evolve(base, blocked=True)
     try:
         module = _import_file(Path(extra)) if extra.endswith(".py") else importlib.import_module(extra)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return attrs.evolve(base, error=_load_error(error))
     return attrs.evolve(base, object=module, source=_source(module.__name__))
 
@@ -360,16 +424,20 @@ def _validated(plugin: Plugin) -> Plugin:
     """Check a plugin's hook implementations against the hook specs."""
     if plugin.object is None:
         return plugin
-    problem = _hook_problem(plugin)
-    if problem:
-        return attrs.evolve(plugin, object=None, error=problem)
     manager = pluggy.PluginManager("vlrb")
     manager.add_hookspecs(hookspecs)
     try:
-        manager.register(plugin.object, plugin.name)
-        manager.check_pending()
-    except (pluggy.PluginValidationError, ValueError) as error:
-        return attrs.evolve(plugin, object=None, error=" ".join(str(error).split()))
+        with blame(plugin, "looking for its hooks"):
+            problem = _hook_problem(plugin)
+            if problem:
+                return attrs.evolve(plugin, object=None, error=problem)
+            try:
+                manager.register(plugin.object, plugin.name)
+                manager.check_pending()
+            except (pluggy.PluginValidationError, ValueError) as error:
+                return attrs.evolve(plugin, object=None, error=" ".join(str(error).split()))
+    except PluginError as error:
+        return attrs.evolve(plugin, object=None, error=error.problems[0].message)
     return plugin
 
 
@@ -394,7 +462,14 @@ def _options(owner: Any, name: str) -> Mapping[str, Any] | None:
 
 
 def _implements(plugin: Plugin, hook: str) -> bool:
-    return plugin.object is not None and callable(getattr(plugin.object, hook, None))
+    if plugin.object is None:
+        return False
+    try:
+        return callable(getattr(plugin.object, hook, None))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # its __getattr__ fails for what it does not have
+        return False
 
 
 def _call(plugin: Plugin, hook: str) -> Any:
@@ -408,8 +483,10 @@ def _collect(plugins: list[Plugin], kinds: Sequence[str]) -> tuple[list[Plugin],
     found: list[tuple[str, Registered]] = []
     for plugin in plugins:
         try:
-            if _implements(plugin, "vlrb_settings") and not attrs.has(_call(plugin, "vlrb_settings")):
-                raise PluginError("vlrb_settings must return an attrs class")
+            if _implements(plugin, "vlrb_settings"):
+                settings = _call(plugin, "vlrb_settings")
+                if not isinstance(settings, type) or not attrs.has(settings):
+                    raise PluginError("vlrb_settings must return an attrs class")
             mine = [(kind, Registered(r, plugin)) for kind in kinds for r in _records(plugin, kind)]
         except PluginError as error:
             plugin = attrs.evolve(plugin, object=None, error=error.problems[0].message)
@@ -433,17 +510,65 @@ def _records(plugin: Plugin, kind: str) -> list[Record]:
     if not _implements(plugin, hook):
         return []
     returned = _call(plugin, hook)
-    if not isinstance(returned, Sequence) or isinstance(returned, str):
-        raise PluginError(f"{hook} must return a list of {record_class.__name__}, not {type(returned).__name__}")
-    names: set[str] = set()
-    record: Any
-    for record in returned:
-        if not isinstance(record, record_class):
-            raise PluginError(f"{hook} must return {record_class.__name__} records, not {type(record).__name__}")
-        if record.name in names:
-            raise PluginError(f"{hook} returns {record.name!r} twice")
-        names.add(record.name)
-    return list(returned)
+    with blame(plugin, f"registering ({hook})"):
+        if not isinstance(returned, Sequence) or isinstance(returned, str):
+            raise PluginError(f"{hook} must return a list of {record_class.__name__}, not {type(returned).__name__}")
+        records: list[Any] = list(returned)
+        names: set[str] = set()
+        for record in records:
+            if not isinstance(record, record_class):
+                raise PluginError(f"{hook} must return {record_class.__name__} records, not {type(record).__name__}")
+            problem = _odd_field(record)
+            if problem:
+                raise PluginError(f"{hook} returns {shown(record.name)}, whose {problem}")
+            if record.name in names:
+                raise PluginError(f"{hook} returns {record.name!r} twice")
+            names.add(record.name)
+    return records
+
+
+_FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(
+        ("name", "summary", "extra", "unit", "task", "scorer", "slug", "licence", "id_column", "group_column"),
+        ("a text", is_text),
+    ),
+    **dict.fromkeys(
+        ("aliases", "sets", "requires"),
+        ("a tuple of texts", lambda v: type(v) is tuple and all(map(is_text, v))),
+    ),
+    **dict.fromkeys(
+        ("circular", "needs_features", "higher_is_better", "per_subset"),
+        ("True or False", lambda v: type(v) is bool),
+    ),
+    **dict.fromkeys(("factory",), ("callable", callable)),
+    **dict.fromkeys(
+        ("load", "revision", "export"),
+        ("callable, or None", lambda v: v is None or callable(v)),
+    ),
+    "modality": ('"text", "image" or "both"', lambda v: is_text(v) and v in ("text", "image", "both")),
+    "samples": ("a positive integer, or None", lambda v: v is None or (type(v) is int and 0 < v < 2**53)),
+    **dict.fromkeys(
+        ("input_price_per_million", "output_price_per_million"),
+        ("a number of at least 0, or None", lambda v: v is None or (type(v) in (int, float) and 0 <= v < MOST_USD)),
+    ),
+    "parameters": (
+        "a positive number, or None",
+        lambda v: v is None or (type(v) in (int, float) and 0 < v < float("inf")),
+    ),
+    "open": ("True, False or None", lambda v: v is None or type(v) is bool),
+    "image_tokens": ("ImageTokens, or None", lambda v: v is None or isinstance(v, ImageTokens)),
+}
+"""Field of records -> what it must be, and how to tell; what no validator of the record itself has checked."""
+
+
+def _odd_field(record: Any) -> str:
+    """Return what is wrong with a field of a record; an empty text where nothing is."""
+    for field in attrs.fields(type(record)):
+        wanted, holds = _FIELDS.get(field.name, ("", None))
+        value = getattr(record, field.name)
+        if holds is not None and not holds(value):
+            return f"{field.name} must be {wanted}, not {shown(value)}"
+    return ""
 
 
 def _clashing_records(found: list[tuple[str, Registered]]) -> dict[str, str]:
@@ -463,7 +588,14 @@ def _clashing_records(found: list[tuple[str, Registered]]) -> dict[str, str]:
 
 def missing_requirements(component: Component) -> tuple[str, ...]:
     """Return the Python packages that a component needs and that are not installed."""
-    return tuple(r for r in component.requires if importlib.util.find_spec(r) is None)
+    return tuple(r for r in component.requires if not _is_installed(r))
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # a part of a package that is not there; a text that names none
+        return False
 
 
 def hook_list() -> list[tuple[str, str, str]]:

@@ -25,7 +25,7 @@ from vlrb.config import (
     structure,
     unstructure,
 )
-from vlrb.errors import ConfigError, Problem, did_you_mean
+from vlrb.errors import ConfigError, DataError, Problem, VlrbError, did_you_mean
 from vlrb.plan import DECISIONS, Chosen, FeatureSet, Plan, PlannedRouter, Point
 from vlrb.plugins import Registered, Registry, Selection, load, missing_requirements
 from vlrb.specs import GROUPS, Dataset, Kind, Model, toml_name
@@ -57,30 +57,35 @@ PAPER: Mapping[KeyPath, Any] = {
 """What ``protocol = "paper"`` stands for, besides ``variant = "reference"`` of every router that has variants."""
 
 
-def make_plan(path: Path, options: Iterable[str] = ()) -> Plan:
+def make_plan(path: Path, options: Iterable[str] = (), *, weights: bool = False) -> Plan:
     """Read an experiment file, load the plugins it needs, and resolve it.
 
     :param options: what ``-p`` said
+    :param weights: look whether the weights that encoders and routers name can be had
     :raises ConfigError: with all problems of the file
     :raises PluginError: when a plugin is broken
     """
-    return plan_document(read_document(path), tuple(options))
+    return plan_document(read_document(path), tuple(options), weights=weights)
 
 
-def plan_document(document: Document, options: tuple[str, ...]) -> Plan:
+def plan_document(document: Document, options: tuple[str, ...], *, weights: bool = False) -> Plan:
     """Load the plugins that a document needs and resolve it; a worker process does so from the same document."""
     registry = load(Selection.of(options, document.plugin_files()))
     registry.check()
-    return Resolver(document, registry, options).plan()
+    return Resolver(document, registry, options, weights=weights).plan()
 
 
 class Resolver:
     """Resolves a document; collects problems instead of stopping at the first."""
 
-    def __init__(self, document: Document, registry: Registry, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, document: Document, registry: Registry, options: tuple[str, ...] = (), *, weights: bool = False
+    ) -> None:
         self.document = document
         self.registry = registry
         self.options = options
+        self.weights = weights
+        self.places: dict[int, KeyPath] = {}
         self.problems: list[Problem] = []
 
     def plan(self) -> Plan:
@@ -108,6 +113,8 @@ class Resolver:
         reports = self._with_defaults("reporter", arrays["report"], DEFAULT_REPORTS)
         settings = self._settings(sections["plugin"])
         self._check_general(tree, metrics)
+        if self.weights:
+            self._check_weights(routers, features)
         if self.problems or None in (general, benchmark, split, logs, counter):
             raise ConfigError(self.problems)
         return Plan(
@@ -290,6 +297,7 @@ class Resolver:
             chosen = self._component("encoder", {"use": item} if isinstance(item, str) else item, (*path, i))
             if chosen is None:
                 continue
+            self.places[id(chosen)] = (*path, i)
             if any(c.registered.id == chosen.registered.id and c.params == chosen.params for c in made):
                 self._problem((*path, i), f"encoder {chosen.registered.id!r} is listed twice", "remove one")
             made.append(chosen)
@@ -384,9 +392,32 @@ class Resolver:
         if chosen is None or set(self.problems) - before:
             return None
         fields = {toml_name(f.name): f for f in attrs.fields(chosen.spec.params)}
+        self.places[id(chosen)] = path
         decides = swept.keys() <= DECISIONS and all(fields[n].metadata.get("when") == "route" for n in swept)
         base = self._component("router", table, path, beside=ROUTER_KEYS) if swept and decides else None
         return Point(chosen, {n: unstructure(getattr(chosen.params, fields[n].name)) for n in swept}, base or chosen)
+
+    def _check_weights(self, routers: Iterable[PlannedRouter], feature_sets: Mapping[str, FeatureSet]) -> None:
+        """Note weights that routers need, themselves or for their features, and that cannot be had.
+
+        Where a plugin itself fails to tell, the cells that need it fail, and the others go on.
+        """
+        routers = tuple(routers)
+        needed = [p.chosen for r in routers for p in r.points]
+        names = dict.fromkeys(r.features for r in routers if r.features in feature_sets)
+        needed += [e for name in names if name is not None for e in feature_sets[name].used]
+        for chosen in needed:
+            try:
+                chosen.revision()
+            except (ConfigError, DataError) as error:
+                for problem in error.problems:
+                    message = f"{problem.message} ({problem.where})" if problem.where else problem.message
+                    found = Problem(message, self.document.where(self.places[id(chosen)]), problem.fix)
+                    self.problems += (
+                        [found] if found not in self.problems else []
+                    )  # all points of a sweep have the same
+            except VlrbError:
+                continue
 
     def _features_of(self, table: Any, path: KeyPath, sets: Mapping[str, FeatureSet]) -> str | None:
         """Return the feature set of a router; what it names is checked whatever is wrong with the router's parameters."""

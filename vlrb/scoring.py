@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb.cache import locked, new_directory, read_parquet, write_json
-from vlrb.errors import PluginError, shortened
 from vlrb.parts import PartBuilder, iterate_rows, read_rows
 from vlrb.plan import Chosen, digest_of
 from vlrb.plugins import blame
+from vlrb.returned import checked_verdicts
 from vlrb.sources import core_digest
 from vlrb.types import Case, FrozenDict, Rotation, Score
 
@@ -142,15 +142,7 @@ def _score(chosen: Chosen, cases: Sequence[Case], name: str) -> list[Score]:
         return []
     scorer = chosen.make("score")
     with blame(chosen.plugin, f"scoring {name}"):
-        scores = list(scorer.score(tuple(cases)))
-    odd = next((s for s in scores if not isinstance(s, Score)), None)
-    bad = [c.id for c, s in zip(cases, scores, strict=False) if isinstance(s, Score) and not _possible(s.value)]
-    if len(scores) != len(cases) or bad or odd is not None:
-        what = f"a score outside [0, 1] for {shortened(bad)}" if bad else f"{len(scores)} scores for {len(cases)} cases"
-        what = f"{type(odd).__name__} instead of a Score" if odd is not None else what
-        raise PluginError(f"scorer {chosen.registered.id!r} of {chosen.plugin.label} returned {what}", where=name)
-    return scores
-
-
-def _possible(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
+        returned = scorer.score(tuple(cases))
+        return checked_verdicts(
+            returned, [c.id for c in cases], f"scorer {chosen.registered.id!r} of {chosen.plugin.label}"
+        )

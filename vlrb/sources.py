@@ -43,6 +43,7 @@ NEVER: Mapping[str, str] = {
     "vlrb.cli": "reads the command line and prints",
     "vlrb.config": "reads the experiment file; every value that it reads stands in the keys",
     "vlrb.errors": "says what went wrong, and a failure is never a number",
+    "vlrb.faults": "says what plugins did wrong, in words",
     "vlrb.executor": "hands tasks to processes; what each task makes is kept under a key of its own",
     "vlrb.hookspecs": "declares the hooks: their names and documentation",
     "vlrb.interrupts": "ends work, and only whole results are kept",
@@ -54,6 +55,7 @@ NEVER: Mapping[str, str] = {
     "vlrb.resolve": "makes the plan; every value of the plan stands in the keys",
     "vlrb.secrets": "leaves secrets out of what is written and shown",
     "vlrb.sources": "makes the keys",
+    "vlrb.surroundings": "puts back what all plugins share, so that one changes nothing for another",
 }
 """Modules and packages that count in no key -> why they cannot change a number.  What only they import counts in none either."""
 

@@ -11,20 +11,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAYERS = (
-    ("errors", "printable"),
+    ("errors", "printable", "faults"),
     ("interrupts",),
     ("executor",),
     ("types", "schemas"),
     ("specs",),
     ("hookspecs",),
     ("__init__",),
-    ("plugins", "cache", "images", "secrets", "neartext", "sources"),
+    ("plugins", "cache", "images", "secrets", "neartext", "sources", "surroundings"),
     ("config",),
     ("plan",),
     ("resolve",),
     ("benchmark", "targets", "decide"),
     ("stamps",),
-    ("parts", "split", "reference"),
+    ("parts", "split", "reference", "returned"),
     ("steps", "scoring"),
     ("build", "features", "evaluate", "data_report", "data_page", "observers"),
     ("review", "export"),

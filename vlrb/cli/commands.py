@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from pathlib import Path
@@ -28,6 +29,7 @@ class Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command of this group or of a plugin."""
+        from vlrb.errors import PluginError
         from vlrb.plugins import blame
 
         own = super().get_command(ctx, cmd_name)
@@ -35,8 +37,11 @@ class Root(click.Group):
         if registered is None:
             return own
         with blame(registered.plugin, f"loading command {cmd_name!r}"):
-            command: click.Command = registered.record.load()
-        return command
+            command = registered.record.load()
+        if not isinstance(command, click.Command):
+            what = f"load() of command {cmd_name!r} returned {type(command).__name__} instead of a click command"
+            raise PluginError(f"{registered.plugin.label}: {what}")
+        return _blamed_command(command, registered)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands; of plugins' commands by their summaries, without loading them."""
@@ -61,6 +66,25 @@ class Root(click.Group):
 
         registry = load(Selection.of(ctx.params.get("plugins") or ()), commands_only=True)
         return {r.name: r for r in registry.all("command") if r.name not in self.commands}
+
+
+def _blamed_command(command: click.Command, registered: Registered) -> click.Command:
+    """Return a plugin's command whose failures are the plugin's; what click raises to end a command passes."""
+    from vlrb.plugins import blame
+
+    made = copy.copy(command)
+
+    def invoke(ctx: click.Context) -> Any:
+        ended: list[BaseException] = []
+        with blame(registered.plugin, f"running command {registered.name!r}"):
+            try:
+                return command.invoke(ctx)
+            except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, BrokenPipeError) as error:
+                ended.append(error)
+        raise ended[0]
+
+    made.invoke = invoke  # type: ignore[method-assign]
+    return made
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -95,10 +119,10 @@ jobs_option = click.option(
 )  # fmt: skip
 
 
-def _plan(ctx: click.Context, file: Path) -> Plan:
+def _plan(ctx: click.Context, file: Path, *, weights: bool = False) -> Plan:
     from vlrb.resolve import make_plan
 
-    return make_plan(file, ctx.obj[0])
+    return make_plan(file, ctx.obj[0], weights=weights)
 
 
 def _registry(ctx: click.Context) -> Registry:
@@ -132,7 +156,7 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
     labels = None if not fresh else [f for f in fresh if f]
     ctx.obj[1].check()
     with prints_to_stderr(), progress_bars() as progress:
-        outcome = execute(_plan(ctx, file), ctx.obj[1], jobs=jobs, fresh=labels, progress=progress)
+        outcome = execute(_plan(ctx, file, weights=True), ctx.obj[1], jobs=jobs, fresh=labels, progress=progress)
     result = outcome.result
     if as_json:
         echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
@@ -154,24 +178,30 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
 @experiment_file
 @as_json
 @click.pass_context
-def check(ctx: click.Context, file: Path, as_json: bool) -> None:
-    """Check an experiment file and the names of its logs, without reading or running anything."""
+def check(ctx: click.Context, file: Path, as_json: bool) -> int:
+    """Check an experiment file, the names of its logs, the weights that it needs and where it is tracked; run nothing."""
     from vlrb.cli.show import passed_over
+    from vlrb.errors import ExitCode, PluginError
+    from vlrb.observers import Observers
     from vlrb.parts import PartBuilder
     from vlrb.secrets import without_secrets
 
     with prints_to_stderr():
-        plan = _plan(ctx, file)
+        plan = _plan(ctx, file, weights=True)
         builder = PartBuilder(plan, ctx.obj[1])
         listing = builder.list()
         builder.keys(listing)  # a file that cannot be looked at is told now
+        observers = Observers(plan.registry)
+        observers.call("vlrb_check", settings=plan.settings)
+    status = ExitCode.PLUGIN if any(isinstance(e, PluginError) for e in observers.errors) else ExitCode.OK
     datasets = {p.dataset for p in listing.parts}
     models = {p.model for p in listing.parts if p.model}
     cells = sum(len(r.points) for r in plan.routers) * len(plan.general.seeds)
     if as_json:
         about = {"datasets": sorted(datasets), "models": sorted(models), "cells": cells, "synthetic": listing.synthetic}
+        about["warnings"] = [str(e) for e in observers.errors]
         echo_json({**about, "ignored_files": dict(listing.ignored), "experiment": without_secrets(plan.resolved())})
-        return
+        return status
     counts = [(len(datasets), "dataset"), (len(models), "model"), (cells, "cell"), (len(plan.routers), "router")]
     echo(f"{file}: fine, as far as the names of its logs tell; `vlrb build` reads them")
     echo("  " + ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts))
@@ -181,6 +211,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
         echo("  there is no [[router]]: enough for `vlrb build`, not for `vlrb run`")
     if listing.synthetic:
         echo(f"  {listing.synthetic}")
+    return status
 
 
 @vlrb.command()

@@ -7,7 +7,7 @@ results, so that a run that is repeated or resumed completes what MLflow lacks a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import validators
@@ -58,6 +58,17 @@ class MlflowPlugin:
     def vlrb_commands(self) -> list[CommandSpec]:
         """Return the command ``ui``."""
         return [CommandSpec("ui", "Open the MLflow UI on the runs that were tracked here.", _ui)]
+
+    @hookimpl
+    def vlrb_check(self, settings: Mapping[str, Any]) -> None:
+        """Look whether the store can be used; none is made.
+
+        :raises TrackingError: when it cannot
+        """
+        from vlrb_plugins.mlflow.checking import check_store
+
+        mine: MlflowSettings = settings["mlflow"]
+        check_store(mine.uri, mine.experiment, mine.timeout)
 
     @hookimpl
     def vlrb_run_start(self, run: RunInfo) -> None:

@@ -181,19 +181,28 @@ def _make_database(uri: str, file: Path) -> None:
 def _experiment(client: Any, place: Place) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(place.experiment)
+    found = find_experiment(client, place)
     if found is None:
         folder = place.address.artifacts
         try:
             return str(client.create_experiment(place.experiment, folder.as_uri() if folder is not None else None))
         except MlflowException:
-            found = client.get_experiment_by_name(place.experiment)
+            found = find_experiment(client, place)
             if found is None:
                 raise
-    if found.lifecycle_stage != "active":
+    return str(found.experiment_id)
+
+
+def find_experiment(client: Any, place: Place) -> Any:
+    """Return the experiment of a store; None where it has none of that name.
+
+    :raises TrackingError: when it was deleted
+    """
+    found = client.get_experiment_by_name(place.experiment)
+    if found is not None and found.lifecycle_stage != "active":
         raise TrackingError(
             f"the MLflow experiment {place.experiment!r} was deleted",
             where="[plugin.mlflow] experiment",
             fix="restore it in the UI, or name another experiment",
         )
-    return str(found.experiment_id)
+    return found

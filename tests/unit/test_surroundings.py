@@ -1,0 +1,84 @@
+"""What plugins share with each other is as before after one of them has changed it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vlrb.surroundings import put_back
+
+
+def state() -> list[Any]:
+    """Return what is looked at."""
+    return [
+        Path.cwd(), list(warnings.filters), sys.getrecursionlimit(), signal.getsignal(signal.SIGTERM), np.geterr(),
+        sys.stdout, sys.stderr,
+    ]  # fmt: skip
+
+
+def leave(folder: Path) -> None:
+    """Go into a folder and remove it."""
+    folder.mkdir()
+    os.chdir(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("working directory", lambda folder: os.chdir(folder)),
+        ("working directory", lambda folder: leave(folder / "gone")),
+        ("filters of warnings", lambda _: warnings.filterwarnings("error", message="one of its own")),
+        ("filters of warnings", lambda _: warnings.resetwarnings()),
+        ("limit of recursion", lambda _: sys.setrecursionlimit(5000)),
+        ("handler of SIGTERM", lambda _: signal.signal(signal.SIGTERM, signal.SIG_IGN)),
+        ("treatment of errors", lambda _: np.seterr(all="raise")),
+        ("sys.stdout", lambda _: setattr(sys, "stdout", None)),
+    ],
+)
+def test_a_change_is_put_back_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, change: Any
+) -> None:
+    """Also when the plugin fails; the warning names who it was and what."""
+    before = state()
+    with pytest.raises(ValueError, match="x"), put_back("the router"):
+        change(tmp_path)
+        raise ValueError("x")
+
+    assert state() == before
+    assert "the router" in caplog.text
+    assert name in caplog.text
+
+
+def test_nothing_is_said_where_nothing_changed(caplog: pytest.LogCaptureFixture) -> None:
+    """Filters that a library adds for itself when it is imported stay."""
+    with warnings.catch_warnings(), put_back("the router"):
+        warnings.filterwarnings("ignore", module="some_library")
+        assert warnings.filters[0][0] == "ignore"
+
+    assert not caplog.records
+
+
+def test_closed_streams_are_opened_again() -> None:
+    """Descriptors and Python's own streams, so that results and logs are printed."""
+    code = (
+        "import logging, os, sys\nlogging.basicConfig()\nfrom vlrb.surroundings import put_back\n"
+        "with put_back('a'):\n    sys.stdout.close(); sys.stderr.close()\n"
+        "with put_back('b'):\n    os.close(1); os.close(2)\n"
+        "print('out'); print('err', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "out\n"
+    assert "a changed stdout, stderr" in done.stderr
+    assert "b changed stdout, stderr" in done.stderr
+    assert done.stderr.endswith("err\n")
