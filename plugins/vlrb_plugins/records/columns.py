@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 import pyarrow as pa
 
-from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.schemas import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.types import Array, Part
 
 VERSION_KEY = b"vlrb.records"
@@ -19,9 +19,6 @@ SYNTHETIC_KEY = b"vlrb.synthetic"
 """A Parquet file of synthetic data says under this key of its metadata what they are."""
 
 SPLITS = ("train", "dev", "test")
-MOST_TOKENS = 2**53
-"""The largest number of tokens: beyond it, a float64 does not hold every whole number."""
-
 ColumnKind = Literal[
     "name", "text", "split", "score", "cost", "count", "flag", "options", "images", "fields", "texts", "rotations"
 ]
