@@ -16,24 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fuzz_projects import KEYS, experiment, outcomes, png, samples, write_book, write_delimited
-
-TEXTS = (
-    *("", " ", "nan", "None", "null", "-1", "0", "1", "1.0", "2", "True", "1e308", "1e999", "-0.0", "9" * 30, "9" * 5000),
-    *("0x10", "1_000", "\u0661", "[", "[]", "[" * 5000, "['a'", "{[]}", "'" * 3, "(" * 300, "-" * 5000 + "1", "a/b", "../../x"),
-    *("/dev/zero", "/dev/stdin", "a.png\0", "\0", "a\0b", "\x1b[31m", "\ud800", "\U0010ffff", "\u202e", "\ufeff", "e\u0301" * 50),
-    *("A", "A" * 33_000, "<think>", "</think>" * 2000, "<think>" * 2000, "_x0000_", "_xD800_", "data:,", "data:image/png;base64,AAAA"),
-    *("iVBORw0KGgo=", "=1+1", "#N/A", "|", "<script>", "con", ".", "..", "~", "${HOME}", "%00", "\r", "\n", "\t", "a" * 300),
-    *("Failed to obtain answer via API.", "Charts", "large", "small", "$\\frac{1}{0}$", "1/0", "10**10**10", "2^2^2^99", "inf"),
-)  # fmt: skip
-NUMBERS: tuple[Any, ...] = (
-    *(0, 1, -1, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**12, 10**13, 10**30, 10**400),
-    *(0.5, -0.0, 1e-320, 1e9, 1e10, 1e300, 1e308, float("inf"), float("-inf"), float("nan")),
-)
-SPLICES = (
-    *(b"\0", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\r", b"\n", b'"', b"\t", b",", b"[" * 3000, b"]", b"{", b"}", b"\x1b[2J"),
-    *(b"9" * 5000, b"-", b"1e999", b"NaN", b"null", b"true", b"''", b"PK\x05\x06", b"PAR1", b"<", b"&x;", b"XFD1048576", b"A" * 70000),
-)  # fmt: skip
+from fuzz_projects import KEYS, experiment, outcomes, png, samples, write_book
+from fuzz_values import COLUMNS, NUMBERS, SPLICES, TEXTS, TOML_LINES, TOML_VALUES, XML
 
 
 def change(folder: Path, kind: str, rng: Random) -> str:
@@ -125,9 +109,7 @@ def _table(rows: Sequence[dict[str, Any]], rng: Random, value: Callable[[Random]
         elif how == 4:
             made = [{n: value(rng) if n == name else v for n, v in r.items()} for r in made]
         elif how == 5:
-            new = rng.choice(
-                (_text(rng), "is_correct", "image_path", "choices", "thinking", "category", "split", "eval_match", "id")
-            )
+            new = rng.choice((_text(rng), *COLUMNS))
             made = [{new if n == name else n: v for n, v in r.items()} for r in made]
             names = list(made[0])
         elif how == 6:
@@ -177,14 +159,6 @@ def _jsonl(folder: Path, rng: Random) -> str:
 
 
 # --- binary formats -----------------------------------------------------------------------------------------------------
-
-XML = (
-    b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>', b'<c r="A0"><v>1</v></c>', b"<c><v>1</v></c>" * 2000,
-    b"<row/>" * 100_000, b'<c r="XFD1"><v>1</v></c>', b'<c t="e"><v>#N/A</v></c>', b'<c t="s"><v>99999999</v></c>',
-    b'<c t="b"><v>x</v></c>', b'<c t="d"><v>2020-99-99</v></c>', b'<c t="str"><v>&#0;</v></c>', b'<c><f>1+1</f></c>',
-    b"<a>" * 50_000, b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]>', b'<c r="A99999999999999999999"/>', b'<c r="' + b"Z" * 40 + b'1"/>',
-    b'<c s="999999"><v>1</v></c>', b'<c t="inlineStr"><is><t>x</t></is></c>', b'<row r="-1">', b'<row r="x">', b'<row r="1e9">',
-)  # fmt: skip
 
 
 def _zip(path: Path, rng: Random, splices: Sequence[bytes]) -> str:
@@ -266,22 +240,22 @@ def _nested(n: int, rng: Random) -> pa.Array:
 ARROWS: Sequence[Callable[[int, Random], pa.Array]] = (
     lambda n, rng: pa.array([rng.choice((0.0, 1e308, float("nan"), float("inf"), -1.0, 1e12)) for _ in range(n)]),
     lambda n, rng: pa.array([rng.choice((0, 1, -1, 2**53, 2**63 - 1, 10**12)) for _ in range(n)]),
-    lambda n, rng: pa.array([2**64 - 1] * n, pa.uint64()),
+    lambda n, _: pa.array([2**64 - 1] * n, pa.uint64()),
     lambda n, rng: pa.array([_encodable(_text(rng)) for _ in range(n)]),
     lambda n, rng: pa.array([_encodable(_text(rng)) for _ in range(n)]).dictionary_encode(),
     lambda n, rng: pa.array([rng.randbytes(9) for _ in range(n)]),
     lambda n, rng: pa.array([[rng.randbytes(9)] for _ in range(n)]),
     lambda n, rng: pa.array([[_encodable(_text(rng))] for _ in range(n)]),
-    lambda n, rng: pa.array([[None, "a"] for _ in range(n)]),
+    lambda n, _: pa.array([[None, "a"] for _ in range(n)]),
     lambda n, rng: pa.array([[{"letter": "A", "text": _encodable(_text(rng))}, None] for _ in range(n)]),
     lambda n, rng: pa.array([{"a": _encodable(_text(rng))} for _ in range(n)]),
-    lambda n, rng: pa.array([[("a", "b"), ("a", "c")] for _ in range(n)], pa.map_(pa.string(), pa.string())),
-    lambda n, rng: pa.array([[[("a", "b")]] for _ in range(n)], pa.list_(pa.map_(pa.string(), pa.string()))),
-    lambda n, rng: pa.array([1] * n, pa.timestamp("ns")),
-    lambda n, rng: pa.array(range(n), pa.decimal256(70, 3)),
-    lambda n, rng: pa.array([1.5] * n, pa.float16()),
-    lambda n, rng: pa.array([True] * n),
-    lambda n, rng: pa.nulls(n),
+    lambda n, _: pa.array([[("a", "b"), ("a", "c")] for _ in range(n)], pa.map_(pa.string(), pa.string())),
+    lambda n, _: pa.array([[[("a", "b")]] for _ in range(n)], pa.list_(pa.map_(pa.string(), pa.string()))),
+    lambda n, _: pa.array([1] * n, pa.timestamp("ns")),
+    lambda n, _: pa.array(range(n), pa.decimal256(70, 3)),
+    lambda n, _: pa.array([1.5] * n, pa.float16()),
+    lambda n, _: pa.array([True] * n),
+    lambda n, _: pa.nulls(n),
     _nested,
 )
 
@@ -306,7 +280,8 @@ def _npz(folder: Path, rng: Random) -> str:
             cost[rng.randrange(len(cost)), 0] = rng.choice((1e30, -1.0, float("nan"), 1e-30))
         np.save(matrices / "C.npy", cost if rng.random() < 0.7 else cost.T[:, :1])
         return "C.npy"
-    head = f"{{'descr': '{rng.choice(('<f8', '|O', '|S9', '<i1', 'x'))}', 'fortran_order': False, 'shape': ({rng.choice(NUMBERS)}, 2), }}"
+    kind, rows = rng.choice(("<f8", "|O", "|S9", "<i1", "x")), rng.choice(NUMBERS[:12])
+    head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, 2), }}"
     head = head.ljust(118 - len(head) % 64) + "\n"
     data = b"\x93NUMPY\x01\x00" + len(head.encode()).to_bytes(2, "little") + head.encode() + b"\0" * 96
     if rng.random() < 0.5:
@@ -338,17 +313,6 @@ def _image(folder: Path, rng: Random) -> str:
 
 def _toml_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-TOML_VALUES = (
-    *("1e308", "-1", "0", "inf", "nan", "9" * 400, "true", "[]", "{}", "[[]]", "''", "1979-05-27T07:32:00Z", "07:32:00", "[1, 'a']"),
-    *("[" * 400 + "]" * 400, "{a=" * 90 + "1" + "}" * 90, "0x" + "f" * 5000, "1e-400", "['a', 'a']", "9223372036854775807", "{ a.b.c = 1 }"),
-)  # fmt: skip
-TOML_LINES = (
-    *("[[router]]\nuse = 'knn'", "[[metric]]\nuse = 'rank-score'\nbeta = {v}", "[features.default]\nencoders = {v}", "seeds = {v}"),
-    *("[plugin.mlflow]\nuri = {v}", "[benchmark]\nmodels = {v}", "[benchmark]\ndatasets = {v}", "include = {v}", "plugins = {v}"),
-    *("[[router]]\nuse = 'knn'\nsweep = {{ k = {v} }}", "[[router]]\nuse = {v}", "a.b.c.d = {v}", "[[model]]\nname = {v}"),
-)  # fmt: skip
 
 
 def _toml(folder: Path, rng: Random) -> str:

@@ -207,10 +207,17 @@ class Logs:
 
     def scored(self, part: Part) -> bool:
         """Tell whether a part's answers are scored: all on request, else where the logs hold no verdict."""
-        pairs = self.about[part.id]["pairs"]
-        return any(
-            (self.every or pair["unjudged"]) and scorer_of(self.builder, pair["dataset"]) is not None for pair in pairs
-        )
+        return part.id in self._scored
+
+    @cached_property
+    def _scored(self) -> frozenset[str]:
+        """The ids of these parts: every pair of dataset and model asks for its own."""
+        found = set()
+        for part in self.parts("outcomes"):
+            open_pairs = (p for p in self.about[part.id]["pairs"] if self.every or p["unjudged"])
+            if any(scorer_of(self.builder, pair["dataset"]) is not None for pair in open_pairs):
+                found.add(part.id)
+        return frozenset(found)
 
     def score(self, parts: Sequence[Part], jobs: int, progress: Progress, *, every: bool | None = None) -> None:
         """Score parts whose scores are not in the cache.
@@ -444,9 +451,10 @@ def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
 
 def _pairs(logs: Logs, joined: _Joined) -> list[dict[str, Any]]:
     """Return what the logs hold of every dataset and model, before any policy is applied."""
-    names = joined.datasets
     unknown = np.isnan(joined.matrices["score"])
-    positions = {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()))}
+    names, counts = np.unique(joined.datasets, return_counts=True)
+    places = np.split(np.argsort(joined.datasets, kind="stable"), np.cumsum(counts)[:-1])
+    positions = dict(zip(names.tolist(), places, strict=True))
     by_pair: dict[tuple[str, str], tuple[Part, dict[str, Any]]] = {
         (pair["dataset"], pair["model"]): (part, pair)
         for part in logs.parts("outcomes")

@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 import pyarrow as pa
 
-from vlrb.schemas import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.types import Array, Part
 
 VERSION_KEY = b"vlrb.records"

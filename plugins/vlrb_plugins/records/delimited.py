@@ -13,9 +13,8 @@ import attrs
 
 from vlrb.errors import DataError
 
-
 MAX_COLUMNS = 10_000
-"""Columns of the widest table or object that is read: no log has as many, and what is done for each pair of them would never end."""
+"""Columns of the widest table or object that is read: no log has as many."""
 
 
 def refuse_special(path: Path) -> None:
