@@ -38,6 +38,7 @@ FEW_ROWS = 1_000
 MAX_ROW_BYTES = 1024**3
 """Bytes of the largest row, images included."""
 
+_FIRST_ROWS = 16
 _BUFFER = 1024**2
 _FIX_TYPE = "write the column with another type"
 
@@ -102,7 +103,7 @@ def batches(path: Path, file: pq.ParquetFile, columns: list[str] | None = None) 
     :raises DataError: when the file is broken on the way
     """
     try:
-        for batch in file.iter_batches(_rows_at_once(file), columns=columns):
+        for batch in file.iter_batches(_rows_at_once(file, columns), columns=columns):
             if batch.num_rows:
                 yield batch
     except (pa.ArrowException, OSError) as error:
@@ -114,10 +115,17 @@ def _broken(path: Path, error: Exception) -> DataError:
     return DataError(f"is no readable Parquet file: {reason}", where=str(path), fix="write or copy the file again")
 
 
-def _rows_at_once(file: pq.ParquetFile) -> int:
+def _rows_at_once(file: pq.ParquetFile, columns: list[str] | None) -> int:
+    """Return the rows of a batch of about BATCH_BYTES.
+
+    A text that stands in many rows is held once in the file, and once per row in memory: the first rows tell.
+    """
     about = file.metadata
     size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
     rows = int(BATCH_BYTES * about.num_rows // max(size, 1))
+    first = next(file.iter_batches(_FIRST_ROWS, columns=columns), None)
+    if first is not None and first.num_rows:
+        rows = min(rows, BATCH_BYTES * first.num_rows // max(first.nbytes, 1))
     images = file.schema_arrow.field("images").type if "images" in file.schema_arrow.names else None
     holds_files = images is not None and _is_list(images) and _is_binary(images.value_type)
     return max(1, min(rows, FEW_ROWS if holds_files else BATCH_ROWS))
