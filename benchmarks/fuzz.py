@@ -6,7 +6,7 @@ Each input is a small valid project (``fuzz_projects.py``) with one of its files
 cut off or spliced; odd values in cells; deep nesting; odd numbers, names and characters.  Processes that are used for many inputs
 run the command line on it.  A failure is
 
-- exit status 3, a traceback, or the end of the process;
+- exit status 3, a traceback, or the end of the process; exit status 5 too, since all plugins here are bundled;
 - an input that takes more than 20 seconds, or more than 2 GB of memory beyond what the modules take.
 
 The project of each failure is kept in FOLDER/KIND-SEED, with what was printed; ``--kind KIND --seed SEED --inputs 1`` makes it
@@ -62,7 +62,7 @@ class Outcome:
         """What is wrong with it, or an empty text."""
         if self.status is None:
             return self.said.splitlines()[0]
-        if self.status not in STATUSES:
+        if self.status not in STATUSES or self.status == 5:
             return f"exit {self.status}"
         if "Traceback (most recent call last)" in self.said:
             return "traceback"

@@ -195,7 +195,7 @@ def _workbook(folder: Path, rng: Random) -> str:
     import python_calamine
 
     header, *cells = python_calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()
-    made = _table([dict(zip(header, c, strict=True)) for c in cells], rng, _cell)
+    made = _table([dict(zip(map(str, header), c, strict=True)) for c in cells], rng, _cell)
     made = [{_encodable(n): c for n, c in list(r.items())[:16_000]} for r in made]
     write_book(path, made)
     return f"cells of {path.name}"
@@ -277,7 +277,7 @@ def _npz(folder: Path, rng: Random) -> str:
             rng.choice(("f8", "f4", "f2", "i8", "u1", "c16", "U4", "M8[s]", "g", ">f8"))
         )
         if cost.dtype.kind == "f":
-            cost[rng.randrange(len(cost)), 0] = rng.choice((1e30, -1.0, float("nan"), 1e-30))
+            cost[rng.randrange(len(cost)), 0] = rng.choice((6e4, -1.0, float("nan"), float("inf"), 1e-7))
         np.save(matrices / "C.npy", cost if rng.random() < 0.7 else cost.T[:, :1])
         return "C.npy"
     kind, rows = rng.choice(("<f8", "|O", "|S9", "<i1", "x")), rng.choice(NUMBERS[:12])

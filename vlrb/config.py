@@ -193,7 +193,7 @@ class FeatureSection:
     )
 
 
-_PRICE = validators.optional([validators.ge(0), validators.le(HIGHEST_PRICE)])
+_PRICE = validators.optional(validators.and_(validators.ge(0), validators.le(HIGHEST_PRICE)))
 
 
 @attrs.frozen
