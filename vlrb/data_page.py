@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
+
+from vlrb.printable import printable
 
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#1b1f24}
@@ -20,12 +22,17 @@ Row = Sequence[tuple[str, str]]
 """The cells of a row: text, and a class of the style."""
 
 
+def _escaped(text: str) -> str:
+    """Return a text of the logs as HTML; what HTML cannot hold, such as NUL, is written as an escape."""
+    return html.escape(printable(text))
+
+
 def data_page(report: Mapping[str, Any]) -> str:
     """Return the page of a data report (see :func:`vlrb.data_report.data_report`)."""
     title = f"Data report: benchmark {report['fingerprint'][:12]}"
     parts = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="warn">SYNTHETIC DATA: {escape(report["synthetic"])}</p>' if report["synthetic"] else "",
+        f"<h1>{_escaped(title)}</h1>",
+        f'<p class="warn">SYNTHETIC DATA: {_escaped(report["synthetic"])}</p>' if report["synthetic"] else "",
         _paragraph(summary(report)),
         "<h2>Datasets</h2>",
         _table(_DATASETS, (_dataset_row(d) for d in report["datasets"])),
@@ -40,7 +47,7 @@ def data_page(report: Mapping[str, Any]) -> str:
         "<h2>Files passed over</h2>",
         _list(f"{file}: {why}" for file, why in report["ignored_files"].items()),
     ]
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{_escaped(title)}</title><style>{STYLE}</style>'
     body = "\n".join(p for p in parts if p)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
@@ -200,19 +207,19 @@ def _outcome_row(o: Mapping[str, Any]) -> Row:
 
 
 def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
-    head = "".join(f"<th>{escape(h)}</th>" for h in headings)
+    head = "".join(f"<th>{_escaped(h)}</th>" for h in headings)
     body = "\n".join("<tr>" + "".join(_cell(*cell) for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
 def _cell(text: str, style: str) -> str:
-    return f'<td class="{style}">{escape(text)}</td>' if style else f"<td>{escape(text)}</td>"
+    return f'<td class="{style}">{_escaped(text)}</td>' if style else f"<td>{_escaped(text)}</td>"
 
 
 def _paragraph(lines: Iterable[str]) -> str:
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return "".join(f"<p>{_escaped(line)}</p>" for line in lines)
 
 
 def _list(lines: Iterable[str]) -> str:
-    items = [f"<li>{escape(line)}</li>" for line in lines]
+    items = [f"<li>{_escaped(line)}</li>" for line in lines]
     return f"<ul>{''.join(items)}</ul>" if items else "<p>Nothing.</p>"

@@ -95,3 +95,15 @@ def test_datasets_of_one_slug_are_not_mixed(project: Any, logs: Any) -> None:
     assert shown.status == 4
     assert "'own set', 'own-set'" in shown.err
     assert "'own-set'" in shown.err
+
+
+def test_odd_names_break_no_page(project: Any, logs: Any) -> None:
+    """NUL, escape codes and tags in names of the logs: the run is fine, and the data report is proper HTML."""
+    name = "<script>|\0\x1b[31mred"
+    shown = project.vlrb("build", logs(datasets=(name,)), "--report", project.folder / "report")
+    page = (project.folder / "report" / "data_report.html").read_text(encoding="utf-8")
+
+    assert shown.status == 0
+    assert "<script>" not in page
+    assert not {"\0", "\x1b"} & set(page + shown.out + shown.err)
+    assert "&lt;script&gt;|\\x00\\x1b[31mred" in page
