@@ -30,9 +30,10 @@ from vlrb.parts import PartBuilder, counter_of, duplicates, files_of, iterate_ro
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
 from vlrb.returned import plain_array
+from vlrb.schemas import HIGHEST_COST, MOST_TOKENS
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
 from vlrb.sources import core_digest
-from vlrb.specs import Dataset
+from vlrb.specs import Dataset, slugify
 from vlrb.steps import run_tasks
 from vlrb.types import Array, Listing, Part, WithModelTokens
 
@@ -211,10 +212,17 @@ class Logs:
 
     def scored(self, part: Part) -> bool:
         """Tell whether a part's answers are scored: all on request, else where the logs hold no verdict."""
-        pairs = self.about[part.id]["pairs"]
-        return any(
-            (self.every or pair["unjudged"]) and scorer_of(self.builder, pair["dataset"]) is not None for pair in pairs
-        )
+        return part.id in self._scored
+
+    @cached_property
+    def _scored(self) -> frozenset[str]:
+        """The ids of these parts: every pair of dataset and model asks for its own."""
+        found = set()
+        for part in self.parts("outcomes"):
+            open_pairs = (p for p in self.about[part.id]["pairs"] if self.every or p["unjudged"])
+            if any(scorer_of(self.builder, pair["dataset"]) is not None for pair in open_pairs):
+                found.add(part.id)
+        return frozenset(found)
 
     def score(self, parts: Sequence[Part], jobs: int, progress: Progress, *, every: bool | None = None) -> None:
         """Score parts whose scores are not in the cache.
@@ -448,9 +456,10 @@ def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
 
 def _pairs(logs: Logs, joined: _Joined) -> list[dict[str, Any]]:
     """Return what the logs hold of every dataset and model, before any policy is applied."""
-    names = joined.datasets
     unknown = np.isnan(joined.matrices["score"])
-    positions = {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()))}
+    names, counts = np.unique(joined.datasets, return_counts=True)
+    places = np.split(np.argsort(joined.datasets, kind="stable"), np.cumsum(counts)[:-1])
+    positions = dict(zip(names.tolist(), places, strict=True))
     by_pair: dict[tuple[str, str], tuple[Part, dict[str, Any]]] = {
         (pair["dataset"], pair["model"]): (part, pair)
         for part in logs.parts("outcomes")
@@ -614,8 +623,9 @@ def _add_model_tokens(joined: _Joined, builder: PartBuilder) -> None:
         with blame(plugin, f"counting the image tokens of {name}"):
             counted = counter.model_tokens(name, builder.plan.catalog.model(name), sizes)
             more = plain_array(counted, "what it returned", counter_of(builder.plan))
-            if more.shape != (len(sizes),) or more.dtype.kind not in "iu" or (more < 0).any() or (more > 2**53).any():
-                what = f"{len(sizes)} integers of at least 0, not {shown(more)}"
+            whole = more.shape == (len(sizes),) and more.dtype.kind in "iu"
+            if not whole or not ((more >= 0) & (more <= MOST_TOKENS)).all():
+                what = f"{len(sizes)} integers between 0 and {MOST_TOKENS:,}, not {shown(more)}"
                 raise PluginError(f"{counter_of(builder.plan)} must return {what}")
         joined.matrices["input_tokens"][:, j] += more
 
@@ -649,8 +659,25 @@ def _fill_costs(joined: _Joined, plan: Plan) -> None:
         elif open_rows.any() and model is not None:
             low, high = model.input_price_per_million or 0.0, model.output_price_per_million or 0.0
             cost[open_rows, j] = (inputs[open_rows, j] * low + outputs[open_rows, j] * high) / 1e6
+            problems += _too_dear(joined, j, low, high)
     if problems:
         raise DataError(problems)
+
+
+def _too_dear(joined: _Joined, j: int, low: float, high: float) -> list[Problem]:
+    """Return a problem where the costs that tokens and prices make of a model's answers are beyond all use."""
+    cost = joined.matrices["cost"][:, j]
+    dear = np.flatnonzero(~(cost <= HIGHEST_COST) & ~np.isnan(cost))
+    if not dear.size:
+        return []
+    row, name = int(dear[0]), joined.models[j]
+    tokens = [int(joined.matrices[m][row, j]) for m in ("input_tokens", "output_tokens")]
+    said = (
+        f"{dear.size} answers of {name!r} cost more than {HIGHEST_COST:,.0f} US dollars each; the first, to sample "
+        f"{joined.samples.column('id')[row].as_py()!r}, has {tokens[0]:,} tokens in at {low:g} and {tokens[1]:,} out at {high:g} "
+        "US dollars per million"
+    )
+    return [Problem(said, "[[model]]", f"correct the prices of {name!r}, or the tokens in the logs")]
 
 
 def _manifest(logs: Logs, pairs: list[dict[str, Any]], joined: _Joined) -> dict[str, Any]:
@@ -658,8 +685,8 @@ def _manifest(logs: Logs, pairs: list[dict[str, Any]], joined: _Joined) -> dict[
     unique, sizes = np.unique(joined.datasets, return_counts=True)
     counts = dict(zip(unique.tolist(), sizes.tolist(), strict=True))
     known = {d.name: d for d in plan.catalog.datasets}
-    # a dataset that nobody declared can be used where the outcomes carry their scores
-    records = {name: known.get(name) or Dataset(name=name, group="own") for name in counts}
+    records = {name: known.get(name) or _undeclared(name) for name in counts}
+    _refuse_one_slug(records)
     return {
         "vlrb": __version__,
         "synthetic": listing.synthetic,
@@ -681,6 +708,38 @@ def _manifest(logs: Logs, pairs: list[dict[str, Any]], joined: _Joined) -> dict[
         "pairs": pairs,
         "ignored_files": dict(listing.ignored),
     }
+
+
+def _undeclared(name: str) -> Dataset:
+    """Return a record of a dataset that nobody declared: it can be used where the outcomes carry their scores.
+
+    :raises DataError: when its name has no letter or digit that a slug can have
+    """
+    if not slugify(name):
+        fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
+        raise DataError(f"no slug can be made of the name of dataset {name!r}", where="the logs", fix=fix)
+    return Dataset(name=name, group="own")
+
+
+def _refuse_one_slug(records: Mapping[str, Dataset]) -> None:
+    """Refuse datasets that tables could not name apart.
+
+    :raises DataError: naming them
+    """
+    by_slug: dict[str, list[str]] = {}
+    for name, record in records.items():
+        by_slug.setdefault(record.slug, []).append(name)
+    problems = [
+        Problem(
+            f"datasets {shortened(map(repr, names))} have one slug, {slug!r}",
+            "the logs",
+            "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs",
+        )
+        for slug, names in by_slug.items()
+        if len(names) > 1
+    ]
+    if problems:
+        raise DataError(problems)
 
 
 def _total_tokens(joined: _Joined) -> int | None:

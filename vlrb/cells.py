@@ -22,7 +22,7 @@ from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_directory, read_json, read_parquet, remove, write_json
 from vlrb.config import unstructure
-from vlrb.curves import Log, kept, write_curve
+from vlrb.curves import CURVE, Log, kept, write_curve
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
@@ -31,7 +31,6 @@ from vlrb.faults import cut
 from vlrb.features import Encoded, encode, feature_folders
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import Plugin, blame
-from vlrb.results import CURVE
 from vlrb.returned import (
     FIX,
     check_saved,

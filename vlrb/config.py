@@ -28,7 +28,7 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from vlrb.errors import ConfigError, Problem, did_you_mean
-from vlrb.specs import param, toml_name
+from vlrb.specs import HIGHEST_PRICE, param, toml_name
 
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
@@ -193,14 +193,17 @@ class FeatureSection:
     )
 
 
+_PRICE = validators.optional(validators.and_(validators.ge(0), validators.le(HIGHEST_PRICE)))
+
+
 @attrs.frozen
 class ModelSection:
     """``[[model]]``: a candidate model of one's own, or other prices for a known one."""
 
     name: str = param()
     aliases: tuple[str, ...] = param(default=())
-    input_price_per_million: float | None = param(default=None, validator=validators.optional(validators.ge(0)))
-    output_price_per_million: float | None = param(default=None, validator=validators.optional(validators.ge(0)))
+    input_price_per_million: float | None = param(default=None, validator=_PRICE)
+    output_price_per_million: float | None = param(default=None, validator=_PRICE)
     parameters: float | Literal["api"] | None = param(default=None, help='billions, or "api" where not published')
 
 
@@ -345,7 +348,18 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
         level = [child for value in level for child in _children(value)]
     if level:
         raise _too_deep(path)
+    if _has_huge_integer(tree):
+        message = "has an integer of more than 64 bits, which TOML does not allow"
+        raise ConfigError(message, where=str(path), fix="write a smaller number")
     return tree
+
+
+def _has_huge_integer(value: Any) -> bool:
+    """Tell whether there is an integer that neither arrays nor messages could hold; Python reads any in hexadecimal."""
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**63
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(map(_has_huge_integer, children))
 
 
 def _too_deep(path: Path) -> ConfigError:

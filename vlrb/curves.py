@@ -12,10 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlrb.cache import read_parquet
 from vlrb.errors import DataError
-from vlrb.results import CURVE
 
 logger = logging.getLogger("vlrb")
+
+CURVE = "curve.parquet"
+"""File of a cell with what its router logged during the fit: columns step (int64), name (string), value (float64, finite)."""
 
 Log = Callable[[int, Mapping[str, float]], None]
 
@@ -78,3 +81,19 @@ def _lines(journal: Path) -> list[tuple[int, dict[str, Any]]]:
             continue
         found.append((step, values))
     return found
+
+
+def read_curve(directory: Path) -> tuple[tuple[int, str, float], ...]:
+    """Return (step, name, value) of whatever a cell's router logged during the fit, by step and name; empty if nothing.
+
+    :param directory: of the cell, in a run directory or in the cache
+    :raises DataError: naming the file when it is broken
+    """
+    file = directory / CURVE
+    if not file.is_file():
+        return ()
+    try:
+        table = read_parquet(file, ["step", "name", "value"])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
+    return tuple(sorted(zip(*(column.to_pylist() for column in table.columns), strict=True)))

@@ -23,7 +23,7 @@ from vlrb.images import ImageWriter
 from vlrb.plan import Chosen, Plan, digest_of
 from vlrb.plugins import blame, blamed
 from vlrb.returned import plain_array
-from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.sources import core_digest
 from vlrb.stamps import key_with_named_files, stamp, write_named_files
 from vlrb.types import Array, Listing, LogSource, Part, TokenCounter, sealed
@@ -264,9 +264,11 @@ def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: s
     if tokens is None:
         return pa.nulls(rows, pa.int64())
     counts = tokens if isinstance(tokens, pa.Array) else pa.array(plain_array(tokens, "what it returned", who))
-    low = pc.min(counts).as_py() if pa.types.is_integer(counts.type) and len(counts) > counts.null_count else 0
-    if len(counts) != rows or not pa.types.is_integer(counts.type) or low < 0:
-        raise PluginError(f"{who} returned {shown(tokens)} instead of {rows} integers of at least 0", where=part.id)
+    some = pa.types.is_integer(counts.type) and len(counts) > counts.null_count
+    low, high = pc.min_max(counts).as_py().values() if some else (0, 0)
+    if len(counts) != rows or not pa.types.is_integer(counts.type) or not 0 <= low <= high <= MOST_TOKENS:
+        what = f"{rows} integers between 0 and {MOST_TOKENS:,}"
+        raise PluginError(f"{who} returned {shown(tokens)} instead of {what}", where=part.id)
     return counts.cast(pa.int64())
 
 
@@ -314,19 +316,28 @@ def _column_problems(batch: pa.RecordBatch, required: pa.Schema, optional: pa.Sc
     return wrong + [f"{n}: nulls" for n in must if n in have and batch.column(n).null_count]
 
 
+_LIMITS = {"score": 1.0, "cost": HIGHEST_COST, "input_tokens": float(MOST_TOKENS), "output_tokens": float(MOST_TOKENS)}
+"""Column -> the largest number that may stand in it; the least is 0."""
+
+
 def _check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
-    for name, high in (("score", 1.0), ("cost", np.inf)):
+    """Refuse numbers outside their limits, before they can overflow anything.
+
+    :raises DataError: naming the first sample of each column, and the files
+    """
+    problems = []
+    for name, high in _LIMITS.items():
         column = batch.column(name)
         values = column.to_numpy(zero_copy_only=False)
-        good = (values >= 0) & (values <= high) & (values < np.inf)
-        bad = np.flatnonzero(~good & column.is_valid().to_numpy(zero_copy_only=False))
+        bad = np.flatnonzero(~((values >= 0) & (values <= high)) & column.is_valid().to_numpy(zero_copy_only=False))
         if bad.size:
             row = int(bad[0])
-            limits = "between 0 and 1" if name == "score" else "a finite number of at least 0"
-            raise DataError(
-                f"{name} of sample {ids[row].as_py()!r} is {values[row]}, which is not {limits}",
-                where=files_of(part),
-            )
+            more = f" ({bad.size} rows are like this)" if bad.size > 1 else ""
+            said = f"{name} of sample {ids[row].as_py()!r} is {column[row].as_py()!r}, which is not between 0 and {high:,.0f}"
+            fix = "write null where there is no verdict" if name == "score" else "write null where it is not known"
+            problems.append(Problem(said + more, files_of(part), fix))
+    if problems:
+        raise DataError(problems)
 
 
 def rows_file(folder: Path) -> Path:

@@ -16,15 +16,12 @@ import cattrs
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from vlrb.cache import read_json, read_parquet, write_json, write_text
+from vlrb.cache import read_json, write_json, write_text
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.secrets import without_secrets, without_secrets_in_toml
 from vlrb.types import MetricValue, RunInfo, RunResult, Undefined
 
 SCHEMA_VERSION = 1
-
-CURVE = "curve.parquet"
-"""File of a cell with what its router logged during the fit: columns step (int64), name (string), value (float64, finite)."""
 
 
 def now() -> str:
@@ -87,24 +84,6 @@ def read_result(directory: Path) -> RunResult:
         return _converter().structure({k: v for k, v in tree.items() if k != "schema"}, RunResult)
     except (BaseValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(directory, error) from None
-
-
-def read_curve(directory: Path) -> tuple[tuple[int, str, float], ...]:
-    """Return (step, name, value) of whatever a cell's router logged during the fit, by step and name; empty if nothing.
-
-    :param directory: of the cell, in a run directory or in the cache
-    :raises DataError: naming the file when it is broken
-    """
-    import pyarrow as pa
-
-    file = directory / CURVE
-    if not file.is_file():
-        return ()
-    try:
-        table = read_parquet(file, ["step", "name", "value"])
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
-    return tuple(sorted(zip(*(column.to_pylist() for column in table.columns), strict=True)))
 
 
 def _damaged(directory: Path, reason: object) -> DataError:

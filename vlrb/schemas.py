@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+HIGHEST_COST = 1e9
+"""Most US dollars that one answer may cost: no log reaches it, and no sum of such costs is infinite."""
+
+MOST_TOKENS = 10**12
+"""Most tokens of one question or answer: no log reaches it, and no sum of such counts leaves 64 bits."""
+
 OPTION = pa.struct([("letter", pa.string()), ("text", pa.string())])
 TEXTS = pa.map_(pa.string(), pa.string())
 

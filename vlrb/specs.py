@@ -144,6 +144,10 @@ class ImageTokens:
     max_tiles: int = 0
 
 
+HIGHEST_PRICE = 1e9
+"""Most US dollars that a million tokens may cost."""
+
+
 @attrs.frozen
 class Model:
     """A candidate model, by its name in the logs, with its price in USD per million tokens.
@@ -163,8 +167,10 @@ class Model:
     @input_price_per_million.validator
     @output_price_per_million.validator
     def _price(self, _: Any, value: float | None) -> None:
-        if value is not None and not 0 <= value < float("inf"):
-            raise ValueError(f"a price is a finite number of US dollars per million tokens, at least 0, not {value!r}")
+        if value is not None and not 0 <= value <= HIGHEST_PRICE:
+            raise ValueError(
+                f"a price is between 0 and {HIGHEST_PRICE:,.0f} US dollars per million tokens, not {value!r}"
+            )
 
 
 # --- components -------------------------------------------------------------------------------------------------------

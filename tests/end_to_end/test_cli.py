@@ -22,6 +22,7 @@ def test_check_reads_and_writes_nothing(project: Any) -> None:
     assert tree["experiment"]["router"] == [
         {
             "use": "feature-routers/knn",
+            "variant": "published",
             "k": 5,
             "weights": "distance",
             "metric": "cosine",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.results import read_curve
+from vlrb.curves import read_curve
 
 CURVY = """
 import os

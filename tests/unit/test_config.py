@@ -157,6 +157,8 @@ TOO_MUCH = {
     "a quoted dotted key": b"'a' . " * 300 + b"b = 1",
     "a header": b"[" + b"a." * 3000 + b"b]",
     "digits": b"a = " + b"9" * 5000,
+    "hexadecimal digits": b"a = [0x" + b"f" * 5000 + b"]",
+    "64 bits": b"a.b = -9223372036854775809",
     "size": b"#" * (LARGEST_FILE + 1),
     "not UTF-8": b'a = "\xe9"',
 }

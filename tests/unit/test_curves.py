@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from vlrb.curves import kept, write_curve
+from vlrb.curves import kept, read_curve, write_curve
 from vlrb.errors import DataError
-from vlrb.results import read_curve
 
 
 def ignored(_step: int, _values: Any) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlrb.results import read_curve
+from vlrb.curves import read_curve
 from vlrb.secrets import without_credentials
 from vlrb.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo
 from vlrb_plugins.mlflow.lanes import Lanes

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from vlrb.errors import DataError, shortened
+from vlrb.schemas import HIGHEST_COST
 from vlrb.types import Array
 from vlrb_plugins.records.findings import Findings
 
@@ -48,6 +49,8 @@ def read_quality(path: Path, models: Sequence[str], asked: Asked) -> Array:
                 fix = "write it by numpy.savez(path, Y=matrix)"
                 raise DataError(f"has no array Y; it holds: {shortened(file.files)}", where=str(path), fix=fix)
             matrix = file["Y"]
+            if not isinstance(matrix, np.ndarray):  # numpy hands on the bytes of what does not begin as an array does
+                raise DataError("Y is no array", where=str(path), fix="write or copy the file again")
     except DataError:
         raise
     except (
@@ -77,7 +80,7 @@ def _check_size(path: Path, shape: tuple[int, int]) -> None:
 def open_cost(path: Path, models: Sequence[str], asked: Asked) -> Array:
     """Open C, in USD per sample and model, mapped from the file.
 
-    :raises DataError: naming the file, and per model the number of costs that are no finite number of at least 0
+    :raises DataError: naming the file, and per model the number of costs that are not between 0 and HIGHEST_COST
     """
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -95,6 +98,7 @@ def _check_costs(path: Path, matrix: Array, models: Sequence[str], asked: Asked)
     kinds: Mapping[str, Callable[[Array], Array]] = {
         "NaN": np.isnan,
         "infinite": np.isposinf,
+        f"above {HIGHEST_COST:,.0f} US dollars": lambda block: (block > HIGHEST_COST) & (block < np.inf),
         "negative": lambda block: np.less(block, 0),
     }
     counts = {kind: np.zeros(len(models), dtype=np.int64) for kind in kinds}

@@ -17,6 +17,7 @@ from vlrb.types import Array
 from vlrb_plugins.prepared.tree import SPLITS, Tree
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.columns import is_text, is_unicode
+from vlrb_plugins.records.delimited import refuse_special
 from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.jsonl import json_lines
 from vlrb_plugins.records.parquet import batches, opened
@@ -53,6 +54,7 @@ def read_names(path: Path, what: str) -> list[str]:
 
     :raises DataError: naming the file and what is wrong: no list of texts, an empty name, one that stands there twice
     """
+    refuse_special(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
         names = json.loads(text) if path.suffix == ".json" else text.removesuffix("\n").split("\n") if text else []

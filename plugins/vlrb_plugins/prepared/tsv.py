@@ -10,7 +10,7 @@ from typing import BinaryIO
 import attrs
 
 from vlrb.errors import DataError
-from vlrb_plugins.records.delimited import header_of, parse_rows
+from vlrb_plugins.records.delimited import header_of, parse_rows, refuse_special
 from vlrb_plugins.records.images import ImageProblem, decoded, listed
 
 _SEVERAL = -1
@@ -38,6 +38,7 @@ class TsvImages:
 
         :raises DataError: when it is broken, or has no columns ``index`` and ``image``
         """
+        refuse_special(path)
         offsets, indices = array("q"), dict[str, int]()
         try:
             with path.open("rb") as file:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb.errors import did_you_mean
+from vlrb.schemas import HIGHEST_COST
 from vlrb.types import Array
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.columns import SPLITS, Block, TableSchema
@@ -51,7 +52,7 @@ def check_block(block: Block, table: TableSchema, findings: Findings) -> None:
         elif column.not_null:
             note(block, column.name, nested.nulls_of(array), "is null", "write a text", findings)
         elif column.kind in ("score", "cost"):
-            _check_range(block, column.name, 1.0 if column.kind == "score" else np.inf, findings)
+            _check_range(block, column.name, 1.0 if column.kind == "score" else HIGHEST_COST, findings)
         elif column.kind == "split":
             _check_split(block, findings)
         elif column.kind == "fields":
@@ -76,7 +77,7 @@ def _check_range(block: Block, column: str, high: float, findings: Findings) -> 
     values = array.fill_null(0.0).to_numpy(zero_copy_only=False)
     good = (values >= 0) & (values <= high) & np.isfinite(values)
     if not good.all():
-        limits = "in [0, 1]" if high == 1.0 else "a finite number of US dollars, at least 0"
+        limits = "in [0, 1]" if high == 1.0 else f"between 0 and {HIGHEST_COST:,.0f} US dollars"
         fix = "write null where there is no verdict" if high == 1.0 else "write null where the cost is not known"
         if high == 1.0 and (values[~good] > 1).all() and (values[~good] <= 100).all():
             fix = "scores are shares in [0, 1], and these look like per cent: divide all of them by 100"

@@ -19,9 +19,6 @@ SYNTHETIC_KEY = b"vlrb.synthetic"
 """A Parquet file of synthetic data says under this key of its metadata what they are."""
 
 SPLITS = ("train", "dev", "test")
-MOST_TOKENS = 2**53
-"""The largest number of tokens: beyond it, a float64 does not hold every whole number."""
-
 ColumnKind = Literal[
     "name", "text", "split", "score", "cost", "count", "flag", "options", "images", "fields", "texts", "rotations"
 ]

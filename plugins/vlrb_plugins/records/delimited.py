@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import csv
+import stat
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from vlrb.errors import DataError
+
+MAX_COLUMNS = 10_000
+"""Columns of the widest table or object that is read: no log has as many."""
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a device, a pipe, a socket or a folder in the place of a file: reading it might never end.
+
+    :raises DataError: when there is none that can be read
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"cannot be read: {reason}", where=str(path), fix="copy the file again, or check its rights"
+        ) from None
+    if not stat.S_ISREG(mode):
+        raise DataError("is not a regular file", where=str(path), fix="put the file itself in its place")
+
+
+def too_wide(columns: int, where: str) -> DataError:
+    """Return the error for a table that has more than MAX_COLUMNS columns."""
+    fix = "check whether rows and columns are swapped, or write the file without the columns that are not needed"
+    return DataError(f"has {columns:,} columns, above the limit of {MAX_COLUMNS:,}", where=where, fix=fix)
 
 
 @attrs.frozen
@@ -26,6 +53,7 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[CsvRow]:
 
     :raises DataError: naming file, row and line, when it is broken, cut off or not UTF-8, or a row has too few or many cells
     """
+    refuse_special(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from parse_rows(path, file, delimiter)
@@ -74,10 +102,12 @@ def header_of(path: Path, rows: Iterator[CsvRow], required: Sequence[str]) -> Se
     if first is None:
         raise DataError("is empty", where=str(path), fix="copy or write the file again")
     names = first.cells
+    if len(names) > MAX_COLUMNS:
+        raise too_wide(len(names), where)
     if "" in names:
         fix = "write the file without an index column (pandas: index=False)"
         raise DataError(f"column {names.index('') + 1} has no name", where=where, fix=fix)
-    twice = sorted({n for n in names if names.count(n) > 1})
+    twice = sorted(n for n, count in Counter(names).items() if count > 1)
     if twice:
         raise DataError(f"column {twice[0]!r} stands there twice", where=where, fix="keep one of them")
     missing = [n for n in required if n not in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb.errors import DataError, did_you_mean
-from vlrb_plugins.records.columns import EXPECTED, MOST_TOKENS, Block, Column, ColumnKind, TableSchema, is_unicode
+from vlrb.schemas import MOST_TOKENS
+from vlrb_plugins.records.columns import EXPECTED, Block, Column, ColumnKind, TableSchema, is_unicode
+from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special
 from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
 
@@ -30,6 +33,7 @@ def json_lines(path: Path, findings: Findings) -> Iterator[tuple[int, int, dict[
 
     :raises DataError: when the file cannot be read, or a line is too long
     """
+    refuse_special(path)
     try:
         with path.open("rb") as file:
             number = 0
@@ -62,9 +66,11 @@ def _object(line: bytes, path: Path, number: int, findings: Findings) -> dict[st
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
+    if len(pairs) > MAX_COLUMNS:
+        raise ValueError(f"an object has {len(pairs):,} keys, above the limit of {MAX_COLUMNS:,}")
     if len(value) < len(pairs):
-        names = [n for n, _ in pairs]
-        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands twice in one object")
+        twice = next(n for n, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise ValueError(f"{_shown(twice)} stands twice in one object")
     return value
 
 

@@ -12,10 +12,9 @@ import attrs
 import pyarrow as pa
 
 from vlrb.errors import DataError, did_you_mean, shortened
-from vlrb.schemas import OUTCOMES, SAMPLES, TEXTS
+from vlrb.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, SAMPLES, TEXTS
 from vlrb.types import Catalog, Listing, Part
 from vlrb_plugins.records import MmrBenchParams
-from vlrb_plugins.records.columns import MOST_TOKENS
 from vlrb_plugins.records.delimited import CsvRow, header_of, read_rows
 from vlrb_plugins.records.findings import Findings
 from vlrb_plugins.records.images import ImageFolder, ImageProblem, listed
@@ -229,7 +228,9 @@ def _outcome(reader: _Reader, row: CsvRow, model: str) -> tuple[Any, ...] | None
         return None
     score = reader.parsed(row, f"{model}_correct", correct, verdict_of, "write 0, 1 or a fraction in [0, 1]")
     output = reader.parsed(row, f"{model}_token", token, tokens_of, "write the number of output tokens")
-    dollars = reader.parsed(row, f"{model}_cost", cost, dollars_of, "write US dollars, at least 0")
+    dollars = reader.parsed(
+        row, f"{model}_cost", cost, dollars_of, f"write US dollars, between 0 and {HIGHEST_COST:,.0f}"
+    )
     if not prediction and not correct:
         fix = "write 0 or 1, or leave all four cells of the model empty where it was not asked"
         reader.findings.add("there is neither a verdict nor a prediction", reader.where(row, f"{model}_correct"), fix)
@@ -262,6 +263,6 @@ def tokens_of(text: str) -> int | None:
 
 
 def dollars_of(text: str) -> float | None:
-    """Return a finite cost of at least 0, or None when the text is none."""
+    """Return a cost in US dollars, or None when the text is none, or beyond all use."""
     value = _number(text)
-    return value if value is not None and 0 <= value < float("inf") else None
+    return value if value is not None and 0 <= value <= HIGHEST_COST else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -46,7 +47,8 @@ class Names:
         :param where: the place that names the columns, for messages
         """
         resolved = [self.resolve("model", m) for m in models]
-        for name in sorted({m for m in resolved if resolved.count(m) > 1 and self.wanted("model", m)}):
+        counts = Counter(resolved)
+        for name in sorted(m for m, count in counts.items() if count > 1 and self.wanted("model", m)):
             same = [m for m, r in zip(models, resolved, strict=True) if r == name]
             findings.add(f"columns {same} are all of model {name!r}", where, "keep one of them")
         return resolved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.errors import DataError, did_you_mean
+from vlrb.errors import DataError, did_you_mean, shortened
+from vlrb.schemas import MOST_TOKENS
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.checks import note
 from vlrb_plugins.records.columns import (
     EXPECTED,
-    MOST_TOKENS,
     SYNTHETIC_KEY,
     VERSION,
     VERSION_KEY,
@@ -26,6 +27,7 @@ from vlrb_plugins.records.columns import (
     TableSchema,
     is_text,
 )
+from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
 from vlrb_plugins.records.findings import Findings
 
 BATCH_ROWS = 100_000
@@ -33,6 +35,10 @@ BATCH_BYTES = 32 * 1024**2
 FEW_ROWS = 1_000
 """Most rows of a batch that holds image files: their sizes in the file's metadata are those of distinct ones only."""
 
+MAX_ROW_BYTES = 1024**3
+"""Bytes of the largest row, images included."""
+
+_FIRST_ROWS = 16
 _BUFFER = 1024**2
 _FIX_TYPE = "write the column with another type"
 
@@ -45,7 +51,8 @@ def parquet_blocks(path: Path, table: TableSchema, findings: Findings) -> Iterat
     file = opened(path)
     check_columns(path, file.schema_arrow, table, findings)
     findings.stop_if_any()
-    columns = {c.name: c for c in table.columns if c.name in file.schema_arrow.names}
+    names = set(file.schema_arrow.names)
+    columns = {c.name: c for c in table.columns if c.name in names}
     first = 1
     for batch in batches(path, file):
         yield _block(path, batch, columns, first, findings)
@@ -57,10 +64,28 @@ def opened(path: Path) -> pq.ParquetFile:
 
     :raises DataError: when it is none, or cut off
     """
+    refuse_special(path)
     try:
-        return pq.ParquetFile(path, buffer_size=_BUFFER)
+        file = pq.ParquetFile(path, buffer_size=_BUFFER)
     except (pa.ArrowException, OSError) as error:
         raise _broken(path, error) from None
+    if file.metadata.num_columns > MAX_COLUMNS:
+        raise too_wide(file.metadata.num_columns, str(path))
+    _refuse_vast_rows(path, file.metadata)
+    return file
+
+
+def _refuse_vast_rows(path: Path, about: pq.FileMetaData) -> None:
+    """Refuse rows that take too much memory, by what the file says of its row groups."""
+    for i in range(about.num_row_groups):
+        group = about.row_group(i)
+        if group.total_byte_size > max(group.num_rows, 1) * MAX_ROW_BYTES:
+            size, rows = group.total_byte_size, group.num_rows
+            raise DataError(
+                f"row group {i + 1} unpacks to {size:,} bytes for {rows:,} rows, above the limit of {MAX_ROW_BYTES:,} a row",
+                where=str(path),
+                fix="check where the file comes from, and write it again with smaller images",
+            )
 
 
 def synthetic_mark(path: Path) -> str:
@@ -78,7 +103,7 @@ def batches(path: Path, file: pq.ParquetFile, columns: list[str] | None = None) 
     :raises DataError: when the file is broken on the way
     """
     try:
-        for batch in file.iter_batches(_rows_at_once(file), columns=columns):
+        for batch in file.iter_batches(_rows_at_once(file, columns), columns=columns):
             if batch.num_rows:
                 yield batch
     except (pa.ArrowException, OSError) as error:
@@ -90,10 +115,17 @@ def _broken(path: Path, error: Exception) -> DataError:
     return DataError(f"is no readable Parquet file: {reason}", where=str(path), fix="write or copy the file again")
 
 
-def _rows_at_once(file: pq.ParquetFile) -> int:
+def _rows_at_once(file: pq.ParquetFile, columns: list[str] | None) -> int:
+    """Return the rows of a batch of about BATCH_BYTES.
+
+    A text that stands in many rows is held once in the file, and once per row in memory: the first rows tell.
+    """
     about = file.metadata
     size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
     rows = int(BATCH_BYTES * about.num_rows // max(size, 1))
+    first = next(file.iter_batches(_FIRST_ROWS, columns=columns), None)
+    if first is not None and first.num_rows:
+        rows = min(rows, BATCH_BYTES * first.num_rows // max(first.nbytes, 1))
     images = file.schema_arrow.field("images").type if "images" in file.schema_arrow.names else None
     holds_files = images is not None and _is_list(images) and _is_binary(images.value_type)
     return max(1, min(rows, FEW_ROWS if holds_files else BATCH_ROWS))
@@ -105,19 +137,20 @@ def _rows_at_once(file: pq.ParquetFile) -> int:
 def check_columns(path: Path, schema: pa.Schema, table: TableSchema, findings: Findings) -> None:
     """Note what is wrong with the version and the columns of a file, before any row is read."""
     _check_version(path, schema, findings)
-    for name in sorted({n for n in schema.names if schema.names.count(n) > 1}):
+    names = Counter(schema.names)  # Arrow makes the list anew each time
+    for name in sorted(n for n, count in names.items() if count > 1):
         findings.add(f"has several columns {name!r}", str(path), "keep one of them")
-    for name in schema.names:
+    for name in names:
         if name not in table.names:
             fix = f"{did_you_mean(name, table.names)} What scorers need beyond these goes into fields"
             findings.add(f"has an unknown column {name!r}", str(path), fix)
     for name in table.required:
-        if name not in schema.names:
-            findings.add(f"has no column {name!r}", str(path), f"add it; the columns are: {', '.join(schema.names)}")
-    if table.kind == "outcomes" and not {"score", "prediction"} & set(schema.names):
+        if name not in names:
+            findings.add(f"has no column {name!r}", str(path), f"add it; the columns are: {shortened(names, 20)}")
+    if table.kind == "outcomes" and not {"score", "prediction"} & set(names):
         findings.add("has neither a column 'score' nor a column 'prediction'", str(path), "add one of them, or both")
     for column in table.columns:
-        if schema.names.count(column.name) == 1 and not _fits(schema.field(column.name).type, column):
+        if names[column.name] == 1 and not _fits(schema.field(column.name).type, column):
             found = schema.field(column.name).type
             where = f"{path}, column {column.name}"
             findings.add(f"holds {found}, must hold {EXPECTED[column.kind]}", where, _FIX_TYPE)

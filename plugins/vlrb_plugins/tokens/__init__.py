@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vlrb.types import TokenCounter
 
 
+_PER_IMAGE = validators.and_(validators.ge(0), validators.le(10**9))
+
+
 @attrs.frozen
 class Cl100kParams:
     """Parameters of the token counter ``cl100k``."""
@@ -21,10 +24,10 @@ class Cl100kParams:
     image_rule: Literal["constant", "per-model"] = param(
         default="constant", help="per-model: each model's own published rule, from its record"
     )
-    image_tokens: int = param(default=256, validator=validators.ge(0), help="input tokens that one image counts for")
+    image_tokens: int = param(default=256, validator=_PER_IMAGE, help="input tokens that one image counts for")
     without_rule: int | None = param(
         default=None,
-        validator=validators.optional(validators.ge(0)),
+        validator=validators.optional(_PER_IMAGE),
         help='tokens per image for models without a published rule (with image_rule = "per-model"); default: an error',
     )
 

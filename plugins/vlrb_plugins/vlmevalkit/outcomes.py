@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb.errors import DataError, Problem, shortened
-from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL
+from vlrb.schemas import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL
 from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
@@ -49,7 +49,6 @@ _VERDICTS: Mapping[object, float] = {
     **dict.fromkeys(("1", "1.0", "True", "true", "TRUE"), 1.0),
     **dict.fromkeys(("0", "0.0", "False", "false", "FALSE"), 0.0),
 }
-_MOST_TOKENS = 2**53
 _USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
 _OPENING = re.compile(r"<think(?:ing)?>|◁think▷")
 _CLOSING = re.compile(r"</think(?:ing)?>|◁/think▷")
@@ -333,7 +332,7 @@ def _usage(rows: Rows, columns: tuple[str, ...]) -> Sequence[int | None]:
         return [None] * len(rows.order)
     cells = rows.column(name)
     whole = whole_numbers(cells)
-    if whole is not None:
+    if whole is not None and max(whole) <= MOST_TOKENS:
         return whole
     counts = [_count(cell) for cell in cells]
     if None in counts:
@@ -348,8 +347,9 @@ def _usage(rows: Rows, columns: tuple[str, ...]) -> Sequence[int | None]:
 
 def _count(cell: Cell) -> int | None:
     if type(cell) is float:
-        return int(cell) if cell.is_integer() and 0 <= cell < _MOST_TOKENS else None
+        return int(cell) if cell.is_integer() and 0 <= cell <= MOST_TOKENS else None
     if isinstance(cell, str):
         whole = cell.removesuffix(".0")
-        return int(whole) if whole.isascii() and whole.isdecimal() and len(whole) < 16 else None
-    return cell if type(cell) is int and 0 <= cell < _MOST_TOKENS else None
+        number = int(whole) if whole.isascii() and whole.isdecimal() and len(whole) < 16 else -1
+        return number if 0 <= number <= MOST_TOKENS else None
+    return cell if type(cell) is int and 0 <= cell <= MOST_TOKENS else None

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import string
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -241,13 +242,14 @@ def _rows(path: Path, dataset: Dataset, params: VlmevalkitParams, survey: _Surve
 
 
 def _check_header(path: Path, header: Sequence[str], dataset: Dataset) -> None:
-    twice = sorted({name for name in header if name and header.count(name) > 1} - {"index", "question"})
+    counts = Counter(header)
+    twice = sorted({name for name, count in counts.items() if name and count > 1} - {"index", "question"})
     if twice:
         raise DataError(f"has several columns {shortened(map(repr, twice))}", where=str(path), fix="keep one of each")
     by_path = "image" not in header and "image_path" in header
     for column in ("index", "question", "image_path" if by_path else "image", dataset.id_column):
-        if header.count(column) != 1:
-            found = ", ".join(header) or "none, the file is empty"
+        if counts[column] != 1:
+            found = shortened(header, 20) or "none, the file is empty"
             raise DataError(
                 f"must have one column {column!r}; its columns are: {found}",
                 where=str(path),

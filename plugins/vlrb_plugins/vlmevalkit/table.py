@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 
 import attrs
 
 from vlrb.errors import DataError, shortened
+
+MAX_CELLS = 20_000_000
+"""Cells of the largest table of results: that of a million rows has twenty columns."""
 
 FORMULA = "is a formula"
 LARGEST_EXACT = 2**53
@@ -62,7 +66,7 @@ class Table:
 
     def has(self, column: str) -> bool:
         """Tell whether there is a column of this name."""
-        return column in self.header
+        return column in self._places
 
     def column(self, name: str, *, formulas: bool = False) -> Sequence[Cell]:
         """Return the cells of a column.
@@ -71,19 +75,36 @@ class Table:
             ``=`` becomes a formula in some writers, and its stored value is not the text
         :raises DataError: when the column is missing, stands there twice, or holds cells that cannot be trusted
         """
-        if self.header.count(name) != 1:
-            state = "there is no column" if name not in self.header else "there are several columns"
+        places = self._places.get(name, ())
+        if len(places) != 1:
+            state = "there are several columns" if places else "there is no column"
             raise DataError(
-                f"{state} {name!r}; the columns are: {', '.join(self.header)}",
+                f"{state} {name!r}; the columns are: {shortened(self.header, 20)}",
                 where=self.where(),
-                fix=f"add a column {name!r}" if name not in self.header else "keep one",
+                fix="keep one" if places else f"add a column {name!r}",
             )
-        position = self.header.index(name)
+        position = places[0]
         self._refuse_suspects(name, position, formulas)
         return list(map(itemgetter(position), self.rows))
 
+    @cached_property
+    def _places(self) -> Mapping[str, Sequence[int]]:
+        """Name -> where columns of this name stand."""
+        places: dict[str, list[int]] = {}
+        for position, name in enumerate(self.header):
+            places.setdefault(name, []).append(position)
+        return places
+
+    @cached_property
+    def _suspects_of(self) -> Mapping[int, Sequence[SuspectCell]]:
+        """Column -> its cells that cannot be trusted."""
+        found: dict[int, list[SuspectCell]] = {}
+        for each in self.suspects:
+            found.setdefault(each.column, []).append(each)
+        return found
+
     def _refuse_suspects(self, name: str, position: int, formulas: bool) -> None:
-        bad = [s for s in self.suspects if s.column == position and not (formulas and s.kind == FORMULA)]
+        bad = [s for s in self._suspects_of.get(position, ()) if not (formulas and s.kind == FORMULA)]
         if not bad:
             return
         cells = shortened(f"{self.unit} {s.row} {s.kind}" + (f" ({s.text})" if s.text else "") for s in bad)
@@ -92,6 +113,16 @@ class Table:
             where=self.where(),
             fix="write the file again with these cells as plain values",
         )
+
+
+def refuse_many_cells(cells: int, path: Path) -> None:
+    """Refuse a table whose cells would take too much memory.
+
+    :raises DataError: when there are more than MAX_CELLS
+    """
+    if cells > MAX_CELLS:
+        fix = "split it by dataset, or write it without the columns that are not needed"
+        raise DataError(f"has more than {MAX_CELLS:,} cells, which is the limit", where=str(path), fix=fix)
 
 
 def text(cell: Cell) -> str:

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from vlrb.errors import DataError, shortened
-from vlrb_plugins.vlmevalkit.table import Cell, SuspectCell, Table
+from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
+from vlrb_plugins.vlmevalkit.table import Cell, SuspectCell, Table, refuse_many_cells
 
 MAX_BYTES = 4 * 1024**3
 """Largest file of results that is read."""
+
+MAX_GAPS = 1_000_000
+"""Keys that objects of a JSON list may lack, all together: each gap is remembered with its place."""
 
 AGAIN = "download or copy the file again"
 
@@ -42,6 +46,7 @@ def tsv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
 
     :raises DataError: when the file is not UTF-8, or broken or cut off inside a quoted cell
     """
+    refuse_special(path)
     csv.field_size_limit(sys.maxsize)
     line = 0
     try:
@@ -56,6 +61,8 @@ def tsv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
                     cells = row.split("\t") if row else []
                     line += 1
                 if cells:
+                    if len(cells) > MAX_COLUMNS:
+                        raise too_wide(len(cells), f"{path}, line {line}")
                     yield cells, line
     except UnicodeDecodeError as error:
         where = f"{path}, after line {line}"
@@ -94,6 +101,7 @@ def read_tsv_table(path: Path) -> Table:
         check_width(cells, header, f"{path}, line {number}")
         rows.append(cells)
         numbers.append(number)
+        refuse_many_cells(len(rows) * len(header), path)
     return Table(path, tuple(h.strip() for h in header), rows, unit="line", numbers=numbers)
 
 
@@ -111,9 +119,11 @@ def read_json_table(path: Path) -> Table:
     mended: list[str] = []
 
     def of_pairs(pairs: list[tuple[str, Cell]]) -> dict[str, Cell]:
+        if len(pairs) > MAX_COLUMNS:
+            raise ValueError(f"an object has {len(pairs):,} keys, above the limit of {MAX_COLUMNS:,}")
         made = {_whole(name, mended): _whole(cell, mended) if type(cell) is str else cell for name, cell in pairs}
         if len(made) != len(pairs):
-            raise ValueError(f"an object has one key twice; its keys are {', '.join(name for name, _ in pairs)}")
+            raise ValueError(f"an object has one key twice; its keys are {shortened((n for n, _ in pairs), 20)}")
         return made
 
     try:
@@ -130,6 +140,10 @@ def read_json_table(path: Path) -> Table:
             "is an empty list: there are no rows", where=str(path), fix="run the model again, or leave it out"
         )
     header = tuple(dict.fromkeys(name for row in listed for name in row))
+    if len(header) > MAX_COLUMNS:
+        raise too_wide(len(header), str(path))
+    refuse_many_cells(len(header) * len(listed), path)
+    _refuse_many_gaps(len(header) * len(listed) - sum(map(len, listed)), path)
     rows: list[list[Cell]] = [["" if row.get(name) is None else row[name] for name in header] for row in listed]
     absent = tuple(
         SuspectCell(column, number, "does not have it", "")
@@ -140,6 +154,15 @@ def read_json_table(path: Path) -> Table:
     )
     numbers = range(1, len(rows) + 1)
     return Table(path, header, rows, suspects=absent, unit="object", numbers=numbers, mended=len(mended))
+
+
+def _refuse_many_gaps(gaps: int, path: Path) -> None:
+    if gaps > MAX_GAPS:
+        raise DataError(
+            f"its objects lack {gaps:,} of the keys that others have, above the limit of {MAX_GAPS:,}",
+            where=str(path),
+            fix='write every key in every object, null where there is nothing (pandas: orient="records")',
+        )
 
 
 def _whole(said: str, mended: list[str]) -> str:
@@ -153,10 +176,8 @@ def _whole(said: str, mended: list[str]) -> str:
 
 
 def _refuse_large(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path), fix=AGAIN) from None
+    refuse_special(path)
+    size = path.stat().st_size
     if size > MAX_BYTES:
         raise DataError(
             f"is {size:,} bytes large, above the limit of {MAX_BYTES:,}", where=str(path), fix="split it by dataset"

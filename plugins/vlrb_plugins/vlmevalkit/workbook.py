@@ -18,19 +18,23 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vlrb.errors import DataError, Problem
-from vlrb_plugins.vlmevalkit.table import FORMULA, SuspectCell, Table, text
+from vlrb.types import Array
+from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
+from vlrb_plugins.vlmevalkit.table import FORMULA, MAX_CELLS, SuspectCell, Table, text
 
-MAX_CELLS = 50_000_000
-_PLACE = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<]*?\br\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
-"""The reference of a cell, or the number of a row, in all forms that are read."""
+MAX_UNPACKED_BYTES = 1024**3
+_TAG = re.compile(rb"<(?:\w+:)?(c|row)\b([^<>]*)")
+"""The start of a cell or a row, and its attributes."""
 
-_FAR = re.compile(rb"""r\s*=\s*["'](?:[A-Za-z]{2,}[0-9]|[A-Za-z]?[0-9]{7})""")
-"""Begins like one of these that lies outside A1 to Z999999."""
+_PLACE = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
+"""The reference of a cell, or the number of a row."""
 
 _PIECE, _BEFORE, _AFTER = 2**18, 2, 8
 """Bytes that are looked at together, few enough for the fast memory, and those beside a byte that tell what it is."""
 
-MAX_UNPACKED_BYTES = 2 * 1024**3
+_DIGITS = 12
+"""As many digits or letters of a place are read: it is far out by then."""
+
 _TRACES = re.compile(rb"""\bt\s*=\s*["']e["']|[<:]f[\s>/]""")
 """What a sheet's XML holds where it has an error cell or a formula; it may stand there for other reasons."""
 
@@ -47,11 +51,16 @@ def read_sheet(path: Path) -> Table:
     """
     import python_calamine
 
+    refuse_special(path)
     suspects = _suspect_cells(path)
     try:
         sheet = python_calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
     except (python_calamine.CalamineError, OSError, ValueError, IndexError, OverflowError) as error:
+        raise _no_workbook(path, str(error)) from None
+    except BaseException as error:  # a panic of calamine's is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
         raise _no_workbook(path, str(error)) from None
     if not rows or not any(cell != "" for cell in rows[0]):
         raise DataError(
@@ -95,6 +104,7 @@ def _suspect_cells(path: Path) -> tuple[SuspectCell, ...]:
 
 
 def _refuse_large(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse what would unpack to too much, by what the archive says; neither zipfile nor calamine unpacks more than it says."""
     unpacked = sum(i.file_size for i in archive.infolist())
     if unpacked > MAX_UNPACKED_BYTES:
         raise DataError(
@@ -122,6 +132,8 @@ def _plain_piece(xml: bytes, start: int) -> bool:
     opening = (inside == ord("<")) | (inside == ord(":"))
     if np.count_nonzero(opening & (padded[_BEFORE + 1 : len(padded) - _AFTER + 1] == ord("f"))):
         return False  # perhaps a formula; counting is many times faster than any()
+    if not _all_placed(padded, np.flatnonzero(opening) + _BEFORE):
+        return False
     equals = np.flatnonzero(inside == ord("=")) + _BEFORE
     before, after = padded[equals - 1], padded[equals + 1]
     odd = (before <= ord(" ")) | ((after != ord('"')) & (after != ord("'")))
@@ -137,19 +149,55 @@ def _plain_piece(xml: bytes, start: int) -> bool:
     return not (wide.size or long.size)
 
 
+def _all_placed(padded: Array, opening: Array) -> bool:
+    """Tell whether every cell and row begins with its place, as all known programs write them.
+
+    Without, they follow the one before, so that their places cannot be seen at a glance.
+
+    :param opening: where there is a ``<``, or a ``:`` that may belong to one
+    """
+    for name in (b"c", b"row"):
+        tags = opening
+        for offset, letter in enumerate(name, start=1):
+            tags = tags[padded[tags + offset] == letter]
+        after = len(name) + 1
+        tags = tags[padded[tags + after] - ord("A") > ord("z") - ord("A")]  # of 8 bits: no letter follows
+        wanted = b" r="
+        for offset, letter in enumerate(wanted, start=after):
+            if np.count_nonzero(padded[tags + offset] != letter):
+                return False
+    return True
+
+
+def _extent(xml: bytes) -> tuple[int, int]:
+    """Return the number of the last row and the last column.  What has no place of its own follows the one before."""
+    last_row = last_column = row = column = 0
+    for tag, attributes in (match.groups() for match in _TAG.finditer(xml)):
+        place = _PLACE.search(attributes)
+        if tag == b"row":
+            row, column = _row_number(place[2]) if place else row + 1, 0
+        else:
+            column = _column_number(place[1][:_DIGITS].decode()) if place else column + 1
+            row = max(row, _row_number(place[2])) if place else row
+        last_row, last_column = max(last_row, row), max(last_column, column)
+    return last_row, last_column
+
+
+def _row_number(digits: bytes) -> int:
+    return int(digits.lstrip(b"0")[:_DIGITS] or b"0")
+
+
 def _refuse_vast(xml: bytes, path: Path) -> None:
     """Refuse a sheet whose corner lies far out: all cells up to it would be made, however few there are."""
-    if not _FAR.search(xml):
-        return
-    rows = columns = 1
-    for letters, number in _PLACE.findall(xml):
-        rows, columns = max(rows, int(number)), max(columns, _column_number(letters.decode()))
+    rows, columns = _extent(xml)
     if rows * columns > MAX_CELLS:
         raise DataError(
             f"spans {rows:,} rows and {columns:,} columns, above the limit of {MAX_CELLS:,} cells",
             where=str(path),
             fix="remove the cells that stand far from the table",
         )
+    if columns > MAX_COLUMNS:
+        raise too_wide(columns, str(path))
 
 
 def _suspects(xml: bytes, never_calculated: bool) -> Iterator[SuspectCell]:

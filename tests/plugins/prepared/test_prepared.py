@@ -389,7 +389,7 @@ def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> No
     places.use()
     benchmark = build(make_plan(path), places, jobs=1)
     order = sorted(range(4), key=lambda i: prepared.ids[i])
-    assert benchmark.ids == [prepared.ids[i] for i in order]
+    assert list(benchmark.ids) == [prepared.ids[i] for i in order]
     np.testing.assert_array_equal(benchmark.quality, prepared.quality[order])
     np.testing.assert_array_equal(benchmark.cost, prepared.cost[order])
     assert (benchmark.output_tokens == -1).all()

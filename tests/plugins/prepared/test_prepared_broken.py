@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,24 @@ def text(name: str, content: str) -> Callable[[Any], None]:
 Y, C = np.array([[1, 0], [0, 1], [1, 1], [0, 0]]), np.full((4, 2), 0.5)
 IDS = "data/matrices/sample_ids.json"
 NAMES = "data/matrices/model_names.txt"
+
+
+def _archive(path: Path, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
 FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "no Y": (remove("data/matrices/Y.npz"), ["Y.npz: there is no such file; it holds the quality matrix"]),
+    "Y is no array": (
+        lambda p: _archive(p.matrices / "Y.npz", {"Y.npy": b"Y is no array"}),
+        ["Y.npz: Y is no array"],
+    ),
+    "C is 1e30": (
+        lambda p: np.save(p.matrices / "C.npy", np.full((4, 2), 1e30)),
+        ["4 of 4 costs of model 'small' are above 1,000,000,000 US dollars"],
+    ),
     "nothing": (
         remove("data/matrices/Y.npz", "data/matrices/C.npy", "data/registry/meta.parquet", NAMES),
         ["Y.npz: there is no such file", "C.npy: there is no such file", "meta.parquet: there is", "model_names.json"],

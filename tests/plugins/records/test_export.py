@@ -63,7 +63,7 @@ def test_samples_come_back(tiny: Benchmark, tmp_path: Path, folder: Any) -> None
     """With the same texts and the very image files."""
     export_benchmark(tiny, tmp_path / "out")
     rows = read(tmp_path / "out", "samples", folder.catalog)
-    assert [f"{r['dataset']}/{r['key']}" for r in rows] == tiny.ids
+    assert [f"{r['dataset']}/{r['key']}" for r in rows] == list(tiny.ids)
     assert [tuple(r["images"]) for r in rows] == [tiny.images.encoded(i) for i in range(len(tiny))]
     for name in ("question", "options", "hint", "answer"):
         assert [r[name] for r in rows] == tiny.samples.column(name).to_pylist()

@@ -41,8 +41,9 @@ PLAIN = '<row r="2" spans="1:12"><c r="A2" t="s"><v>0</v></c><c r="L2" s="12"><v
 
 
 def found(xml: bytes) -> bool:
-    """Tell whether the searches find a far reference, or a trace of an error cell or a formula."""
-    return bool(workbook._FAR.search(xml) or workbook._TRACES.search(xml))
+    """Tell whether the searches find a cell far out, or a trace of an error cell or a formula."""
+    rows, columns = workbook._extent(xml)
+    return rows > 99_999 or columns > 26 or bool(workbook._TRACES.search(xml))
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text("rtef<:=\"' A1z9", max_size=6), max_size=12).map("".join))
@@ -63,6 +64,21 @@ def test_traces_across_the_borders_of_pieces(trace: str, offset: int) -> None:
     before = before[: before.rfind(b"<row")].ljust(workbook._PIECE + offset)
     assert workbook._surely_plain(before + PLAIN.encode())
     assert not workbook._surely_plain(before + trace.encode() + PLAIN.encode())
+
+
+@pytest.mark.parametrize("lone", ["<c>", "<c/>", '<c t="s">', "<row>", '<row spans="1:2">', "<x:c>", "<c\n>"])
+def test_cells_without_a_place_are_not_plain(lone: str) -> None:
+    """They follow the one before, so that only counting tells how far they reach."""
+    assert not workbook._surely_plain(f"{PLAIN}{lone}{PLAIN}".encode())
+
+
+def test_the_extent_counts_cells_without_a_place() -> None:
+    """What calamine makes of them: a million rows of one cell below a row of ten thousand are ten billion cells."""
+    wide, long = b"<row>" + b"<c/>" * 300 + b"</row>", b"<row><c><v>1</v></c></row>" * 500
+
+    assert workbook._extent(wide + long) == (501, 300)
+    assert workbook._extent(b'<row r="7"><c r="B7"/><c/></row><row><c/></row>') == (8, 3)
+    assert workbook._extent(b'<cols><col min="1"/></cols><row r="000000000000002"><c r="A2"/></row>') == (2, 1)
 
 
 def test_ordinary_sheets_are_plain() -> None:

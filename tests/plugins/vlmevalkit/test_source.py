@@ -38,7 +38,9 @@ def test_batches_have_the_schemas_of_the_edge(logs: Any) -> None:
     assert set(OUTCOMES) <= set(outcomes.schema) <= {*OUTCOMES, *OUTCOMES_OPTIONAL}
     assert set(samples.schema) == {*SAMPLES, *SAMPLES_OPTIONAL} - {SAMPLES_OPTIONAL.field("split")}
     nothing = dict.fromkeys(["score", "input_tokens", "output_tokens", "cost", "thinking"])
-    assert outcomes.to_pylist() == [{"dataset": "MMStar", "key": "1", "prediction": "A", "failed": False} | nothing]
+    assert outcomes.to_pylist() == [
+        {"dataset": "MMStar", "key": "1", "prediction": "A", "failed": False, "judge_failed": False} | nothing
+    ]
 
 
 def test_unknown_dataset_of_a_part(logs: Any, refused: Any) -> None:
