@@ -143,11 +143,11 @@ def _score(chosen: Chosen, cases: Sequence[Case], name: str) -> list[Score]:
     scorer = chosen.make("score")
     with blame(chosen.plugin, f"scoring {name}"):
         scores = list(scorer.score(tuple(cases)))
-    odd = next((s for s in scores if not isinstance(s, Score)), None)
+    odd = next((type(s).__name__ for s in scores if not isinstance(s, Score)), "")
     bad = [c.id for c, s in zip(cases, scores, strict=False) if isinstance(s, Score) and not _possible(s.value)]
-    if len(scores) != len(cases) or bad or odd is not None:
+    if len(scores) != len(cases) or bad or odd:
         what = f"a score outside [0, 1] for {shortened(bad)}" if bad else f"{len(scores)} scores for {len(cases)} cases"
-        what = f"{type(odd).__name__} instead of a Score" if odd is not None else what
+        what = f"{odd} instead of a Score" if odd else what
         raise PluginError(f"scorer {chosen.registered.id!r} of {chosen.plugin.label} returned {what}", where=name)
     return scores
 

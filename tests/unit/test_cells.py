@@ -144,7 +144,8 @@ def test_a_router_sees_rows_in_an_order_that_does_not_tell_their_dataset(case: C
     assert ids == sorted(ids)
     rows = [bench.benchmark.opaque_ids.index(i) for i in ids]
     assert sorted(rows) == bench.split.rows(split).tolist()
-    assert labelled.queries.texts == [bench.benchmark.samples.column("question")[i].as_py() for i in rows]
+    questions = bench.benchmark.samples.column("question").to_pylist()
+    assert list(labelled.queries.texts) == [questions[i] for i in rows]
     assert np.array_equal(labelled.quality, bench.benchmark.quality[rows])
     assert np.array_equal(labelled.cost, bench.benchmark.cost[rows])
     assert np.array_equal(labelled.score, bench.benchmark.score[rows])
