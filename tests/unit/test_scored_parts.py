@@ -93,7 +93,11 @@ def test_only_answers_without_a_verdict_are_scored_unless_all_are_asked_for(scor
     questions = {"A": [question(k) for k in "123"]}
     judge = Judge()
 
-    assert scored({"A": judge}, answers, questions) == [NOTHING, {**NOTHING, "value": 1.0, "reason": "saw yes"}, NOTHING]
+    assert scored({"A": judge}, answers, questions) == [
+        NOTHING,
+        {**NOTHING, "value": 1.0, "reason": "saw yes"},
+        NOTHING,
+    ]
     assert [c.id for c in judge.asked] == ["A/2"]
     judge = Judge()
     assert [r["value"] for r in scored({"A": judge}, answers, questions, every=True)] == [1.0] * 3
@@ -158,7 +162,8 @@ def test_what_a_scorer_says_is_kept(scored: Any, score: Score, kept: dict[str, A
 
 
 @pytest.mark.parametrize(
-    "score", [Score(1.5), Score(-0.25), Score(float("nan")), Score("1"), Score([1.0]), 1.0, None]  # type: ignore[arg-type]
+    "score",
+    [Score(1.5), Score(-0.25), Score(float("nan")), Score("1"), Score([1.0]), 1.0, None],  # type: ignore[arg-type]
 )
 def test_what_is_no_score_is_blamed_on_the_scorer(scored: Any, score: object) -> None:
     """A text that looks like a number is no number; the part and the scorer are named."""
