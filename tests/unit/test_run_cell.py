@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlrb.cache import Places, read_json, read_parquet, write_json
-from vlrb.cells import Bench, read_cell, run_cell
+from vlrb.cells import Bench, _borrowed, read_cell, run_cell
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
@@ -351,6 +351,13 @@ def test_time_that_was_borrowed_counts(work: Work, monkeypatch: pytest.MonkeyPat
     bench.forget(bench.cells()[0])
     about = read_json(work.run(Fitted(more={"borrowed_seconds": -100.0}), bench) / "cell.json")
     assert 0 <= about["fit_seconds"] < 20
+
+
+@pytest.mark.parametrize(("said", "borrowed"), [(0.25, 0.25), (3, 3.0), (0.0, 0.0), (-5.0, 0.0)])
+def test_borrowed_time_is_what_the_router_says(said: float, borrowed: float) -> None:
+    """None where it says nothing; no time is given back."""
+    assert _borrowed(SimpleNamespace(borrowed_seconds=said)) == borrowed
+    assert _borrowed(SimpleNamespace()) == 0
 
 
 def test_features_are_those_of_the_rows(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
