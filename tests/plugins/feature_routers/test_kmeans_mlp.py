@@ -117,6 +117,20 @@ DEFAULTS = {
 }
 
 
+def test_what_each_rule_is_made_of() -> None:
+    """Clusters, starts, clusters that count, what they score by and whether they vote, as docs and sources have them."""
+    found = {n: (r.clusters, r.starts, r.top, r.balance, r.votes, r.several) for n, r in RULES.items()}
+
+    assert found == {
+        "best-accuracy": (3, 1, 1, "accuracy", False, False),
+        "avengers": (64, 1, 1, "accuracy", False, False),
+        "avengers-code": (32, 10, 1, "accuracy", True, True),
+        "avengers-pro": (60, 10, 4, "min-max", False, True),
+        "avengers-pro-code": (25, 10, 3, "max", True, True),
+        "budget": (20, 1, 1, "accuracy", False, False),
+    }
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_defaults_of_the_rules(make: Any, rule: Any) -> None:
     """The published methods' numbers of clusters, of clusters that count, and their weights."""
