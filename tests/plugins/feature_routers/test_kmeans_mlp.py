@@ -174,6 +174,18 @@ def test_starts_are_spread_over_the_data() -> None:
     assert (starting_centres(np.ones((9, 2), np.float32), 4, 3, rng) == 1).all()
 
 
+def test_a_prototype_is_the_mean_of_the_rows_on_which_its_model_is_right(make: Any) -> None:
+    """Of a single row it is that row."""
+    quality = np.array([[True, False], [True, False], [True, True], [True, False]])
+    matrix = np.array([[0.0, 1.0], [2.0, 0.0], [4.0, 5.0], [1.0, -1.0]])
+    train = make.labelled(matrix, quality, np.full((4, 2), 1e-3))
+    params = KmeansParams(variant="reference", normalize=False)
+    fitted: Any = Kmeans(params).fit(train, train, make.context(train)[0])
+    rows = fitted.scaler.apply(train.queries.features.matrix)
+
+    assert np.allclose(fitted.prototypes, [rows.mean(axis=0), rows[2]], atol=1e-6)
+
+
 def test_prototypes_of_models_never_right_are_the_mean_of_all(make: Any) -> None:
     """As the reference has it; and with normalize they have length 1."""
     train = make.random(100)
