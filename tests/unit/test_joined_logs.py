@@ -228,7 +228,11 @@ def test_what_is_missing_is_left_out_as_the_experiment_says(
     assert list(made.ids) == ids
     assert sorted(c.name for c in made.candidates) == sorted(models)
     columns = {c.name: made.score[:, j].tolist() for j, c in enumerate(made.candidates)}
-    whole = {LARGE: [0.0, 1.0, 0.0], SMALL: [None, 0.5, 0.25], "tiny-middle": [0.125, 0.75, None]}
+    whole: dict[str, list[float | None]] = {
+        LARGE: [0.0, 1.0, 0.0],
+        SMALL: [None, 0.5, 0.25],
+        "tiny-middle": [0.125, 0.75, None],
+    }
     kept = ["abc".index(i[-1]) for i in ids]
     assert columns == {m: [whole[m][i] for i in kept] for m in models}
     assert sum(excluded(made).values()) == 2
@@ -366,7 +370,7 @@ def test_a_part_without_rows_is_refused(work: Work) -> None:
 def test_samples_and_outcomes_of_a_dataset_come_together(work: Work) -> None:
     """Neither without the other, and samples in one part only; all problems at once."""
     a, b = answers([answer("a")]), answers([answer("a", dataset="TinyB")], dataset="TinyB")
-    twice = attrs.evolve(questions("TinyA", "a")[0], id="again"), []
+    twice: tuple[Part, list[Any]] = attrs.evolve(questions("TinyA", "a")[0], id="again"), []
     problems = work.refused(questions("TinyA", "a"), twice, a, b)
     assert [p.message for p in problems] == [
         "dataset 'TinyA' has samples in two parts",

@@ -123,7 +123,7 @@ def test_marks_go_by_what_stands_beside_them_anywhere() -> None:
 @pytest.mark.parametrize("bracket", ["()", "[]"])
 def test_brackets_are_read_to_a_depth(bracket: str) -> None:
     """And no further: reading deeper ones would take a stack as deep."""
-    opening, closing = bracket
+    opening, closing = bracket[0], bracket[1]
     assert latex_number(opening * DEEPEST + "7" + closing * DEEPEST) == 7
     assert latex_number(opening * (DEEPEST + 1) + "7" + closing * (DEEPEST + 1)) is None
     assert latex_number("+".join([f"{opening}1{closing}"] * 45)) == 45
