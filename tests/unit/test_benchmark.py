@@ -167,3 +167,16 @@ def test_a_benchmark_in_a_few_words(tmp_path: Path) -> None:
     assert (info.samples, len(made), info.models) == (18, 18, handmade.MODELS)
     assert dict(info.datasets) == {"Apples": 6, "Books": 6, "Cats": 6}
     assert (info.fingerprint, info.synthetic) == (made.fingerprint, "made by hand")
+
+
+def test_labels_are_those_of_their_rows(tmp_path: Path) -> None:
+    """Quality, score and cost, each its own matrix, in the order asked for."""
+    made = handmade.make(tmp_path)
+    labelled = made.labelled(np.array([17, 0, 6]))
+
+    assert list(labelled.queries.ids) == [made.opaque_ids[i] for i in (17, 0, 6)]
+    assert labelled.quality.dtype == np.bool_
+    assert labelled.quality.tolist() == [[False] * 3, [False, True, True], [False, False, True]]
+    assert labelled.score.tolist() == [[0.5, 0.0, 0.125], [0.5, 0.625, 0.625], [0.5, 0.0, 0.625]]
+    np.testing.assert_allclose(labelled.cost[1], [4e-3, 2e-3, 1e-3])
+    np.testing.assert_allclose(labelled.cost[0], [8e-3 + 17e-5, 1e-3 + 17e-5, 2e-3 + 17e-5])

@@ -66,3 +66,31 @@ def test_a_point_with_a_failed_cell_cannot_win() -> None:
         "a": Winner("x=2", "rank-score")
     }
     assert won(failed, attrs.evolve(failed, cell=attrs.evolve(failed.cell, point={"x": 2}))) == {}
+
+
+def test_the_place_of_a_point_does_not_matter() -> None:
+    """The best wins first, last or in the middle."""
+    for best in (1, 2, 3):
+        cells = [cell(x, rank_score=0.9 if x == best else 0.1 * x) for x in (1, 2, 3)]
+        assert won(*cells) == {"a": Winner(f"x={best}", "rank-score")}
+
+
+def test_a_router_without_a_sweep_stands_for_itself() -> None:
+    """Whatever became of its cells: there is nothing to choose from, and the selection metric is named."""
+    nothing = {"rank_score": Undefined("free"), "cost": Undefined("unknown"), "accuracy": Undefined("none")}
+    failed = attrs.evolve(cell(1, 2), status="failed", scores={})
+
+    for cells in ([cell(1)], [cell(1, **nothing)], [cell(1, 1), failed], [failed]):
+        assert won(*cells) == {"a": Winner("x=1", "rank-score")}
+
+
+def test_each_router_has_a_winner_of_its_own() -> None:
+    """Points of one router are not compared with those of another, and only the split that was asked for counts."""
+    cells = [cell(1, rank_score=0.5), cell(2, rank_score=0.4)]
+    better = [cell(1, rank_score=0.8), cell(2, rank_score=0.9)]
+    other = [attrs.evolve(c, cell=attrs.evolve(c.cell, label="b")) for c in better]
+    both = [attrs.evolve(c, scores={**c.scores, "test": better[i].scores["dev"]}) for i, c in enumerate(cells)]
+
+    assert won(*cells, *other) == {"a": Winner("x=1", "rank-score"), "b": Winner("x=2", "rank-score")}
+    assert won(*both) == {"a": Winner("x=1", "rank-score")}
+    assert select_winners(both, METRICS, "rank-score", "test") == {"a": Winner("x=2", "rank-score")}

@@ -117,6 +117,20 @@ DEFAULTS = {
 }
 
 
+def test_what_each_rule_is_made_of() -> None:
+    """Clusters, starts, clusters that count, what they score by and whether they vote, as docs and sources have them."""
+    found = {n: (r.clusters, r.starts, r.top, r.balance, r.votes, r.several) for n, r in RULES.items()}
+
+    assert found == {
+        "best-accuracy": (3, 1, 1, "accuracy", False, False),
+        "avengers": (64, 1, 1, "accuracy", False, False),
+        "avengers-code": (32, 10, 1, "accuracy", True, True),
+        "avengers-pro": (60, 10, 4, "min-max", False, True),
+        "avengers-pro-code": (25, 10, 3, "max", True, True),
+        "budget": (20, 1, 1, "accuracy", False, False),
+    }
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_defaults_of_the_rules(make: Any, rule: Any) -> None:
     """The published methods' numbers of clusters, of clusters that count, and their weights."""
@@ -158,6 +172,18 @@ def test_starts_are_spread_over_the_data() -> None:
     assert [sorted({row % 12 for row in start}) for start in rows] == [list(range(12))] * 5
     assert len({tuple(sorted(start)) for start in rows}) == 5
     assert (starting_centres(np.ones((9, 2), np.float32), 4, 3, rng) == 1).all()
+
+
+def test_a_prototype_is_the_mean_of_the_rows_on_which_its_model_is_right(make: Any) -> None:
+    """Of a single row it is that row."""
+    quality = np.array([[True, False], [True, False], [True, True], [True, False]])
+    matrix = np.array([[0.0, 1.0], [2.0, 0.0], [4.0, 5.0], [1.0, -1.0]])
+    train = make.labelled(matrix, quality, np.full((4, 2), 1e-3))
+    params = KmeansParams(variant="reference", normalize=False)
+    fitted: Any = Kmeans(params).fit(train, train, make.context(train)[0])
+    rows = fitted.scaler.apply(train.queries.features.matrix)
+
+    assert np.allclose(fitted.prototypes, [rows.mean(axis=0), rows[2]], atol=1e-6)
 
 
 def test_prototypes_of_models_never_right_are_the_mean_of_all(make: Any) -> None:

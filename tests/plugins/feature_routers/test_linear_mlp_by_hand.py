@@ -142,6 +142,24 @@ def test_the_references_linear(make: Any, train: Any, lam: float, monkeypatch: p
     assert np.allclose(fitted.intercepts, expected[:, 2], atol=1e-5)
 
 
+def test_the_references_linear_logs_its_loss(make: Any, train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each step: the mean cross-entropy, and the penalty on all weights and intercepts."""
+    monkeypatch.setattr(linear, "initial", lambda *_: np.array(START))
+    context, logged = make.context(train)
+    params = LinearParams(variant="reference", lambda_=50.0, c=2.0, learning_rate=0.05, max_iter=3, monitor=False)
+    linear.Linear(params).fit(train, train, context)
+
+    expected = []
+    for epochs in range(3):
+        point, total = reference_linear(sum(START, []), 50.0, 0.5, 0.05, epochs), 0.0  # noqa: RUF017
+        for row, goal in zip(standardised(ddof=1), targets(50.0), strict=True):
+            logits = [sum(point[3 * m + j] * [*row, 1.0][j] for j in range(3)) for m in range(3)]
+            total -= sum(g * math.log(p) for g, p in zip(goal, shares(logits), strict=True))
+        expected.append(total / len(standardised(ddof=1)) + 0.5 * 0.5 * sum(x * x for x in point))
+    assert [step for step, _ in logged.curves] == [1, 2, 3]
+    assert [values["loss"] for _, values in logged.curves] == pytest.approx(expected, abs=1e-5)
+
+
 def test_the_references_linear_keeps_the_best_epoch(make: Any, train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the best dev score in its third epoch, the weights are those after three steps."""
     monkeypatch.setattr(linear, "initial", lambda *_: np.array(START))

@@ -78,6 +78,18 @@ def test_of_equal_rows_the_first_are_neighbours(metric: str) -> None:
     assert found.rows[4][0] == 850
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_of_equal_rows_the_first_are_neighbours_of_as_many_queries(metric: str) -> None:
+    """The number of queries does not matter: here it is that of the rows, of which three quarters are equal."""
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((400, 5))
+    rows[::4] = rows[1::4] = rows[2::4] = rows[0]
+    found, _ = plain(rows, metric).find(features(rows), 6)
+
+    equal = np.flatnonzero((rows == rows[0]).all(axis=1))
+    assert found.rows[equal].tolist() == [equal[:6].tolist()] * len(equal)
+
+
 def test_vectors_without_length_are_equally_far_from_all() -> None:
     """A query of zeros (an encoder that saw nothing) has the first rows as neighbours, at distance 1."""
     rows = np.random.default_rng(2).standard_normal((1000, 4))

@@ -17,7 +17,7 @@ from vlrb_plugins.feature_routers.linear import Linear, initial
 from vlrb_plugins.feature_routers.monitor import Monitor
 from vlrb_plugins.feature_routers.ovr import Ovr
 from vlrb_plugins.feature_routers.params import LinearParams, OvrParams
-from vlrb_plugins.feature_routers.solver import Binary, Softmax, minimise, sigmoid
+from vlrb_plugins.feature_routers.solver import Binary, Softmax, minimise, sigmoid, softmax
 
 
 def nothing(step: int, slope: float) -> None:
@@ -281,3 +281,9 @@ def test_a_dev_score_that_is_undefined_selects_nothing(make: Any) -> None:
         DataError, match=r"linear: no epoch could be selected on dev: the mean cost is 0\n.*monitor = false"
     ):
         Linear(LinearParams(variant="reference")).fit(train, train, context)
+
+
+def test_margins_of_any_size_have_a_softmax() -> None:
+    """Row by row, without overflow; margins that are large in one row take nothing from another."""
+    margins = np.array([[1e4, 1e4 - 1.0], [-1e4, -1e4 - 1.0], [0.0, -1.0]])
+    assert np.allclose(softmax(margins), [[1 / (1 + np.exp(-1.0)), 1 / (1 + np.exp(1.0))]] * 3)

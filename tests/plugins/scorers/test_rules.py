@@ -327,6 +327,8 @@ def test_relaxed_accuracy(prediction: str, answer: str, expected: float) -> None
         ("", "['x']", 0.0),
         ("", "['']", 1.0),
         ("groß", "GROSS", 1 - 2 / 5),
+        ("gro", "groß", 1 - 1 / 5),
+        ("groß", "gro", 1 - 1 / 5),
         ("x" * 50_000, "['x']", 0.0),
         ("3.5", "3.5", 1.0),
     ],

@@ -1,0 +1,455 @@
+"""From the rows of a log source to matrices: what is read, counted, refused, left out and joined, figure by figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from vlrb.benchmark import Benchmark
+from vlrb.build import build
+from vlrb.cache import Places, read_json
+from vlrb.errors import DataError, PluginError
+from vlrb.parts import PartBuilder
+from vlrb.plan import Chosen
+from vlrb.resolve import make_plan
+from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.types import Listing, Part
+
+TINY = Path(__file__).parents[1] / "support" / "tiny.py"
+LARGE, SMALL = "tiny-large", "tiny-small"
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def batch(rows: Rows, schema: pa.Schema, optional: pa.Schema, **metadata: Any) -> pa.RecordBatch:
+    """Return rows with the optional columns that any of them has."""
+    used = [f for f in optional if any(f.name in row for row in rows)]
+    found = pa.RecordBatch.from_pylist([dict(r) for r in rows], schema=pa.schema([*schema, *used]))
+    return found.replace_schema_metadata({k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+
+
+def questions(dataset: str, keys: str, **metadata: Any) -> tuple[Part, list[pa.RecordBatch]]:
+    """Return a part of samples, one for each letter."""
+    rows = [{"dataset": dataset, "key": k, "question": f"what is {k}?", "answer": "A"} for k in keys]
+    part = Part(f"samples/{dataset}", "samples", (), dataset)
+    return part, [batch(rows, SAMPLES, SAMPLES_OPTIONAL, **metadata)]
+
+
+def answer(key: str, score: float | None = 1.0, dataset: str = "TinyA", **more: Any) -> dict[str, Any]:
+    """Return an answer with a verdict and tokens."""
+    row = {"prediction": "A", "score": score, "input_tokens": 100, "output_tokens": 10, "cost": None}
+    return {"dataset": dataset, "key": key, **row, **more}
+
+
+def answers(
+    rows: Rows, model: str = LARGE, dataset: str = "TinyA", **metadata: Any
+) -> tuple[Part, list[pa.RecordBatch]]:
+    """Return a part of outcomes."""
+    part = Part(f"outcomes/{dataset}/{model}", "outcomes", (), dataset, model)
+    return part, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL, **metadata)]
+
+
+@attrs.frozen
+class Source:
+    """A log source of rows of the test."""
+
+    parts: Mapping[Part, Any]
+
+    def list(self, _: Any) -> Listing:
+        return Listing(tuple(self.parts))
+
+    def read(self, part: Part, _: Any) -> Iterator[Any]:
+        yield from self.parts[part]
+
+
+@attrs.frozen
+class Counter:
+    """A token counter that takes what the logs say, and adds tokens per model where it has any."""
+
+    more: Mapping[str, Any] = attrs.field(factory=dict)
+    shared: Any = None
+
+    @property
+    def per_model(self) -> bool:
+        return bool(self.more)
+
+    def sample_tokens(self, rows: pa.RecordBatch, _: Any) -> Any:
+        return self.shared(rows.num_rows) if self.shared is not None else None
+
+    def outcome_tokens(self, rows: pa.RecordBatch) -> Any:
+        inputs = rows.column("input_tokens") if self.shared is None else None
+        return inputs, rows.column("output_tokens")
+
+    def model_tokens(self, name: str, _model: Any, _sizes: Any) -> Any:
+        return self.more[name]
+
+
+@attrs.frozen
+class Work:
+    """Builds benchmarks, each in a cache of its own."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def builder(self, parts: Any, section: str = "", counter: Any = None) -> tuple[Any, Places]:
+        """Return the plan of an experiment on these parts, and where its cache is."""
+        made = {"list": Source(dict(parts)), "sample_tokens": counter or Counter()}
+        make = Chosen.make
+        self.monkeypatch.setattr(Chosen, "make", lambda s, *m: made[m[0]] if m and m[0] in made else make(s, *m))
+        path = self.folder / "experiment.toml"
+        path.write_text(
+            f'name = "t"\nplugins = ["{TINY}"]\nrequires = []\n[logs]\nuse = "tiny"\n[benchmark]\n{section}\n'
+            '[[router]]\nuse = "cheapest"\n',
+            encoding="utf-8",
+        )
+        here = self.folder / str(len(list(self.folder.iterdir())))
+        here.mkdir()
+        return make_plan(path), Places(here / "runs", here / "cache")
+
+    def build(self, *parts: Any, section: str = "", counter: Any = None) -> Benchmark:
+        """Return the benchmark."""
+        plan, places = self.builder(parts, section, counter)
+        self.monkeypatch.chdir(self.folder)
+        made = build(plan, places, jobs=1)
+        self.monkeypatch.undo()
+        return made
+
+    def refused(self, *parts: Any, section: str = "", counter: Any = None) -> list[Any]:
+        """Return the problems of logs that no benchmark is made of."""
+        with pytest.raises((DataError, PluginError)) as caught:
+            self.build(*parts, section=section, counter=counter)
+        self.monkeypatch.undo()
+        return list(caught.value.problems)
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+    return Work(tmp_path, monkeypatch)
+
+
+def excluded(made: Benchmark) -> dict[str, int]:
+    return {e["reason"]: e["count"] for e in made.manifest["excluded"]}
+
+
+def test_figures_stand_where_id_and_model_say(work: Work) -> None:
+    """Whatever the order of rows, parts and batches: scores, tokens, and costs at the model's prices or as the logs say."""
+    part, rows = answers([answer("c", 0.25, input_tokens=300, output_tokens=7), answer("a", 0.5, cost=0.125)])
+    later = batch([answer("b", 0.75, input_tokens=50, output_tokens=20)], OUTCOMES, OUTCOMES_OPTIONAL)
+    small = answers([answer(k, s, output_tokens=n) for k, s, n in (("b", 0.0, 1), ("c", 1.0, 2), ("a", 0.5, 3))], SMALL)
+    made = work.build(small, (part, [*rows, later]), questions("TinyA", "cab"), section="correct_at = 0.5")
+
+    assert made.ids == ("TinyA/a", "TinyA/b", "TinyA/c")
+    assert [c.name for c in made.candidates] == [LARGE, SMALL]
+    assert made.score.tolist() == [[0.5, 0.5], [0.75, 0.0], [0.25, 1.0]]
+    assert made.quality.tolist() == [[True, True], [True, False], [False, True]]
+    assert made.input_tokens.tolist() == [[100, 100], [50, 100], [300, 100]]
+    assert made.output_tokens.tolist() == [[10, 3], [20, 1], [7, 2]]
+    large = [0.125, (50 * 8 + 20 * 16) / 1e6, (300 * 8 + 7 * 16) / 1e6]
+    np.testing.assert_allclose(made.cost[:, 0], large)
+    np.testing.assert_allclose(made.cost[:, 1], [(100 * 0.5 + n) / 1e6 for n in (3, 1, 2)])
+    assert made.manifest["total_tokens"] == 100 + 75 + 200 + 37 + 6
+
+
+def test_datasets_do_not_mix(work: Work) -> None:
+    """Keys of one dataset are not those of another, though they look alike; each has its own counts."""
+    made = work.build(
+        questions("TinyA", "ab"),
+        questions("TinyB", "abc"),
+        answers([answer("a", 0.0), answer("b", 1.0)]),
+        answers([answer(k, s, "TinyB") for k, s in (("a", 1.0), ("b", 0.0), ("c", 0.0))], dataset="TinyB"),
+    )
+
+    assert made.score[:, 0].tolist() == [0, 1, 1, 0, 0]
+    found = [(d["name"], d["group"], d["samples"]) for d in made.manifest["datasets"]]
+    assert found == [("TinyA", "general", 2), ("TinyB", "stem", 3)]
+
+
+def test_what_the_logs_hold_is_counted_by_dataset_and_model(work: Work) -> None:
+    """Found, missing and unjudged answers, failed calls and failed judges, and what a source counts itself."""
+    rows = [answer("a", failed=True), answer("b", None, judge_failed=True), answer("c", None, failed=False)]
+    made = work.build(
+        questions("TinyA", "abcd", counts={"odd": 1}),
+        answers(rows, verdict="column hit", counts={"gaps": 2, "more": 1}),
+        answers([answer(k) for k in "abcd"], SMALL),
+        section='missing = "drop-sample"\nunknown = "wrong"',
+    )
+    by_model = {p["model"]: p for p in made.manifest["pairs"]}
+    names = ("found", "missing", "unknown", "failed_calls", "failed_judges", "without_stored_verdict", "verdict")
+
+    assert [by_model[LARGE][n] for n in names] == [3, 1, 2, 1, 1, 2, "column hit"]
+    assert [by_model[SMALL][n] for n in names] == [4, 0, 0, 0, 0, 0, ""]
+    by_part = {p["part"]: p for p in made.manifest["parts"]}
+    assert by_part[f"outcomes/TinyA/{LARGE}"]["counts"] == {"gaps": 2, "more": 1}
+    assert [by_part[p]["rows"] for p in ("samples/TinyA", f"outcomes/TinyA/{LARGE}")] == [4, 3]
+    assert excluded(made) == {
+        "samples that not every model answered (TinyA)": 1,
+        f"answers that no rule can judge, counted as wrong (TinyA, {LARGE})": 2,
+    }
+    assert made.score.tolist() == [[1, 1], [0, 1], [0, 1]]
+
+
+def test_counts_of_batches_add_up(work: Work) -> None:
+    """A part that comes in pieces is one part."""
+    part, first = answers([answer("a", None)], counts={"gaps": 1}, verdict="x")
+    _, second = answers([answer("b"), answer("c", None)], counts={"gaps": 2}, verdict="w")
+    made = work.build(questions("TinyA", "abc"), (part, first + second), section='unknown = "wrong"')
+
+    (about,) = (p for p in made.manifest["parts"] if p["part"].startswith("outcomes"))
+    assert (about["rows"], about["counts"], about["verdict"]) == (3, {"gaps": 3}, "w; x")
+    assert made.manifest["pairs"][0]["without_stored_verdict"] == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "ids", "models"),
+    [
+        ("drop-sample", ["TinyA/b"], [LARGE, SMALL, "tiny-middle"]),
+        ("drop-model", [f"TinyA/{k}" for k in "abc"], [LARGE]),
+    ],
+)
+def test_what_is_missing_is_left_out_as_the_experiment_says(
+    work: Work, policy: str, ids: list[str], models: list[str]
+) -> None:
+    """Samples or models, and they are counted; the figures of the others stay theirs."""
+    parts = [
+        questions("TinyA", "abc"),
+        answers([answer("a", 0.0), answer("b", 1.0), answer("c", 0.0)]),
+        answers([answer("b", 0.5), answer("c", 0.25)], SMALL),
+        answers([answer("a", 0.125), answer("b", 0.75)], "tiny-middle"),
+    ]
+    made = work.build(*parts, section=f'missing = "{policy}"')
+
+    assert list(made.ids) == ids
+    assert sorted(c.name for c in made.candidates) == sorted(models)
+    columns = {c.name: made.score[:, j].tolist() for j, c in enumerate(made.candidates)}
+    whole: dict[str, list[float | None]] = {
+        LARGE: [0.0, 1.0, 0.0],
+        SMALL: [None, 0.5, 0.25],
+        "tiny-middle": [0.125, 0.75, None],
+    }
+    kept = ["abc".index(i[-1]) for i in ids]
+    assert columns == {m: [whole[m][i] for i in kept] for m in models}
+    assert sum(excluded(made).values()) == 2
+
+    problems = work.refused(*parts)
+    assert len(problems) == 2
+    assert all(p.where == "TinyA" for p in problems)
+    assert problems[0].message.startswith("tiny-middle lacks 1 of 3 samples: TinyA/c")
+
+
+def test_where_nothing_is_left_there_is_no_benchmark(work: Work) -> None:
+    """Neither without samples nor without models."""
+    parts = [questions("TinyA", "ab"), answers([answer("a")]), answers([answer("b")], SMALL)]
+    for policy in ("drop-sample", "drop-model"):
+        (problem,) = work.refused(*parts, section=f'missing = "{policy}"')
+        assert problem.where == "[benchmark]"
+
+
+def test_answers_without_a_verdict_are_an_error_or_left_out(work: Work) -> None:
+    """Each model with its count; the samples are dropped where the experiment says so."""
+    parts = [
+        questions("TinyA", "abc"),
+        answers([answer("a", None), answer("b"), answer("c", None, judge_failed=True)], verdict="nothing"),
+        answers([answer("a"), answer("b"), answer("c")], SMALL),
+    ]
+    (problem,) = work.refused(*parts)
+    assert problem.message.startswith(
+        f"2 answers of {LARGE} have no verdict: nothing; the judge of the logs failed on 1"
+    )
+    made = work.build(*parts, section='unknown = "drop"')
+    assert made.ids == ("TinyA/b",)
+    assert excluded(made) == {"samples with an answer that no rule can judge (TinyA)": 2}
+
+
+def test_answers_to_samples_that_a_source_left_out_go_with_them(work: Work) -> None:
+    """Where it says so; else they are an error with the source's own words, as are answers to no sample at all."""
+    note = {"keys": ["x", "y"], "reason": "have no image", "fix": "fetch them", "drop_answers": True}
+    rows = [answer("a"), answer("x", 0.0), answer("b", 0.0), answer("y")]
+    made = work.build(questions("TinyA", "ab", left_out=note), answers(rows))
+    assert made.score[:, 0].tolist() == [1, 0]
+    assert excluded(made) == {f"answers to samples that have no image (TinyA, {LARGE})": 2}
+
+    kept = {**note, "drop_answers": False}
+    (problem,) = work.refused(questions("TinyA", "ab", left_out=kept), answers(rows))
+    assert (problem.fix, problem.where) == ("fetch them", f"outcomes/TinyA/{LARGE}")
+    assert "2 answers" in problem.message
+    (problem,) = work.refused(questions("TinyA", "ab", left_out=note), answers([*rows, answer("z")]))
+    assert f"1 answers of {LARGE} belong to no sample of TinyA: TinyA/z" in problem.message
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_an_answer_that_stands_twice_is_refused(work: Work, pieces: int) -> None:
+    """In one batch or in two, and named; so is a sample."""
+    part, first = answers([answer("a"), answer("b")])
+    _, again = answers([answer("b", 0.0)])
+    if pieces == 1:
+        _, first = answers([answer("a"), answer("b"), answer("b", 0.0)])
+        again = []
+    (problem,) = work.refused(questions("TinyA", "ab"), (part, first + again))
+    assert problem.message.startswith(f"1 answers stand in the logs twice: TinyA/b of {LARGE}")
+
+    (problem,) = work.refused(questions("TinyA", "aba"), answers([answer("a"), answer("b")]))
+    assert "TinyA/a" in problem.message
+    assert "TinyA/b" not in problem.message
+
+
+def _number(**values: Any) -> list[dict[str, Any]]:
+    return [answer("a"), answer("b", **values)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"score": 1.001}, {"score": -0.001}, {"score": float("nan")}, {"cost": -0.001}, {"cost": float("inf")}],
+)
+def test_figures_outside_their_range_are_refused(work: Work, values: dict[str, float]) -> None:
+    """The sample and the figure are named."""
+    (problem,) = work.refused(questions("TinyA", "ab"), answers(_number(**values)))
+    assert problem.message.startswith(f"{next(iter(values))} of sample 'TinyA/b' is")
+
+
+def test_figures_at_the_ends_of_their_range_are_taken(work: Work) -> None:
+    """0 and 1, a free answer, and one that costs more than a dollar."""
+    rows = [answer("a", 0.0, cost=0.0), answer("b", 1.0, cost=2.5)]
+    made = work.build(questions("TinyA", "ab"), answers(rows))
+    assert (made.score[:, 0].tolist(), made.cost[:, 0].tolist()) == ([0, 1], [0, 2.5])
+
+
+def _bare(rows: Rows, *, without: str = "", **types: pa.DataType) -> list[pa.RecordBatch]:
+    schema = pa.schema([(f.name, types.get(f.name, f.type)) for f in OUTCOMES if f.name != without])
+    return [
+        pa.RecordBatch.from_pylist([{k: v for k, v in r.items() if k in schema.names} for r in rows], schema=schema)
+    ]
+
+
+BROKEN: dict[str, list[Any]] = {
+    "no batch": [{"key": "a"}],
+    "score: missing": _bare([answer("a")], without="score"),
+    "cost: string": _bare([answer("a")], cost=pa.string()),
+    "key: nulls": _bare([{**answer("a"), "key": None}]),
+    "rows of dataset 'TinyB'": _bare([answer("a", dataset="TinyB")]),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_batches_that_break_their_schema_are_blamed_on_the_source(work: Work, what: str) -> None:
+    """The part and what is wrong with it are named."""
+    part, _ = answers([answer("a")])
+    (problem,) = work.refused(questions("TinyA", "a"), (part, BROKEN[what]))
+
+    assert "tiny/tiny" in problem.message
+    assert problem.where == part.id
+    assert (what in problem.message) == (what != "no batch")
+
+
+def test_a_part_of_several_models_says_whose_its_rows_are(work: Work) -> None:
+    """It must have the column; one of a single model need not, and its rows are that model's."""
+    several = Part("outcomes/TinyA", "outcomes", (), "TinyA")
+    rows = [answer("a", 0.25, model=SMALL), answer("a", 0.75, model=LARGE)]
+    made = work.build(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
+    assert made.score.tolist() == [[0.75, 0.25]]
+    assert {p["model"]: p["found"] for p in made.manifest["pairs"]} == {LARGE: 1, SMALL: 1}
+
+    for rows in ([answer("a")], [answer("a", model=LARGE), answer("a", model=None)]):
+        (problem,) = work.refused(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
+        assert "model: " in problem.message
+
+
+def test_a_part_without_rows_is_refused(work: Work) -> None:
+    """A file that is cut off must not pass for a model that answered nothing."""
+    part, _ = answers([answer("a")])
+    (problem,) = work.refused(questions("TinyA", "a"), (part, [batch([], OUTCOMES, OUTCOMES_OPTIONAL)]))
+    assert problem.where == part.id
+
+
+def test_samples_and_outcomes_of_a_dataset_come_together(work: Work) -> None:
+    """Neither without the other, and samples in one part only; all problems at once."""
+    a, b = answers([answer("a")]), answers([answer("a", dataset="TinyB")], dataset="TinyB")
+    twice: tuple[Part, list[Any]] = attrs.evolve(questions("TinyA", "a")[0], id="again"), []
+    problems = work.refused(questions("TinyA", "a"), twice, a, b)
+    assert [p.message for p in problems] == [
+        "dataset 'TinyA' has samples in two parts",
+        "dataset 'TinyB' has outcomes but no samples",
+    ]
+    (problem,) = work.refused(questions("TinyA", "a"), questions("TinyB", "a"), a)
+    assert problem.message == "dataset 'TinyB' has samples but no outcomes"
+    (problem,) = work.refused(questions("TinyA", "a"))
+    assert "no outcomes" in problem.message
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        lambda n: np.ones(n + 1, dtype=int),
+        lambda n: np.ones(n),
+        lambda n: -np.ones(n, dtype=int),
+        lambda n: pa.array([1.0] * n),
+    ],
+)
+def test_tokens_are_whole_numbers_one_for_each_row(work: Work, tokens: Any) -> None:
+    """A counter that returns others is refused before anything is priced."""
+    rows = [answer("a"), answer("b")]
+    (problem,) = work.refused(questions("TinyA", "ab"), answers(rows), counter=Counter(shared=tokens))
+    assert "2 integers" in problem.message
+
+
+def test_tokens_of_samples_count_for_every_model(work: Work) -> None:
+    """With those of the model on top; none is an unknown number, and no price is put on it."""
+    parts = [questions("TinyA", "ab"), *(answers([answer("a"), answer("b")], m) for m in (LARGE, SMALL))]
+    counter = Counter({LARGE: np.array([5, 0]), SMALL: np.array([0, 7])}, lambda n: np.array([40, 50])[:n])
+    made = work.build(*parts, counter=counter)
+
+    assert made.input_tokens.tolist() == [[45, 40], [50, 57]]
+    np.testing.assert_allclose(made.cost[:, 0], [(45 * 8 + 160) / 1e6, (50 * 8 + 160) / 1e6])
+    assert made.manifest["total_tokens"] == 96 + 40
+    for wrong in (np.array([1]), np.array([1.0, 2.0]), np.array([-1, 0])):
+        (problem,) = work.refused(*parts, counter=Counter({LARGE: wrong, SMALL: wrong}, counter.shared))
+        assert "2 integers" in problem.message
+    rows = [answer("a", output_tokens=None), answer("b")]
+    (problem,) = work.refused(questions("TinyA", "ab"), answers(rows))
+    assert f"no tokens for 1 answers of {LARGE}" in problem.message
+    made = work.build(questions("TinyA", "ab"), answers([{**r, "cost": 0.5} for r in rows]))
+    assert (made.output_tokens[:, 0].tolist(), made.manifest["total_tokens"]) == ([-1, 10], None)
+
+
+def test_a_model_without_a_price_needs_costs(work: Work) -> None:
+    """The model and the table to add are named; where the logs give its costs it needs none."""
+    rows = [answer("a"), answer("b", cost=0.5)]
+    (problem,) = work.refused(questions("TinyA", "ab"), answers(rows, "stranger"))
+    assert "'stranger'" in problem.message
+    assert problem.where == "[[model]]"
+    made = work.build(questions("TinyA", "ab"), answers([{**r, "cost": 0.5} for r in rows], "stranger"))
+    assert made.cost[:, 0].tolist() == [0.5, 0.5]
+    assert [c.input_price for c in made.candidates] == [None]
+
+
+def test_a_part_is_read_once(work: Work) -> None:
+    """What stands in the cache is not read again, and holds what was read."""
+    part, rows = answers([answer("a")], files=["/nowhere"])
+    plan, places = work.builder([questions("TinyA", "a"), (part, rows)])
+    builder = PartBuilder(plan, places)
+    builder.read(part, "k" * 64)
+    builder.source.parts[part].clear()  # type: ignore[attr-defined]
+    builder.read(part, "k" * 64)
+
+    folder = builder.folder("k" * 64)
+    assert read_json(folder / "part.json")["rows"] == 1
+    assert read_json(folder / "named-files.json") == {"/nowhere": None}
+    with pytest.raises(DataError, match="no rows"):
+        builder.read(part, "l" * 64)
+
+
+def test_the_fingerprint_that_is_expected_must_be_that_of_the_benchmark(work: Work) -> None:
+    """Any beginning of it will do; another one is refused."""
+    parts = [questions("TinyA", "a"), answers([answer("a")])]
+    made = work.build(*parts)
+    short = made.fingerprint[:12]
+    assert work.build(*parts, section=f'expect = "{short}"').fingerprint == made.fingerprint
+    other = "0" * 12 if short != "0" * 12 else "1" * 12
+    (problem,) = work.refused(*parts, section=f'expect = "{other}"')
+    assert made.fingerprint in problem.message
