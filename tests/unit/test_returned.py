@@ -73,7 +73,6 @@ def test_choices_of_any_integer_type(routed: Any) -> None:
         np.zeros(3, object), masked([0, 1, 0], True), [0, 1, 2], [0, -1, 0], [0, 10**400, 0], np.full(3, 2**64 - 1, np.uint64),
         np.zeros(3, "M8[s]"),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_other_choices_are_refused(routed: Any) -> None:
     """No float, boolean, object, masked value or generator passes for a choice, and no model that is not there."""
@@ -156,7 +155,6 @@ def test_other_choices_of_a_fit_are_refused(chosen: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [True, 1, 0.5, np.float16(0.5), np.bool_(True), np.uint8(1), np.longdouble(0.5), fractions.Fraction(1, 2)],
-    ids=repr,
 )
 def test_a_score_is_any_real_number(value: Any) -> None:
     """numpy's scalars are fine as scores."""
@@ -191,7 +189,6 @@ def test_as_many_scores_as_cases(returned: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [1, 0.5, float("inf"), np.float16(0.5), np.longdouble(0.5), np.uint8(3), fractions.Fraction(1, 4)],
-    ids=repr,
 )
 def test_a_metric_is_any_real_number(value: Any) -> None:
     """Whatever real number: a Python float."""
@@ -217,7 +214,6 @@ def test_a_metric_is_any_real_number(value: Any) -> None:
         undefined("\udcff"),
         undefined(5),
     ],
-    ids=repr,
 )
 def test_other_metrics_are_refused(value: Any) -> None:
     """What is no number, or a reason that no file can hold."""

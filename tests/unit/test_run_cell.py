@@ -20,13 +20,13 @@ import pytest
 
 from vlrb.cache import Places, read_json, read_parquet, write_json
 from vlrb.cells import Bench, _borrowed, read_cell, run_cell
+from vlrb.curves import read_curve
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluate import Evaluator
 from vlrb.features import Encoded
 from vlrb.plan import Chosen
 from vlrb.resolve import make_plan
-from vlrb.results import read_curve
 from vlrb.types import CellInfo, CostBounds, Estimate, Features, FitContext, Labelled, Queries, Undefined
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.py"
