@@ -1,6 +1,7 @@
 """Ends runs at random moments, has them go on, and compares what comes of them with an undisturbed run.
 
 Usage: python benchmarks/kills.py FOLDER [--signals KILL INT TERM HUP] [--times N] [--jobs 1 2] [--seed S] [--no-mlflow]
+       [--new-database]
 
 Each round starts a run in a folder of its own under FOLDER, sends it the signal at a moment drawn evenly from the time that the
 undisturbed run took, and starts it again until it is finished.  What must hold:
@@ -103,6 +104,18 @@ class Campaign:
 
     folder: Path
     tracked: bool
+    new_database: bool = False
+
+    def prepare(self) -> None:
+        """Make a database with MLflow's tables, to be copied: making one takes longer than a run."""
+        code = (
+            "import sys; from vlrb_plugins.mlflow.store import Place, load_mlflow, open_store\n"
+            "from vlrb_plugins.mlflow.addresses import Address\n"
+            "load_mlflow(5.0); open_store(Place(Address.of('sqlite:///' + sys.argv[1]), 'other', 5.0))"
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.tracked and not self.new_database and not (self.folder / "empty.db").exists():
+            subprocess.run([sys.executable, "-c", code, str(self.folder / "empty.db")], check=True, capture_output=True)
 
     def start(self, name: str, jobs: int) -> subprocess.Popen[str]:
         """Start a run in a folder of its own, with the logs at hand."""
@@ -111,6 +124,11 @@ class Campaign:
             folder.mkdir(parents=True)
             (folder / "logging_router.py").write_text(PLUGIN, encoding="utf-8")
             (folder / "experiment.toml").write_text(EXPERIMENT, encoding="utf-8")
+            if (self.folder / "empty.db").exists():
+                shutil.copy(self.folder / "empty.db", folder / "mlflow.db")
+            drawn = next(self.folder.glob("undisturbed-*/.vlrb-cache/demo"), None)
+            if drawn is not None:  # the demo's logs, drawn once
+                shutil.copytree(drawn, folder / ".vlrb-cache" / "demo")
         block = [] if self.tracked else ["-p", "no:mlflow"]
         command = [sys.executable, "-m", "vlrb", *block, "run", "experiment.toml", "--jobs", str(jobs)]
         errors = (folder / "stderr.txt").open("w", encoding="utf-8")
@@ -221,8 +239,10 @@ def main() -> None:
     parser.add_argument("--jobs", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-mlflow", action="store_true")
+    parser.add_argument("--new-database", action="store_true", help="have each run make MLflow's tables too")
     given = parser.parse_args()
-    campaign = Campaign(given.folder.absolute(), not given.no_mlflow)
+    campaign = Campaign(given.folder.absolute(), not given.no_mlflow, given.new_database)
+    campaign.prepare()
     draw, failed, rounds = random.Random(given.seed), Counter[str](), Counter[str]()
     for jobs in given.jobs:
         shutil.rmtree(campaign.folder / f"undisturbed-{jobs}", ignore_errors=True)
