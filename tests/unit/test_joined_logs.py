@@ -20,7 +20,7 @@ from vlrb.parts import PartBuilder
 from vlrb.plan import Chosen
 from vlrb.resolve import make_plan
 from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.types import Listing, Part
+from vlrb.types import Listing, Part, Score
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.py"
 LARGE, SMALL = "tiny-large", "tiny-small"
@@ -98,9 +98,10 @@ class Work:
     folder: Path
     monkeypatch: pytest.MonkeyPatch
 
-    def builder(self, parts: Any, section: str = "", counter: Any = None) -> tuple[Any, Places]:
+    def builder(self, parts: Any, section: str = "", counter: Any = None, scorer: Any = None) -> tuple[Any, Places]:
         """Return the plan of an experiment on these parts, and where its cache is."""
-        made = {"list": Source(dict(parts)), "sample_tokens": counter or Counter()}
+        made: dict[str, Any] = {"list": Source(dict(parts)), "sample_tokens": counter or Counter()}
+        made |= {"score": scorer} if scorer is not None else {}
         make = Chosen.make
         self.monkeypatch.setattr(Chosen, "make", lambda s, *m: made[m[0]] if m and m[0] in made else make(s, *m))
         path = self.folder / "experiment.toml"
@@ -113,18 +114,18 @@ class Work:
         here.mkdir()
         return make_plan(path), Places(here / "runs", here / "cache")
 
-    def build(self, *parts: Any, section: str = "", counter: Any = None) -> Benchmark:
+    def build(self, *parts: Any, section: str = "", **components: Any) -> Benchmark:
         """Return the benchmark."""
-        plan, places = self.builder(parts, section, counter)
+        plan, places = self.builder(parts, section, **components)
         self.monkeypatch.chdir(self.folder)
         made = build(plan, places, jobs=1)
         self.monkeypatch.undo()
         return made
 
-    def refused(self, *parts: Any, section: str = "", counter: Any = None) -> list[Any]:
+    def refused(self, *parts: Any, section: str = "", **components: Any) -> list[Any]:
         """Return the problems of logs that no benchmark is made of."""
         with pytest.raises((DataError, PluginError)) as caught:
-            self.build(*parts, section=section, counter=counter)
+            self.build(*parts, section=section, **components)
         self.monkeypatch.undo()
         return list(caught.value.problems)
 
@@ -262,9 +263,43 @@ def test_answers_without_a_verdict_are_an_error_or_left_out(work: Work) -> None:
     assert problem.message.startswith(
         f"2 answers of {LARGE} have no verdict: nothing; the judge of the logs failed on 1"
     )
+    assert "scorer" not in problem.message
     made = work.build(*parts, section='unknown = "drop"')
     assert made.ids == ("TinyA/b",)
     assert excluded(made) == {"samples with an answer that no rule can judge (TinyA)": 2}
+
+
+@attrs.frozen
+class Judge:
+    """A scorer that decides by the prediction: a number is the score, anything else is left open."""
+
+    def score(self, cases: Sequence[Any]) -> list[Score]:
+        return [Score(float(c.prediction)) if c.prediction[0].isdigit() else Score(None, "open") for c in cases]
+
+
+SCORED = '[[dataset]]\nname = "TinyA"\ngroup = "general"\nscorer = "exact-match"\n'
+
+
+def test_answers_without_a_verdict_are_scored_where_the_dataset_has_a_scorer(work: Work) -> None:
+    """The logs' verdicts stand unless the scorer's are asked for; what either leaves open is filled by the other."""
+    rows = [answer("a", None, prediction="0.25"), answer("b", 0.5, prediction="0.75"), answer("c", 1.0, prediction="?")]
+    parts = [questions("TinyA", "abc"), answers(rows)]
+
+    made = work.build(*parts, section=SCORED, scorer=Judge())
+    assert made.score[:, 0].tolist() == [0.25, 0.5, 1.0]
+    own = f'verdicts = "scored"\nunknown = "stored"\n{SCORED}'
+    assert work.build(*parts, section=own, scorer=Judge()).score[:, 0].tolist() == [0.25, 0.75, 1.0]
+
+
+def test_a_missing_gold_answer_is_named_where_no_scorer_says_more(work: Work) -> None:
+    """Of a dataset that nobody declared, and of none that has a scorer: that one says itself what it lacks."""
+    for dataset, section, told in (("TinyA", SCORED, "could not decide"), ("Own", "", "no gold answer")):
+        part = Part(f"samples/{dataset}", "samples", (), dataset)
+        row = {"dataset": dataset, "key": "a", "question": "what?", "answer": ""}
+        asked = part, [batch([row], SAMPLES, SAMPLES_OPTIONAL)]
+        open_one = answers([answer("a", None, dataset, prediction="?", cost=0.5)], dataset=dataset)
+        (problem,) = work.refused(asked, open_one, section=section, scorer=Judge())
+        assert told in problem.message
 
 
 def test_answers_to_samples_that_a_source_left_out_go_with_them(work: Work) -> None:
@@ -388,6 +423,7 @@ def test_samples_and_outcomes_of_a_dataset_come_together(work: Work) -> None:
         lambda n: np.ones(n + 1, dtype=int),
         lambda n: np.ones(n),
         lambda n: -np.ones(n, dtype=int),
+        lambda n: np.array([5, -1, 5])[:n],
         lambda n: pa.array([1.0] * n),
     ],
 )

@@ -133,3 +133,16 @@ def test_early_stopping_in_figures(scores: list[float | None], best: int, last: 
             break
 
     assert (monitor.best_epoch, stopped) == (best, last)
+
+
+def test_a_batch_without_pairs_has_no_contrast() -> None:
+    """Where no sample has another of its cluster the loss is 0, and its gradient too: it can be added to others."""
+    query = torch.tensor([[0.5, 2.0], [1.0, -0.25]], requires_grad=True)
+    alone = (
+        losses.sample_contrast(query, torch.zeros((0, 3), dtype=torch.int64)),
+        losses.reference_sample_contrast(query, torch.tensor([0, 1])),
+    )
+    for loss in alone:
+        assert loss.item() == 0
+        (gradient,) = torch.autograd.grad(loss, query)
+        assert gradient.abs().max() == 0

@@ -7,10 +7,11 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.types import Column
+from vlrb.types import Column, Estimate
 from vlrb_plugins.tree_routers.boosters import Stopping, best_rounds, threads_for
-from vlrb_plugins.tree_routers.calibration import Calibration, calibrate, log_odds, sigmoid
+from vlrb_plugins.tree_routers.calibration import Calibration, calibrate, log_loss, log_odds, sigmoid
 from vlrb_plugins.tree_routers.models import Cost
+from vlrb_plugins.tree_routers.selection import utilities
 from vlrb_plugins.tree_routers.table import Table, safe_names
 
 
@@ -93,3 +94,18 @@ def test_threads_are_worth_it_only_on_large_data() -> None:
 def test_a_cost_without_trees_is_the_mean() -> None:
     """For every query, however many."""
     assert Cost(0.5).predict(None, 3, 1).tolist() == [0.5] * 3
+
+
+def test_the_log_loss_of_certainty_is_bounded() -> None:
+    """Being certain and wrong costs as much as being wrong by 1e-12; being certain and right costs next to nothing."""
+    losses = log_loss(np.array([0.0, 1.0, 0.0, 1.0, 0.25]), np.array([True, False, False, True, True]))
+    assert np.allclose(losses, [-np.log(1e-12), -np.log(1e-12), 0.0, 0.0, -np.log(0.25)], rtol=1e-4, atol=1e-11)
+
+
+def test_utilities_are_the_figures_that_they_are_said_to_be() -> None:
+    """The logarithm of the expected utility, minus the cost, or the probability within a budget and -1 - cost beyond it."""
+    p, cost = np.array([[0.5, 0.25, 0.75]]), np.array([[1e-3, 5e-4, 0.5]])
+    estimate = Estimate(p, cost)
+    assert np.allclose(utilities(estimate, 2.0, None), np.log(p) - 200 * cost)
+    assert np.allclose(utilities(estimate, np.inf, None), -cost)
+    assert np.allclose(utilities(estimate, None, 0.1), [[0.5, 0.25, -1.5]])
