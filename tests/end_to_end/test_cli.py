@@ -37,6 +37,22 @@ def test_check_reads_and_writes_nothing(project: Any) -> None:
     assert {p.name for p in project.folder.iterdir()} - {"__pycache__"} == {"experiment.toml", "tiny.py"}
 
 
+def test_check_counts_no_names_that_only_reading_tells(project: Any) -> None:
+    """Files of several datasets or models are counted as files, not as one dataset and no model."""
+    (project.folder / "logs").mkdir()
+    for name in ("samples", "outcomes"):
+        project.file('{"dataset": "D", "key": "1"}\n', f"logs/{name}.jsonl")
+    file = project.file(
+        'name = "t"\nrequires = []\n[logs]\nuse = "records"\npath = "logs"\n[[router]]\nuse = "cheapest"\n'
+    )
+    shown, tree = project.vlrb("check", file), project.vlrb("check", file, "--json").json
+
+    assert shown.status == 0, shown.err
+    assert "2 files of several datasets or models, 1 cell, 1 router" in shown.out
+    assert "0 models" not in shown.out
+    assert (tree["datasets"], tree["models"], tree["parts_of_several"]) == ([], [], 2)
+
+
 def test_build_reports_what_the_benchmark_holds(project: Any) -> None:
     """Counts, accuracies, tokens and costs per dataset and model, for people and for programs."""
     file = project.experiment()

@@ -16,8 +16,11 @@ from vlrb.cli.output import echo, echo_json, print_problems, prints_to_stderr
 from vlrb.specs import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vlrb.plan import Plan
     from vlrb.plugins import Plugin, Registered, Registry
+    from vlrb.types import Listing
 
 
 class Root(click.Group):
@@ -194,17 +197,13 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> int:
         observers = Observers(plan.registry)
         observers.call("vlrb_check", settings=plan.settings)
     status = ExitCode.PLUGIN if any(isinstance(e, PluginError) for e in observers.errors) else ExitCode.OK
-    datasets = {p.dataset for p in listing.parts}
-    models = {p.model for p in listing.parts if p.model}
-    cells = sum(len(r.points) for r in plan.routers) * len(plan.general.seeds)
+    about = _checked(plan, listing)
     if as_json:
-        about = {"datasets": sorted(datasets), "models": sorted(models), "cells": cells, "synthetic": listing.synthetic}
         about["warnings"] = [str(e) for e in observers.errors]
         echo_json({**about, "ignored_files": dict(listing.ignored), "experiment": without_secrets(plan.resolved())})
         return status
-    counts = [(len(datasets), "dataset"), (len(models), "model"), (cells, "cell"), (len(plan.routers), "router")]
-    echo(f"{file}: fine, as far as the names of its logs tell; `vlrb build` reads them")
-    echo("  " + ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts))
+    echo(f"{file}: OK (names checked; `vlrb build` reads the contents)")
+    echo("  " + _counted(about, len(plan.routers)))
     for line in passed_over(listing.ignored):
         echo(f"  {line}")
     if not plan.routers:
@@ -212,6 +211,27 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> int:
     if listing.synthetic:
         echo(f"  {listing.synthetic}")
     return status
+
+
+def _checked(plan: Plan, listing: Listing) -> dict[str, Any]:
+    """Return what the names of the logs tell; parts of several datasets or models tell only when they are read."""
+    return {
+        "datasets": sorted({p.dataset for p in listing.parts if p.dataset}),
+        "models": sorted({p.model for p in listing.parts if p.model}),
+        "parts_of_several": sum(not p.dataset or (p.kind == "outcomes" and not p.model) for p in listing.parts),
+        "cells": sum(len(r.points) for r in plan.routers) * len(plan.general.seeds),
+        "synthetic": listing.synthetic,
+    }
+
+
+def _counted(about: Mapping[str, Any], routers: int) -> str:
+    counts = {"dataset": len(about["datasets"]), "model": len(about["models"])}
+    several = about["parts_of_several"]
+    if several:
+        counts = {k: n for k, n in counts.items() if n} | {"file of several datasets or models": several}
+    counts |= {"cell": about["cells"], "router": routers}
+    words = {"file of several datasets or models": "files of several datasets or models"}
+    return ", ".join(f"{n} {word if n == 1 else words.get(word, word + 's')}" for word, n in counts.items())
 
 
 @vlrb.command()
