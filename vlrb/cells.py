@@ -122,6 +122,8 @@ class Bench:
             "schema": SCHEMA_VERSION,
             "vlrb": [__version__, core_digest("cell")],
             "benchmark": self.benchmark.fingerprint,
+            # the fingerprint holds the models' names; routers see their prices and sizes too
+            "candidates": [attrs.asdict(c) for c in self.benchmark.candidates],
             "split": self.split.digest,
             "features": sets[router.features].identity() if router.features else None,
             "router": {**chosen.identity(), "revision": chosen.known_revision},

@@ -36,6 +36,9 @@ KeyPath = tuple[str | int, ...]
 LARGEST_FILE = 1024**2
 """Bytes of the largest experiment file that is read."""
 
+MOST_FILES = 100
+"""Files that an experiment may consist of."""
+
 DEEPEST = 50
 """Levels of tables and arrays that an experiment file may have."""
 
@@ -280,28 +283,47 @@ def read_document(path: Path) -> Document:
     """
     origins: dict[KeyPath, Path] = {}
     text = read_text(path)
-    tree = _read_merged(path, text, origins, ())
+    tree = _read_merged(path, text, origins, (), set())
     problems = list(_odd_characters(tree, Document(path, tree, origins), ()))
     if problems:
         raise ConfigError(problems)
     return Document(path, tree, origins, text)
 
 
-def _read_merged(path: Path, text: str, origins: dict[KeyPath, Path], above: tuple[Path, ...]) -> dict[str, Any]:
+def _read_merged(
+    path: Path, text: str, origins: dict[KeyPath, Path], above: tuple[Path, ...], known: set[Path]
+) -> dict[str, Any]:
+    """Parse a file and merge what it includes into it, each file once.
+
+    :param above: the files that include this one
+    :param known: the files that have been read, resolved
+    """
     if path.resolve() in above:
         raise ConfigError(f"{path} includes itself", where=str(above[-1]), fix="remove the include")
+    known.add(path.resolve())
+    if len(known) > MOST_FILES:
+        raise ConfigError(f"includes more than {MOST_FILES} files", where=str(above[0]), fix="merge some of them")
     tree = _parsed(text, path)
     includes = tree.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(i, str) for i in includes):
         raise ConfigError("must be a list of file names", where=f"{path}: include")
     _note_origins(tree, path, origins, ())
     for included in includes:
+        file = _included(path, included)
+        if file.resolve() in known - {*above, path.resolve()}:
+            continue
         below: dict[KeyPath, Path] = {}
-        file = path.parent / expanded(included)
-        other = _read_merged(file, read_text(file, path), below, (*above, path.resolve()))
+        other = _read_merged(file, read_text(file, path), below, (*above, path.resolve()), known)
         other.pop("include", None)
         _merge(tree, other, origins, below, ())
     return tree
+
+
+def _included(path: Path, included: str) -> Path:
+    try:
+        return path.parent / expanded(included)
+    except ValueError as error:
+        raise ConfigError(str(error), where=f"{path}: include") from None
 
 
 def read_text(path: Path, included_by: Path | None = None) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb.cache import read_parquet
-from vlrb.errors import DataError
+from vlrb.errors import DataError, StorageError
 
 logger = logging.getLogger("vlrb")
 
@@ -30,10 +30,14 @@ def kept(journal: Path, cell: str, log: Log) -> Log:
     """Return a function for routers to log with: it appends to the journal of a fit, then passes on to ``log``.
 
     Values that are not finite are left out with a warning: a long fit does not end because of one.  The function raises
-    ValueError for a step or a name that no curve can hold, and DataError when the journal cannot be written.
+    ValueError for a step, a name or a value that no curve can hold, and StorageError when the journal cannot be written.
     """
 
-    def keep(step: int, values: Mapping[str, float]) -> None:
+    def keep(step: int, values: Mapping[str, Any]) -> None:
+        texts = [k for k, v in values.items() if isinstance(v, str | bytes)]
+        if texts or step != int(step):
+            what = f"{texts[0]!r} of a curve is a text" if texts else f"step {step!r} of a curve is not an integer"
+            raise ValueError(what)
         numbers = {str(k): float(v) for k, v in values.items()}
         bad = {k: v for k, v in numbers.items() if not math.isfinite(v)}
         if bad:
@@ -54,10 +58,10 @@ def _append(journal: Path, step: int, values: Mapping[str, float]) -> None:
         with journal.open("a", encoding="utf-8") as file:
             # the line break comes first: a line that a kill cut off then spoils no other
             file.write("\n" + json.dumps([step, dict(values)], allow_nan=False))
+    except FileNotFoundError:  # the work folder goes when the cell has ended
+        logger.warning("values were logged at step %s after the fit had ended: left out", step)
     except OSError as error:
-        raise DataError(
-            f"cannot be written: {error.strerror}", where=str(journal), fix="make room, then run again"
-        ) from None
+        raise StorageError.of(error, journal) from None
 
 
 def write_curve(journal: Path, folder: Path) -> None:

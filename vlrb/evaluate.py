@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vlrb.benchmark import Benchmark
-from vlrb.errors import PluginError
+from vlrb.errors import PluginError, StorageError, VlrbError
 from vlrb.plan import Chosen
 from vlrb.plugins import blame
 from vlrb.reference import oracle, strongest
@@ -97,9 +97,11 @@ class Evaluator:
         """Return a metric's value; one that fails is undefined, and its error is kept for the end of the run."""
         try:
             return _checked_value(chosen, metric, evaluation)
-        except PluginError as error:
+        except StorageError:
+            raise
+        except VlrbError as error:
             if str(error) not in {str(e) for e in self.errors}:
-                self.errors.append(error)
+                self.errors.append(PluginError(error.problems))
             return Undefined(f"{FAILED_METRIC}: {error.problems[0].message}")
 
 

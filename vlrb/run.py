@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -187,7 +188,8 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
             "benchmark": bench.benchmark.fingerprint,
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
             "records": [bench.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
-            "split": bench.split.digest,
+            # what tables and files say of the split, and of the groups that its digest leaves out
+            "split": [bench.split.about, hashlib.sha256(bench.split.groups.tobytes()).hexdigest()],
             "cells": [c.key for c in cells],
             "metrics": [m.identity() for m in plan.metrics],
             "reports": [r.identity() for r in plan.reports],
@@ -361,7 +363,7 @@ def _write_reports(plan: Plan, result: RunResult) -> list[VlrbError]:
             raise
         except VlrbError as error:
             logger.warning("%s", error)
-            errors.append(error)
+            errors.append(PluginError(error.problems))
     return errors
 
 

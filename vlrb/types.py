@@ -536,7 +536,10 @@ class MetricInfo:
 
 @attrs.frozen
 class BenchmarkInfo:
-    """A benchmark in a few words.  ``synthetic`` is empty for real logs, else says what the data are."""
+    """A benchmark in a few words.
+
+    ``synthetic`` is empty for real logs, else says what the data are.  ``total_tokens`` is None where the logs give costs instead.
+    """
 
     fingerprint: str
     samples: int
@@ -544,7 +547,7 @@ class BenchmarkInfo:
     datasets: Mapping[str, int] = attrs.field(converter=frozen)
     synthetic: str
     excluded: Mapping[str, int] = attrs.field(converter=frozen)
-    total_tokens: int
+    total_tokens: int | None
 
 
 @attrs.frozen

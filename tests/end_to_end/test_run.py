@@ -202,6 +202,77 @@ def test_a_published_experiment_pins_its_benchmark_and_split(project: Any) -> No
         assert key in shown.err
 
 
+def test_logs_with_costs_and_without_tokens_can_be_run_again(project: Any) -> None:
+    """Tokens are unknown then, in every result; the finished run is read again and reported."""
+    project.plugin.write_text(
+        project.plugin.read_text(encoding="utf-8").replace(
+            '"input_tokens": 100 + int(key),\n            "output_tokens": 10,\n            "cost": None,',
+            '"input_tokens": None,\n            "output_tokens": None,\n            "cost": 0.001 * len(part.model),',
+        ),
+        encoding="utf-8",
+    )
+    file = project.experiment('[[router]]\nuse = "cheapest"\n')
+    first, again, told = project.vlrb("run", file), project.vlrb("run", file), project.vlrb("report", "t")
+
+    assert (first.status, again.status, told.status) == (0, 0, 0), first.err + again.err + told.err
+    assert "finished before" in again.out
+    assert project.results()[0]["run"]["benchmark"]["total_tokens"] is None
+
+
+def test_what_routers_see_of_a_candidate_is_in_the_key(project: Any) -> None:
+    """A model of another size is another cell, although its answers and costs are the same."""
+    count = project.folder / "fits"
+    router = f'[[router]]\nuse = "counting"\nfile = "{count}"\n'
+    for size in ("7.0", "70.0", "7.0"):
+        model = f'[[model]]\nname = "tiny-small"\nparameters = {size}\n'
+        assert project.vlrb("run", project.experiment(router, more=model)).status == 0
+
+    assert count.read_text(encoding="utf-8") == "42\n42\n"
+
+
+def test_groups_that_change_no_split_change_the_run(project: Any) -> None:
+    """A split sample by sample stays the same, but how many test samples have a relative in train does not."""
+    split = '[split]\ngroup_by = "sample"\n'
+    alone = project.vlrb("run", project.experiment(more=split, logs="images = false"))
+    text = project.plugin.read_text(encoding="utf-8")
+    text = text.replace("schema=SAMPLES)", "schema=pa.schema([*SAMPLES, SAMPLES_OPTIONAL.field('groups')]))")
+    text = text.replace(
+        '            "question": f"', '            "groups": [str(number // 4)],\n            "question": f"'
+    )
+    text = text.replace("import OUTCOMES, SAMPLES", "import OUTCOMES, SAMPLES, SAMPLES_OPTIONAL")
+    project.plugin.write_text(text, encoding="utf-8")
+    grouped = project.vlrb("run", project.experiment(more=split, logs="images = false"))
+
+    assert (alone.status, grouped.status) == (0, 0), alone.err + grouped.err
+    assert "share an image or a group" not in alone.out
+    assert "share an image or a group" in grouped.out
+    splits = [r["run"]["split"] for r in project.results()]
+    assert splits[0]["digest"] == splits[1]["digest"]
+    assert splits[0]["groups"] > splits[1]["groups"]
+
+
+@pytest.mark.parametrize("kind", ["metric", "reporter"])
+def test_an_error_about_data_from_a_metric_or_a_report_is_the_plugins(project: Any, kind: str) -> None:
+    """It does not end the run: the results are there, the exit status is that of a plugin's fault."""
+    body = {
+        "metric": "MetricSpec(name='odd', summary='s', factory=lambda _: fail)",
+        "reporter": "ReporterSpec(name='odd', summary='s', factory=lambda _: fail)",
+    }[kind]
+    project.file(
+        "from vlrb import hookimpl\nfrom vlrb.errors import DataError\nfrom vlrb.specs import MetricSpec, ReporterSpec\n"
+        "def fail(*_):\n    raise DataError('no such column')\n"
+        f"@hookimpl\ndef vlrb_{kind}s():\n    return [{body}]\n",
+        "odd.py",
+    )
+    table = {"metric": "metric", "reporter": "report"}[kind]
+    text = project.experiment(f'[[router]]\nuse = "cheapest"\n[[{table}]]\nuse = "odd"\n').read_text(encoding="utf-8")
+    shown = project.vlrb("run", project.file(text.replace('["tiny.py"]', '["tiny.py", "odd.py"]')))
+
+    assert shown.status == 5
+    assert "no such column" in shown.err
+    assert len(project.results()) == 1
+
+
 def test_an_identical_finished_run_prints_its_result(project: Any) -> None:
     """Running again does nothing anew and makes no second run directory."""
     count = project.folder / "fits"

@@ -255,3 +255,33 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: p
     assert (made.path, problems) == (tmp_path / "logs", [])
     assert structure({"path": "~nobody-of-this-name/x"}, Params, document, ("logs",), problems) is None
     assert "home folder" in problems[0].message
+
+
+def test_a_file_that_is_included_twice_is_read_once(tmp_path: Path) -> None:
+    """Two ways to one file add its tables once; a chain of doubled includes takes no longer than the chain."""
+    (tmp_path / "base.toml").write_text('[[router]]\nuse = "knn"', encoding="utf-8")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text('include = ["base.toml"]', encoding="utf-8")
+    file = tmp_path / "e.toml"
+    file.write_text('include = ["one.toml", "./two.toml", "base.toml"]', encoding="utf-8")
+    assert read_document(file).tree["router"] == [{"use": "knn"}]
+
+    for i in range(40):
+        (tmp_path / f"c{i}.toml").write_text(f'include = ["c{i + 1}.toml", "./c{i + 1}.toml"]', encoding="utf-8")
+    (tmp_path / "c40.toml").write_text("seeds = [1]", encoding="utf-8")
+    assert read_document(tmp_path / "c0.toml").tree["seeds"] == [1]
+
+
+def test_includes_in_a_circle_and_too_many_are_refused(tmp_path: Path) -> None:
+    """The file that closes the circle is named; so is a path that is none."""
+    (tmp_path / "a.toml").write_text('include = ["b.toml"]', encoding="utf-8")
+    (tmp_path / "b.toml").write_text('include = ["a.toml"]', encoding="utf-8")
+    with pytest.raises(ConfigError, match="includes itself"):
+        read_document(tmp_path / "a.toml")
+    for i in range(120):
+        (tmp_path / f"m{i}.toml").write_text(f'include = ["m{i + 1}.toml"]', encoding="utf-8")
+    with pytest.raises(ConfigError, match="more than 100 files"):
+        read_document(tmp_path / "m0.toml")
+    (tmp_path / "odd.toml").write_text('include = ["~nobody-of-this-name/x.toml"]', encoding="utf-8")
+    with pytest.raises(ConfigError, match="home folder"):
+        read_document(tmp_path / "odd.toml")

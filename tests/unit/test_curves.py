@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vlrb.curves import kept, read_curve, write_curve
-from vlrb.errors import DataError
+from vlrb.errors import DataError, StorageError
 
 
 def ignored(_step: int, _values: Any) -> None:
@@ -78,6 +78,21 @@ def test_a_broken_curve_is_named(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_written_is_no_fault_of_the_router(tmp_path: Path) -> None:
-    """Protects a router from the blame for a full disk or a folder that is gone."""
-    with pytest.raises(DataError, match=r"gone/curve\.jsonl"):
-        kept(tmp_path / "gone" / "curve.jsonl", "cell", ignored)(1, {"loss": 1.0})
+    """Protects a router from the blame for what the system refuses."""
+    (tmp_path / "curve.jsonl").mkdir()
+    with pytest.raises(StorageError, match=r"curve\.jsonl"):
+        kept(tmp_path / "curve.jsonl", "cell", ignored)(1, {"loss": 1.0})
+
+
+def test_what_is_logged_after_the_end_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Protects a run from a thread that a router has left behind."""
+    kept(tmp_path / "gone" / "curve.jsonl", "cell", ignored)(1, {"loss": 1.0})
+
+    assert "after the fit had ended" in caplog.text
+
+
+@pytest.mark.parametrize(("step", "value"), [(1.5, 1.0), (1, "3"), (float("nan"), 1.0)])
+def test_no_step_or_value_is_changed_silently(tmp_path: Path, step: Any, value: Any) -> None:
+    """Protects a curve against steps that are cut off and texts that look like numbers."""
+    with pytest.raises(ValueError, match="curve|NaN"):
+        kept(tmp_path / "curve.jsonl", "cell", ignored)(step, {"loss": value})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from vlrb.cli.output import echo, echo_json
+from vlrb.printable import printable
 
 if TYPE_CHECKING:
     from vlrb.pruning import Entry, Pruned
@@ -35,9 +37,9 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     folder = ctx.obj[1].cache
     entries = entries_of(ctx.obj[1])
     if as_json:
-        _echo_json({"cache": str(folder), "entries": [e.document() for e in entries]})
+        echo_json({"cache": str(folder), "entries": [e.document() for e in entries]})
     elif not entries:
-        click.echo(f"{folder} holds nothing")
+        echo(f"{folder} holds nothing")
     else:
         _print_entries(folder, entries)
 
@@ -58,31 +60,19 @@ def prune_(ctx: click.Context, days: float, dry_run: bool, as_json: bool) -> Non
     if as_json:
         entries = {"removed": [e.document() for e in pruned.entries], "in_use": [e.document() for e in pruned.in_use]}
         left = [str(p) for p in pruned.leftovers]
-        _echo_json({**entries, "leftovers": left, "freed_bytes": pruned.freed, "dry_run": dry_run})
+        echo_json({**entries, "leftovers": left, "freed_bytes": pruned.freed, "dry_run": dry_run})
     else:
         _print_pruned(pruned, dry_run=dry_run)
 
 
-def _echo_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False))
-
-
 def _print_entries(folder: Path, entries: Sequence[Entry]) -> None:
     """Print a row per kind of what a cache holds."""
-    from rich.markup import escape
-    from rich.measure import Measurement
-    from rich.table import Table
+    from vlrb.cli.show import TextTable, console, print_table
 
-    from vlrb.cli.show import WIDEST, console
-
-    table = Table(title=escape(str(folder)), title_justify="left")
-    for heading in ("kind", "entries", "size", "needed by no run", "last used", "runs"):
-        table.add_column(heading, no_wrap=True, justify="left" if heading in ("kind", "runs") else "right")
-    for kind in dict.fromkeys(e.kind for e in entries):
-        table.add_row(*map(escape, _row(kind, [e for e in entries if e.kind == kind])))
-    out = console()
-    needed = Measurement.get(out, out.options.update(width=WIDEST), table).maximum
-    out.print(table, width=max(needed, out.width), crop=False)
+    headings = ("kind", "entries", "size", "needed by no run", "last used", "runs")
+    kinds = dict.fromkeys(e.kind for e in entries)
+    rows = tuple(_row(kind, [e for e in entries if e.kind == kind]) for kind in kinds)
+    print_table(console(), TextTable(printable(folder), headings, rows, 3, frozenset({"kind", "runs"})))
 
 
 def _row(kind: str, entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -93,7 +83,8 @@ def _row(kind: str, entries: Sequence[Entry]) -> tuple[str, ...]:
     used = " to ".join(dict.fromkeys(map(_age, last)))
     unneeded = f"{len(spare)} ({_size(sum(e.bytes for e in spare))})"
     size = _size(sum(e.bytes for e in entries))
-    return kind, str(len(entries)), size, unneeded, used, (", ".join(runs[:MOST_RUNS]) + more) or "-"
+    named = printable(", ".join(runs[:MOST_RUNS]) + more, lines=False)
+    return printable(kind, lines=False), str(len(entries)), size, unneeded, used, named or "-"
 
 
 def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
@@ -101,9 +92,9 @@ def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
     kinds = [f"{kind}: {n}" for kind, n in counts.items()]
     kinds += [f"leftovers: {len(pruned.leftovers)}"] if pruned.leftovers else []
     done = "would be removed" if dry_run else "removed"
-    click.echo(f"{done}: {', '.join(kinds) or 'nothing'} ({_size(pruned.freed)})")
+    echo(f"{done}: {', '.join(kinds) or 'nothing'} ({_size(pruned.freed)})")
     if pruned.in_use:
-        click.echo(f"kept, as other processes are using them: {len(pruned.in_use)}")
+        echo(f"kept, as other processes are using them: {len(pruned.in_use)}")
 
 
 def _age(last_used: float) -> str:

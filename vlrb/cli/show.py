@@ -80,7 +80,7 @@ def console() -> Console:
 
 
 @attrs.frozen
-class _TextTable:
+class TextTable:
     """A table to print: rows of texts under headings.  The first ``kept`` columns are on every terminal.
 
     ``left`` holds the headings of columns that are set flush left, ``styles`` a style for each row.
@@ -104,7 +104,7 @@ class _TextTable:
         return sum(min(w, limit) + 3 for w, limit in zip(widths, limits, strict=False)) + 1
 
 
-def _print_table(out: Console, table: _TextTable) -> None:
+def print_table(out: Console, table: TextTable) -> None:
     """Print as many columns as fit, from the left, and say which are left out; no value is ever cut."""
     fitting = [n for n in range(table.kept, len(table.headings) + 1) if table.width(n) <= out.width]
     count = max(fitting, default=table.kept)
@@ -120,10 +120,11 @@ def _print_table(out: Console, table: _TextTable) -> None:
     wide.print(shown)
     if count < len(table.headings):
         left_out = ", ".join(table.headings[count:])
-        _print_line(out, f"columns left out, since the terminal has {out.width} characters: {left_out}")
+        print_line(out, f"columns left out, since the terminal has {out.width} characters: {left_out}")
 
 
-def _print_line(out: Console, line: str) -> None:
+def print_line(out: Console, line: str) -> None:
+    """Print a line as it is, without markup; the terminal wraps it."""
     out.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -133,17 +134,17 @@ def print_leaderboard(result: RunResult) -> None:
     out = console()
     with_notes = _board_table(board, notes=True)
     beside = with_notes.width(len(with_notes.headings)) <= out.width
-    _print_table(out, with_notes if beside else _board_table(board, notes=False))
+    print_table(out, with_notes if beside else _board_table(board, notes=False))
     for row in board.rows if not beside else ():
         if row.note:
-            _print_line(out, f"{row.name}: {row.note}")
+            print_line(out, f"{row.name}: {row.note}")
     for sweep in board.sweeps:
-        _print_table(out, _sweep_table(sweep))
+        print_table(out, _sweep_table(sweep))
     for note in board.notes:
-        _print_line(out, note)
+        print_line(out, note)
 
 
-def _board_table(board: Leaderboard, *, notes: bool) -> _TextTable:
+def _board_table(board: Leaderboard, *, notes: bool) -> TextTable:
     """Return the leaderboard as texts; the columns up to the selection metric's are on every terminal."""
     notes = notes and any(row.note for row in board.rows)
     rows = [
@@ -159,10 +160,10 @@ def _board_table(board: Leaderboard, *, notes: bool) -> _TextTable:
     headings = ("#", "name", "kind", *map(_with_unit, board.headings), *(["note"] if notes else []))
     styles = tuple("dim" if row.kind == "reference" else None for row in board.rows)
     left = frozenset({"name", "kind", "note"})
-    return _TextTable(printable(board.title), headings, tuple(rows), 4, left, styles)
+    return TextTable(printable(board.title), headings, tuple(rows), 4, left, styles)
 
 
-def _sweep_table(sweep: Sweep) -> _TextTable:
+def _sweep_table(sweep: Sweep) -> TextTable:
     rows = [
         (
             printable(row.name, lines=False),
@@ -173,7 +174,7 @@ def _sweep_table(sweep: Sweep) -> _TextTable:
     ]
     styles = tuple("bold" if row.note == "chosen" else "dim" for row in sweep.rows)
     headings = ("point", "", *map(_with_unit, sweep.headings))
-    return _TextTable(printable(sweep.title), headings, tuple(rows), 3, frozenset({"point", ""}), styles)
+    return TextTable(printable(sweep.title), headings, tuple(rows), 3, frozenset({"point", ""}), styles)
 
 
 def _with_unit(heading: str) -> str:
@@ -186,7 +187,7 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
     """Print what a benchmark holds."""
     out = console()
     if report["synthetic"]:
-        _print_line(out, f"SYNTHETIC DATA: {report['synthetic']}")
+        print_line(out, f"SYNTHETIC DATA: {report['synthetic']}")
     tables = {
         "datasets": (
             "samples",
@@ -205,12 +206,12 @@ def print_benchmark(report: Mapping[str, Any]) -> None:
             (printable(e["name"], lines=False), *(printable(shown(_KEYS[h](e), h[-1]), lines=False) for h in headings))
             for e in report[kind]
         ]
-        _print_table(out, _TextTable(kind, ("name", *headings), tuple(rows), 2, frozenset({"name", "best model"})))
+        print_table(out, TextTable(kind, ("name", *headings), tuple(rows), 2, frozenset({"name", "best model"})))
     notes = [f"left out or changed: {e['count']:,} {e['reason']}" for e in report["excluded"]]
     notes += [f"{count:,} {what}" for what, count in _counts(report).items()]
     for line in (*notes, *passed_over(report["ignored_files"]), *summary(report)):
-        _print_line(out, line)
-    _print_line(out, f"benchmark: {report['directory']}")
+        print_line(out, line)
+    print_line(out, f"benchmark: {report['directory']}")
 
 
 def _counts(report: Mapping[str, Any]) -> dict[str, int]:
