@@ -18,10 +18,15 @@ def without_credentials(text: str) -> str:
     return _QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", text))
 
 
+def is_secret(name: str) -> bool:
+    """Tell whether a key of this name holds a secret: ``api_key``, ``password`` and the like."""
+    return _NAMED.fullmatch(name) is not None
+
+
 def without_secrets(value: Any, name: str = "") -> Any:
     """Return JSON data whose addresses, and whose texts under names such as ``api_key``, have lost what is secret in them."""
     if isinstance(value, str):
-        return "***" if value and _NAMED.fullmatch(name) else without_credentials(value)
+        return "***" if value and is_secret(name) else without_credentials(value)
     if isinstance(value, Mapping):
         return {k: without_secrets(v, str(k)) for k, v in value.items()}
     return [without_secrets(v, name) for v in value] if isinstance(value, list | tuple) else value

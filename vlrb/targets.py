@@ -33,8 +33,8 @@ def solved_rows(train: Labelled, router: str) -> Array:
     """
     rows = kept_rows(train.quality)
     if not rows.size:
-        fix = "look at the scores in the data report of vlrb build"
-        raise DataError(f"no model is right on any of {len(train)} train samples", where=router, fix=fix)
+        fix = "check the scores of these datasets: `vlrb build` prints them, and its data report shows them"
+        raise DataError(f"no model is right on any of {len(train):,} train samples", where=router, fix=fix)
     return rows
 
 

@@ -118,7 +118,7 @@ FAULTS = [
     ("no-score-column", 5, "score: missing"),
     ("missing", 4, "tiny-small lacks 2 of 60 samples: TinyB/0, TinyB/1"),
     ("extra", 4, "1 answers of tiny-small belong to no sample of TinyB: TinyB/9999"),
-    ("twice", 4, "1 answers stand in the logs twice: TinyB/0 of tiny-small"),
+    ("twice", 4, "1 answers are in the logs twice: TinyB/0 of tiny-small"),
     ("empty", 4, "holds no rows"),
     ("unknown", 4, "3 answers of tiny-small have no verdict"),
     ("score-2", 4, "score of sample 'TinyB/0' is 2.0, which is not between 0 and 1"),

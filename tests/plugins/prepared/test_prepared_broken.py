@@ -166,7 +166,7 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     ),
     "meta with an id twice": (
         lambda p: p.meta([*p.ids, "Charts/1"]),
-        ["meta.parquet, column sample_id: 1 sample ids stand there twice: 'Charts/1'"],
+        ["meta.parquet, column sample_id: 1 sample ids are there twice: 'Charts/1'"],
     ),
     "meta with a split": (
         lambda p: p.meta(split=["dev", "tset", "dev", "dev"]),

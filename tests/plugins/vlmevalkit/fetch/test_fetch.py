@@ -252,7 +252,7 @@ def test_two_at_once(site: Any) -> None:
     [
         (["--repo", "https://x/y"], ConfigError, ["--repo", "OWNER/NAME"]),
         (["--repo", "a--b/c"], DataError, ["OWNER/NAME"]),
-        (["--file", "../x.tar.gz"], ConfigError, ["--file", "no archive's path"]),
+        (["--file", "../x.tar.gz"], ConfigError, ["--file", "not the path of an archive"]),
         (["--file", "/x.tar"], ConfigError, ["--file"]),
         (["--file", ".tar.gz"], ConfigError, ["--file"]),
         (["--file", "...tar"], ConfigError, ["--file"]),
