@@ -259,9 +259,11 @@ class Document:
         """
         listed = self.tree.get("plugins", [])
         base = self.origin(("plugins",)).parent
-        texts = [p for p in listed if isinstance(p, str)] if isinstance(listed, list) else []
-        where = self.where(("plugins",))
-        return tuple(str((base / _expanded_at(where, p)).resolve()) if p.endswith(".py") else p for p in texts)
+        texts = {i: p for i, p in enumerate(listed) if isinstance(p, str)} if isinstance(listed, list) else {}
+        return tuple(
+            str((base / _expanded_at(self.where(("plugins", i)), p)).resolve()) if p.endswith(".py") else p
+            for i, p in texts.items()
+        )
 
 
 def expanded(path: str) -> Path:
@@ -303,9 +305,9 @@ def _read_merged(path: Path, text: str, origins: dict[KeyPath, Path], above: tup
         message = f"must be a list of file names, not {_said(includes)}"
         raise ConfigError(message, where=f"{path}: include", fix='write include = ["FILE.toml"]')
     _note_origins(tree, path, origins, ())
-    for included in includes:
+    for i, included in enumerate(includes):
         below: dict[KeyPath, Path] = {}
-        file = path.parent / _expanded_at(f"{path}: include", included)
+        file = path.parent / _expanded_at(f"{path}: include[{i}]", included)
         other = _read_merged(file, read_text(file, path), below, (*above, path.resolve()))
         other.pop("include", None)
         _merge(tree, other, origins, below, ())

@@ -115,7 +115,9 @@ def relevance(
 
 def _checked(lambda_: float) -> float:
     if not lambda_ >= 0:
-        raise ConfigError(f"must be a number from 0 to inf, not {lambda_!r}", where="lambda")
+        raise ConfigError(
+            f"must be a number from 0 to inf, not {lambda_!r}", where="lambda", fix="set lambda = 0 or more"
+        )
     return float(lambda_)
 
 

@@ -119,7 +119,7 @@ class SampleReader:
             seen[position[name]] = True
             self.findings.add(f"prompt of {name!r} is no text", where, "write the question as a text")
         elif row.get("dataset", datasets[position[name]]) != datasets[position[name]]:
-            message = f"dataset of {name!r} is {str(row['dataset'])[:60]!r}, but another in {self.tree.meta}"
+            message = f"dataset of {name!r} is {str(row['dataset'])[:60]!r}, in {self.tree.meta} it is another"
             self.findings.add(message, where, "use files that were written together")
         else:
             seen[position[name]] = True

@@ -375,7 +375,7 @@ def tsv_samples() -> Iterator[Broken]:
         rows = table(question(choices="[]"), question(index="2", choices=cell))
         yield broken(f"choices {cell}", rows, ("no list literal",), ", line 3", "['...', '...']")
     many = table(question(choices=str(list(range(27)))))
-    yield broken("27 choices", many, ("27 choices, more than letters",), ", line 2", "at most 26")
+    yield broken("27 choices", many, ("27 choices, more than there are letters",), ", line 2", "at most 26")
 
 
 def image_files() -> Iterator[Broken]:
