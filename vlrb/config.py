@@ -43,6 +43,7 @@ DEEPEST = 50
 
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
+_BY_ATTRS = re.compile(r"^'\w+' (must be [<>]=? \S+): (.+)$")
 _DIGITS = re.compile(r"[0-9_]{4000}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LINE_BREAKS = str.maketrans("", "", "\t\n\r")
@@ -105,7 +106,7 @@ class General:
     @seeds.validator
     def _seeds(self, _: Any, value: tuple[int, ...]) -> None:
         if not value or len(set(value)) != len(value) or min(value) < 0:
-            raise ValueError(f"must be distinct integers of at least 0, at least one, not {_said(list(value))}")
+            raise ValueError(f"must be distinct integers of at least 0, at least one, not {said(list(value))}")
 
 
 @attrs.frozen
@@ -302,7 +303,7 @@ def _read_merged(path: Path, text: str, origins: dict[KeyPath, Path], above: tup
     tree = _parsed(text, path)
     includes = tree.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(i, str) for i in includes):
-        message = f"must be a list of file names, not {_said(includes)}"
+        message = f"must be a list of file names, not {said(includes)}"
         raise ConfigError(message, where=f"{path}: include", fix='write include = ["FILE.toml"]')
     _note_origins(tree, path, origins, ())
     for i, included in enumerate(includes):
@@ -415,7 +416,7 @@ def _odd_characters(value: Any, document: Document, path: KeyPath) -> Iterator[P
             yield from _odd_characters(child, document, (*path, i))
     elif isinstance(value, str) and _CONTROL.search(value.translate(_LINE_BREAKS)):
         name = next((p for p in reversed(path) if isinstance(p, str)), "")
-        yield Problem(f"has a control character: {_said(value, name)}", document.where(path), "remove it")
+        yield Problem(f"has a control character: {said(value, name)}", document.where(path), "remove it")
 
 
 def _note_origins(value: Any, file: Path, origins: dict[KeyPath, Path], path: KeyPath) -> None:
@@ -455,11 +456,11 @@ def _merge(
         elif value != tree[key]:
             name = ".".join(str(p) for p in here)
             first, second = origins.get(here, ""), below.get(here, "")
-            said = f"is {_said(tree[key], key)} in {first} and {_said(value, key)} in {second}"
-            raise ConfigError(said, where=name, fix="remove one of the two")
+            message = f"is {said(tree[key], key)} in {first} and {said(value, key)} in {second}"
+            raise ConfigError(message, where=name, fix="remove one of the two")
 
 
-def _said(value: Any, name: str = "") -> str:
+def said(value: Any, name: str = "") -> str:
     """Return a value of the file for a message: shortened, and without secrets.
 
     :param name: the value's key
@@ -485,7 +486,7 @@ _NAMES: dict[Any, str] = {
 def structure(value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem]) -> T | None:
     """Structure a TOML value strictly as ``cls``; put what is wrong into ``problems`` and return None then."""
     if not isinstance(value, dict):
-        problems.append(Problem(f"must be a table, not {_said(value)}", document.where(path)))
+        problems.append(Problem(f"must be a table, not {said(value)}", document.where(path)))
         return None
     try:
         return _converter(document.origin(path).parent).structure(value, cls)
@@ -541,7 +542,7 @@ def _converter(base: Path) -> cattrs.Converter:
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not kind:
-            raise TypeError(f"must be {_NAMES[kind]}, not {_said(value)}")
+            raise TypeError(f"must be {_NAMES[kind]}, not {said(value)}")
         return value
 
     return hook
@@ -549,7 +550,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 def _number(value: Any, _: Any) -> float:
     if type(value) not in (int, float):
-        raise TypeError(f"must be a number, not {_said(value)}")
+        raise TypeError(f"must be a number, not {said(value)}")
     if value != value:
         raise ValueError("must be a number, not nan")
     return float(value)
@@ -560,7 +561,7 @@ def _literal(value: Any, kind: Any) -> Any:
     if value not in allowed or type(value) not in {type(a) for a in allowed}:
         fix = did_you_mean(value, [a for a in allowed if isinstance(a, str)]) if isinstance(value, str) else ""
         names = " or ".join(repr(a) for a in allowed)
-        raise ValueError(f"must be {names}, not {_said(value)}" + (f"; {fix}" if fix.startswith("did") else ""))
+        raise ValueError(f"must be {names}, not {said(value)}" + (f"; {fix}" if fix.startswith("did") else ""))
     return value
 
 
@@ -587,7 +588,7 @@ def _union(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
                 if len(members) == 1:
                     raise
                 failures.append(f"a {member.__name__}")
-        raise TypeError(f"must be {' or '.join(failures)}, not {_said(value)}")
+        raise TypeError(f"must be {' or '.join(failures)}, not {said(value)}")
 
     return hook
 
@@ -605,7 +606,7 @@ def _tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], tuple
 
     def hook(value: Any, _: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise TypeError(f"must be a list, not {_said(value)}")
+            raise TypeError(f"must be a list, not {said(value)}")
         return tuple(_items(value, member, converter))
 
     return hook
@@ -646,7 +647,7 @@ def _attrs_class(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any],
 
     def hook(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"must be a table, not {_said(value)}")
+            raise TypeError(f"must be a table, not {said(value)}")
         return plain(value, kind)
 
     return hook
@@ -676,7 +677,7 @@ def _flatten(error: BaseException, document: Document, path: KeyPath) -> Iterato
     elif isinstance(error, KeyError):
         yield Problem("is missing", document.where(path), "add it")
     else:
-        message = str(error.args[0]) if error.args else str(error)
+        message = _BY_ATTRS.sub(r"\1, not \2", str(error.args[0]) if error.args else str(error))
         if path and is_secret(str(path[-1])):
             message = message.partition(", not ")[0]
         yield Problem(message, document.where(path))

@@ -233,3 +233,25 @@ def test_a_long_text_is_made_safe_in_no_time(piece: str) -> None:
     without_credentials(piece * (1_000_000 // len(piece)))
 
     assert time.monotonic() - started < 5
+
+
+# --- the right direction ----------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_key_of_a_sweep_is_placed_in_the_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The key stands in the table sweep, not in the router's own; so does a value that is out of range."""
+    sweep = '[[router]]\nuse = "knn"\nsweep = { nosuch = [1, 2], k = [0, 1] }\n'
+    status, err = check(tmp_path / "a.toml", f'name = "a"\n[logs]\nuse = "demo"\n{sweep}', capsys)
+
+    assert status == ExitCode.USAGE
+    assert "router[0].sweep.nosuch: unknown key" in err
+    assert "router[0].sweep.k: must be >= 1, not 0" in err
+    assert "router[0].k:" not in err
+
+
+def test_an_option_after_the_command_is_told_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """-p, --runs and --cache belong before the command; of other options nothing is said."""
+    assert run(["check", "a.toml", "-p", "mine.py"]) == ExitCode.USAGE
+    assert "vlrb -p ... check ..." in capsys.readouterr().err
+    assert run(["check", "a.toml", "--nosuch"]) == ExitCode.USAGE
+    assert "before the command" not in capsys.readouterr().err
