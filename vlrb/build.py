@@ -29,7 +29,7 @@ from vlrb.faults import shown
 from vlrb.parts import PartBuilder, counter_of, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
-from vlrb.returned import plain_array
+from vlrb.returned import FIX, plain_array
 from vlrb.schemas import HIGHEST_COST, MOST_TOKENS
 from vlrb.scoring import read_scores, score_part, scorer_of, scores_folder
 from vlrb.sources import core_digest
@@ -282,7 +282,9 @@ class _Joined:
         self.matrices = {name: matrix[keep] for name, matrix in self.matrices.items()}
         self.present = self.present[keep]
         if not self.samples.num_rows:
-            raise DataError(f"no sample is left: all were left out because of: {reason}", where="[benchmark]")
+            raise DataError(
+                f"no sample is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
+            )
 
     def keep_models(self, keep: Array, reason: str) -> None:
         """Leave out some models, and say which."""
@@ -293,7 +295,9 @@ class _Joined:
         self.matrices = {name: matrix[:, keep] for name, matrix in self.matrices.items()}
         self.present = self.present[:, keep]
         if not self.models:
-            raise DataError(f"no model is left: all were left out because of: {reason}", where="[benchmark]")
+            raise DataError(
+                f"no model is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
+            )
 
     def exclude(self, reason: str, datasets: Array, model: str = "") -> None:
         """Count what was left out or changed, per dataset."""
@@ -420,7 +424,8 @@ def _leave_out(joined: _Joined, extra: pa.RecordBatch, part: Part, logs: Logs) -
     for note in {id(n): n for n in notes if n is not None}.values():
         answers = extra.filter(pa.array([n is note for n in notes]))
         if not note["drop_answers"]:
-            what = f"{answers.num_rows} answers are to samples that {note['reason']}: {shortened(answers.column('id').to_pylist())}"
+            ids = shortened(answers.column("id").to_pylist())
+            what = f"{answers.num_rows:,} answers are to samples that {note['reason']}: {ids}"
             problems.append(Problem(what, files_of(part), note["fix"]))
             continue
         for model in sorted(set(answers.column("model").to_pylist())):
@@ -439,7 +444,7 @@ def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
     if len(pairs) > 1:
         whose = f"{shortened(sorted({m for m, _ in pairs}))} belong to no sample of {shortened(sorted({d for _, d in pairs}))}"
     return Problem(
-        f"{extra.num_rows} answers of {whose}: {shortened(extra.column('id').unique().to_pylist())}",
+        f"{extra.num_rows:,} answers of {whose}: {shortened(extra.column('id').unique().to_pylist())}",
         files_of(part),
         "use answers and questions of one version of the dataset",
     )
@@ -448,7 +453,7 @@ def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
 def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
     pairs = zip(rows.column("id").to_pylist(), rows.column("model").to_pylist(), strict=True)
     return Problem(
-        f"{rows.num_rows} answers stand in the logs twice: {shortened(f'{i} of {m}' for i, m in pairs)}",
+        f"{rows.num_rows:,} answers are in the logs twice: {shortened(f'{i} of {m}' for i, m in pairs)}",
         files_of(part),
         "keep one row of each",
     )
@@ -506,14 +511,14 @@ def _apply_missing(joined: _Joined, policy: str) -> None:
                 rows = np.flatnonzero(~joined.present[:, j] & (names == name)).tolist()
                 lacking = shortened(ids[i].as_py() for i in rows[:6]) if len(rows) <= 5 else _some(ids, rows)
                 problems.append(
-                    Problem(f"{model} lacks {len(rows)} of {(names == name).sum()} samples: {lacking}", name)
+                    Problem(f"{model} lacks {len(rows):,} of {(names == name).sum():,} samples: {lacking}", name)
                 )
         fix = 'complete the logs, or set missing = "drop-sample" or "drop-model" in [benchmark]'
         raise DataError([*problems[:-1], attrs.evolve(problems[-1], fix=fix)])
 
 
 def _some(ids: pa.ChunkedArray, rows: Sequence[int]) -> str:
-    return f"{shortened(ids[i].as_py() for i in rows[:5])} and {len(rows) - 5} more"
+    return f"{shortened(ids[i].as_py() for i in rows[:5])} and {len(rows) - 5:,} more"
 
 
 def _apply_unknown(joined: _Joined, plan: Plan, pairs: Sequence[Mapping[str, Any]]) -> None:
@@ -558,7 +563,7 @@ def _apply_unscorable(joined: _Joined, plan: Plan) -> list[Problem]:
     problems = []
     for name, reason in sorted({(names[i], why) for i, why in enumerate(reasons) if why}):
         rows = [i for i, why in enumerate(reasons) if why == reason and names[i] == name]
-        whose = f"{len(rows)} of {int((names == name).sum())} samples: {shortened(ids[i] for i in rows)}"
+        whose = f"{len(rows):,} of {int((names == name).sum()):,} samples: {shortened(ids[i] for i in rows)}"
         problems.append(Problem(f"{reason}, so that no answer can be judged ({whose})", name, _NO_GOLD_FIX))
     if plan.benchmark.unknown != "drop":
         return problems
@@ -585,6 +590,7 @@ def _reasons(joined: _Joined, plan: Plan) -> list[str]:
     ]
 
 
+_NONE_LEFT = "complete the logs, or choose other values of missing and unknown in [benchmark]"
 _NO_GOLD = "the sample has no gold answer"
 _NO_GOLD_FIX = (
     'give the samples what they lack, or the answers verdicts, or leave these samples out with unknown = "drop" in '
@@ -601,9 +607,9 @@ def _unjudged(plan: Plan, pair: Mapping[str, Any], count: int) -> Problem:
         else (f"; its scorer {scorer!r} is not installed" if scorer and plan.scorer(dataset) is None else "")  # type: ignore[arg-type]
     )
     if pair["failed_judges"]:
-        why = f"; the judge of the logs failed on {pair['failed_judges']} answers{why}"
+        why = f"; the judge of the logs failed on {pair['failed_judges']:,} answers{why}"
     return Problem(
-        f"{count} answers of {pair['model']} have no verdict: {pair['verdict'] or 'the logs hold none'}{why}",
+        f"{count:,} answers of {pair['model']} have no verdict: {pair['verdict'] or 'the logs hold none'}{why}",
         pair["dataset"],
         "give the logs a column is_correct, name a scorer that is installed, or set unknown in [benchmark]",
     )
@@ -625,8 +631,8 @@ def _add_model_tokens(joined: _Joined, builder: PartBuilder) -> None:
             more = plain_array(counted, "what it returned", counter_of(builder.plan))
             whole = more.shape == (len(sizes),) and more.dtype.kind in "iu"
             if not whole or not ((more >= 0) & (more <= MOST_TOKENS)).all():
-                what = f"{len(sizes)} integers between 0 and {MOST_TOKENS:,}, not {shown(more)}"
-                raise PluginError(f"{counter_of(builder.plan)} must return {what}")
+                what = f"{len(sizes):,} integers between 0 and {MOST_TOKENS:,}, not {shown(more)}"
+                raise PluginError(f"{counter_of(builder.plan)} must return {what}", fix=FIX)
         joined.matrices["input_tokens"][:, j] += more
 
 
@@ -644,7 +650,11 @@ def _fill_costs(joined: _Joined, plan: Plan) -> None:
         if lacking:
             counter = plan.counter.registered.id
             problems.append(
-                Problem(f"token counter {counter!r} gives no tokens for {lacking} answers of {name}", "[tokens]")
+                Problem(
+                    f"token counter {counter!r} gives no tokens for {lacking:,} answers of {name}",
+                    "[tokens] counter",
+                    "name another counter, or add the tokens (or the costs) of these answers to the logs",
+                )
             )
         elif open_rows.any() and (
             model is None or model.input_price_per_million is None or model.output_price_per_million is None
@@ -673,7 +683,7 @@ def _too_dear(joined: _Joined, j: int, low: float, high: float) -> list[Problem]
     row, name = int(dear[0]), joined.models[j]
     tokens = [int(joined.matrices[m][row, j]) for m in ("input_tokens", "output_tokens")]
     said = (
-        f"{dear.size} answers of {name!r} cost more than {HIGHEST_COST:,.0f} US dollars each; the first, to sample "
+        f"{dear.size:,} answers of {name!r} cost more than {HIGHEST_COST:,.0f} US dollars each; the first, to sample "
         f"{joined.samples.column('id')[row].as_py()!r}, has {tokens[0]:,} tokens in at {low:g} and {tokens[1]:,} out at {high:g} "
         "US dollars per million"
     )
@@ -717,7 +727,7 @@ def _undeclared(name: str) -> Dataset:
     """
     if not slugify(name):
         fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
-        raise DataError(f"no slug can be made of the name of dataset {name!r}", where="the logs", fix=fix)
+        raise DataError(f"the name of dataset {name!r} has no letter or digit for a slug", where="the logs", fix=fix)
     return Dataset(name=name, group="own")
 
 

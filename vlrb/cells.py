@@ -323,7 +323,7 @@ def _count(value: object) -> int:
     """
     count = int(value)  # type: ignore[call-overload]
     if not 0 <= count < 2**31:
-        raise ValueError(f"progress is told in integers from 0 to 2^31 - 1, not {count}")
+        raise ValueError(f"progress must be integers from 0 to 2^31 - 1, not {count}")
     return int(count)
 
 

@@ -28,6 +28,8 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from vlrb.errors import ConfigError, Problem, did_you_mean
+from vlrb.faults import shown
+from vlrb.secrets import is_secret, without_secrets
 from vlrb.specs import HIGHEST_PRICE, param, toml_name
 
 T = TypeVar("T")
@@ -44,6 +46,8 @@ DEEPEST = 50
 
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
+_BY_ATTRS = re.compile(r"^'\w+' (must be [<>]=? \S+): (.+)$")
+_DIGITS = re.compile(r"[0-9_]{4000}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LINE_BREAKS = str.maketrans("", "", "\t\n\r")
 
@@ -105,7 +109,7 @@ class General:
     @seeds.validator
     def _seeds(self, _: Any, value: tuple[int, ...]) -> None:
         if not value or len(set(value)) != len(value) or min(value) < 0:
-            raise ValueError(f"must be distinct integers of at least 0, at least one, not {list(value)!r}")
+            raise ValueError(f"must be distinct integers of at least 0, at least one, not {said(list(value))}")
 
 
 @attrs.frozen
@@ -253,11 +257,17 @@ class Document:
         return f"{self.origin(path)}: {keys}" if keys else str(self.origin(path))
 
     def plugin_files(self) -> tuple[str, ...]:
-        """Return ``plugins``, each relative path made absolute; what is no list of strings is left to the checks."""
+        """Return ``plugins``, each relative path made absolute; what is no list of strings is left to the checks.
+
+        :raises ConfigError: for a path with control characters, or below the home folder of an unknown user
+        """
         listed = self.tree.get("plugins", [])
         base = self.origin(("plugins",)).parent
-        texts = [p for p in listed if isinstance(p, str)] if isinstance(listed, list) else []
-        return tuple(str((base / expanded(p)).resolve()) if p.endswith(".py") else p for p in texts)
+        texts = {i: p for i, p in enumerate(listed) if isinstance(p, str)} if isinstance(listed, list) else {}
+        return tuple(
+            str((base / _expanded_at(self.where(("plugins", i)), p)).resolve()) if p.endswith(".py") else p
+            for i, p in texts.items()
+        )
 
 
 def expanded(path: str) -> Path:
@@ -306,10 +316,11 @@ def _read_merged(
     tree = _parsed(text, path)
     includes = tree.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(i, str) for i in includes):
-        raise ConfigError("must be a list of file names", where=f"{path}: include")
+        message = f"must be a list of file names, not {said(includes)}"
+        raise ConfigError(message, where=f"{path}: include", fix='write include = ["FILE.toml"]')
     _note_origins(tree, path, origins, ())
-    for included in includes:
-        file = _included(path, included)
+    for i, included in enumerate(includes):
+        file = path.parent / _expanded_at(f"{path}: include[{i}]", included)
         if file.resolve() in known - {*above, path.resolve()}:
             continue
         below: dict[KeyPath, Path] = {}
@@ -319,11 +330,11 @@ def _read_merged(
     return tree
 
 
-def _included(path: Path, included: str) -> Path:
+def _expanded_at(where: str, path: str) -> Path:
     try:
-        return path.parent / expanded(included)
+        return expanded(path)
     except ValueError as error:
-        raise ConfigError(str(error), where=f"{path}: include") from None
+        raise ConfigError(str(error), where=where, fix="correct the path") from None
 
 
 def read_text(path: Path, included_by: Path | None = None) -> str:
@@ -355,33 +366,47 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
 
     Python's parser takes cubic time in the number of parts of a dotted key, and recurses in arrays and tables: both are limited.
     """
-    if _DOTTED.search(text):
-        raise ConfigError(f"has more than {DEEPEST} names joined by dots", where=str(path), fix="use fewer tables")
+    if dotted := _DOTTED.search(text):
+        where = f"{path}, line {_line(text, dotted)}"
+        raise ConfigError(f"has more than {DEEPEST} names joined by dots", where=where, fix="use fewer tables")
     try:
         tree = tomllib.loads(text)
     except RecursionError:
         raise _too_deep(path) from None
-    except ValueError as error:  # TOMLDecodeError, and numbers of more digits than Python converts
+    except tomllib.TOMLDecodeError as error:
         escape = "in double quotes a backslash starts an escape; write a path as 'C:\\logs' or with forward slashes"
         fix = escape if "\\" in str(error) else "correct the line; see https://toml.io"
         raise ConfigError(f"is not valid TOML: {error}", where=str(path), fix=fix) from None
+    except ValueError:  # of Python, for a number of more digits than it converts
+        digits = _DIGITS.search(text)
+        raise _too_large(f"{path}, line {_line(text, digits)}" if digits else str(path)) from None
     level: list[Any] = [tree]
     for _ in range(DEEPEST):
         level = [child for value in level for child in _children(value)]
     if level:
         raise _too_deep(path)
-    if _has_huge_integer(tree):
-        message = "has an integer of more than 64 bits, which TOML does not allow"
-        raise ConfigError(message, where=str(path), fix="write a smaller number")
+    huge = next(_huge_integers(tree, ()), None)
+    if huge is not None:
+        raise _too_large(Document(path, tree, {}).where(huge))
     return tree
 
 
-def _has_huge_integer(value: Any) -> bool:
-    """Tell whether there is an integer that neither arrays nor messages could hold; Python reads any in hexadecimal."""
-    if isinstance(value, int):
-        return not -(2**63) <= value < 2**63
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(map(_has_huge_integer, children))
+def _line(text: str, found: re.Match[str]) -> int:
+    return text.count("\n", 0, found.start()) + 1
+
+
+def _too_large(where: str) -> ConfigError:
+    message = "has an integer of more than 64 bits, which TOML does not allow"
+    return ConfigError(message, where=where, fix="write a smaller number")
+
+
+def _huge_integers(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield where integers are that neither arrays nor messages could hold; Python reads any in hexadecimal."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _huge_integers(child, (*path, key))
 
 
 def _too_deep(path: Path) -> ConfigError:
@@ -405,7 +430,8 @@ def _odd_characters(value: Any, document: Document, path: KeyPath) -> Iterator[P
         for i, child in enumerate(value):
             yield from _odd_characters(child, document, (*path, i))
     elif isinstance(value, str) and _CONTROL.search(value.translate(_LINE_BREAKS)):
-        yield Problem(f"has a control character: {value!r}", document.where(path), "remove it")
+        name = next((p for p in reversed(path) if isinstance(p, str)), "")
+        yield Problem(f"has a control character: {said(value, name)}", document.where(path), "remove it")
 
 
 def _note_origins(value: Any, file: Path, origins: dict[KeyPath, Path], path: KeyPath) -> None:
@@ -445,9 +471,16 @@ def _merge(
         elif value != tree[key]:
             name = ".".join(str(p) for p in here)
             first, second = origins.get(here, ""), below.get(here, "")
-            raise ConfigError(
-                f"is {tree[key]!r} in {first} and {value!r} in {second}", where=name, fix="remove one of the two"
-            )
+            message = f"is {said(tree[key], key)} in {first} and {said(value, key)} in {second}"
+            raise ConfigError(message, where=name, fix="remove one of the two")
+
+
+def said(value: Any, name: str = "") -> str:
+    """Return a value of the file for a message: shortened, and without secrets.
+
+    :param name: the value's key
+    """
+    return shown(without_secrets(value, name))
 
 
 def _tables(value: Any) -> bool:
@@ -468,7 +501,7 @@ _NAMES: dict[Any, str] = {
 def structure(value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem]) -> T | None:
     """Structure a TOML value strictly as ``cls``; put what is wrong into ``problems`` and return None then."""
     if not isinstance(value, dict):
-        problems.append(Problem(f"must be a table, not {value!r}", document.where(path)))
+        problems.append(Problem(f"must be a table, not {said(value)}", document.where(path)))
         return None
     try:
         return _converter(document.origin(path).parent).structure(value, cls)
@@ -524,7 +557,7 @@ def _converter(base: Path) -> cattrs.Converter:
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not kind:
-            raise TypeError(f"must be {_NAMES[kind]}, not {value!r}")
+            raise TypeError(f"must be {_NAMES[kind]}, not {said(value)}")
         return value
 
     return hook
@@ -532,7 +565,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 def _number(value: Any, _: Any) -> float:
     if type(value) not in (int, float):
-        raise TypeError(f"must be a number, not {value!r}")
+        raise TypeError(f"must be a number, not {said(value)}")
     if value != value:
         raise ValueError("must be a number, not nan")
     return float(value)
@@ -543,7 +576,7 @@ def _literal(value: Any, kind: Any) -> Any:
     if value not in allowed or type(value) not in {type(a) for a in allowed}:
         fix = did_you_mean(value, [a for a in allowed if isinstance(a, str)]) if isinstance(value, str) else ""
         names = " or ".join(repr(a) for a in allowed)
-        raise ValueError(f"must be {names}, not {value!r}" + (f"; {fix}" if fix.startswith("did") else ""))
+        raise ValueError(f"must be {names}, not {said(value)}" + (f"; {fix}" if fix.startswith("did") else ""))
     return value
 
 
@@ -570,7 +603,7 @@ def _union(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
                 if len(members) == 1:
                     raise
                 failures.append(f"a {member.__name__}")
-        raise TypeError(f"must be {' or '.join(failures)}, not {value!r}")
+        raise TypeError(f"must be {' or '.join(failures)}, not {said(value)}")
 
     return hook
 
@@ -588,7 +621,7 @@ def _tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], tuple
 
     def hook(value: Any, _: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise TypeError(f"must be a list, not {value!r}")
+            raise TypeError(f"must be a list, not {said(value)}")
         return tuple(_items(value, member, converter))
 
     return hook
@@ -629,7 +662,7 @@ def _attrs_class(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any],
 
     def hook(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"must be a table, not {value!r}")
+            raise TypeError(f"must be a table, not {said(value)}")
         return plain(value, kind)
 
     return hook
@@ -659,7 +692,9 @@ def _flatten(error: BaseException, document: Document, path: KeyPath) -> Iterato
     elif isinstance(error, KeyError):
         yield Problem("is missing", document.where(path), "add it")
     else:
-        message = str(error.args[0]) if error.args else str(error)
+        message = _BY_ATTRS.sub(r"\1, not \2", str(error.args[0]) if error.args else str(error))
+        if path and is_secret(str(path[-1])):
+            message = message.partition(", not ")[0]
         yield Problem(message, document.where(path))
 
 

@@ -51,7 +51,7 @@ def kept(journal: Path, cell: str, log: Log) -> Log:
 
 def _append(journal: Path, step: int, values: Mapping[str, float]) -> None:
     if step not in STEPS:
-        raise ValueError(f"step {step} of a curve is no 64-bit integer")
+        raise ValueError(f"step {step} of a curve is not a 64-bit integer")
     for name in values:
         name.encode()
     try:

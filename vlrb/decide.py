@@ -29,7 +29,9 @@ def decide(estimate: Estimate, *, lambda_: float | None = None, budget: float | 
         worth = np.where(cost <= budget, p, -np.inf)
     else:
         raise ConfigError(
-            f"needs either lambda or a budget, at least 0, not {lambda_!r} and {budget!r}", where="decide"
+            f"needs either lambda or a budget, at least 0, not {lambda_!r} and {budget!r}",
+            where="decide",
+            fix="give one of the two as a number of at least 0",
         )
     hopeless = np.isneginf(worth).all(axis=1, keepdims=True)
     worth = np.where(hopeless, -cost, worth)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from vlrb.printable import printable
+from vlrb.secrets import without_credentials
 
 
 class ExitCode(enum.IntEnum):
@@ -28,16 +29,20 @@ class ExitCode(enum.IntEnum):
     TRACKING = 6
 
 
+def _safe(text: object) -> str:
+    return printable(without_credentials(str(text)))
+
+
 @attrs.frozen
 class Problem:
-    """One thing that is wrong: what, where (file, sheet and row; TOML key path; plugin) and how to mend it.
+    """One thing that is wrong: what, where (file, sheet and row; TOML key path; plugin) and how to fix it.
 
-    What cannot be printed or written stands there as escapes.
+    What cannot be printed or written becomes escapes, and addresses lose their user names, passwords and tokens.
     """
 
-    message: str = attrs.field(converter=printable)
-    where: str = attrs.field(default="", converter=printable)
-    fix: str = attrs.field(default="", converter=printable)
+    message: str = attrs.field(converter=_safe)
+    where: str = attrs.field(default="", converter=_safe)
+    fix: str = attrs.field(default="", converter=_safe)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
@@ -89,7 +94,7 @@ class StorageError(VlrbError):
 
 
 _FULL = "free space there, or use another folder (--runs, --cache, --to; TMPDIR for temporary files)"
-RIGHTS = "check the folder's rights and the disk's space, or use another folder (--runs, --cache, --to)"
+RIGHTS = "check the folder's permissions and the disk's space, or use another folder (--runs, --cache, --to)"
 STORAGE = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -116,18 +121,22 @@ class TrackingError(VlrbError):
     exit_code = ExitCode.TRACKING
 
 
+MOST_NAMES = 30
+"""That :func:`did_you_mean` lists where none is close."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a fix that names the closest known names, or lists all of them when none is close."""
+    """Return a fix that names the closest known names, or lists them when none is close."""
     names = sorted(set(known))
     close = [n for n in names if n.lower().startswith(name.lower())][:3] if name else []
     close += [n for n in difflib.get_close_matches(name, names, n=3, cutoff=0.6) if n not in close]
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close[:3]) + "?"
-    return "known: " + ", ".join(names) if names else "there is none to choose from"
+    return "known: " + shortened(names, MOST_NAMES) if names else "there are none to choose from"
 
 
 def shortened(items: Iterable[object], limit: int = 5) -> str:
     """Join ``items`` for a message: the first ``limit``, then how many more there are."""
     listed = [str(i) for i in items]
     more = len(listed) - limit
-    return ", ".join(listed[:limit]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(listed[:limit]) + (f" and {more:,} more" if more > 0 else "")

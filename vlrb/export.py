@@ -27,9 +27,11 @@ def exporter(plan: Plan, name: str, folder: Path) -> Registered:
     """
     forms = {r.name: r for r in plan.registry.all("log-source") if r.record.export is not None}
     if name not in forms:
-        raise ConfigError(f"{name!r} is no form to export to", where="--export", fix=did_you_mean(name, forms))
+        raise ConfigError(f"{name!r} is not a form to export to", where="--export", fix=did_you_mean(name, forms))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is there already", where="--export", fix="name a new folder, or empty this one")
+        raise ConfigError(
+            f"{folder} exists and is not an empty folder", where="--export", fix="name a new folder, or empty this one"
+        )
     return forms[name]
 
 

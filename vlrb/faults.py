@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from vlrb.printable import printable
+from vlrb.secrets import without_credentials
 
 MOST = 2_000
 """Characters of a message or a value that are shown."""
@@ -54,7 +55,7 @@ def is_text(value: object) -> bool:
 
 def _text(make: Callable[..., str], value: object) -> str:
     try:
-        return str.__str__(make(value))  # a plain text, even where a subclass of str came
+        return without_credentials(str.__str__(make(value)))  # a plain text, even where a subclass of str came
     except KeyboardInterrupt:
         raise
     except BaseException as error:

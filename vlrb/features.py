@@ -35,6 +35,7 @@ from vlrb.faults import is_text
 from vlrb.images import Images, ImageStore
 from vlrb.plan import Chosen, FeatureSet, digest_of
 from vlrb.plugins import blame, blamed
+from vlrb.returned import FIX
 from vlrb.sources import core_digest
 from vlrb.types import Array, Column, Features, Queries, sealed
 
@@ -255,7 +256,7 @@ class _Store:
         try:
             keys, matrix, about = _mapped(file)
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-            raise _UnusableError(f"is cut off or is no chunk of features ({error})") from None
+            raise _UnusableError(f"is cut off, or not a chunk of features ({error})") from None
         if about.get("of") != self.key:
             raise _UnusableError("belongs to another encoder, other weights or another version of vlrb")
         if _checksum(keys, matrix) != about["crc"]:
@@ -363,8 +364,8 @@ def _assembled(keys: Array, chunks: Sequence[_Chunk], store: _Store) -> Encoded:
     order = np.argsort(known, kind="stable")
     place = np.minimum(np.searchsorted(known, keys, sorter=order), max(len(known) - 1, 0))
     if not len(known) or (known[order[place]] != keys).any():
-        fix = "run again; the features that are lost are made anew"
-        raise DataError("lost features while they were read", where=str(store.folder), fix=fix)
+        fix = "run again: the samples are encoded again"
+        raise DataError("features disappeared from the cache while they were read", where=str(store.folder), fix=fix)
     rows = order[place]
     starts = np.cumsum([0, *(len(c.keys) for c in chunks)])
     owner = np.searchsorted(starts, rows, side="right") - 1
@@ -470,7 +471,7 @@ class _Encoding:
                 problem = f"other columns than before ({shortened(_differences(before, now), 3)})"
         if problem or block is None:
             label = f"encoder {self.chosen.registered.id!r} of {self.chosen.plugin.label}"
-            raise PluginError(f"{label} returned {problem}", fix="mend the encoder")
+            raise PluginError(f"{label} returned {problem}", fix=FIX)
         return block
 
     def _bad_value(self, block: Features, rows: Array) -> str:
@@ -511,11 +512,11 @@ def _plain(block: object, n: int) -> tuple[Features | None, str]:
         return None, f"{type(listed).__name__} instead of columns"
     columns = tuple(_column(c) for c in listed)
     if not columns or None in columns:
-        return None, "columns that are no Column, or have odd fields" if columns else "no columns"
+        return None, "columns that are not a Column, or have fields of a wrong type" if columns else "no columns"
     plain = tuple(c for c in columns if c is not None)
     matrix = np.asarray(matrix)
     if matrix.shape != (n, len(plain)):
-        return None, f"a matrix of shape {matrix.shape} with {len(plain)} columns for {n} queries"
+        return None, f"a matrix of shape {matrix.shape} with {len(plain)} columns for {n:,} queries"
     if matrix.dtype.newbyteorder("=") not in (np.float32, np.float16):
         return None, f"a matrix of {matrix.dtype} instead of float32"
     names = Counter(c.name for c in plain)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from vlrb.errors import DataError
+from vlrb.errors import DataError, shortened
 from vlrb.types import as_tuple
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class ImageStore:
             tables, index = self._opened
         if name not in index:
             raise DataError(
-                f"image {name[:12]} is in none of the files {[str(f) for f in self.files]}", fix="build again"
+                f"image {name[:12]} is not there", where=shortened(self.files), fix="build the benchmark again"
             )
         table, row = index[name]
         return bytes(tables[table].column("data")[row].as_py())

@@ -51,5 +51,6 @@ def _call(plugin: Plugin, hook: str, arguments: dict[str, Any]) -> None:
         returned = implementation(**{k: v for k, v in arguments.items() if k in taken})
     if returned is not None:
         raise PluginError(
-            f"{hook} of {plugin.label} returned {type(returned).__name__}; a lifecycle hook returns nothing"
+            f"{hook} of {plugin.label} returned {type(returned).__name__}; a lifecycle hook returns nothing",
+            fix=f"remove the return from {hook}, or skip the plugin with {plugin.skip}",
         )

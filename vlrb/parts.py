@@ -22,7 +22,7 @@ from vlrb.faults import is_text, shown
 from vlrb.images import ImageWriter
 from vlrb.plan import Chosen, Plan, digest_of
 from vlrb.plugins import blame, blamed
-from vlrb.returned import plain_array
+from vlrb.returned import FIX, plain_array
 from vlrb.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.sources import core_digest
 from vlrb.stamps import key_with_named_files, stamp, write_named_files
@@ -267,8 +267,8 @@ def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: s
     some = pa.types.is_integer(counts.type) and len(counts) > counts.null_count
     low, high = pc.min_max(counts).as_py().values() if some else (0, 0)
     if len(counts) != rows or not pa.types.is_integer(counts.type) or not 0 <= low <= high <= MOST_TOKENS:
-        what = f"{rows} integers between 0 and {MOST_TOKENS:,}"
-        raise PluginError(f"{who} returned {shown(tokens)} instead of {what}", where=part.id)
+        what = f"{rows:,} integers between 0 and {MOST_TOKENS:,}"
+        raise PluginError(f"{who} returned {shown(tokens)} instead of {what}", where=part.id, fix=FIX)
     return counts.cast(pa.int64())
 
 
@@ -332,7 +332,7 @@ def _check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
         bad = np.flatnonzero(~((values >= 0) & (values <= high)) & column.is_valid().to_numpy(zero_copy_only=False))
         if bad.size:
             row = int(bad[0])
-            more = f" ({bad.size} rows are like this)" if bad.size > 1 else ""
+            more = f" ({bad.size:,} rows are like this)" if bad.size > 1 else ""
             said = f"{name} of sample {ids[row].as_py()!r} is {column[row].as_py()!r}, which is not between 0 and {high:,.0f}"
             fix = "write null where there is no verdict" if name == "score" else "write null where it is not known"
             problems.append(Problem(said + more, files_of(part), fix))
@@ -398,7 +398,7 @@ def counter_of(plan: Plan) -> str:
 
 def files_of(part: Part) -> str:
     """Return the files of a part, as messages name them."""
-    return ", ".join(str(f) for f in part.files) or part.id
+    return shortened(part.files) or part.id
 
 
 def _left_out(note: Any) -> Mapping[str, Any]:
@@ -422,19 +422,19 @@ def _plain_listing(listing: Any, plan: Plan) -> Listing:
     """
     label = f"log source {plan.logs.registered.id!r} of {plan.logs.plugin.label}"
     if not isinstance(listing, Listing):
-        raise PluginError(f"{label} returned {type(listing).__name__} instead of a Listing")
+        raise PluginError(f"{label} returned {type(listing).__name__} instead of a Listing", fix=FIX)
     parts = tuple(listing.parts)
     odd = next((p for p in parts if not _is_part(p)), None)
     if odd is not None:
         fix = 'give each part a text as id, kind "samples" or "outcomes", a tuple of paths, and names that are texts'
-        raise PluginError(f"{label} listed {shown(odd)}, which is no Part", fix=fix)
+        raise PluginError(f"{label} listed {shown(odd)}, which is not a Part", fix=fix)
     ids = Counter(p.id for p in parts)
     twice = next((name for name, count in ids.items() if count > 1), None)
     if twice is not None:
-        raise PluginError(f"{label} listed two parts with the id {twice!r}")
+        raise PluginError(f"{label} listed two parts with the id {twice!r}", fix="give each part its own id")
     ignored = {str(file): why for file, why in listing.ignored.items()}
     if not all(map(is_text, [listing.synthetic, *ignored, *ignored.values()])):
-        raise PluginError(f"{label} listed ignored files, or a word on the data, that are no texts")
+        raise PluginError(f"{label} returned a Listing whose ignored or synthetic are not texts", fix=FIX)
     return Listing(parts, ignored, listing.synthetic)
 
 
@@ -452,19 +452,23 @@ def _is_part(part: object) -> bool:
 def _check_listing(listing: Listing, plan: Plan) -> None:
     label = f"log source {plan.logs.registered.id!r}"
     if not any(p.kind == "outcomes" for p in listing.parts):
-        raise DataError("the logs hold no outcomes of any known model", where=label, fix="check [logs]")
+        fix = "check [logs] path and [benchmark] models; `vlrb check` lists the files that are not read"
+        raise DataError("the logs hold no outcomes of any known model", where=label, fix=fix)
     asked = [p.dataset for p in listing.parts if p.kind == "samples"]
     answered = {p.dataset for p in listing.parts if p.kind == "outcomes"}
     problems = [
-        Problem(f"dataset {d!r} has samples in two parts", label)
+        Problem(f"dataset {d!r} has samples in two parts", label, "keep the questions of a dataset in one place")
         for d in sorted({d for d in asked if d and asked.count(d) > 1})
     ]
+    leave = "or leave the dataset out of [benchmark] datasets"
     if "" not in asked and "" not in answered:
         problems += [
-            Problem(f"dataset {d!r} has outcomes but no samples", label) for d in sorted(answered - set(asked))
+            Problem(f"dataset {d!r} has outcomes but no samples", label, f"add its questions, {leave}")
+            for d in sorted(answered - set(asked))
         ]
         problems += [
-            Problem(f"dataset {d!r} has samples but no outcomes", label) for d in sorted(set(asked) - answered)
+            Problem(f"dataset {d!r} has samples but no outcomes", label, f"add the models' answers, {leave}")
+            for d in sorted(set(asked) - answered)
         ]
     if problems:
         raise DataError(problems)
@@ -478,4 +482,4 @@ def duplicates(ids: pa.Array | pa.ChunkedArray, where: Sequence[str]) -> None:
     counts = pc.value_counts(ids)
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
     if twice:
-        raise DataError(f"holds samples twice: {shortened(twice)}", where=", ".join(where), fix="keep one row of each")
+        raise DataError(f"holds samples twice: {shortened(twice)}", where=shortened(where), fix="keep one row of each")

@@ -203,7 +203,7 @@ def _of_vlrb(error: VlrbError) -> VlrbError:
 
 
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
-    own = f"mend {plugin.origin}" if not plugin.version else "report it to the plugin's author"
+    own = f"fix {plugin.origin}" if not plugin.version else "report it to the plugin's author"
     return PluginError(
         f"{plugin.label} failed while {doing}: {told(error)}",
         where=_last_frame(error, plugin),
@@ -240,7 +240,7 @@ class Registry:
 
         :raises PluginError: naming each, the error, and the option that skips it
         """
-        problems = [Problem(f"cannot be loaded: {p.error}", p.label, _mending(p)) for p in self.broken()]
+        problems = [Problem(f"cannot be loaded: {p.error}", p.label, _how_to_fix(p)) for p in self.broken()]
         if problems:
             raise PluginError(problems)
 
@@ -279,10 +279,10 @@ class Registry:
         return tuple(p for p in self.plugins if _implements(p, hook))
 
 
-def _mending(plugin: Plugin) -> str:
+def _how_to_fix(plugin: Plugin) -> str:
     named = plugin.origin.endswith(".py")
     path = "correct its path in plugins = [...] or after -p, " if named and not Path(plugin.origin).exists() else ""
-    return f"{path or 'mend it, '}or skip it with {plugin.skip}"
+    return f"{path or 'fix it, '}or skip it with {plugin.skip}"
 
 
 def load(selection: Selection, *, commands_only: bool = False) -> Registry:
@@ -352,6 +352,11 @@ def _load_error(error: BaseException) -> str:
     outside = [f for f in last if not f.filename.startswith("<") and Path(f.filename) != Path(__file__)]
     where = f" ({outside[0].filename}, line {outside[0].lineno})" if outside else ""
     return f"{told(error)}{where}"
+
+
+def _in_a_line(error: PluginError) -> str:
+    first = error.problems[0]
+    return f"{first.message} ({first.where})" if first.where else first.message
 
 
 def _source(module_name: str) -> Path | None:
@@ -437,7 +442,7 @@ def _validated(plugin: Plugin) -> Plugin:
             except (pluggy.PluginValidationError, ValueError) as error:
                 return attrs.evolve(plugin, object=None, error=" ".join(str(error).split()))
     except PluginError as error:
-        return attrs.evolve(plugin, object=None, error=error.problems[0].message)
+        return attrs.evolve(plugin, object=None, error=_in_a_line(error))
     return plugin
 
 
@@ -489,7 +494,7 @@ def _collect(plugins: list[Plugin], kinds: Sequence[str]) -> tuple[list[Plugin],
                     raise PluginError("vlrb_settings must return an attrs class")
             mine = [(kind, Registered(r, plugin)) for kind in kinds for r in _records(plugin, kind)]
         except PluginError as error:
-            plugin = attrs.evolve(plugin, object=None, error=error.problems[0].message)
+            plugin = attrs.evolve(plugin, object=None, error=_in_a_line(error))
             mine = []
         kept.append(plugin)
         found += mine

@@ -22,6 +22,7 @@ from vlrb.config import (
     SplitSection,
     is_file_name,
     read_document,
+    said,
     structure,
     unstructure,
 )
@@ -162,7 +163,7 @@ class Resolver:
             table = tables[str(path[0]) if len(path) > 1 else ""]
             given = table.setdefault(str(path[-1]), value)
             if given != value:
-                self._problem(path, f'protocol = "paper" stands for {value!r}, not {given!r}', "remove the key")
+                self._problem(path, f'protocol = "paper" stands for {value!r}, not {said(given)}', "remove the key")
         return tables["split"] if isinstance(split, dict) else split
 
     def _array(self, key: str, value: Any) -> list[Any]:
@@ -192,7 +193,9 @@ class Resolver:
             self._problem(("select_on",), "the winner of a sweep is never chosen on test", fix)
         bare = [m.spec.name for m in metrics]
         for name in sorted({n for n in bare if bare.count(n) > 1}):
-            self._problem(("metric",), f"two metrics are named {name!r}, so that results could not tell them apart")
+            self._problem(
+                ("metric",), f"two metrics are named {name!r}", "keep one: results are known by the metric's name"
+            )
         names = {*bare, *(m.registered.id for m in metrics)}
         if isinstance(by, str) and by not in names:
             self._problem(("select_by",), f"unknown metric {by!r}", did_you_mean(by, names))
@@ -211,7 +214,7 @@ class Resolver:
     ) -> Chosen | None:
         """Resolve a table ``{use = NAME, parameter = value, ...}``; keys in ``beside`` belong to the core."""
         if not isinstance(table, dict):
-            self._problem(path, f"must be a table, not {table!r}")
+            self._problem(path, f"must be a table, not {said(table)}")
             return None
         name = table.get(key, default)
         if name is None:
@@ -231,7 +234,7 @@ class Resolver:
 
     def _find(self, kind: Kind, name: Any, path: KeyPath) -> Registered | None:
         if not isinstance(name, str):
-            self._problem(path, f"must be a string, not {name!r}")
+            self._problem(path, f"must be a string, not {said(name)}")
             return None
         try:
             return self.registry.find(kind, name)
@@ -249,7 +252,7 @@ class Resolver:
             if made is None:
                 continue
             if made.registered.id in configured:
-                self._problem((key, i), f"{made.registered.id!r} is configured twice")
+                self._problem((key, i), f"{made.registered.id!r} is configured twice", "keep one of the tables")
             configured.add(made.registered.id)
             chosen[made.registered.id] = made
         return tuple(chosen.values())
@@ -260,13 +263,13 @@ class Resolver:
 
     def _feature_sets(self, table: Any) -> dict[str, FeatureSet]:
         if not isinstance(table, dict):
-            self._problem(("features",), f"must be a table of tables such as [features.default], not {table!r}")
+            self._problem(("features",), f"must be a table of tables such as [features.default], not {said(table)}")
             return {}
         sets = {}
         for name, section in {"default": {"encoders": list(DEFAULT_ENCODERS)}, **table}.items():
             path: KeyPath = ("features", name)
             if not isinstance(section, dict):
-                self._problem(path, f"must be a table, not {section!r}", f"write [features.{name}]")
+                self._problem(path, f"must be a table, not {said(section)}", f"write [features.{name}]")
                 continue
             encoders = self._encoders(section.get("encoders"), (*path, "encoders"))
             rest = {k: v for k, v in section.items() if k != "encoders"}
@@ -290,7 +293,7 @@ class Resolver:
 
     def _encoders(self, listed: Any, path: KeyPath) -> tuple[Chosen, ...]:
         if not isinstance(listed, list) or not listed:
-            self._problem(path, f"must be a list of encoders, names or tables with use, not {listed!r}")
+            self._problem(path, f"must be a list of encoders, names or tables with use, not {said(listed)}")
             return ()
         made: list[Chosen] = []
         for i, item in enumerate(listed):
@@ -344,7 +347,7 @@ class Resolver:
         if label is None:
             return None  # what is wrong with the router itself is known
         if not isinstance(label, str) or not is_file_name(label):
-            self._problem((*path, "label"), f"must be usable as the name of a folder, not {label!r}")
+            self._problem((*path, "label"), f"must be usable as the name of a folder, not {said(label)}")
         elif label in taken:
             self._problem((*path, "label"), f"{label!r} is taken by another router", "give one of them a label")
         else:
@@ -358,7 +361,7 @@ class Resolver:
         if len(found) != 1 or "variant" not in attrs.fields_dict(found[0].record.params):
             return table
         if table.get("variant", "reference") != "reference":
-            what = f'protocol = "paper" stands for "reference", not {table["variant"]!r}'
+            what = f'protocol = "paper" stands for "reference", not {said(table["variant"])}'
             self._problem((*path, "variant"), what, "remove the key")
         return {**table, "variant": "reference"}
 
@@ -366,13 +369,13 @@ class Resolver:
         """Return parameter -> values of a sweep; empty without one."""
         sweep = table.get("sweep", {}) if isinstance(table, dict) else {}
         if not isinstance(sweep, dict):
-            self._problem((*path, "sweep"), f"must be a table such as {{ lambda = [0, 10] }}, not {sweep!r}")
+            self._problem((*path, "sweep"), f"must be a table such as {{ lambda = [0, 10] }}, not {said(sweep)}")
             return {}
         count = 1
         usable: dict[str, list[Any]] = {}
         for name, values in sweep.items():
             if not isinstance(values, list) or not values or any(values.count(v) > 1 for v in values):
-                self._problem((*path, "sweep", name), f"must be a list of different values, not {values!r}")
+                self._problem((*path, "sweep", name), f"must be a list of different values, not {said(values)}")
                 usable |= {name: values[:1] if isinstance(values, list) else [values]} if values != [] else {}
             else:
                 usable[name], count = values, count * len(values)
@@ -388,6 +391,8 @@ class Resolver:
         before = set(self.problems)
         own = {**table, **swept} if isinstance(table, dict) else table
         chosen = self._component("router", own, path, beside=ROUTER_KEYS)
+        places = {self.document.where((*path, name)): self.document.where((*path, "sweep", name)) for name in swept}
+        self.problems = [attrs.evolve(p, where=places.get(p.where, p.where)) for p in self.problems]
         self.problems = [p for i, p in enumerate(self.problems) if p not in self.problems[:i]]
         if chosen is None or set(self.problems) - before:
             return None
@@ -398,15 +403,18 @@ class Resolver:
         return Point(chosen, {n: unstructure(getattr(chosen.params, fields[n].name)) for n in swept}, base or chosen)
 
     def _check_weights(self, routers: Iterable[PlannedRouter], feature_sets: Mapping[str, FeatureSet]) -> None:
-        """Note weights that routers need, themselves or for their features, and that cannot be had.
+        """Note folders of weights that routers need, themselves or for their features, and that cannot be used.
 
-        Where a plugin itself fails to tell, the cells that need it fail, and the others go on.
+        Weights that are named, not in a folder, are looked for when a run needs them: a check asks no network.  Where a plugin
+        itself fails to tell, the cells that need it fail, and the others go on.
         """
         routers = tuple(routers)
         needed = [p.chosen for r in routers for p in r.points]
         names = dict.fromkeys(r.features for r in routers if r.features in feature_sets)
         needed += [e for name in names if name is not None for e in feature_sets[name].used]
         for chosen in needed:
+            if not _names_folder(chosen):
+                continue
             try:
                 chosen.revision()
             except (ConfigError, DataError) as error:
@@ -437,7 +445,7 @@ class Resolver:
     def _settings(self, table: Any) -> dict[str, Any]:
         classes = self.registry.settings_classes()
         if not isinstance(table, dict):
-            self._problem(("plugin",), f"must be a table of tables such as [plugin.mlflow], not {table!r}")
+            self._problem(("plugin",), f"must be a table of tables such as [plugin.mlflow], not {said(table)}")
             return {}
         for name in table.keys() - classes.keys():
             self._problem(("plugin", name), f"no loaded plugin {name!r} has settings", did_you_mean(name, classes))
@@ -512,9 +520,15 @@ class Resolver:
             found = {record for record, known in handles if name in known}
             if not found:
                 known = {h for _, hs in handles for h in hs}
-                self._problem((*path, i), f"{name!r} is no {path[-1].rstrip('s')}", did_you_mean(name, known))  # type: ignore[union-attr]
+                self._problem((*path, i), f"unknown {path[-1].rstrip('s')} {name!r}", did_you_mean(name, known))  # type: ignore[union-attr]
             wanted |= found
         return frozenset(wanted)
+
+
+def _names_folder(chosen: Chosen) -> bool:
+    """Tell whether a component's weights are in a folder that the file names; :meth:`Resolver._anchored` made it absolute."""
+    fields = [f for f in attrs.fields(type(chosen.params)) if f.metadata.get("folder_or_name")]
+    return any(Path(str(getattr(chosen.params, f.name) or "")).is_absolute() for f in fields)
 
 
 def _grid(sweep: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

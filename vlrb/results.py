@@ -67,6 +67,9 @@ def result_to_json(result: RunResult) -> dict[str, Any]:
     return {"schema": SCHEMA_VERSION, **without_secrets(tree)}
 
 
+_OTHER_VERSION = "read it with the vlrb that wrote it, or run the experiment again with --fresh"
+
+
 def read_result(directory: Path) -> RunResult:
     """Read the result of a finished run.
 
@@ -76,7 +79,11 @@ def read_result(directory: Path) -> RunResult:
     if not isinstance(tree, dict) or not isinstance(tree.get("run"), dict) or "cells" not in tree:
         raise _damaged(directory, "it holds no run")
     if tree.get("schema") != SCHEMA_VERSION:
-        raise DataError(f"has schema version {tree.get('schema')!r}, not {SCHEMA_VERSION}", where=str(directory))
+        raise DataError(
+            f"has schema version {tree.get('schema')!r}, this vlrb reads {SCHEMA_VERSION}",
+            where=str(directory),
+            fix=_OTHER_VERSION,
+        )
     tree["run"] |= {"directory": str(directory), "settings": {}}
     for cell in tree["cells"]:
         cell["directory"] = str(directory / cell["directory"])
@@ -135,7 +142,9 @@ def find_run(runs: Path, given: str) -> Path:
     for candidate in (Path(given), runs / given):
         if (candidate / "plan.json").is_file():
             raise ConfigError(
-                f"the run {given!r} is not finished", fix="give its experiment file to `vlrb run`: it goes on"
+                f"the run {given!r} is not finished",
+                where=str(candidate),
+                fix="give its experiment file to `vlrb run`, which resumes it",
             )
     known = {p.parent.parent.name for p in runs.glob("*/*/results.json")}
     raise ConfigError(f"there is no finished run {given!r} under {runs}", fix=did_you_mean(given, known))

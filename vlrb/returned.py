@@ -19,7 +19,7 @@ from vlrb.errors import PluginError
 from vlrb.faults import is_text, shown
 from vlrb.types import Array, Estimate, Queries, Score, Undefined, sealed
 
-FIX = "mend the plugin"
+FIX = "fix the plugin, or report it to its author"
 INTEGERS = range(-(2**63), 2**63)
 MOST_CHARACTERS = 10_000
 """Of a reason, or of a text that a fit has chosen."""
@@ -37,7 +37,7 @@ def plain_array(value: Any, what: str, who: str) -> Array:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise PluginError(f"{who}: {what} is no array: {error}", fix=FIX) from None
+        raise PluginError(f"{who}: {what} is not an array: {error}", fix=FIX) from None
     if array.dtype.kind == "O":
         raise PluginError(f"{who}: {what} is {type(value).__name__} instead of an array of numbers", fix=FIX)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -50,10 +50,10 @@ def checked_choices(routed: Any, n: int, k: int, who: str) -> Array:
     :raises PluginError: when they are not n integers from 0 to k - 1
     """
     if routed is None:
-        raise PluginError(f"{who}: route returned None instead of {n} integers", fix=FIX)
+        raise PluginError(f"{who}: route returned None instead of {n:,} integers", fix=FIX)
     choices = plain_array(routed, "what route returned", who)
     if choices.shape != (n,):
-        raise PluginError(f"{who}: route returned shape {choices.shape} for {n} queries", fix=FIX)
+        raise PluginError(f"{who}: route returned shape {choices.shape} for {n:,} queries", fix=FIX)
     if choices.dtype.kind not in "iu":
         raise PluginError(f"{who}: route returned {choices.dtype} instead of integers", fix=FIX)
     if n and not (choices.min() >= 0 and choices.max() < k):
@@ -71,7 +71,7 @@ def checked_scores(scores: Any, choices: Array, queries: Queries, who: str) -> A
         raise PluginError(f"{who}: {what}", fix=FIX)
     if not np.isfinite(matrix).all():
         bad = int((~np.isfinite(matrix)).sum())
-        raise PluginError(f"{who}: scores must be finite; {bad} are NaN or infinite", fix=FIX)
+        raise PluginError(f"{who}: scores must be finite; {bad:,} are NaN or infinite", fix=FIX)
     differing = np.flatnonzero(matrix.argmax(axis=1) != choices)
     if differing.size:
         row = int(differing[0])
@@ -151,11 +151,11 @@ def checked_verdicts(returned: Any, ids: Sequence[str], who: str) -> list[Score]
     :param ids: of the cases
     """
     if not isinstance(returned, Iterable):
-        raise PluginError(f"{who} returned {type(returned).__name__} instead of {len(ids)} scores", fix=FIX)
+        raise PluginError(f"{who} returned {type(returned).__name__} instead of {len(ids):,} scores", fix=FIX)
     scores = list(itertools.islice(returned, len(ids) + 1))
     if len(scores) != len(ids):
-        count = len(scores) if len(scores) < len(ids) else f"more than {len(ids)}"
-        raise PluginError(f"{who} returned {count} scores for {len(ids)} cases", fix=FIX)
+        count = len(scores) if len(scores) < len(ids) else f"more than {len(ids):,}"
+        raise PluginError(f"{who} returned {count} scores for {len(ids):,} cases", fix=FIX)
     return [_verdict(s, i, who) for s, i in zip(scores, ids, strict=True)]
 
 
@@ -168,7 +168,7 @@ def _verdict(score: Any, sample: str, who: str) -> Score:
     if value is not None and not (_is_score(value)):
         raise PluginError(f"{who} returned a score outside [0, 1] for {sample}: {shown(value)}", fix=FIX)
     if reason is not None and (not is_text(reason) or len(reason) > MOST_CHARACTERS):
-        raise PluginError(f"{who} returned a reason that is no text for {sample}: {shown(reason)}", fix=FIX)
+        raise PluginError(f"{who} returned a reason that is not a text for {sample}: {shown(reason)}", fix=FIX)
     if not isinstance(unscorable, bool | np.bool_):
         raise PluginError(f"{who} returned unscorable = {shown(unscorable)} for {sample}, not a boolean", fix=FIX)
     return Score(
@@ -185,7 +185,7 @@ def checked_metric(value: Any, who: str) -> float | Undefined:
     """Return a metric's value: a real number of whatever type that float takes, but NaN, or Undefined with a text."""
     if isinstance(value, Undefined):
         if not is_text(value.reason) or len(value.reason) > MOST_CHARACTERS:
-            raise PluginError(f"{who} is undefined for a reason that is no text: {shown(value.reason)}", fix=FIX)
+            raise PluginError(f"{who} is undefined for a reason that is not a text: {shown(value.reason)}", fix=FIX)
         return Undefined(str.__str__(value.reason))
     fix = "return a number, or Undefined with a reason"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

@@ -437,7 +437,8 @@ def _work_on(bench: Bench, report: Report, cell: CellInfo, threads: int) -> None
     :raises VlrbError: naming samples as the logs do
     """
     if cell.key not in bench.chosen:
-        raise ConfigError(f"{cell.name!r} is no longer what it was: a file changed while the run was going on")
+        what = f"cell {cell.name!r} is not in the plan any more: the experiment, a plugin or the weights changed during the run"
+        raise ConfigError(what, where=str(bench.plan.document.path), fix="run again")
     try:
         run_cell(bench, cell, threads, report.log, report.progress)
     except DataError as error:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^/@:\s\"']*:[^\s\"']*|[^/\s\"']*)@")
+_TOKEN = re.compile(r"[^\s\"']+")
+_USER = re.compile(r"[^/@:]*:")
 _QUERY = re.compile(r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key|odbc_connect)=)[^&;\s\"']*")
 _NAMES = r"(?:\w+_)?(?:password|passwd|pwd|secret|api_?key|access_?key|token|credentials?)"
 _NAMED = re.compile(rf"(?i){_NAMES}")
@@ -15,13 +16,34 @@ _TOML = re.compile(rf"(?im)^(\s*[\"']?(?:[\w.-]+\.)?{_NAMES}[\"']?\s*=\s*)(?:\"[
 
 def without_credentials(text: str) -> str:
     """Return text whose addresses have lost what is secret in them."""
-    return _QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", text))
+    return _QUERY.sub(r"\1***", _TOKEN.sub(lambda found: _without_user(found[0]), text) if "@" in text else text)
+
+
+def _without_user(token: str) -> str:
+    """Return a text without blanks whose addresses have lost user and password, in linear time.
+
+    What follows ``://USER:`` counts as the password up to the last ``@``, since passwords with ``/`` and ``@`` are common.
+    """
+    last, done, parts = token.rfind("@"), 0, []
+    while 0 <= (start := token.find("://", done)) < last:
+        begin = start + 3
+        user = _USER.match(token, begin)
+        stop = token.find("/", begin)
+        end = last if user and user.end() <= last else token.rfind("@", begin, len(token) if stop < 0 else stop)
+        parts += [token[done:begin], "***@"] if end >= 0 else [token[done:begin]]
+        done = max(begin, end + 1)
+    return "".join(parts) + token[done:]
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a key of this name holds a secret: ``api_key``, ``password`` and the like."""
+    return _NAMED.fullmatch(name) is not None
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
     """Return JSON data whose addresses, and whose texts under names such as ``api_key``, have lost what is secret in them."""
     if isinstance(value, str):
-        return "***" if value and _NAMED.fullmatch(name) else without_credentials(value)
+        return "***" if value and is_secret(name) else without_credentials(value)
     if isinstance(value, Mapping):
         return {k: without_secrets(v, str(k)) for k, v in value.items()}
     return [without_secrets(v, name) for v in value] if isinstance(value, list | tuple) else value

@@ -104,7 +104,7 @@ class Dataset:
         try:
             groups = re.compile(value).groups
         except re.error as error:
-            raise ValueError(f"group_pattern is no regular expression: {error}") from None
+            raise ValueError(f"group_pattern is not a regular expression: {error}") from None
         if value and groups < 1:
             raise ValueError(f"group_pattern must have a group in parentheses, not {value!r}")
 

@@ -76,10 +76,10 @@ def make_split(benchmark: Benchmark, section: SplitSection) -> Split:
 
 def _empty(name: str, section: SplitSection, samples: int, groups: int) -> DataError:
     if section.method == "given":
-        what, fix = f"the logs put none of {samples} samples into {name!r}", f"let the logs name samples for {name}"
+        what, fix = f"the logs put none of {samples:,} samples into {name!r}", f"let the logs name samples for {name}"
         fix += ', or choose method = "stratified"'
     else:
-        what = f"the split {name!r} is empty: {samples} samples in {groups} groups that are kept together"
+        what = f"the split {name!r} is empty: {samples:,} samples in {groups:,} groups that are kept together"
         fix = f"use more samples, or a larger share for {name}"
     return DataError(what, where="[split] method" if section.method == "given" else "[split]", fix=fix)
 
@@ -170,7 +170,7 @@ def given_split(benchmark: Benchmark) -> dict[str, Array]:
     without = [i for i, name in zip(benchmark.ids, column, strict=True) if name not in NAMES]
     if without:
         raise DataError(
-            f"the logs put {len(without)} of {len(column)} samples into none of {', '.join(NAMES)}: {shortened(without)}",
+            f"the logs put {len(without):,} of {len(column):,} samples into none of {', '.join(NAMES)}: {shortened(without)}",
             where="[split] method",
             fix='choose method = "stratified", or use logs that say the split of every sample',
         )

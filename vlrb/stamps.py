@@ -30,7 +30,7 @@ def stamp(file: Path) -> list[Any]:
     try:
         known = file.stat()
     except OSError as error:
-        fix = "mend the link, or remove it" if file.is_symlink() else "see to the file's rights"
+        fix = "fix the link, or remove it" if file.is_symlink() else "check the file's permissions"
         raise DataError(f"cannot be read: {error.strerror}", where=str(file), fix=fix) from None
     return [str(file), known.st_size, known.st_mtime_ns]
 

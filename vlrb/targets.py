@@ -33,8 +33,8 @@ def solved_rows(train: Labelled, router: str) -> Array:
     """
     rows = kept_rows(train.quality)
     if not rows.size:
-        fix = "look at the scores in the data report of vlrb build"
-        raise DataError(f"no model is right on any of {len(train)} train samples", where=router, fix=fix)
+        fix = "check the scores of these datasets: `vlrb build` prints them, and its data report shows them"
+        raise DataError(f"no model is right on any of {len(train):,} train samples", where=router, fix=fix)
     return rows
 
 
@@ -115,7 +115,9 @@ def relevance(
 
 def _checked(lambda_: float) -> float:
     if not lambda_ >= 0:
-        raise ConfigError(f"must be a number from 0 to inf, not {lambda_!r}", where="lambda")
+        raise ConfigError(
+            f"must be a number from 0 to inf, not {lambda_!r}", where="lambda", fix="set lambda = 0 or more"
+        )
     return float(lambda_)
 
 

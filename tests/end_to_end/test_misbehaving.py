@@ -186,17 +186,25 @@ def test_a_metric_that_misbehaves_is_undefined(project: Any, value: str, status:
 
 
 WEIGHTS = """
+@attrs.frozen
+class Folder:
+    path: str = attrs.field(default="/nowhere", kw_only=True, metadata={"help": "", "when": "fit", "folder_or_name": True})
+@attrs.frozen
+class Name:
+    path: str = attrs.field(default="some/name", kw_only=True, metadata={"help": "", "when": "fit", "folder_or_name": True})
+def asked(params): raise errors.DataError("a name was looked up")
 def missing(params): raise errors.DataError("the folder is not there", where="/nowhere", fix="make it")
 def broken(params): raise Base("broken")
 @hookimpl
 def vlrb_routers():
     return [
-        RouterSpec(name="missing", summary="s", factory=lambda p: None, revision=missing),
-        RouterSpec(name="broken", summary="s", factory=lambda p: None, revision=broken),
+        RouterSpec(name="missing", summary="s", factory=lambda p: None, params=Folder, revision=missing),
+        RouterSpec(name="broken", summary="s", factory=lambda p: None, params=Folder, revision=broken),
+        RouterSpec(name="named", summary="s", factory=lambda p: None, params=Name, revision=asked),
     ]
 @hookimpl
 def vlrb_encoders():
-    return [EncoderSpec(name="missing", summary="s", modality="text", factory=lambda p: None, revision=missing)]
+    return [EncoderSpec(name="missing", summary="s", modality="text", factory=lambda p: None, params=Folder, revision=missing)]
 """
 
 
@@ -208,6 +216,7 @@ def test_weights_that_cannot_be_had_are_problems_of_the_file(project: Any, comma
         '[features.used]\nencoders = ["hashed-text", "bad/missing"]\n[features.unused]\nencoders = ["bad/missing"]\n'
         '[[router]]\nuse = "cheapest"\n[[router]]\nuse = "bad/missing"\n[[router]]\nuse = "knn"\nfeatures = "used"\n'
         '[[router]]\nuse = "knn"\nlabel = "k"\nkk = 3\n[[router]]\nuse = "bad/broken"\n'
+        '[[router]]\nuse = "bad/named"\n'
     )
     file = project.experiment(tables)
     file.write_text(file.read_text().replace('"tiny.py"', '"tiny.py", "bad.py"'), encoding="utf-8")
@@ -219,6 +228,7 @@ def test_weights_that_cannot_be_had_are_problems_of_the_file(project: Any, comma
     for place in ("router[1]", "features.used.encoders[1]", "router[3].kk"):
         assert f"{place}:" in done.err
     assert "unused" not in done.err
+    assert "looked up" not in done.err
     assert not (project.folder / ".vlrb-cache" / "parts").exists()
 
 

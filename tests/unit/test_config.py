@@ -82,7 +82,7 @@ def test_what_is_written_right_is_taken_as_it_stands() -> None:
         ({"kind": "A"}, "router[0].kind: must be 'a' or 'b', not 'A'"),
         ({"maybe": "x"}, "router[0].maybe: must be an integer, not 'x'"),
         ({"either": "automatic"}, "router[0].either: must be a number or 'auto'"),
-        ({"inner": {"size": 0}}, "router[0].inner.size: 'size' must be >= 1: 0"),
+        ({"inner": {"size": 0}}, "router[0].inner.size: must be >= 1, not 0"),
         ({"inner": {"sise": 1}}, "router[0].inner.sise: unknown key"),
         ({"inner": 3}, "router[0].inner: must be a table, not 3"),
         ({"lambda_": 1.0}, "router[0].lambda_: unknown key"),

@@ -467,7 +467,7 @@ def test_the_cache_says_whose_it_is(case: Case) -> None:
         ("type", "ndarray instead of Features"),
         ("list", "list instead of an array"),
         ("no-columns", "no columns"),
-        ("column-type", "columns that are no Column"),
+        ("column-type", "columns that are not a Column"),
         ("twice", "two columns named 'a'"),
         ("later", r"other columns than before \(2 instead of 3\)"),
         ("renamed", r"other columns than before \(\['y2/0', 'dense', False\] instead of \['y1/0'"),

@@ -327,7 +327,7 @@ def test_an_answer_that_stands_twice_is_refused(work: Work, pieces: int) -> None
         _, first = answers([answer("a"), answer("b"), answer("b", 0.0)])
         again = []
     (problem,) = work.refused(questions("TinyA", "ab"), (part, first + again))
-    assert problem.message.startswith(f"1 answers stand in the logs twice: TinyA/b of {LARGE}")
+    assert problem.message.startswith(f"1 answers are in the logs twice: TinyA/b of {LARGE}")
 
     (problem,) = work.refused(questions("TinyA", "aba"), answers([answer("a"), answer("b")]))
     assert "TinyA/a" in problem.message

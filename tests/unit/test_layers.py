@@ -11,14 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAYERS = (
-    ("errors", "printable", "faults"),
+    ("errors", "printable", "faults", "secrets"),
     ("interrupts",),
     ("executor",),
     ("types", "schemas"),
     ("specs",),
     ("hookspecs",),
     ("__init__",),
-    ("plugins", "cache", "images", "secrets", "neartext", "sources", "surroundings"),
+    ("plugins", "cache", "images", "neartext", "sources", "surroundings"),
     ("config",),
     ("plan",),
     ("resolve",),

@@ -52,8 +52,19 @@ def _interrupted() -> int:
     return ExitCode.INTERRUPTED
 
 
+def _misplaced(error: click.NoSuchOption) -> click.UsageError:
+    """Return an error that says of an option of vlrb's own, given after a command, that it belongs before the command."""
+    ctx = error.ctx
+    if ctx is not None and any(error.option_name in p.opts for p in ctx.find_root().command.params):
+        place = f"vlrb {error.option_name} ... {ctx.info_name} ..."
+        return click.UsageError(f"{error.option_name} belongs before the command: {place}", ctx)
+    return error
+
+
 def _failed(error: Exception) -> int:
     """Say what went wrong; return the exit status."""
+    if isinstance(error, click.NoSuchOption):
+        error = _misplaced(error)
     if isinstance(error, click.ClickException):
         error.show()
         return ExitCode.USAGE

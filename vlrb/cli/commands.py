@@ -42,8 +42,10 @@ class Root(click.Group):
         with blame(registered.plugin, f"loading command {cmd_name!r}"):
             command = registered.record.load()
         if not isinstance(command, click.Command):
+            from vlrb.returned import FIX
+
             what = f"load() of command {cmd_name!r} returned {type(command).__name__} instead of a click command"
-            raise PluginError(f"{registered.plugin.label}: {what}")
+            raise PluginError(f"{registered.plugin.label}: {what}", fix=FIX)
         return _blamed_command(command, registered)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

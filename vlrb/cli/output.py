@@ -35,7 +35,7 @@ def print_problems(error: VlrbError) -> None:
         echo(f"error: {problem}", err=True)
     more = len(error.problems) - MOST_PROBLEMS
     if more > 0:
-        echo(f"... and {more} more problems like these", err=True)
+        echo(f"... and {more:,} more problems like these", err=True)
 
 
 @contextlib.contextmanager

@@ -80,7 +80,11 @@ def load(directory: Path) -> Constant | HashedChoice:
     """
     content = read_json(directory / "router.json")
     if content.get("schema") != SCHEMA_VERSION:
-        raise DataError(f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}", where=str(directory))
+        raise DataError(
+            f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}",
+            where=str(directory),
+            fix="fit the router again",
+        )
     if content["kind"] == "constant":
         return Constant(content["choice"])
     return HashedChoice(content["seed"], content["models"])

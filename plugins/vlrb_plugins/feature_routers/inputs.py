@@ -26,7 +26,7 @@ def features_of(queries: Queries, router: str, width: int | None = None) -> Feat
     columns = features.matrix.shape[1]
     if width is not None and columns != width:
         raise DataError(
-            f"was fitted on {width} feature columns, but the queries have {columns}",
+            f"was fitted on {width:,} feature columns, but the queries have {columns:,}",
             where=router,
             fix="encode the queries with the encoders and the fusion that the router was fitted with",
         )

@@ -199,9 +199,8 @@ def find_centres(matrix: Array, params: KmeansParams, context: FitContext) -> Ar
     rule = RULES[params.rule]
     clusters = params.clusters or rule.clusters
     if clusters > len(matrix):
-        raise DataError(
-            f"{clusters} clusters of {len(matrix)} train samples", where="kmeans", fix=f"set clusters <= {len(matrix)}"
-        )
+        what = f"clusters is {clusters:,}, but there are only {len(matrix):,} train samples"
+        raise DataError(what, where="kmeans", fix=f"set clusters to at most {len(matrix)}")
     rng = np.random.default_rng(context.seed if params.seed is None else params.seed)
     starts = starting_centres(matrix, clusters, params.n_init or rule.starts, rng)
     with warnings.catch_warnings(record=True) as caught:

@@ -207,7 +207,9 @@ def check_k(k: int, rows: int, router: str) -> None:
     """
     if k > rows:
         fix = f"set k to at most {rows}"
-        raise DataError(f"k is {k}, but only {rows} train samples have a model that is right", where=router, fix=fix)
+        raise DataError(
+            f"k is {k:,}, but only {rows:,} train samples have a model that is right", where=router, fix=fix
+        )
 
 
 def votes(found: Found, weights: str, inverse: Callable[[Array], Array]) -> Array:

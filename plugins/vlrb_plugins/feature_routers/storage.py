@@ -56,7 +56,11 @@ def stored(directory: Path, router: str) -> Stored:
             fix="fit the router again",
         )
     if content.get("router") != router:
-        raise DataError(f"holds a router {content.get('router')!r}, not {router!r}", where=str(directory))
+        raise DataError(
+            f"holds a router {content.get('router')!r}, not {router!r}",
+            where=str(directory),
+            fix=f"name a folder that {router} was saved in",
+        )
     try:
         with (directory / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Stored({k: arrays[k] for k in arrays.files}, content)

@@ -35,18 +35,18 @@ _KINDS = tuple(
         (
             "readonly|read-only|unable to open|permission denied|is a directory|not a directory|full",
             "the database cannot be opened or written",
-            "look at its folder, its rights and the space left, or name another",
+            "check its folder, the permissions and the free space, or name another",
         ),
         (
             r"\b(401|403)\b|unauthori[sz]ed|authentication failed|access denied",
             "the server refuses the user",
-            "look at user name, password and token",
+            "check user name, password and token",
         ),
         (r"\b(429|503)\b", "the server is busy", "wait until the server takes requests"),
     )
 )
 _DOWN = ("the server is down", "start the server or change the address")
-_OTHER = ("MLflow failed", "look at the store or name another")
+_OTHER = ("MLflow failed", "check the store, or name another")
 
 
 def unusable(address: Address, detail: str | Exception) -> TrackingError:

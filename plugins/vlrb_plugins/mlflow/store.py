@@ -155,7 +155,7 @@ def _locked(place: Place) -> Iterator[None]:
             f"MLflow at {place.address.shown} cannot be used: the file {path} cannot be locked: {error}; "
             "the results on disk do not need it",
             where=place.address.source,
-            fix="look at the rights of the folder, or name a store elsewhere; then run the same command again",
+            fix="check the permissions of the folder, or name a store elsewhere; then run the same command again",
         ) from None
     try:
         yield

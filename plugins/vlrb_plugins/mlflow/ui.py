@@ -21,6 +21,8 @@ from vlrb_plugins.mlflow.store import environment
 STARTUP_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 
+_ABOVE = "see what MLflow printed above, then run the command again"
+
 
 @click.command()
 @click.option(
@@ -39,7 +41,7 @@ def ui(uri: str, host: str, port: int) -> None:
             _wait_until_open(process, host, port)
             click.echo(f"MLflow UI of {address.shown} ({address.source}): http://{host}:{port} (Ctrl-C ends it)")
             status = process.wait()
-            raise TrackingError(f"the MLflow UI ended by itself with status {status}")
+            raise TrackingError(f"the MLflow UI ended by itself with status {status}", where=address.source, fix=_ABOVE)
         except KeyboardInterrupt:
             click.echo("ended", err=True)
         finally:
@@ -55,7 +57,9 @@ def _check(address: Address, host: str, port: int) -> None:
         )
     if in_memory(address.uri):
         raise ConfigError(
-            f"{address.shown} is a store in memory, where no run is kept", where=address.source, fix="name a file"
+            f"{address.shown} is a store in memory, where no run is kept",
+            where=address.source,
+            fix="name a file with --uri",
         )
     if address.file is not None and not address.file.is_file():
         raise ConfigError(
@@ -68,7 +72,9 @@ def _check(address: Address, host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ConfigError(f"port {port} of {host} is taken: {error}", where="--port", fix="name another") from None
+            raise ConfigError(
+                f"port {port} of {host} is taken: {error}", where="--port", fix="name another port with --port"
+            ) from None
 
 
 def _command(host: str, port: int) -> list[str]:
@@ -114,11 +120,13 @@ def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> 
     deadline = time.monotonic() + STARTUP_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise TrackingError(f"the MLflow UI did not start: it ended with status {process.returncode}")
+            what = f"the MLflow UI did not start: it ended with status {process.returncode}"
+            raise TrackingError(what, where=f"{host}:{port}", fix=_ABOVE)
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0):
             return
         time.sleep(0.2)
-    raise TrackingError(f"the MLflow UI did not answer within {STARTUP_SECONDS:g} seconds")
+    what = f"the MLflow UI did not answer within {STARTUP_SECONDS:g} seconds"
+    raise TrackingError(what, where=f"{host}:{port}", fix=_ABOVE)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -110,7 +110,7 @@ def _model(source: str, parameter: str, unused: tuple[str, ...]) -> Any:
         what = "lacks" if lacking else "has the wrong shape of"
         names = lacking or wrong
         raise ConfigError(
-            f"the checkpoint {source!r} {what} {len(names)} weights of a {type(model).__name__}, such as {names[0]}",
+            f"the checkpoint {source!r} {what} {len(names):,} weights of a {type(model).__name__}, such as {names[0]}",
             where=parameter,
             fix="name a complete checkpoint of this kind of model",
         )

@@ -326,7 +326,7 @@ def check_fit(tokenizer: Any, body: Any, sight: Sight, text_length: int, size: i
     """
     if len(tokenizer) > body.vocabulary:
         raise ConfigError(
-            f"the tokenizer has {len(tokenizer)} tokens, and the cross-modal encoder knows {body.vocabulary}",
+            f"the tokenizer has {len(tokenizer):,} tokens, and the cross-modal encoder knows {body.vocabulary:,}",
             where="text",
             fix="name the tokenizer that the cross-modal encoder was trained with",
         )

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlrb.cache import new_directory, read_json, remove, write_json
-from vlrb.errors import DataError
+from vlrb.errors import DataError, shortened
 from vlrb_plugins.neural_routers.schedule import Monitor
 
 SCHEMA_VERSION = 1
@@ -109,7 +109,7 @@ def restore(network: nn.Module, file: Path, everything: bool = False) -> None:
     differing = sorted(own.keys() ^ tensors.keys()) or [n for n in own if own[n].shape != tensors[n].shape]
     if differing:
         raise DataError(
-            f"the weights are those of another network: {differing[0]} and {len(differing) - 1} others differ",
+            f"the weights are those of another network; these differ: {shortened(differing, 1)}",
             where=str(file),
             fix="delete its folder and fit the router again",
         )

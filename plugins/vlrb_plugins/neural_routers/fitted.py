@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from vlrb.cache import new_file, read_json, write_json
 from vlrb.config import restructure, unstructure
-from vlrb.errors import ConfigError, DataError
+from vlrb.errors import ConfigError, DataError, shortened
 from vlrb.types import Array, Queries
 from vlrb_plugins.neural_routers import ROUTERS, backbones
 from vlrb_plugins.neural_routers.bodies import BODIES, Network, Sight
@@ -84,7 +84,7 @@ class FittedNeural:
     def _logits(self, queries: Queries) -> Array:
         names = tuple(c.name for c in queries.candidates)
         if names != self.models:
-            what = f"was fitted for the models {', '.join(self.models)}, not {', '.join(names)}"
+            what = f"was fitted for the models {shortened(self.models)}, not {shortened(names)}"
             raise DataError(what, where=self.name, fix="fit it for these models")
         network, size = self.made.network.eval(), self.params.route_batch_size
         with torch.no_grad(), ThreadPoolExecutor(torch.get_num_threads()) as pool:

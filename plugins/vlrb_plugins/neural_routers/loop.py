@@ -177,7 +177,7 @@ def _step(
 def _diverged(task: Task, epoch: int, step: int, checkpoint: Path | None) -> DataError:
     kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "no epoch was finished before"
     return DataError(
-        f"the loss or its gradient is no finite number at step {step + 1} of {task.steps} (epoch {epoch}); {kept}",
+        f"the loss or its gradient is not a finite number at step {step + 1} of {task.steps} (epoch {epoch}); {kept}",
         where=task.name,
         fix=f'lower learning_rate (it is {task.params.rate:g}), or set precision = "float32"',
     )

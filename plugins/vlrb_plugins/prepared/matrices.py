@@ -73,7 +73,7 @@ def _check_size(path: Path, shape: tuple[int, int]) -> None:
     with zipfile.ZipFile(path) as archive:
         size = max((i.file_size for i in archive.infolist() if i.filename == "Y.npy"), default=0)
     if size > shape[0] * shape[1] * _WIDEST + _HEADER:
-        message = f"Y holds {size:,} bytes, too many for {shape[0]} samples and {shape[1]} models"
+        message = f"Y holds {size:,} bytes, too many for {shape[0]:,} samples and {shape[1]:,} models"
         raise DataError(message, where=str(path), fix="use files that were written together")
 
 
@@ -109,7 +109,7 @@ def _check_costs(path: Path, matrix: Array, models: Sequence[str], asked: Asked)
     findings = Findings()
     for kind, found in counts.items():
         for j in np.flatnonzero(found).tolist():
-            message = f"{found[j]} of {asked.rows.sum()} costs of model {models[j]!r} are {kind}"
+            message = f"{found[j]:,} of {asked.rows.sum():,} costs of model {models[j]!r} are {kind}"
             fix = "write the costs in US dollars, or leave the model out by [benchmark] models"
             findings.add(message, f"{path}, column {j}", fix)
     findings.stop_if_any()
@@ -135,7 +135,7 @@ def _check_matrix(path: Path, matrix: Array, shape: tuple[int, int]) -> None:
     if matrix.shape != shape:
         found = " x ".join(map(str, matrix.shape)) or "a single number"
         raise DataError(
-            f"is {found}, but there are {shape[0]} samples and {shape[1]} models: it must be {shape[0]} x {shape[1]}",
+            f"is {found}, but there are {shape[0]:,} samples and {shape[1]:,} models: it must be {shape[0]} x {shape[1]}",
             where=str(path),
             fix="use files that were written together; a row stands for a sample, a column for a model",
         )

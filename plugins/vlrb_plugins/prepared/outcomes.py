@@ -149,7 +149,7 @@ class OutcomeReader:
         ):
             if found.null_count:
                 row = int(np.flatnonzero(nested.nulls_of(found))[0])
-                message = f"{found.null_count} rows name what is not in {there}, the first: {values[row].as_py()!r}"
+                message = f"{found.null_count:,} rows name what is not in {there}, the first: {values[row].as_py()!r}"
                 where = f"{path}, row {first + row}, column {column}"
                 self.findings.add(message, where, "use files that were written together")
                 known = False
@@ -177,5 +177,5 @@ class OutcomeReader:
         again = stand_again(seen, at)
         if again.any():
             ids = batch.column("sample_id").filter(pa.array(again)).to_pylist()
-            message = f"{int(again.sum())} pairs of sample and model stand there twice: {shortened(map(repr, ids))}"
+            message = f"{int(again.sum()):,} pairs of sample and model are there twice: {shortened(map(repr, ids))}"
             self.findings.add(message, str(path), "keep one row of each")

@@ -119,7 +119,7 @@ class SampleReader:
             seen[position[name]] = True
             self.findings.add(f"prompt of {name!r} is no text", where, "write the question as a text")
         elif row.get("dataset", datasets[position[name]]) != datasets[position[name]]:
-            message = f"dataset of {name!r} is {str(row['dataset'])[:60]!r}, in {self.tree.meta} another"
+            message = f"dataset of {name!r} is {str(row['dataset'])[:60]!r}, in {self.tree.meta} it is another"
             self.findings.add(message, where, "use files that were written together")
         else:
             seen[position[name]] = True
@@ -150,6 +150,6 @@ class SampleReader:
     def _check_all_there(self, seen: Array) -> None:
         if not seen.all() and not self.findings:
             lacking = self.rows.ids.filter(pa.array(~seen)).to_pylist()
-            message = f"{len(lacking)} samples have no prompt: {shortened(map(repr, lacking))}"
+            message = f"{len(lacking):,} samples have no prompt: {shortened(map(repr, lacking))}"
             where = shortened(self.tree.samples)
             self.findings.add(message, where, f"use files that were written together; {self.rows.source} has them")

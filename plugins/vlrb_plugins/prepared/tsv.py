@@ -85,7 +85,8 @@ class TsvImages:
     def _cell(self, row: int) -> str:
         if not 0 <= row < len(self.offsets):
             raise ImageProblem(
-                f"{self.path} has rows 0 to {len(self.offsets) - 1}, and no row {row}", "use the TSV file of that time"
+                f"{self.path} has rows 0 to {len(self.offsets) - 1}, and no row {row}",
+                "use the TSV file that the index was written for",
             )
         try:
             with self.path.open("rb") as file:

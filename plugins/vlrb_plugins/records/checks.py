@@ -29,8 +29,8 @@ def note(
     for row in rows[:SHOWN_ROWS]:
         findings.add(message if isinstance(message, str) else message(row), block.where(row, column), fix)
     if len(rows) > SHOWN_ROWS:
-        more = f"{len(rows) - SHOWN_ROWS} more rows up to {block.unit} {block.numbers[rows[-1]]} are like this"
-        findings.add(more, f"{block.file}, column {column}", "mend them too")
+        more = f"{len(rows) - SHOWN_ROWS:,} more rows up to {block.unit} {block.numbers[rows[-1]]} are like this"
+        findings.add(more, f"{block.file}, column {column}", "correct them too")
 
 
 def check_names(block: Block, column: str, findings: Findings) -> None:

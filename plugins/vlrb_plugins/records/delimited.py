@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.errors import DataError
+from vlrb.errors import DataError, shortened
 
 MAX_COLUMNS = 10_000
 """Columns of the widest table or object that is read: no log has as many."""
@@ -27,10 +27,12 @@ def refuse_special(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"cannot be read: {reason}", where=str(path), fix="copy the file again, or check its rights"
+            f"cannot be read: {reason}", where=str(path), fix="copy the file again, or check its permissions"
         ) from None
     if not stat.S_ISREG(mode):
-        raise DataError("is not a regular file", where=str(path), fix="put the file itself in its place")
+        raise DataError(
+            "is not a regular file", where=str(path), fix="put a file there, not a folder, a device or a pipe"
+        )
 
 
 def too_wide(columns: int, where: str) -> DataError:
@@ -60,7 +62,9 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[CsvRow]:
     except UnicodeDecodeError as error:
         raise DataError(f"is not encoded as UTF-8: {error}", where=str(path), fix="save it as UTF-8") from None
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path), fix="see to the file's rights") from None
+        raise DataError(
+            f"cannot be read: {error.strerror}", where=str(path), fix="check the file's permissions"
+        ) from None
 
 
 def parse_rows(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[CsvRow]:
@@ -112,6 +116,6 @@ def header_of(path: Path, rows: Iterator[CsvRow], required: Sequence[str]) -> Se
         raise DataError(f"column {twice[0]!r} stands there twice", where=where, fix="keep one of them")
     missing = [n for n in required if n not in names]
     if missing:
-        fix = f"add it; the columns are: {', '.join(names[:20])}"
+        fix = f"add it; the columns are: {shortened(names, 20)}"
         raise DataError(f"has no column {', '.join(map(repr, missing))}", where=where, fix=fix)
     return names

@@ -176,7 +176,7 @@ def _answered_batches(benchmark: Benchmark, outcomes: Iterable[pa.RecordBatch]) 
         again = stand_again(seen, at)
         if again.any():
             twice = ids.filter(known).filter(pa.array(again)).to_pylist()
-            message = f"{len(twice)} pairs of the benchmark stand in the logs twice: {shortened(twice)}"
+            message = f"{len(twice):,} pairs of the benchmark are in the logs twice: {shortened(twice)}"
             raise DataError(message, where="the outcomes to export", fix="keep one row of each")
         seen[at] = True
         answers = {n: batch.column(n) if n in batch.schema.names else pa.nulls(len(ids), t) for n, t in types.items()}
@@ -185,7 +185,7 @@ def _answered_batches(benchmark: Benchmark, outcomes: Iterable[pa.RecordBatch]) 
     if not seen.all():
         row, column = np.argwhere(~seen)[0].tolist()
         pair = f"{pairs.ids[row].as_py()} of {pairs.models[column].as_py()}"
-        message = f"{int((~seen).sum())} pairs of the benchmark have no answer in the logs, the first: {pair}"
+        message = f"{int((~seen).sum()):,} pairs of the benchmark have no answer in the logs, the first: {pair}"
         raise DataError(message, where="the outcomes to export", fix="use the logs that the benchmark was built of")
 
 

@@ -28,7 +28,12 @@ class Findings:
         if problem not in self.problems:
             self.problems.append(problem)
         if len(self.problems) >= MOST_PROBLEMS:
-            raise DataError([*self.problems, Problem(f"reading stopped after {MOST_PROBLEMS} problems", where)])
+            raise DataError(
+                [
+                    *self.problems,
+                    Problem(f"reading stopped after {MOST_PROBLEMS} problems", where, "correct these first"),
+                ]
+            )
 
     def stop_if_any(self) -> None:
         """Raise what has been found.

@@ -58,7 +58,9 @@ class ImageFolder:
                 raise ImageProblem(f"{_shown(text)} is larger than {LARGEST_FILE:,} bytes", "use a smaller image")
             return path.read_bytes()
         except OSError as error:
-            raise ImageProblem(f"{_shown(text)} cannot be read: {error.strerror}", "see to the file's rights") from None
+            raise ImageProblem(
+                f"{_shown(text)} cannot be read: {error.strerror}", "check the file's permissions"
+            ) from None
 
     def find(self, text: str) -> Path:
         """Return the file below the folder that a path stands for, symbolic links resolved.

@@ -46,7 +46,9 @@ def json_lines(path: Path, findings: Findings) -> Iterator[tuple[int, int, dict[
                 if row is not None:
                     yield number, len(line), row
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path), fix="see to the file's rights") from None
+        raise DataError(
+            f"cannot be read: {error.strerror}", where=str(path), fix="check the file's permissions"
+        ) from None
 
 
 def _object(line: bytes, path: Path, number: int, findings: Findings) -> dict[str, Any] | None:
@@ -70,7 +72,7 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         raise ValueError(f"an object has {len(pairs):,} keys, above the limit of {MAX_COLUMNS:,}")
     if len(value) < len(pairs):
         twice = next(n for n, count in Counter(n for n, _ in pairs).items() if count > 1)
-        raise ValueError(f"{_shown(twice)} stands twice in one object")
+        raise ValueError(f"{_shown(twice)} is there twice in one object")
     return value
 
 
@@ -133,7 +135,7 @@ def _checked(
                 checked[name] = _CHECKS[known[name].kind](value, known[name])
             except _Wrong as error:
                 number = type(value) in (int, float) and EXPECTED[known[name].kind].startswith("text")
-                fix = f'write it in quotation marks: "{value}"' if number else "write the value so"
+                fix = f'write it in quotation marks: "{value}"' if number else f"write {str(error).partition(': ')[0]}"
                 findings.add(f"{_shown(value)} is not {error}", f"{where}, column {name}", fix)
                 wrong = True
     return None if wrong else checked

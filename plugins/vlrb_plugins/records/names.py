@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-from vlrb.errors import did_you_mean
+from vlrb.errors import did_you_mean, shortened
 from vlrb.types import Catalog
 from vlrb_plugins.records.findings import Findings
 
@@ -50,7 +50,7 @@ class Names:
         counts = Counter(resolved)
         for name in sorted(m for m, count in counts.items() if count > 1 and self.wanted("model", m)):
             same = [m for m, r in zip(models, resolved, strict=True) if r == name]
-            findings.add(f"columns {same} are all of model {name!r}", where, "keep one of them")
+            findings.add(f"columns {shortened(map(repr, same))} are all of model {name!r}", where, "keep one of them")
         return resolved
 
     def use(self, kind: NameKind, names: Iterable[str]) -> None:

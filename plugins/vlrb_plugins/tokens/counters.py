@@ -44,7 +44,7 @@ def _recorded(outcomes: pa.RecordBatch, name: str) -> pa.Array:
     if lacking.num_rows:
         ids = pc.binary_join_element_wise(lacking.column("dataset"), lacking.column("key"), "/")
         raise DataError(
-            f"the logs record no {name} for {lacking.num_rows} answers: {shortened(ids.to_pylist())}",
+            f"the logs record no {name} for {lacking.num_rows:,} answers: {shortened(ids.to_pylist())}",
             where="[tokens] counter",
             fix=f'add a column {name} to the logs, or count tokens with counter = "cl100k"',
         )
@@ -89,7 +89,7 @@ class Cl100k:
             raise DataError(
                 f"no rule is published for the image tokens of {name!r}",
                 where="[tokens] image_rule",
-                fix="set without_rule to what its images shall count for, or register the model with image_tokens",
+                fix="set without_rule to the tokens of an image of such a model, or register the model with image_tokens",
             )
         if rule is None:
             return np.array([(self.params.without_rule or 0) * len(s) for s in sizes], dtype=np.int64)

@@ -20,7 +20,7 @@ import attrs
 import numpy as np
 
 from vlrb.decide import decide
-from vlrb.errors import DataError
+from vlrb.errors import DataError, shortened
 from vlrb.types import Array, Estimate, FitContext, Labelled, Queries, Undefined
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Library, library, threads_for
@@ -135,7 +135,7 @@ class FittedTrees:
         name = self.library.name
         found = tuple(c.name for c in queries.candidates)
         if found != self.models:
-            what = f"was fitted for the models {', '.join(self.models)}, not {', '.join(found)}"
+            what = f"was fitted for the models {shortened(self.models)}, not {shortened(found)}"
             raise DataError(what, where=name, fix="fit it for these models")
         rows, n = self.table.matrix(queries, name), len(queries)
         threads = threads_for(rows.size, self.threads)

@@ -84,7 +84,7 @@ def _features(queries: Queries, router: str) -> tuple[Array, tuple[Column, ...]]
 
 def _difference(found: Sequence[Column], fitted: Sequence[Column]) -> str:
     if len(found) != len(fitted):
-        return f"was fitted on {len(fitted)} feature columns, not {len(found)}"
+        return f"was fitted on {len(fitted):,} feature columns, not {len(found):,}"
     i = next(i for i, (a, b) in enumerate(zip(found, fitted, strict=True)) if a != b)
     return (
         f"feature column {i} is {found[i].name!r} ({found[i].kind}), in the fit {fitted[i].name!r} ({fitted[i].kind})"

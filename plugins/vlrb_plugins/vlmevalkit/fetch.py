@@ -83,7 +83,9 @@ def fetch(to: Path, as_json: bool, **options: Any) -> None:
 
 def _is_repo(_wanted: _Wanted, _field: attrs.Attribute[str], value: str) -> None:
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value):
-        raise ConfigError(f"{value!r} is no name of a data set", where="--repo", fix=f"write OWNER/NAME, like {REPO}")
+        raise ConfigError(
+            f"{value!r} is not the name of a data set", where="--repo", fix=f"write OWNER/NAME, like {REPO}"
+        )
 
 
 def _is_archive(_wanted: _Wanted, _field: attrs.Attribute[str], value: str) -> None:
@@ -91,7 +93,7 @@ def _is_archive(_wanted: _Wanted, _field: attrs.Attribute[str], value: str) -> N
     folder = re.match(r"\w", path.name) and path.name.endswith(SUFFIXES)  # else it would become DIR itself, or DIR/..
     if path.is_absolute() or ".." in path.parts or "\\" in value or not folder:
         fix = f"name a file {' or '.join(SUFFIXES)} as it is listed in the data set"
-        raise ConfigError(f"{value!r} is no archive's path in a data set", where="--file", fix=fix)
+        raise ConfigError(f"{value!r} is not the path of an archive in a data set", where="--file", fix=fix)
 
 
 @attrs.frozen
@@ -168,7 +170,7 @@ def _finished(wanted: _Wanted) -> dict[str, Any] | None:
     record = read_json(target / RECORD) if (target / RECORD).is_file() else None
     if not isinstance(record, dict):
         fix = "use it as it is ([logs] path), name another folder with --to, or move it away"
-        raise DataError("is there, and was not made by `vlrb fetch`", where=where, fix=fix)
+        raise DataError("exists, and was not made by `vlrb fetch`", where=where, fix=fix)
     if wanted.force:
         return None
     revision = wanted.revision
@@ -294,7 +296,7 @@ def _obtain(wanted: _Wanted) -> _Archive:
                 return _Archive(path, found, remote.commit)
     if wanted.keep_archive and os.path.lexists(beside):
         fix = "move it away, name another folder with --to, or leave out --keep-archive"
-        raise DataError("is there, and is not the archive that the hub has", where=str(beside), fix=fix)
+        raise DataError("exists, and is not the archive that the hub has", where=str(beside), fix=fix)
     return _download(wanted, remote)
 
 
@@ -388,7 +390,7 @@ def _receive_all(wanted: _Wanted, remote: _Remote, part: Path) -> None:
             except _UnreachableError as error:
                 reason = error.problems[0].message
             except OSError as error:
-                fix = "make room on the disk and see to the folder's rights; what has arrived is kept: run the command again"
+                fix = "make room on the disk and check the folder's permissions; what has arrived is kept: run the command again"
                 raise DataError(f"cannot be written: {error.strerror}", where=str(part), fix=fix) from None
             now = part.stat().st_size
             vain = 0 if now > have else vain + 1
@@ -472,10 +474,10 @@ def _explanation(error: Exception, wanted: _Wanted) -> DataError | None:
     if isinstance(error, errors.HfHubHTTPError):
         return _answered(error, wanted)
     if isinstance(error, errors.HFValidationError):
-        return DataError("is no name of a data set", where=where, fix=f"write --repo OWNER/NAME, like {REPO}")
+        return DataError("is not the name of a data set", where=where, fix=f"write --repo OWNER/NAME, like {REPO}")
     if isinstance(error, UnicodeEncodeError):
-        fix = "set it, or `hf auth login`, again"
-        return DataError("HF_TOKEN or the stored token holds what no token holds", where=where, fix=fix)
+        fix = "set HF_TOKEN again, or run `hf auth login` again"
+        return DataError("HF_TOKEN or the stored token has characters that no token has", where=where, fix=fix)
     if isinstance(error, _network_errors()):
         return _UnreachableError(
             f"the hub cannot be reached: {_reason(error)}",
@@ -489,7 +491,7 @@ def _answered(error: Any, wanted: _Wanted) -> DataError:
     """Return what a status that is no success means."""
     errors = _hub().errors
     status = error.response.status_code
-    login = "set HF_TOKEN or `hf auth login`"
+    login = "set HF_TOKEN or run `hf auth login`"
     if status in _BUSY:
         return _UnreachableError(f"the hub answers with status {status}", where=wanted.where, fix="try again later")
     if isinstance(error, errors.GatedRepoError):

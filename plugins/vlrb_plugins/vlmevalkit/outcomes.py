@@ -175,7 +175,7 @@ def _same_rows(answers: Rows, scored: Rows) -> None:
     extra = [] if same else [i for i in scored.order if i not in answers.position]
     if extra:
         raise DataError(
-            f"{len(extra)} scored rows have no prediction in {answers.table.path}: index {shortened(map(repr, extra))}",
+            f"{len(extra):,} scored rows have no prediction in {answers.table.path}: index {shortened(map(repr, extra))}",
             where=scored.where(extra[0]),
             fix="use predictions and verdicts of one run",
         )
@@ -199,7 +199,7 @@ def _stale(answers: Rows, scored: Rows, params: VlmevalkitParams, counts: Counte
         return ()
     if params.stale == "error":
         raise DataError(
-            f"{len(changed)} answers are not those of {answers.table.path}: index {shortened(map(repr, changed))}",
+            f"{len(changed):,} answers are not those of {answers.table.path}: index {shortened(map(repr, changed))}",
             where=scored.where(changed[0]),
             fix='evaluate the predictions again, or set stale = "drop-verdict" (the scorer judges) or "keep" in [logs]',
         )
@@ -262,11 +262,11 @@ def _verdicts(
 
 def _bad_verdicts(bad: Sequence[tuple[str, Cell]], column: str, scored: Rows) -> list[Problem]:
     matches = column == "eval_match"
-    what = "which is no list of numbers from 0 to 1" if matches else "which is neither 0 nor 1"
+    what = "which is not a list of numbers from 0 to 1" if matches else "which is neither 0 nor 1"
     fix = "evaluate again" if matches else "write 0 or 1 (or False and True) in every row"
     shown = [Problem(f"{column} of index {i!r} is {_shown(c)}, {what}", scored.where(i), fix) for i, c in bad[:5]]
     if len(bad) > 5:
-        shown.append(Problem(f"{len(bad) - 5} more rows like these", scored.table.where(), "mend them too"))
+        shown.append(Problem(f"{len(bad) - 5:,} more rows like these", scored.table.where(), "correct them too"))
     return shown
 
 
@@ -338,7 +338,7 @@ def _usage(rows: Rows, columns: tuple[str, ...]) -> Sequence[int | None]:
     if None in counts:
         row = counts.index(None)
         raise DataError(
-            f"{name} of index {rows.order[row]!r} is {_shown(cells[row])}, which is no number of tokens",
+            f"{name} of index {rows.order[row]!r} is {_shown(cells[row])}, which is not a number of tokens",
             where=rows.where(rows.order[row]),
             fix='write a whole number, or count tokens with [tokens] counter = "cl100k"',
         )

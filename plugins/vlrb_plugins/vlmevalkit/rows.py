@@ -95,7 +95,7 @@ def _refuse_rounded(table: Table, cells: Sequence[Cell]) -> None:
     if rounded:
         raise DataError(
             f"index {cells[rounded[0]]:.0f} has more than 15 digits, and was rounded when it was stored as a number "
-            f"({len(rounded)} rows)",
+            f"({len(rounded):,} rows)",
             where=table.where(rounded[0]),
             fix="write the index as text, or as TSV or JSON (PRED_FORMAT)",
         )
@@ -150,8 +150,8 @@ def _positions(
             before = f"{column} {key!r} stands in {table.unit} {table.number(position[key])} already"
             problems.append(Problem(before, table.where(row), "remove one of the rows"))
     if len(problems) > _MOST_PROBLEMS:
-        more = f"{len(problems) - _MOST_PROBLEMS} more rows like these"
-        problems[_MOST_PROBLEMS:] = [Problem(more, table.where(), "mend them too")]
+        more = f"{len(problems) - _MOST_PROBLEMS:,} more rows like these"
+        problems[_MOST_PROBLEMS:] = [Problem(more, table.where(), "correct them too")]
     if problems:
         raise DataError(problems)
     return position

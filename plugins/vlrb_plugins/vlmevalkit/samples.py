@@ -154,7 +154,7 @@ def _survey(path: Path, dataset: Dataset) -> _Survey:
             survey.questions.add(index)
     lone = [next(iter(turned)) for question, turned in survey.rotations.items() if question not in survey.questions]
     if lone:
-        what = f"{len(lone)} questions have rotations, but no row of their own: index {shortened(map(repr, lone))}"
+        what = f"{len(lone):,} questions have rotations, but no row of their own: index {shortened(map(repr, lone))}"
         raise DataError(what, where=str(path), fix=f"{AGAIN}; it lacks rows")
     return survey
 
@@ -294,7 +294,7 @@ def _file(
             continue
         if not any(real.is_relative_to(i) for i in inside):
             raise DataError(
-                f"the image {named!r} stands outside the logs' folders {inside[0]} and {inside[1]}",
+                f"the image {named!r} is outside the logs' folders {inside[0]} and {inside[1]}",
                 where=line,
                 fix=f"copy it to {own}, and give its path below that",
             )
@@ -305,7 +305,7 @@ def _file(
             return real.read_bytes()
         except OSError as error:
             what = f"the image {named!r} cannot be read: {error.strerror}"
-            raise DataError(what, where=line, fix=f"see to the rights of {real}") from None
+            raise DataError(what, where=line, fix=f"check the permissions of {real}") from None
     shown = named if len(named) <= 200 else f"{named[:200]}..."
     raise DataError(f"there is no image {shown!r}", where=line, fix=f"copy it to {own}, and give its path below that")
 
@@ -338,7 +338,9 @@ def _options(row: Row, line: str) -> list[dict[str, str]]:
     if not lettered and row.get("choices", "").startswith("["):
         choices = _literal_list(row["choices"], line)
         if len(choices) > len(string.ascii_uppercase):
-            raise DataError(f"there are {len(choices)} choices, more than letters", where=line, fix="keep at most 26")
+            raise DataError(
+                f"there are {len(choices):,} choices, more than there are letters", where=line, fix="keep at most 26"
+            )
         lettered = list(zip(string.ascii_uppercase, choices, strict=False))
     return [{"letter": letter, "text": option} for letter, option in lettered]
 
@@ -352,7 +354,7 @@ def _sample(
 ) -> dict[str, Any]:
     key = row.get(dataset.id_column, "")
     if not key:
-        raise DataError(f"{dataset.id_column} is empty", where=line, fix="every sample needs one")
+        raise DataError(f"{dataset.id_column} is empty", where=line, fix=f"give every sample its {dataset.id_column}")
     group = dataset.group_of(row)
     return {
         "dataset": dataset.name,

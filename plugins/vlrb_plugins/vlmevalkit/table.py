@@ -173,5 +173,5 @@ def read_table(path: Path) -> Table:
         twin = path.with_suffix(".pkl")
         if not twin.is_file():
             raise
-        hint = f"; {twin.name} beside it may hold the complete rows: it is never loaded here, convert it yourself"
+        hint = f"; {twin.name} in the same folder may hold the complete rows: vlrb never loads pickles, convert it to xlsx yourself"
         raise DataError([attrs.evolve(p, fix=p.fix + hint) for p in error.problems]) from None

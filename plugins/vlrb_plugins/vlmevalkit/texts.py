@@ -180,5 +180,5 @@ def _refuse_large(path: Path) -> None:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise DataError(
-            f"is {size:,} bytes large, above the limit of {MAX_BYTES:,}", where=str(path), fix="split it by dataset"
+            f"has {size:,} bytes, above the limit of {MAX_BYTES:,}", where=str(path), fix="split it by dataset"
         )

@@ -80,14 +80,14 @@ def read_tree(params: VlmevalkitParams, catalog: Catalog) -> Tree:
     """
     root = params.path
     if not root.is_dir():
-        raise DataError(f"there is no folder {root}", where="[logs] path", fix=_LAYOUT)
+        raise DataError(f"there is no folder {root}", where="[logs] path", fix=f"check [logs] path: {_LAYOUT}")
     found = _Found()
     try:
         for folder, tree in _model_folders(root, found):
             _read_model(folder, tree, catalog, found)
     except OSError as error:
         place = str(error.filename or root)
-        raise DataError(f"cannot be read: {error.strerror}", where=place, fix="see to its rights") from None
+        raise DataError(f"cannot be read: {error.strerror}", where=place, fix="check its permissions") from None
     if not found.problems:
         found.problems += _absent(found, catalog, root)
     files = {pair: _choose(pair, each, params, found) for pair, each in sorted(found.candidates.items())}
@@ -276,7 +276,7 @@ def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
     ):
         lacking = sorted((wanted or frozenset()) - there)
         if lacking:
-            names = ", ".join(repr(n) for n in lacking)
+            names = shortened(map(repr, lacking))
             problems.append(
                 Problem(
                     f"holds no results of {word} {names}",

@@ -64,7 +64,9 @@ def unpack(
     """
     there = target.exists()
     if there and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target} is there already", where=str(archive), fix="unpack into a new folder")
+        raise DataError(
+            f"{target} exists and is not an empty folder", where=str(archive), fix="unpack into a new folder"
+        )
     try:
         target.mkdir(parents=True, exist_ok=True)
         return _Unpacking(archive, target, max_bytes, max_files).run(progress)
@@ -101,7 +103,7 @@ def amount(size: int) -> str:
 
 def _unwritten(archive: Path, error: OSError) -> DataError:
     file = f" {error.filename}" if error.filename else ""
-    fix = "see to the folder's rights and the disk's space"
+    fix = "check the folder's permissions and the disk's space"
     return DataError(f"cannot be unpacked{file}: {error.strerror or error}", where=str(archive), fix=fix)
 
 
@@ -175,7 +177,7 @@ class _Unpacking:
         try:
             raw = self.archive.open("rb")
         except OSError as error:
-            fix = "see that the archive is there and may be read"
+            fix = "check that the archive exists, and its permissions"
             raise DataError(f"cannot be read: {error.strerror}", where=str(self.archive), fix=fix) from None
         with raw:
             total = self.archive.stat().st_size
@@ -207,7 +209,7 @@ class _Unpacking:
             return tar, tar.next()
         except (*_DAMAGED, RecursionError):
             fix = "it must be one, plain or compressed with gzip: check --file, or delete it and get it again"
-            raise DataError("is no tar archive", where=str(self.archive), fix=fix) from None
+            raise DataError("is not a tar archive", where=str(self.archive), fix=fix) from None
 
     def _next(self, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
         try:
@@ -252,7 +254,9 @@ class _Unpacking:
         self.seen += 1
         if max(self.seen, len(self.kinds)) > self.max_files:
             fix = "nothing was unpacked: raise --max-files if you trust the archive"
-            raise self._refuse(member, f"is one more than the {self.max_files:,} files and folders it may hold", fix)
+            raise self._refuse(
+                member, f"is one more than the {self.max_files:,} files and folders that an archive may hold", fix
+            )
         if member.size < 0:
             raise self._refuse(member, f"has the impossible size {member.size}")
         self.bytes += member.size if member.isreg() else 0

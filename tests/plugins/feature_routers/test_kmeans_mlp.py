@@ -157,7 +157,9 @@ def test_fewer_distinct_samples_than_clusters(make: Any, caplog: pytest.LogCaptu
 
     assert len(fitted.centres) == 2
     assert "distinct clusters" in caplog.text
-    with pytest.raises(DataError, match=r"21 clusters of 20 train samples\n.*set clusters <= 20"):
+    with pytest.raises(
+        DataError, match=r"clusters is 21, but there are only 20 train samples\n.*set clusters to at most 20"
+    ):
         Kmeans(KmeansParams(clusters=21)).fit(train, train, make.context(train)[0])
 
 

@@ -97,7 +97,7 @@ def test_lock_that_cannot_be_made(refused, tmp_path):
         ("Detected out-of-date database schema (found version 1)", "mlflow db upgrade"),
         ("OperationalError: (sqlite3.OperationalError) database is locked", "holds the database"),
         ("DatabaseError: database disk image is malformed", "broken"),
-        ("OperationalError: attempt to write a readonly database", "rights"),
+        ("OperationalError: attempt to write a readonly database", "permissions"),
         ("API request failed with exception: too many 429 error responses", "busy"),
         ("API request to endpoint failed with error code 401 != 200", "password"),
         ("Connection refused", "is down"),

@@ -205,7 +205,7 @@ def test_a_loss_that_is_no_number_stops(
     with pytest.raises(DataError) as error:
         fit(work=work)
     text = str(error.value)
-    assert "no finite number at step 5 of 6 (epoch 2)" in text
+    assert "not a finite number at step 5 of 6 (epoch 2)" in text
     assert "the loss or its gradient" in text
     assert str(work.work_directory / "checkpoints" / "epoch-0001") in text
     assert "lower learning_rate (it is 2e-05)" in text

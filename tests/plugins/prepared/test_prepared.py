@@ -191,7 +191,7 @@ def test_a_pair_twice_in_two_files(prepared: Any, first: float | None) -> None:
     """Whether or not the first row has a raw score."""
     prepared.oracle([RAW | {"quality_raw": first}], "a")
     path = prepared.oracle([RAW], "b")
-    message = f"{path}: 1 pairs of sample and model stand there twice: 'Charts/1'"
+    message = f"{path}: 1 pairs of sample and model are there twice: 'Charts/1'"
     assert message in str(prepared.refused("outcomes"))
 
 
@@ -199,7 +199,7 @@ RAW = {"sample_id": "Charts/1", "model_id": "small", "quality_raw": 0.5, "qualit
 SCORES: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
     "sample": ([RAW, RAW | {"sample_id": "Charts/9"}], ["row 2, column sample_id", "'Charts/9'", "sample_ids.json"]),
     "model": ([RAW | {"model_id": "tiny"}], ["row 1, column model_id", "'tiny'"]),
-    "twice": ([RAW, RAW], ["1 pairs of sample and model stand there twice: 'Charts/1'"]),
+    "twice": ([RAW, RAW], ["1 pairs of sample and model are there twice: 'Charts/1'"]),
     "score": ([RAW | {"quality_raw": 1.5}], ["row 1, column quality_raw: 1.5 is not in [0, 1]"]),
     "NaN": (
         [RAW, RAW | {"model_id": "large-2024", "quality_raw": float("nan")}],

@@ -123,7 +123,7 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "a name too many": (text(NAMES, "a\nb\nc\n"), ["is 4 x 2, but there are 4 samples and 3 models: it must be 4 x 3"]),
     "one model twice": (
         text(NAMES, "large\nlarge-2024\n"),
-        ["columns ['large', 'large-2024'] are all of model 'large'", "model_names.txt"],
+        ["columns 'large', 'large-2024' are all of model 'large'", "model_names.txt"],
     ),
     "Y has no Y": (quality(None, quality=Y), ["Y.npz: has no array Y; it holds: quality"]),
     "Y transposed": (quality(Y.T), ["Y.npz: is 2 x 4, but there are 4 samples and 2 models: it must be 4 x 2"]),
@@ -166,7 +166,7 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     ),
     "meta with an id twice": (
         lambda p: p.meta([*p.ids, "Charts/1"]),
-        ["meta.parquet, column sample_id: 1 sample ids stand there twice: 'Charts/1'"],
+        ["meta.parquet, column sample_id: 1 sample ids are there twice: 'Charts/1'"],
     ),
     "meta with a split": (
         lambda p: p.meta(split=["dev", "tset", "dev", "dev"]),

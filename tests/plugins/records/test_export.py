@@ -155,7 +155,7 @@ def test_answers_that_do_not_fit(tiny: Benchmark, tmp_path: Path) -> None:
     ) as caught:
         export_benchmark(tiny, tmp_path / "out", [answers(tiny, slice(4, None))])
     assert "fix: use the logs that the benchmark was built of" in str(caught.value)
-    with pytest.raises(DataError, match="pairs of the benchmark stand in the logs twice"):
+    with pytest.raises(DataError, match="pairs of the benchmark are in the logs twice"):
         export_benchmark(tiny, tmp_path / "out", [answers(tiny), answers(tiny, slice(0, 2))])
     with pytest.raises(DataError, match="180 pairs of the benchmark have no answer"):
         export_benchmark(tiny, tmp_path / "out", [])

@@ -140,7 +140,7 @@ def test_two_columns_of_one_model(table: Any) -> None:
     """A name and its alias side by side: which of the two is meant is not known."""
     cells = {f"large_{s}": c for s, c in zip(mmr_bench.SUFFIXES, ("A", "1", "1", "1"), strict=True)}
     table.write([row(**cells)])
-    with pytest.raises(DataError, match=r"row 1: columns \['large-2024', 'large'\] are all of model 'large'"):
+    with pytest.raises(DataError, match=r"row 1: columns 'large-2024', 'large' are all of model 'large'"):
         table.read("outcomes")
     asked = attrs.evolve(table.catalog, wanted_models=frozenset(["my_model"]))
     assert [o["model"] for o in table.read("outcomes", asked)] == ["my_model"]

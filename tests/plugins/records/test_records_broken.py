@@ -17,7 +17,7 @@ LINES: dict[str, tuple[str, Any, list[str]]] = {
     "no object": ("samples", "[1, 2]", ["line 2", "is no JSON object but [1, 2]", "write an object"]),
     "a number": ("samples", "7", ["line 2", "is no JSON object but 7"]),
     "deep": ("samples", "[" * 100_000, ["line 2", "is no JSON"]),
-    "twice": ("samples", '{"key": "1", "key": "2"}', ["line 2", "'key' stands twice in one object"]),
+    "twice": ("samples", '{"key": "1", "key": "2"}', ["line 2", "'key' is there twice in one object"]),
     "unknown": (
         "samples",
         {"quetsion": "?"},

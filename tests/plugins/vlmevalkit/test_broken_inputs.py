@@ -238,12 +238,12 @@ def cells() -> Iterator[Broken]:
                 yield Broken(name, f"x{extension}", rows, words, second[extension], "write 0 or 1", dataset)
     for cell in ("[2.0]", "[-0.5]", "[nan]", "[]", "['a']", "[0.5", "f()", "", "{[]}"):
         rows = table(answer(eval_match="[1.0]"), answer(index=2, eval_match=cell))
-        words = ("eval_match of index '2' is", "no list of numbers from 0 to 1")
+        words = ("eval_match of index '2' is", "not a list of numbers from 0 to 1")
         yield Broken(f"eval_match {cell}", "x.tsv", rows, words, ", line 3", "evaluate again", "DocVQA_VAL")
     for column in ("input_tokens", "completion_tokens"):
         for cell in (1.5, -1, "many", "", "1e999"):
             rows = table(answer(**{column: 3}), answer(index=2, **{column: cell}))
-            words = (f"{column} of index '2' is", "no number of tokens")
+            words = (f"{column} of index '2' is", "not a number of tokens")
             yield Broken(f"{column} {cell!r}", "x.tsv", rows, words, ", line 3", "whole number")
 
 
@@ -375,7 +375,7 @@ def tsv_samples() -> Iterator[Broken]:
         rows = table(question(choices="[]"), question(index="2", choices=cell))
         yield broken(f"choices {cell}", rows, ("no list literal",), ", line 3", "['...', '...']")
     many = table(question(choices=str(list(range(27)))))
-    yield broken("27 choices", many, ("27 choices, more than letters",), ", line 2", "at most 26")
+    yield broken("27 choices", many, ("27 choices, more than there are letters",), ", line 2", "at most 26")
 
 
 def image_files() -> Iterator[Broken]:
@@ -409,7 +409,7 @@ def image_files() -> Iterator[Broken]:
         name = f"image {named[:12]!r} that is not there"
         yield Broken(name, "x.tsv", with_files(named), words, ", line 3", "give its path below that", read="samples")
     for named in ("../../../secret.png", "OUT", "out.png", "['a.png', '../../../secret.png']"):
-        words = ("stands outside the logs' folders",)
+        words = ("is outside the logs' folders",)
         name = f"image {named!r} outside the logs"
         yield Broken(name, "x.tsv", with_files(named), words, ", line 3", "give its path below that", read="samples")
     words = ("'large.png' is 2,000 bytes large", "limit of 1,000")

@@ -142,7 +142,7 @@ def test_large_files(logs: Any, refused: Any, monkeypatch: Any, extension: str) 
     """A file that is too large for memory is refused before it is read."""
     path = logs.text(f"x{extension}", "index\tprediction\n1\tA\n")
     monkeypatch.setattr(texts, "MAX_BYTES", 10)
-    with refused("21 bytes large", "limit of 10", place=path, fix="split it"):
+    with refused("21 bytes", "limit of 10", place=path, fix="split it"):
         logs.outcomes(path)
 
 

@@ -251,9 +251,9 @@ REFUSED = {
     "cut off, plain": (tar([file("x", bytes(5000))])[:2000], "damaged or was cut off", "'x'"),
     "wrong sum": (gzip.compress(tar(TREE))[:-8] + bytes(8), "damaged or was cut off"),
     "garbage behind": (gzip.compress(tar(TREE)) + b"garbage", "damaged or was cut off"),
-    "no tar": (b"<html>please log in</html>" * 100, "no tar archive", "--file"),
-    "no tar in gzip": (gzip.compress(b"text" * 1000), "no tar archive"),
-    "nothing": (b"", "no tar archive"),
+    "no tar": (b"<html>please log in</html>" * 100, "not a tar archive", "--file"),
+    "no tar in gzip": (gzip.compress(b"text" * 1000), "not a tar archive"),
+    "nothing": (b"", "not a tar archive"),
     "empty": (tar([]), "holds no files"),
     "only folders": (tar([folder("a")]), "holds no files"),
 }  # fmt: skip
@@ -313,10 +313,10 @@ def test_interrupt_leaves_nothing(attempt: Attempt, monkeypatch: pytest.MonkeyPa
 def test_target_in_use(attempt: Attempt) -> None:
     """Protects what is there: only a new or empty folder is filled, and an empty one stays when it fails."""
     attempt.target.mkdir()
-    with pytest.raises(DataError, match="no tar archive"):
+    with pytest.raises(DataError, match="not a tar archive"):
         attempt(b"")
     (attempt.target / "mine").touch()
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="exists and is not an empty folder"):
         attempt(tar(TREE))
 
 

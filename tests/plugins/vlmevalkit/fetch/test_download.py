@@ -224,8 +224,12 @@ WRONG: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     ),
     "no file": ({}, ["--file", "other.tar.gz"], ["file other.tar.gz", "no such file at 'main'", "--file"]),
     "no revision": ({}, ["--revision", "v9"], ["no revision 'v9'", "--revision"]),
-    "no token": ({"token": "other"}, [], ["no such data set, or it is not public", "set HF_TOKEN or `hf auth login`"]),
-    "gated": ({"gated": True}, [], ["gated", "accept its conditions", "set HF_TOKEN or `hf auth login`"]),
+    "no token": (
+        {"token": "other"},
+        [],
+        ["no such data set, or it is not public", "set HF_TOKEN or run `hf auth login`"],
+    ),
+    "gated": ({"gated": True}, [], ["gated", "accept its conditions", "set HF_TOKEN or run `hf auth login`"]),
     "busy": ({"busy": 99}, [], ["status 503", "neither in the hub's cache nor at", "try again later"]),
     "no hub": ({"commit": None}, [], ["does not answer as a hub does", "HF_ENDPOINT"]),
     "odd commit": ({"commit": "../../x"}, [], ["does not answer as a hub does"]),
@@ -252,7 +256,7 @@ def test_wrong_token(site: Any) -> None:
     assert "asks for another token (status 401)" in str(site.fetch().error)
 
     site.patch.setenv("HF_TOKEN", site.token + "é")
-    assert "holds what no token holds" in str(site.fetch().error)
+    assert "has characters that no token has" in str(site.fetch().error)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "127.0.0.1:{port}", "http://[::1", "ftp://x"])

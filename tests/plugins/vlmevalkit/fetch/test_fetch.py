@@ -148,7 +148,7 @@ def test_kept_archive_overwrites_nothing(site: Any) -> None:
     (site.folder / FILE).write_bytes(b"mine")
     shown = site.fetch("--keep-archive")
 
-    assert f"{FILE}: is there, and is not the archive that the hub has" in str(shown.error)
+    assert f"{FILE}: exists, and is not the archive that the hub has" in str(shown.error)
     assert "or leave out --keep-archive" in str(shown.error)
     assert (b"mine", []) == ((site.folder / FILE).read_bytes(), site.hub.gets)
 
@@ -252,7 +252,7 @@ def test_two_at_once(site: Any) -> None:
     [
         (["--repo", "https://x/y"], ConfigError, ["--repo", "OWNER/NAME"]),
         (["--repo", "a--b/c"], DataError, ["OWNER/NAME"]),
-        (["--file", "../x.tar.gz"], ConfigError, ["--file", "no archive's path"]),
+        (["--file", "../x.tar.gz"], ConfigError, ["--file", "not the path of an archive"]),
         (["--file", "/x.tar"], ConfigError, ["--file"]),
         (["--file", ".tar.gz"], ConfigError, ["--file"]),
         (["--file", "...tar"], ConfigError, ["--file"]),
