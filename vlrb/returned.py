@@ -145,32 +145,41 @@ def check_saved(folder: Path, who: str) -> None:
             raise PluginError(f"{who}: save wrote {shown(path.name)}, which is neither file nor folder", fix=FIX)
 
 
-def checked_verdicts(returned: Any, ids: Sequence[str], who: str) -> list[Score]:
+def checked_verdicts(returned: Any, ids: Sequence[str], who: str, where: str = "") -> list[Score]:
     """Return a score per case, with a value in [0, 1] or None, a text and a boolean each.
 
     :param ids: of the cases
+    :param where: the part that was scored, for messages
     """
     if not isinstance(returned, Iterable):
-        raise PluginError(f"{who} returned {type(returned).__name__} instead of {len(ids):,} scores", fix=FIX)
+        raise PluginError(
+            f"{who} returned {type(returned).__name__} instead of {len(ids):,} scores", where=where, fix=FIX
+        )
     scores = list(itertools.islice(returned, len(ids) + 1))
     if len(scores) != len(ids):
         count = len(scores) if len(scores) < len(ids) else f"more than {len(ids):,}"
-        raise PluginError(f"{who} returned {count} scores for {len(ids):,} cases", fix=FIX)
-    return [_verdict(s, i, who) for s, i in zip(scores, ids, strict=True)]
+        raise PluginError(f"{who} returned {count} scores for {len(ids):,} cases", where=where, fix=FIX)
+    return [_verdict(s, i, who, where) for s, i in zip(scores, ids, strict=True)]
 
 
-def _verdict(score: Any, sample: str, who: str) -> Score:
+def _verdict(score: Any, sample: str, who: str, where: str) -> Score:
     if not isinstance(score, Score):
-        raise PluginError(f"{who} returned {type(score).__name__} instead of a Score for {sample}", fix=FIX)
+        raise PluginError(
+            f"{who} returned {type(score).__name__} instead of a Score for {sample}", where=where, fix=FIX
+        )
     value: Any = score.value
     reason: Any = score.reason
     unscorable: Any = score.unscorable
     if value is not None and not (_is_score(value)):
-        raise PluginError(f"{who} returned a score outside [0, 1] for {sample}: {shown(value)}", fix=FIX)
+        raise PluginError(f"{who} returned a score outside [0, 1] for {sample}: {shown(value)}", where=where, fix=FIX)
     if reason is not None and (not is_text(reason) or len(reason) > MOST_CHARACTERS):
-        raise PluginError(f"{who} returned a reason that is not a text for {sample}: {shown(reason)}", fix=FIX)
+        raise PluginError(
+            f"{who} returned a reason that is not a text for {sample}: {shown(reason)}", where=where, fix=FIX
+        )
     if not isinstance(unscorable, bool | np.bool_):
-        raise PluginError(f"{who} returned unscorable = {shown(unscorable)} for {sample}, not a boolean", fix=FIX)
+        raise PluginError(
+            f"{who} returned unscorable = {shown(unscorable)} for {sample}, not a boolean", where=where, fix=FIX
+        )
     return Score(
         None if value is None else float(value), "" if reason is None else str.__str__(reason), bool(unscorable)
     )

@@ -143,6 +143,5 @@ def _score(chosen: Chosen, cases: Sequence[Case], name: str) -> list[Score]:
     scorer = chosen.make("score")
     with blame(chosen.plugin, f"scoring {name}"):
         returned = scorer.score(tuple(cases))
-        return checked_verdicts(
-            returned, [c.id for c in cases], f"scorer {chosen.registered.id!r} of {chosen.plugin.label}"
-        )
+        who = f"scorer {chosen.registered.id!r} of {chosen.plugin.label}"
+        return checked_verdicts(returned, [c.id for c in cases], who, name)

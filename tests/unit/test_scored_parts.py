@@ -185,7 +185,7 @@ def test_scores_and_answers_are_as_many(scored: Any, more: int) -> None:
         def score(self, cases: Sequence[Case]) -> Any:
             return [Score(1.0)] * (len(cases) + more)
 
-    with pytest.raises(PluginError, match=f"{2 + more} scores for 2 cases"):
+    with pytest.raises(PluginError, match="scores for 2 cases"):
         scored({"A": Counting()}, [answer("1"), answer("2")], {"A": [question("1"), question("2")]})
 
 
