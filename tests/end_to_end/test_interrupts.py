@@ -166,3 +166,14 @@ def test_a_killed_run_gives_the_results_of_an_undisturbed_one(tmp_path: Path) ->
     options = ["--times", "1", "--jobs", "2", "--signals", "KILL", "--no-mlflow"]
     done = subprocess.run([sys.executable, script, tmp_path, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_code_that_is_run_as_text_ends_with_status_2(project: Any, number: signal.Signals) -> None:
+    """attrs, dataclasses and SQLAlchemy run code as text on import; Python would end by SIGINT although it was caught."""
+    text = project.plugin.read_text(encoding="utf-8")
+    code = f"exec('import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(60)')"
+    project.plugin.write_text(text.replace("        time.sleep(self.params.wait)", f"        {code}"), encoding="utf-8")
+    process = project.process("run", project.experiment('[[router]]\nuse = "counting"\n'))
+
+    assert "goes on where this one stopped" in ended(process)

@@ -47,6 +47,9 @@ def _interrupted() -> int:
     """Say so.  Whatever the interrupt has led to on its way is of no interest, nor is a terminal that is gone."""
     if interrupts.received():
         interrupts.close()
+    # Python remembers an interrupt that left code given to exec() as text, as libraries run it on import, and would end by
+    # SIGINT although it was caught; the next exec() of a text lets it forget (unhandled_keyboard_interrupt, pythonrun.c)
+    exec("")
     with contextlib.suppress(OSError, ValueError):
         click.echo("interrupted; the same command goes on where this one stopped", err=True)
     return ExitCode.INTERRUPTED
