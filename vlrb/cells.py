@@ -24,7 +24,7 @@ from vlrb.cache import Places, locked, mark_used, new_directory, read_json, read
 from vlrb.config import unstructure
 from vlrb.curves import CURVE, Log, kept, write_curve
 from vlrb.decide import decide
-from vlrb.errors import DataError, PluginError
+from vlrb.errors import ConfigError, DataError, PluginError, Problem
 from vlrb.evaluate import Evaluator
 from vlrb.executor import Progress
 from vlrb.faults import cut
@@ -40,7 +40,7 @@ from vlrb.returned import (
     checked_scores,
     checked_seconds,
 )
-from vlrb.sources import core_digest
+from vlrb.sources import KEY_OF, core_digest, core_sources
 from vlrb.split import Split
 from vlrb.surroundings import put_back
 from vlrb.types import (
@@ -65,6 +65,7 @@ logger = logging.getLogger("vlrb")
 SCHEMA_VERSION = 1
 DEVICE = "cpu"
 ROUTED = ("dev", "test")
+CHANGED = "has changed since the run began, so that the cell may be of other code than its key says: it is not kept"
 
 
 @attrs.frozen(eq=False)
@@ -191,6 +192,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
     :param threads: that BLAS and OpenMP may use
     :raises PluginError: when the router raises or returns what it must not
     :raises VlrbError: when the weights that it begins with cannot be told
+    :raises ConfigError: when source files that count in its key have changed since the plan was made
     """
     import threadpoolctl
 
@@ -203,6 +205,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
         if cell.fit_key:
             _decide_cell(bench, cell, target)
             return
+        _check_sources(bench, cell)
         encoded = bench.encoded(cell.features, progress) if cell.features else None
         shared = put_back(f"{_who(bench, cell)}, {cell.name},")
         with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads), shared:
@@ -220,7 +223,21 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
                 "hardware": _hardware_of(bench, cell, fitted),
             }
             write_json(aside / "cell.json", about)
+            _check_sources(bench, cell)
         remove(bench.work_folder(cell))
+
+
+def _check_sources(bench: Bench, cell: CellInfo) -> None:
+    """Refuse a cell whose code may not be that of its key: modules are imported when they are first used.
+
+    :raises ConfigError: naming the files that have changed
+    """
+    encoders = bench.plan.feature_sets[cell.features].encoders if cell.features else ()
+    used = (bench.chosen[cell.key], bench.evaluator.selection, *encoders)
+    digests = (core_sources("cell"), *(c.plugin.sources(KEY_OF[c.kind]) for c in used))
+    changed = sorted({path for digest in digests for path in digest.changed()})
+    if changed:
+        raise ConfigError([Problem(CHANGED, path, "run again") for path in changed])
 
 
 def _fit(
@@ -349,6 +366,7 @@ def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:
         if (base / CURVE).is_file():
             shutil.copy2(base / CURVE, aside / CURVE)
         write_json(aside / "cell.json", {**about, "cell": attrs.asdict(cell), "chosen": chosen})
+        _check_sources(bench, cell)
 
 
 def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:

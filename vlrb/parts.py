@@ -94,7 +94,7 @@ class PartBuilder:
         """Return the cache key of every part: it changes when its files, or those that its rows name, do, or its readers."""
         readers = {"source": self.plan.logs.identity(), "counter": self.plan.counter.identity()}
         keys = {p.id: self._key(p, readers) for p in listing.parts}
-        return {part: key_with_named_files(key, self.folder(key)) for part, key in keys.items()}
+        return {part: key_with_named_files(key, self.folder) for part, key in keys.items()}
 
     def _key(self, part: Part, readers: Mapping[str, Any]) -> str:
         catalog = self.plan.catalog

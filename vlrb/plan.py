@@ -38,6 +38,10 @@ class Chosen:
     registered: Registered
     params: Any
 
+    def __attrs_post_init__(self) -> None:
+        """Look at the sources now: the plugin has been loaded just before, and may import more later."""
+        self.plugin.sources(KEY_OF[self.kind])
+
     @property
     def spec(self) -> Any:
         """Return the component's record."""

@@ -20,7 +20,7 @@ import traceback
 import types
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import pluggy
@@ -38,6 +38,9 @@ from vlrb.errors import (
 )
 from vlrb.faults import is_text, shown, told
 from vlrb.specs import KINDS, CommandSpec, Component, Dataset, ImageTokens, Kind, Model, Record
+
+if TYPE_CHECKING:
+    from vlrb.sources import Digest
 
 T = TypeVar("T")
 
@@ -93,7 +96,7 @@ class Plugin:
     blocked: bool = False
     source: Path | None = None
     packages: frozenset[str] = frozenset()
-    _digests: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
+    _digests: dict[str, Digest] = attrs.field(factory=dict, init=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -106,18 +109,24 @@ class Plugin:
         return f"-p no:{self.dist}/{self.name}" if self.version else f"-p no:{self.name}"
 
     def sources_digest(self, kind: str) -> str:
-        """Return a digest of the plugin's sources and of all that they import from vlrb, from plugins and from their own folder.
+        """Return the digest of the plugin's sources for a kind of key, see :meth:`sources`; an empty text where it has none."""
+        return self.sources(kind).text
 
-        It is made once, so that it is that of the code as it was loaded.
+    def sources(self, kind: str) -> Digest:
+        """Return what counts of the plugin's sources and of all that they import from vlrb, from plugins and from their folder.
+
+        It is made once: when a plan first names a component of the plugin, so that it is of the code that the plan has loaded.
 
         :param kind: of the key, one of :data:`vlrb.sources.KEYS`
         """
-        if kind not in self._digests and self.source is not None:
-            from vlrb.sources import plugin_digest  # only those who make keys need it
+        from vlrb.sources import Digest, plugin_digest  # only those who make keys need it
 
+        if self.source is None:
+            return Digest()
+        if kind not in self._digests:
             root = self.source if self.origin.endswith(".py") else self.origin.partition(":")[0]
             self._digests[kind] = plugin_digest(root, kind, self.packages, self.dist if self.version else "")
-        return self._digests.get(kind, "")
+        return self._digests[kind]
 
 
 @attrs.frozen(eq=False)

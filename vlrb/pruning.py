@@ -98,13 +98,18 @@ def prune(places: Places, days: float, *, dry_run: bool = False) -> Pruned:
     gone: list[Entry] = []
     in_use: list[Entry] = []
     for entry in sorted(unneeded, key=lambda e: KINDS.index(e.kind)):
-        with lock_if_free(entry.path) as held:
+        with lock_if_free(_guarded(entry)) as held:
             if held and (dry_run or discard_unless_used(entry.path, limit)):
                 gone.append(entry)
             elif not held:
                 in_use.append(entry)
     left, size = _clean(places.cache, dry_run)
     return Pruned(tuple(gone), tuple(left), sum(e.freed for e in gone) + size, tuple(in_use))
+
+
+def _guarded(entry: Entry) -> Path:
+    """Return the path whose lock is held while an entry is made: a fit holds that of its cell, whose name its work has."""
+    return entry.path.parent.with_name("cells") / entry.name if entry.kind == "work" else entry.path
 
 
 # --- what is there ------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from vlrb.config import (
 from vlrb.errors import ConfigError, DataError, Problem, VlrbError, did_you_mean
 from vlrb.plan import DECISIONS, Chosen, FeatureSet, Plan, PlannedRouter, Point
 from vlrb.plugins import Registered, Registry, Selection, load, missing_requirements
+from vlrb.sources import KEY_OF, KEYS, core_sources
 from vlrb.specs import GROUPS, Dataset, Kind, Model, toml_name
 from vlrb.types import Catalog
 
@@ -70,9 +71,16 @@ def make_plan(path: Path, options: Iterable[str] = (), *, weights: bool = False)
 
 
 def plan_document(document: Document, options: tuple[str, ...], *, weights: bool = False) -> Plan:
-    """Load the plugins that a document needs and resolve it; a worker process does so from the same document."""
+    """Load the plugins that a document needs and resolve it; a worker process does so from the same document.
+
+    All sources that count in keys are looked at here, as code is loaded, not when a key is first asked for.
+    """
+    for kind in KEYS:
+        core_sources(kind)
     registry = load(Selection.of(options, document.plugin_files()))
     registry.check()
+    for scorer in registry.all("scorer"):  # which ones are used turns out when the logs are read
+        scorer.plugin.sources(KEY_OF["scorer"])
     return Resolver(document, registry, options, weights=weights).plan()
 
 

@@ -237,6 +237,8 @@ def _finished_result(run: RunInfo) -> RunResult | None:
     if not (run.directory / "results.json").is_file():
         return None
     result = read_result(run.directory)
+    if result.run.key != run.key:  # a folder's name holds the beginning of a key only
+        return None
     failed_metric = any(
         isinstance(value, Undefined) and value.reason.startswith(FAILED_METRIC)
         for scores in (*(c.scores for c in result.cells), *(r.scores for r in result.references))

@@ -149,6 +149,35 @@ def _loaded(call: ast.Call) -> Iterator[str]:
         yield _WHOLE
 
 
+@attrs.frozen
+class Digest:
+    """A digest of a closure, and the stamp and the content's digest of each of its files when it was made."""
+
+    text: str = ""
+    files: Mapping[str, tuple[Sequence[int], str]] = attrs.field(factory=dict)
+
+    def changed(self) -> list[str]:
+        """Return the files that are no longer as they were: code that is imported from them now is not what was digested."""
+        return sorted(path for path, (stamp, content) in self.files.items() if _has_changed(Path(path), stamp, content))
+
+
+def _has_changed(path: Path, stamp: Sequence[int], content: str) -> bool:
+    """Tell whether a file has changed; another link to it, which package managers make, changes its stamp only in part."""
+    now = _stamp(path)
+    if now == stamp or now[:2] != stamp[:2]:
+        return now != stamp
+    return hashlib.sha256(path.read_bytes()).hexdigest() != content
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return size, times and number of a file; nothing of one that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
 class Sources:
     """Finds closures; remembers what it found in each file.
 
@@ -167,18 +196,27 @@ class Sources:
         self._read = read
         self._memory = memory
         self._known: dict[str, tuple[list[int], Facts]] = {}
+        self._first: dict[str, tuple[list[int], str]] = {}
         self._new = False
 
     def digest(
         self, roots: Sequence[str | Path], aside: Collection[str] = (), own: Collection[str] = frozenset({CORE})
-    ) -> str:
-        """Return a digest of the names and contents of a closure's modules; parameters as for :meth:`closure`."""
+    ) -> Digest:
+        """Return a digest of the names and contents of a closure's modules; parameters as for :meth:`closure`.
+
+        Its stamps are those of the first digest of this process, as a module is imported once; only files among the roots are
+        loaded anew each time.
+        """
         self._recall()
         digest = hashlib.sha256()
+        files = {}
         for name, path in sorted(self.closure(roots, aside, own).items()):
-            digest.update(f"{name}\0{self.facts(path).digest}\n".encode())
+            stamp, facts = self._look(path)
+            digest.update(f"{name}\0{facts.digest}\n".encode())
+            now = (stamp, facts.digest)
+            files[str(path)] = now if path in roots else self._first.setdefault(str(path), now)
         self._remember()
-        return digest.hexdigest()[:16]
+        return Digest(digest.hexdigest()[:16], files)
 
     def closure(
         self, roots: Sequence[str | Path], aside: Collection[str] = (), own: Collection[str] = frozenset({CORE})
@@ -193,16 +231,17 @@ class Sources:
 
     def facts(self, path: Path) -> Facts:
         """Return what counts of a file, which is read again when its stamp has changed; nothing of one that cannot be read."""
-        try:
-            status = path.stat()
-        except OSError:
-            return Facts("", ())
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        return self._look(path)[1]
+
+    def _look(self, path: Path) -> tuple[list[int], Facts]:
+        stamp = _stamp(path)
+        if not stamp:
+            return stamp, Facts("", ())
         known = self._known.get(str(path))
         if known is None or known[0] != stamp:
             known = self._known[str(path)] = (stamp, facts_of(self._read(path)))
             self._new = True
-        return known[1]
+        return known
 
     def _recall(self) -> None:
         if self._memory is None or self._known:
@@ -359,16 +398,21 @@ def _managed(folder: Path) -> bool:
 _sources = Sources(memory=lambda: cache_directory() / MEMORY)
 
 
-@functools.cache
 def core_digest(kind: str) -> str:
-    """Return the digest of what of the core counts in a kind of key: as it was when this process first asked.
+    """Return the digest of what of the core counts in a kind of key, one of :data:`KEYS`; see :func:`core_sources`."""
+    return core_sources(kind).text
+
+
+@functools.cache
+def core_sources(kind: str) -> Digest:
+    """Return what of the core counts in a kind of key, as it was when this process first asked: when it made its plan.
 
     :param kind: one of :data:`KEYS`
     """
     return _sources.digest(KEYS[kind].roots, {*NEVER, *KEYS[kind].aside})
 
 
-def plugin_digest(root: str | Path, kind: str, packages: Collection[str], dist: str = "") -> str:
+def plugin_digest(root: str | Path, kind: str, packages: Collection[str], dist: str = "") -> Digest:
     """Return the digest of what a plugin's module, or file, imports from vlrb, from plugins and from its own folder.
 
     :param kind: of the key, one of :data:`KEYS`

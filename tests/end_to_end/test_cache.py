@@ -17,6 +17,9 @@ from PIL import Image
 
 from vlrb.cache import Places, lock_if_free, locked
 from vlrb.pruning import entries_of, prune
+from vlrb.resolve import make_plan
+from vlrb.sources import KEYS, core_sources
+from vlrb.stamps import key_with_named_files, write_named_files
 
 ROOT = Path(__file__).parents[2]
 OLD = time.time() - 40 * 86400
@@ -62,6 +65,57 @@ def test_an_edited_core_does_not_print_old_results(project: Any, tmp_path: Path)
     out, cells = run()
     assert "finished before" not in out
     assert cells == 2
+
+
+LAZY = """
+from pathlib import Path
+import numpy as np
+from vlrb import hookimpl
+from vlrb.specs import RouterSpec
+class Router:
+    def __init__(self, params): pass
+    def fit(self, train, dev, context):
+        EDIT
+        try: import lazy_helper
+        except ImportError: pass
+        return self
+    def route(self, queries): return np.zeros(len(queries), int)
+@hookimpl
+def vlrb_routers(): return [RouterSpec(name="lazy", summary="s", factory=Router)]
+"""
+
+
+def test_a_cell_whose_sources_changed_meanwhile_is_not_kept(project: Any) -> None:
+    """A module that is imported at the fit may be another one than its key says; the cell of another plugin is kept."""
+    helper = project.file("X = 1\n", "lazy_helper.py")
+    project.file(LAZY.replace("EDIT", f"Path({str(helper)!r}).write_text('X = 22')"), "lazy.py")
+    file = project.experiment('[[router]]\nuse = "lazy"\n[[router]]\nuse = "cheapest"\n', logs="samples = 20")
+    file.write_text(file.read_text().replace('"tiny.py"', '"tiny.py", "lazy.py"'), encoding="utf-8")
+
+    done = project.vlrb("run", file, "--json")
+
+    assert done.status == 1
+    cells = {c["cell"]["label"]: c for c in done.json["cells"]}
+    assert cells["cheapest"]["status"] == "done"
+    assert str(helper) in cells["lazy"]["error"]
+    assert len(cached(project, "cells")) == 1
+
+
+def test_sources_are_those_of_the_plan(project: Any) -> None:
+    """What is edited after the plan was made is in no key of it, though a key is asked for later only; it is told."""
+    helper = project.file("X = 1\n", "lazy_helper.py")
+    project.file(LAZY.replace("EDIT", "pass"), "lazy.py")
+    file = project.experiment('[[router]]\nuse = "lazy"\n', logs="samples = 20")
+    file.write_text(file.read_text().replace('"tiny.py"', '"tiny.py", "lazy.py"'), encoding="utf-8")
+    first, second = (make_plan(file, ("no:mlflow",)) for _ in range(2))
+    before = first.routers[0].chosen.identity()["sources"]
+    assert first.routers[0].chosen.plugin.sources("cell").changed() == []
+    assert core_sources.cache_info().currsize == len(KEYS)
+
+    helper.write_text("X = 22", encoding="utf-8")
+
+    assert second.routers[0].chosen.identity()["sources"] == before
+    assert second.routers[0].chosen.plugin.sources("cell").changed() == [str(helper)]
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------------
@@ -137,6 +191,32 @@ def test_a_picture_that_changes_while_it_is_read_counts_as_changed(project: Any,
     assert len(cached(project, "parts")) == parts + 1
 
 
+def test_every_file_that_a_reading_looked_for_is_watched(tmp_path: Path) -> None:
+    """The first picture goes, its fallback is read in its place, and then the fallback changes."""
+    first, fallback = tmp_path / "a.png", tmp_path / "b.png"
+    first.write_bytes(b"1")
+    fallback.write_bytes(b"22")
+
+    def read() -> str:
+        key = key_with_named_files("key", tmp_path.joinpath)
+        if not (tmp_path / key).is_dir():
+            (tmp_path / key).mkdir()
+            write_named_files(
+                tmp_path / key, [str(p) for p in ([first] if first.exists() else [first, fallback])], 2**62
+            )
+        assert key_with_named_files("key", tmp_path.joinpath) == key
+        return key
+
+    keys = [read()]
+    first.unlink()
+    keys.append(read())
+    fallback.write_bytes(b"333")
+    keys.append(read())
+    assert len(set(keys)) == 3
+    first.write_bytes(b"4444")
+    assert read() not in keys
+
+
 # --- list and prune -----------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +264,17 @@ def test_what_no_run_needs_goes_when_nothing_has_used_it_of_late(project: Any, d
     assert project.vlrb("run", done).status == 0
 
 
+def test_a_result_of_another_key_is_not_taken(project: Any, done: Path) -> None:
+    """A run's folder is found by the beginning of its key."""
+    (file,) = project.folder.glob("runs/t/2*/results.json")
+    tree = json.loads(file.read_text(encoding="utf-8"))
+    key = tree["run"]["key"]
+    tree["run"]["key"] = key[:8] + "0" * (len(key) - 8)
+    file.write_text(json.dumps(tree), encoding="utf-8")
+    assert project.vlrb("run", done).status == 0
+    assert [r["run"]["key"] for r in project.results()] == [key]
+
+
 def test_a_use_is_noted(project: Any, done: Path) -> None:
     """A run marks what it takes from the cache; features only where a router is fitted."""
     shutil.rmtree(project.folder / "runs")
@@ -204,6 +295,20 @@ def test_what_another_process_holds_stays(project: Any, done: Path) -> None:
         assert [e.path for e in pruned.in_use] == [cell]
     assert cell.is_dir()
     assert [e.path for e in prune(Places.of(), 0).entries] == [cell]
+
+
+def test_the_work_of_a_fit_that_goes_on_stays(tmp_path: Path) -> None:
+    """A fit holds the lock of its cell, and its run may lie under another folder."""
+    places = Places(tmp_path / "runs", tmp_path / "cache")
+    work = places.cache / "work" / "abc"
+    (work / "router").mkdir(parents=True)
+    age(work)
+    with locked(places.cache / "cells" / "abc"):
+        pruned = prune(places, 1)
+        assert [e.path for e in pruned.in_use] == [work]
+    assert work.is_dir()
+    assert [e.path for e in prune(places, 1).entries] == [work]
+    assert not work.exists()
 
 
 def test_leftovers_of_killed_processes_go(project: Any, done: Path) -> None:

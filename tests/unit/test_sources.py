@@ -75,7 +75,7 @@ class Keys:
         changed = Sources(read=lambda p: p.read_bytes() + (b"# edited\n" if p == edited else b""))
         changed._known = {p: facts for p, facts in self.known.items() if p != str(edited)}
         self.monkeypatch.setattr(sources, "_sources", changed)
-        sources.core_digest.cache_clear()
+        sources.core_sources.cache_clear()
         plan = make_plan(self.file, ("no:mlflow",))
         old = self.bench
         evaluator = Evaluator(old.benchmark, old.split, old.evaluator.bounds, plan.metrics, plan.selection())
@@ -106,7 +106,7 @@ def keys(project: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keys]:
     text = project.plugin.read_text(encoding="utf-8").replace("from vlrb.decide import decide\n", "decide = None\n")
     project.plugin.write_text(text, encoding="utf-8")
     yield Keys(project.experiment('[[router]]\nuse = "knn"\n', logs="samples = 20"), monkeypatch)
-    sources.core_digest.cache_clear()
+    sources.core_sources.cache_clear()
 
 
 def test_an_edit_of_a_module_of_the_core_changes_the_keys_of_what_it_computes(keys: Keys) -> None:
@@ -201,7 +201,7 @@ def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     def of(root: str | Path, own: str = "vlrb") -> str:
         sources._folders_of.cache_clear()
         sources._managed.cache_clear()
-        return Sources().digest([root], NEVER, {own})
+        return Sources().digest([root], NEVER, {own}).text
 
     return of
 
@@ -286,7 +286,7 @@ def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path) -> None:
         return path.read_bytes()
 
     def fresh() -> str:
-        return Sources(read=read, memory=lambda: memory).digest([module])
+        return Sources(read=read, memory=lambda: memory).digest([module]).text
 
     before = fresh()
     assert not memory.exists()  # no cache is made for it

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import sklearn
 
 from vlrb.surroundings import put_back
 
@@ -21,7 +23,7 @@ def state() -> list[Any]:
     """Return what is looked at."""
     return [
         Path.cwd(), list(warnings.filters), sys.getrecursionlimit(), signal.getsignal(signal.SIGTERM), np.geterr(),
-        sys.stdout, sys.stderr,
+        sys.stdout, sys.stderr, dict(os.environ), np.get_printoptions(), sklearn.get_config(),
     ]  # fmt: skip
 
 
@@ -43,6 +45,11 @@ def leave(folder: Path) -> None:
         ("handler of SIGTERM", lambda _: signal.signal(signal.SIGTERM, signal.SIG_IGN)),
         ("treatment of errors", lambda _: np.seterr(all="raise")),
         ("sys.stdout", lambda _: setattr(sys, "stdout", None)),
+        ("environment", lambda _: os.environ.update(CHOICE="1")),
+        ("environment", lambda _: os.environ.update(PATH="/bin")),
+        ("environment", lambda _: os.environ.pop("PATH")),
+        ("print options", lambda _: np.set_printoptions(precision=2)),
+        ("scikit-learn", lambda _: sklearn.set_config(transform_output="pandas")),
     ],
 )
 def test_a_change_is_put_back_and_named(
@@ -64,8 +71,50 @@ def test_nothing_is_said_where_nothing_changed(caplog: pytest.LogCaptureFixture)
     with warnings.catch_warnings(), put_back("the router"):
         warnings.filterwarnings("ignore", module="some_library")
         assert warnings.filters[0][0] == "ignore"
+        os.environ["KMP_OF_A_LIBRARY"] = "1"
+    del os.environ["KMP_OF_A_LIBRARY"]
 
     assert not caplog.records
+
+
+def test_random_states_are_put_back_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    """A router that draws from them, or seeds them, changes nothing for the next one; libraries draw too, so nobody is named."""
+    draws, shared = [], cast("Any", np.random)
+    for _ in range(2):
+        with put_back("the router"):
+            draws.append([random.random(), shared.random(), shared.normal()])
+            random.seed(1)
+            shared.seed(1)
+            shared.set_bit_generator(np.random.PCG64(1))
+
+    assert draws[0] == draws[1]
+    assert not caplog.records
+
+
+def test_a_library_that_a_router_loads_is_as_it_was_loaded() -> None:
+    """Settings and random numbers of scikit-learn and torch do not depend on who has loaded them."""
+    pytest.importorskip("torch")
+    code = (
+        "import logging\nlogging.basicConfig()\nfrom vlrb.surroundings import put_back\n"
+        "drawn, seeded = [], None\n"
+        "for name in 'ab':\n"
+        "    with put_back(name):\n"
+        "        import sklearn, torch\n"
+        "        drawn.append((sklearn.get_config()['transform_output'], torch.get_default_dtype(), torch.is_grad_enabled(),\n"
+        "            torch.get_deterministic_debug_mode(), torch.rand(1).item() == seeded))\n"
+        "        sklearn.set_config(transform_output='pandas'); torch.set_default_dtype(torch.float64)\n"
+        "        torch.set_deterministic_debug_mode(2); torch.set_grad_enabled(False)\n"
+        "        torch.manual_seed(3); seeded = torch.rand(1).item(); torch.manual_seed(3)\n"
+        "threads = torch.get_num_threads()\n"
+        "with put_back('c'):\n    torch.set_num_threads(threads + 1)\n"
+        "assert torch.get_num_threads() == threads\n"
+        "assert drawn[0] == drawn[1], drawn"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "a changed scikit-learn's configuration, torch's settings" in done.stderr
+    assert "c changed torch's settings" in done.stderr
 
 
 def test_closed_streams_are_opened_again() -> None:
