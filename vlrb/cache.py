@@ -81,17 +81,13 @@ def locked(target: Path) -> Iterator[None]:
     from filelock import Timeout
 
     lock = _lock_of(target)
-    try:
+    with _refused(lock):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=PATIENCE)
+            acquire(lock, PATIENCE)
         except Timeout:
             logger.warning("another process is working on %s: waiting for it", target)
-            lock.acquire()
-    except OSError as error:
-        raise StorageError.of(error, lock.lock_file) from None
-    except NotImplementedError:  # what filelock says of a file system without locks
-        raise StorageError.of(OSError(errno.ENOLCK, "the file system has no locks"), lock.lock_file) from None
+            acquire(lock)
     try:
         yield
     finally:
@@ -102,6 +98,49 @@ def _lock_of(target: Path) -> BaseFileLock:
     from filelock import FileLock
 
     return FileLock(target.with_name(target.name + ".lock"))
+
+
+@contextlib.contextmanager
+def _refused(lock: BaseFileLock) -> Iterator[None]:
+    """Have a lock that the system refuses named with its path."""
+    from filelock import Timeout
+
+    try:
+        yield
+    except Timeout:
+        raise
+    except OSError as error:
+        raise StorageError.of(error, lock.lock_file) from None
+
+
+def acquire(lock: BaseFileLock, timeout: float = -1) -> None:
+    """Acquire a lock of the system's, which ends with its process.
+
+    Where there is none, filelock would make do with a file that a killed process leaves behind.
+
+    :raises filelock.Timeout: when another process, or another part of this one, holds it for so many seconds
+    :raises OSError: when there can be no lock; ENOLCK where the file system has none
+    """
+    from filelock import SoftFileLock, Timeout
+
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        if not isinstance(lock, SoftFileLock):
+            raise
+    except NotImplementedError:
+        raise _no_locks(lock) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP):
+            raise _no_locks(lock) from None
+        raise
+    if isinstance(lock, SoftFileLock):
+        lock.release()
+        raise _no_locks(lock)
+
+
+def _no_locks(lock: BaseFileLock) -> OSError:
+    return OSError(errno.ENOLCK, "the file system has no locks (flock)", lock.lock_file)
 
 
 @contextlib.contextmanager
@@ -117,12 +156,16 @@ def _written(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def lock_if_free(target: Path) -> Iterator[bool]:
-    """Hold the lock beside ``target`` unless another process, or another part of this one, does; tell which."""
-    from filelock import FileLock, Timeout
+    """Hold the lock beside ``target`` unless another process, or another part of this one, does; tell which.
 
-    lock = FileLock(target.with_name(target.name + ".lock"))
+    :raises StorageError: when there can be no lock
+    """
+    from filelock import Timeout
+
+    lock = _lock_of(target)
     try:
-        lock.acquire(timeout=0)
+        with _refused(lock):
+            acquire(lock, 0)
     except Timeout:
         yield False
         return
@@ -218,8 +261,11 @@ def sweep(cache: Path) -> None:
 
     for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
         target = left.with_name(left.name[1:].rsplit(".", 2)[0])
-        with contextlib.suppress(Timeout, OSError, NotImplementedError), _lock_of(target).acquire(timeout=0):
+        lock = _lock_of(target)
+        with contextlib.suppress(Timeout, OSError):
+            acquire(lock, 0)
             shutil.rmtree(left, ignore_errors=True)
+        lock.release()
 
 
 def sweep_run(directory: Path) -> None:

@@ -7,6 +7,7 @@ A distributed executor offers the same method :meth:`LocalExecutor.run`: it call
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import resource
@@ -21,8 +22,10 @@ from typing import Any
 import attrs
 
 from vlrb import interrupts
-from vlrb.errors import PluginError, StorageError, VlrbError
+from vlrb.ending import GRACE, end_in_time
+from vlrb.errors import STORAGE, PluginError, StorageError, VlrbError
 from vlrb.faults import told, traceback_of
+from vlrb.printable import accept_any_text, print_records
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -32,9 +35,6 @@ AHEAD = 2
 
 LOOK = 1.0
 """Seconds between looks whether a process that says nothing is still there."""
-
-GRACE = 3.0
-"""Seconds in which a process that is to end may remove what it has begun."""
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -88,16 +88,22 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """Describe an exception that is being handled."""
+        """Describe an exception that is being handled; what the system refuses becomes a StorageError."""
+        if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno in STORAGE:
+            refused = StorageError.of(error)
+            refused.__cause__ = error
+            error = refused
         return cls(error, error_text(error))
 
     def portable(self) -> Failure:
         """Return the same with an exception that can be sent to another process."""
-        if isinstance(self.error, VlrbError):
+        error = self.error
+        if isinstance(error, VlrbError):
             return self
-        return Failure(
-            StorageError.of(self.error) if isinstance(self.error, OSError) else VlrbError(self.text), self.text
-        )
+        if isinstance(error, OSError) and isinstance(error.errno, int):
+            name = None if error.filename is None else str(error.filename)
+            return Failure(OSError(error.errno, str(error.strerror), name), self.text)
+        return Failure(VlrbError(self.text), self.text)
 
 
 def error_text(error: BaseException) -> str:
@@ -249,7 +255,7 @@ def _start(job: Job, running: list[_Process]) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.SIGNALS)
         try:
             here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(job, there))
+            process = context.Process(target=_serve, args=(job, there, logging.getLogger().level))
             process.start()
             there.close()
             running.append(_Process(process, here))
@@ -327,8 +333,13 @@ def _death(each: _Process) -> Failure:
 # --- in another process -----------------------------------------------------------------------------------------------------
 
 
-def _serve(job: Job, pipe: Any) -> None:
-    """Do the tasks that come through a pipe, until it says that there are no more; end when the other side is gone."""
+def _serve(job: Job, pipe: Any, level: int) -> None:
+    """Do the tasks that come through a pipe, until it says that there are no more; end when the other side is gone.
+
+    :param level: from which log records are printed, as in the asking process
+    """
+    accept_any_text()
+    print_records(level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its processes
     interrupts.install((signal.SIGTERM, signal.SIGHUP))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
@@ -338,6 +349,7 @@ def _serve(job: Job, pipe: Any) -> None:
         threading.Thread(target=_receive, args=(pipe, tasks, busy), daemon=True).start()
         _work(job, pipe, tasks, busy)
         interrupts.close()
+        end_in_time(0)
     except (KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
         interrupts.end_by(interrupts.received() or signal.SIGTERM)
 
@@ -348,10 +360,10 @@ def _receive(pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: threading.E
         while True:
             tasks.put(pipe.recv())
     tasks.put(None)
-    if busy.is_set():
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-        time.sleep(GRACE)
-        os._exit(1)
+    busy.wait()  # also for a task that was taken just now, or comes before the end
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
 
 
 def _work(job: Job, pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: threading.Event) -> None:

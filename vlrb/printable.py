@@ -35,6 +35,13 @@ class PrintableFormatter(logging.Formatter):
         return printable(super().format(record))
 
 
+def print_records(level: int) -> None:
+    """Print the log records of this process on stderr, from a level up; without effect where a handler is set already."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level)
+
+
 def accept_any_text(*streams: TextIO) -> None:
     """Make streams write what their encoding lacks as escapes, so that no output ends in an error."""
     for stream in streams or (sys.stdout, sys.stderr):

@@ -36,13 +36,14 @@ def put_back(who: str) -> Iterator[None]:
     restoring = [*_steps()]
     with contextlib.ExitStack() as stack:
         kept = {number: os.dup(number) for number in STREAMS.values() if _is_open(number)}
+        open_before = {name for name in STREAMS if not _is_closed(name)}  # multiprocessing closes stdin
         for copy in kept.values():
             stack.callback(os.close, copy)
         try:
             yield
         finally:
             changed = [what for what, restore in restoring if restore() and what]
-            changed += _streams_put_back(kept)
+            changed += _streams_put_back(kept, open_before)
             if changed:
                 logger.warning("%s changed %s for all others: it is put back", who, ", ".join(changed))
 
@@ -246,12 +247,17 @@ def _is_open(number: int) -> bool:
     return True
 
 
-def _streams_put_back(kept: dict[int, int]) -> list[str]:
+def _is_closed(name: str) -> bool:
+    stream = getattr(sys, f"__{name}__")
+    return isinstance(stream, io.TextIOWrapper) and stream.closed
+
+
+def _streams_put_back(kept: dict[int, int], open_before: set[str]) -> list[str]:
     """Open again what was closed: descriptors, and the streams of Python on them, which handlers of logs hold on to."""
     changed = []
     for name, number in STREAMS.items():
         stream: Any = getattr(sys, f"__{name}__")
-        closed = isinstance(stream, io.TextIOWrapper) and stream.closed
+        closed = name in open_before and _is_closed(name)
         if number not in kept or (_is_same(number, kept[number]) and not closed):
             continue
         os.dup2(kept[number], number)

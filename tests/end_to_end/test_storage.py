@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import shutil
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 
 from vlrb import cache
-from vlrb.cache import locked, new_directory, new_file, sweep
-from vlrb.errors import PluginError, StorageError
+from vlrb.cache import lock_if_free, locked, new_directory, new_file, sweep
+from vlrb.errors import STORAGE, PluginError, StorageError
 from vlrb.plugins import Plugin, blame
 
 PLUGIN = Plugin("p", "d", "1", "p.py", object())
@@ -71,6 +72,24 @@ def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(StorageError) as caught, locked(tmp_path / "y"):
         pass
     assert caught.value.problems[0].where == "l.lock"
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP])
+def test_no_lock_that_outlives_its_process_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Where the system has no locks, a file that says so for ever is not taken for one."""
+
+    def missing(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    for hold in (locked, lock_if_free):
+        with pytest.raises(StorageError) as caught, hold(tmp_path / "x"):
+            pass
+        assert caught.value.problems[0].where == str(tmp_path / "x.lock")
+        assert caught.value.problems[0].fix == STORAGE[errno.ENOLCK]
 
 
 def test_leftovers_go_unless_they_are_being_written(tmp_path: Path) -> None:

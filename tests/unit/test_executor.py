@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pickle
+import queue
 import signal
+import threading
 import time
 from typing import Any
 
 import pytest
+
+from vlrb import executor
+from vlrb.errors import StorageError
+from vlrb.executor import Failure
 
 LOGS = """
 import multiprocessing
@@ -141,3 +149,101 @@ def test_problems_of_all_processes_are_told(project: Any) -> None:
     assert status == 4, told
     assert all(f"outcomes/D/m{i}" in told for i in range(9)), told
     assert "samples/D" in told
+
+
+ROUTER = """
+import logging
+import threading
+import time
+
+import numpy as np
+from vlrb import hookimpl
+from vlrb.specs import NoParams, RouterSpec
+
+
+class Router:
+    def __init__(self, params):
+        pass
+
+    def fit(self, train, dev, context):
+        FIT
+        return self
+
+    def route(self, queries):
+        return np.zeros(len(queries), int)
+
+
+@hookimpl
+def vlrb_routers():
+    return [RouterSpec(name="mine", summary="for tests", factory=Router, params=NoParams)]
+"""
+
+
+def run(project: Any, fit: str, jobs: str, *options: str) -> tuple[int, str]:
+    """Run a router that does this in its fit; return status and messages."""
+    (project.folder / "mine.py").write_text(ROUTER.replace("FIT", fit), encoding="utf-8")
+    file = project.experiment('[[router]]\nuse = "mine"\n')
+    _, err = (process := project.process(*options, "-p", "mine.py", "run", file, "--jobs", jobs)).communicate(
+        timeout=60
+    )
+    return process.returncode, err
+
+
+def test_routers_in_other_processes_are_not_accused(project: Any) -> None:
+    """A process starts with its standard input closed, which no router has done: nothing is said of routers."""
+    file = project.experiment(top="seeds = [1, 2]")
+    process = project.process("run", file, "--jobs", "2")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "router" in err, "changed" in err) == (0, False, False), err
+
+
+@pytest.mark.parametrize("options", [(), ("-v",)])
+def test_log_records_of_other_processes_are_as_those_of_the_first(project: Any, options: tuple[str, ...]) -> None:
+    """No escape sequence of a plugin reaches the terminal, and records are shown from the level that was asked for."""
+    fit = "logging.getLogger('x').warning('a \\x1b[31mred one'); logging.getLogger('x').info('a quiet one')"
+    status, err = run(project, fit, "2", *options)
+    assert (status, "\x1b" in err, "a quiet one" in err) == (0, False, bool(options)), err
+    assert "WARNING: a \\x1b[31mred one" in err
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_thread_that_a_router_leaves_does_not_hold_up_the_end(project: Any, jobs: str) -> None:
+    """The results are there, the command ends, and the thread is named."""
+    status, err = run(project, "threading.Thread(target=time.sleep, args=(100,), name='forgotten').start()", jobs)
+    assert (status, "forgotten" in err) == (0, True), err
+    assert len(project.results()) == 1
+
+
+def test_a_parent_that_ends_just_as_a_task_begins_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between taking a task and saying so, or with tasks that came before: the work is interrupted all the same."""
+
+    class Gone:
+        def recv(self) -> None:
+            raise EOFError
+
+    told: queue.SimpleQueue[int] = queue.SimpleQueue()
+    ended = threading.Event()
+    monkeypatch.setattr(executor.signal, "pthread_kill", lambda _, number: told.put(number))
+    monkeypatch.setattr(executor, "GRACE", 0.0)
+    monkeypatch.setattr(executor.os, "_exit", lambda _: ended.set())
+    tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    busy = threading.Event()
+    thread = threading.Thread(target=executor._receive, args=(Gone(), tasks, busy), daemon=True)
+    thread.start()
+    assert tasks.get(timeout=5) is None
+    time.sleep(0.05)
+    busy.set()
+    assert told.get(timeout=5) == signal.SIGTERM
+    assert ended.wait(5)
+    thread.join()
+
+
+def test_what_the_system_refuses_is_the_same_in_every_process() -> None:
+    """A full disk is a StorageError in this process and in others; any other error of files stays what it is."""
+    for portable in (False, True):
+        made = [Failure.of(OSError(n, "no", "/a/file")) for n in (errno.ENOSPC, errno.ENOENT)]
+        full, missing = ((m.portable() if portable else m).error for m in made)
+        assert isinstance(full, StorageError)
+        assert full.problems[0].where == "/a/file"
+        assert isinstance(missing, FileNotFoundError)
+        assert pickle.loads(pickle.dumps(missing)).filename == "/a/file"

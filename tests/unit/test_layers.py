@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("errors", "printable", "faults", "secrets"),
-    ("interrupts",),
+    ("interrupts", "ending"),
     ("executor",),
     ("types", "schemas"),
     ("specs",),

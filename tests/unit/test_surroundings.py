@@ -131,3 +131,16 @@ def test_closed_streams_are_opened_again() -> None:
     assert "a changed stdout, stderr" in done.stderr
     assert "b changed stdout, stderr" in done.stderr
     assert done.stderr.endswith("err\n")
+
+
+def test_a_stream_that_was_closed_before_is_nobodys_change(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Processes that multiprocessing starts have a closed stdin: no plugin is named for it."""
+    stream = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+    stream.close()
+    monkeypatch.setattr(sys, "__stdin__", stream)
+    with put_back("the router"):
+        pass
+    assert not caplog.text
+    assert stream.closed

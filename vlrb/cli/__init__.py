@@ -10,6 +10,7 @@ import click
 
 from vlrb import interrupts
 from vlrb.cli.output import print_problems
+from vlrb.ending import end_in_time
 from vlrb.errors import ExitCode, StorageError, VlrbError
 
 
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
             stream.flush()
         except (OSError, ValueError, AttributeError):  # a closed terminal: Python would exit with a status of its own
             sys.stdout = sys.stderr = None
+    if arguments is None:  # the process is vlrb's own
+        end_in_time(int(status))
     sys.exit(int(status))
 
 

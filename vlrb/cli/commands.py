@@ -105,12 +105,10 @@ def _blamed_command(command: click.Command, registered: Registered) -> click.Com
 def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
     """Benchmark routers between vision-language models."""
     from vlrb.cache import Places
-    from vlrb.printable import PrintableFormatter, accept_any_text
+    from vlrb.printable import accept_any_text, print_records
 
     accept_any_text()
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.INFO if verbose else logging.WARNING)
+    print_records(logging.INFO if verbose else logging.WARNING)
     ctx.obj = (plugins, Places.of(runs, cache))
     ctx.obj[1].use()
 

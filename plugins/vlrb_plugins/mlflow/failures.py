@@ -8,6 +8,7 @@ from vlrb.errors import TrackingError
 from vlrb.secrets import without_credentials
 from vlrb_plugins.mlflow.addresses import Address
 
+_REFUSES = ("the server refuses the user", "look at user name, password and token")
 _KINDS = tuple(
     (re.compile(pattern, re.IGNORECASE), what, fix)
     for pattern, what, fix in (
@@ -37,14 +38,21 @@ _KINDS = tuple(
             "the database cannot be opened or written",
             "check its folder, the permissions and the free space, or name another",
         ),
-        (
-            r"\b(401|403)\b|unauthori[sz]ed|authentication failed|access denied",
-            "the server refuses the user",
-            "check user name, password and token",
-        ),
-        (r"\b(429|503)\b", "the server is busy", "wait until the server takes requests"),
+        ("unauthori[sz]ed|authentication failed|access denied", *_REFUSES),
     )
 )
+REFUSED, BUSY = (401, 403), (429, 503)
+"""HTTP statuses of servers that refuse the user, and of those that are busy."""
+
+_STATUS = re.compile(
+    r"(?:error code|status(?: code)?|too many)[ :=]{1,3}(\d{3})\b|\b(\d{3}) (?:client|server) error\b", re.IGNORECASE
+)
+"""How MLflow, requests and urllib3 word an HTTP status."""
+
+_PLACE = re.compile(r"""'[^']*/[^']*'|"[^"]*/[^"]*"|\S*/\S*""")
+"""An address or a path: what it is called says nothing of what went wrong."""
+
+_WAITS = ("the server is busy", "wait until the server takes requests")
 _DOWN = ("the server is down", "start the server or change the address")
 _OTHER = ("MLflow failed", "check the store, or name another")
 
@@ -52,13 +60,38 @@ _OTHER = ("MLflow failed", "check the store, or name another")
 def unusable(address: Address, detail: str | Exception) -> TrackingError:
     """Return the error for a store that cannot be used: what is wrong by kind, and in the words of who found it."""
     said = without_credentials(detail if isinstance(detail, str) else _line(detail))
-    local = address.file is not None
-    what, fix = next(((w, f) for p, w, f in _KINDS if p.search(said)), _OTHER if local else _DOWN)
+    what, fix = _kind(address, said, status_of(detail))
     return TrackingError(
         f"MLflow at {address.shown} cannot be used: {what}: {said}; the results on disk do not need it",
         where=address.source,
         fix=f"{fix.format(uri=address.shown)}; then run the same command again: it logs what is missing",
     )
+
+
+def status_of(error: str | BaseException) -> int:
+    """Return the HTTP status that an error of MLflow or requests carries or words as such; 0 without one."""
+    response = getattr(error, "response", None)
+    carried = getattr(error, "get_http_status_code", lambda: getattr(response, "status_code", 0))()
+    if carried in REFUSED + BUSY:
+        return int(carried)
+    found = _STATUS.search(_without_places(str(error)))
+    return int(found[1] or found[2]) if found else 0
+
+
+def _kind(address: Address, said: str, status: int) -> tuple[str, str]:
+    """Return what is wrong, and what to do about it."""
+    if status in REFUSED:
+        return _REFUSES
+    if status in BUSY:
+        return _WAITS
+    for own in (address.shown, str(address.file)):  # a path may have spaces
+        said = said.replace(own, " ")
+    words = _without_places(said)
+    return next(((w, f) for p, w, f in _KINDS if p.search(words)), _DOWN if address.file is None else _OTHER)
+
+
+def _without_places(text: str) -> str:
+    return _PLACE.sub(" ", text)
 
 
 def _line(error: Exception) -> str:

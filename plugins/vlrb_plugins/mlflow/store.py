@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from vlrb.cache import acquire
 from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow.addresses import Address, in_memory, with_file
 from vlrb_plugins.mlflow.failures import unusable
@@ -75,12 +76,7 @@ def probe(place: Place) -> None:
     :raises TrackingError: when that fails
     """
     address = place.address
-    if in_memory(address.uri):
-        raise TrackingError(
-            f"{address.shown} is a store in memory, which is gone when the run ends",
-            where=address.source,
-            fix='name a file, such as "sqlite:///mlflow.db"',
-        )
+    refuse_memory(address)
     try:
         if address.file is not None:
             if address.file.exists():
@@ -93,6 +89,19 @@ def probe(place: Place) -> None:
                 socket.create_connection((parts.hostname, port), timeout=place.timeout).close()
     except (OSError, ValueError, sqlite3.Error) as error:
         raise unusable(address, error) from None
+
+
+def refuse_memory(address: Address) -> None:
+    """Refuse a store in memory, which may be named in the environment.
+
+    :raises TrackingError: for such an address
+    """
+    if in_memory(address.uri):
+        raise TrackingError(
+            f"{address.shown} is a store in memory, which is gone when the run ends",
+            where=address.source,
+            fix='name a file, such as "sqlite:///mlflow.db"',
+        )
 
 
 def active_runs(file: Path) -> set[str] | None:
@@ -147,10 +156,10 @@ def _locked(place: Place) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire(timeout=LOCK_SECONDS)
+        acquire(lock, LOCK_SECONDS)
     except Timeout:
         raise unusable(place.address, f"the lock {path} has been held for {LOCK_SECONDS:g} seconds") from None
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise TrackingError(
             f"MLflow at {place.address.shown} cannot be used: the file {path} cannot be locked: {error}; "
             "the results on disk do not need it",

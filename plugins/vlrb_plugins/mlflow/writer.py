@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlrb.curves import read_curve
 from vlrb.secrets import without_credentials
 from vlrb.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo
+from vlrb_plugins.mlflow.failures import BUSY, status_of
 from vlrb_plugins.mlflow.lanes import Lanes
-from vlrb_plugins.mlflow.naming import allowed, batches, cut, flat, metrics_of, named
+from vlrb_plugins.mlflow.naming import batches, cut, flat, metrics_of, named
 from vlrb_plugins.mlflow.record import END, START, Record
 from vlrb_plugins.mlflow.store import Place, open_store, silence_warnings
 
@@ -24,7 +23,6 @@ LOCAL_SECONDS = 120.0
 """How long one call may take that goes to a file: longer than making MLflow's tables on a slow disk."""
 
 UPLOAD_BYTES_PER_SECOND = 1e6
-_BUSY = re.compile(r"\b(429|503)\b")
 _PAUSES = (0.3, 1.0)
 """Seconds after which a server that is busy is asked again."""
 
@@ -52,6 +50,7 @@ class Writer:
         self._new: set[str] = set()
         self._compared: set[str] = set()
         self._points: dict[str, set[tuple[int, str]]] = {}
+        self._curves: dict[str, list[str]] = {}
 
     # --- nodes --------------------------------------------------------------------------------------------------------
 
@@ -88,6 +87,8 @@ class Writer:
         :param outcome: noted when all of it is logged
         :param selected: whether it stands for its router, or an empty text where that is not known yet
         """
+        from vlrb.curves import read_curve
+
         cell, node = result.cell, f"cell/{result.cell.name}"
         run_id = self.open_cell(cell)
         metrics, undefined = metrics_of(result.scores)
@@ -135,15 +136,22 @@ class Writer:
         A run of an earlier process may have some: from a fit that was killed, or a call whose answer never came.
         """
         there = self._points.setdefault(run_id, set())
-        ours = {(step, allowed(f"fit/{name}")): value for step, name, value in points}
+        names = self._curve_names(run_id, points)
+        ours = {(step, names[name]): value for step, name, value in points}
         if ours and run_id not in self._new and run_id not in self._compared:
             self._compared.add(run_id)
-            names = set(self._call("get_run", run_id).data.metrics)
-            for name in sorted(n for n in names if n.startswith("fit/")):
+            logged = set(self._call("get_run", run_id).data.metrics)
+            for name in sorted(n for n in logged if n.startswith("fit/")):
                 there |= {(m.step, name) for m in self._call("get_metric_history", run_id, name)}
         missing = [(step, name, value) for (step, name), value in ours.items() if (step, name) not in there]
         there |= {(step, name) for step, name, _ in missing}
         return missing
+
+    def _curve_names(self, run_id: str, points: Sequence[Point]) -> dict[str, str]:
+        """Return MLflow's names of a run's curves; of those that become one, the first by step and name comes first."""
+        known = self._curves.setdefault(run_id, [])
+        known.extend(n for n in dict.fromkeys(name for _, name in sorted(p[:2] for p in points)) if n not in known)
+        return {name: key for key, name in named({f"fit/{name}": name for name in known}).items()}
 
     def log(
         self,
@@ -297,7 +305,7 @@ class Writer:
                         silence_warnings()
                         return method(*arguments, **more)
                 except Exception as error:
-                    if not pause or not self._place.address.is_server or not _BUSY.search(str(error)):
+                    if not pause or not self._place.address.is_server or status_of(error) not in BUSY:
                         raise
                 time.sleep(pause)
             raise AssertionError

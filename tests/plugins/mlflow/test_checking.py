@@ -11,6 +11,7 @@ import pytest
 
 from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
+from vlrb_plugins.mlflow.checking import _latest_revision
 
 
 @pytest.fixture
@@ -78,3 +79,30 @@ def test_a_server_that_does_not_answer_costs_seconds(check, kind):
 
     assert time.monotonic() - began < 15  # of which MLflow takes most to be loaded
     assert "secret" not in str(caught.value)
+
+
+def test_a_store_in_memory_is_refused(check, monkeypatch):
+    """Protects a user whose environment names a store that a run will refuse."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///:memory:")
+    with pytest.raises(TrackingError) as caught:
+        check()
+    assert caught.value.problems[0].where == "MLFLOW_TRACKING_URI"
+
+
+def test_the_version_of_the_tables_is_known_without_mlflow(database):
+    """Protects `vlrb check` from seconds of loading MLflow: what its sources say is what it writes."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(_latest_revision(),)]
+
+
+@pytest.mark.parametrize("version", ["0000old", "cc1f77228345"])
+def test_tables_of_another_version_are_refused(check, database, version):
+    """Protects a user from a run that MLflow refuses after hours; the database is left as it is."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        connection.commit()
+    before = database.read_bytes()
+    with pytest.raises(TrackingError) as caught:
+        check()
+    assert f"mlflow db upgrade sqlite:///{database}" in caught.value.problems[0].fix
+    assert database.read_bytes() == before

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import pytest
@@ -109,6 +110,36 @@ def test_kinds(text, kind):
     assert kind in said
     assert "secret" not in said
     assert said.startswith("[plugin.mlflow] uri: ")
+
+
+NOBODY = "Max retries exceeded with url: {} (Caused by NewConnectionError: [Errno 111] Connection refused)"
+
+
+class Answer(Exception):
+    """What requests raises for an answer, as far as it is looked at."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.response = SimpleNamespace(status_code=status)
+
+
+@pytest.mark.parametrize(
+    ("uri", "error", "kind"),
+    [
+        ("http://h:503", ConnectionError("host='h', port=503: " + NOBODY.format("/api/x")), "is down"),
+        ("http://h", ConnectionError(NOBODY.format("/api/get?experiment_id=403")), "is down"),
+        ("http://h", "API request to http://h/error code 503/x failed with error code 500 != 200", "is down"),
+        ("http://h", "503 Server Error: Service Unavailable for url: http://h/x", "is busy"),
+        ("http://h", Answer("come again", 429), "is busy"),
+        ("http://h", Answer("no", 403), "refuses the user"),
+        ("sqlite:////data/filestore/m.db", PermissionError(13, "Permission denied", "/data/filestore/m.db"), "opened"),
+        ("sqlite:////is full/of file store/m", "RuntimeError: /is full/of file store/m is odd", "MLflow failed"),
+    ],
+)
+def test_numbers_and_words_in_addresses_say_nothing(uri, error, kind):
+    """Protects a user from a fix for another fault: ports, ids and folders are no status and no kind of store."""
+    said = str(unusable(Address(uri, "x"), error))
+    assert kind in said.split(" cannot be used: ")[1].split(": ")[0]
 
 
 @pytest.mark.parametrize(

@@ -129,3 +129,19 @@ def test_a_fit_that_is_done_again_draws_its_curve_once(study, database, read):
     node = f"cell/{study.cells[0].name}"
     history = reader.client.get_metric_history(reader.ids()[node], "fit/loss")
     assert sorted(m.step for m in history) == [0, 1, 2, 3, 4]
+
+
+def test_curves_whose_names_mlflow_takes_for_one(study, database, read):
+    """Protects two curves from each other: whatever of them is sent first, and when, each has its own values."""
+    plugin = MlflowPlugin()
+    plugin.vlrb_run_start(study.run)
+    plugin.vlrb_cell_start(study.run, study.cells[0])
+    for step in range(2):
+        plugin.vlrb_cell_log(study.run, study.cells[0], step, {"loss ö": 2.0, "loss ä": 1.0})
+        plugin._trackers[study.run.id]._flush(study.cells[0])
+    plugin.vlrb_cell_end(study.run, study.done(study.cells[0]))
+
+    reader = read(database)
+    run_id = reader.ids()[f"cell/{study.cells[0].name}"]
+    for name, value in (("fit/loss _", 1.0), ("fit/loss __", 2.0)):
+        assert [m.value for m in reader.client.get_metric_history(run_id, name)] == [value] * 2
