@@ -534,9 +534,10 @@ class Resolver:
 
 
 def _names_folder(chosen: Chosen) -> bool:
-    """Tell whether a component's weights are in a folder that the file names; :meth:`Resolver._anchored` made it absolute."""
+    """Tell whether all weights of a component are in folders that the file names; :meth:`Resolver._anchored` made them absolute."""
     fields = [f for f in attrs.fields(type(chosen.params)) if f.metadata.get("folder_or_name")]
-    return any(Path(str(getattr(chosen.params, f.name) or "")).is_absolute() for f in fields)
+    given = [str(value) for f in fields if (value := getattr(chosen.params, f.name))]
+    return bool(given) and all(Path(value).is_absolute() for value in given)
 
 
 def _grid(sweep: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

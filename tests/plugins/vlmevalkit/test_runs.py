@@ -307,7 +307,9 @@ def test_a_pickle_beside_a_broken_twin(logs: Any, refused: Any, extension: str) 
     """A failed dump leaves half a file beside a complete pickle: it is named, and not loaded."""
     path = logs.text(f"Gemini/Gemini_MMStar{extension}", 'index\tprediction\n1\t"A')
     logs.text("Gemini/Gemini_MMStar.pkl", "cos\nsystem\n(S'false'\ntR.")
-    with refused(place=path, fix="Gemini_MMStar.pkl in the same folder may hold the complete rows: vlrb never loads pickles"):
+    with refused(
+        place=path, fix="Gemini_MMStar.pkl in the same folder may hold the complete rows: vlrb never loads pickles"
+    ):
         logs.outcomes(path)
 
 
