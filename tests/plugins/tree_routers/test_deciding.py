@@ -167,3 +167,27 @@ def test_what_the_fit_chose_is_told(trees: Any, name: str, given: Any, expected:
     assert dict(fitted.chosen).items() <= {"lambda": fitted.lambda_, "shrinkage": fitted.shrinkage}.items()
     assert all(type(value) is float for value in fitted.chosen.values())
     assert trees.specs[name].load(tmp_path).chosen == fitted.chosen
+
+
+def test_shrinkage_is_judged_by_what_is_right_not_by_the_raw_score(trees: Any) -> None:
+    """A dataset's raw scores may differ from Y: other scores on dev change neither the losses nor what is chosen."""
+    train, dev = trees.drawn(300, 0)[0], trees.drawn(120, 1)[0]
+    found = []
+    for labelled in (dev, attrs.evolve(dev, score=1 - dev.score)):
+        context = trees.context(labelled)
+        fitted = trees.fit("lightgbm", train, labelled, context, shrinkage="auto")
+        losses = [v["dev_log_loss"] for _, v in context.logged if "dev_log_loss" in v]
+        found.append((losses, dict(fitted.chosen)))
+
+    assert found[0] == found[1]
+    assert found[0][0]
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_no_queries_give_no_choices(trees: Any, name: str) -> None:
+    """An empty batch has an empty estimate, with a column for each model."""
+    fitted = trees.standard(name)
+    none = trees.queries(np.empty((0, 4)))
+
+    assert fitted.estimate(none).p_correct.shape == (0, 4)
+    assert fitted.route(none).tolist() == []
