@@ -101,6 +101,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Return a project in a new folder, which is the working directory."""
     for name in ("VLRB_RUNS", "VLRB_CACHE", "VLRB_DISABLE_PLUGINS"):
         monkeypatch.setenv(name, "")
+    monkeypatch.delenv("COLUMNS", raising=False)  # the width of whoever runs the tests
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path, capsys)
 

@@ -119,17 +119,22 @@ def test_a_limit_of_file_sizes_ends_a_run_with_its_name(project: Any) -> None:
     assert not list(project.folder.glob("**/*.partial"))
 
 
-def test_output_to_a_full_device_is_named(project: Any) -> None:
-    """`vlrb list > FILE` on a full disk is an error, not a traceback."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("kind", ["router", "reporter"])
+def test_output_to_a_full_device_is_named(project: Any, kind: str, unbuffered: str) -> None:
+    """`vlrb list > FILE` on a full disk is an error, not a traceback, whether the output waits in a buffer or not."""
     with Path("/dev/full").open("w", encoding="utf-8") as device:
         done = subprocess.run(
-            [sys.executable, "-m", "vlrb", "list", "router"],
+            [sys.executable, "-m", "vlrb", "list", kind],
             stdout=device,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
     assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert "No space left" in done.stderr
     assert done.returncode == 4, done.stderr
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import vlrb_plugins
 from vlrb import build, sources
 from vlrb.cache import Places
 from vlrb.cells import Bench
@@ -126,7 +127,7 @@ def test_an_edit_of_a_module_of_the_core_changes_the_keys_of_what_it_computes(ke
 
 def test_an_edit_of_a_plugin_changes_the_keys_of_its_components(keys: Keys) -> None:
     """A bundled router's module, imported when it is used, changes cells and runs; a metric's those that select by it."""
-    plugins = ROOT / "plugins" / "vlrb_plugins"
+    plugins = Path(vlrb_plugins.__path__[0])  # as installed, which need not be this checkout's
     assert keys.changed(plugins / "feature_routers" / "knn.py") == {"cell", "run"}
     assert keys.changed(plugins / "encoders" / "cues.py") == {"features", "cell", "run"}
     assert keys.changed(plugins / "metrics" / "values.py") == {"cell", "run"}

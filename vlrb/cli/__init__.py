@@ -22,14 +22,30 @@ def main(arguments: list[str] | None = None) -> None:
         interrupts.close()
     except KeyboardInterrupt:  # one that was sent again, or came between two handlers
         status = _interrupted()
-    for stream in (sys.stdout, sys.stderr) if status == ExitCode.INTERRUPTED else ():
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):  # a closed terminal: Python would exit with a status of its own
-            sys.stdout = sys.stderr = None
+    status = _flushed(status)
     if arguments is None:  # the process is vlrb's own
         end_in_time(int(status))
     sys.exit(int(status))
+
+
+def _flushed(status: int) -> int:
+    """Write what waits in stdout and stderr; return the exit status, an error where stdout cannot be written.
+
+    Python itself would flush them later, and exit with status 120 where it cannot.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = None
+    except (OSError, ValueError, AttributeError) as error:  # a full disk, a closed terminal
+        sys.stdout = None
+        if status == ExitCode.OK and isinstance(error, OSError):
+            status = _failed(error)
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        sys.stderr = None
+    return status
 
 
 def run(arguments: list[str] | None = None) -> int:
