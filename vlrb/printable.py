@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TextIO
 
-_UNSAFE = re.compile(
+_UNSAFE = (  # a text, compiled at the first use: every command imports this module
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029"
     "\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -18,7 +18,7 @@ def printable(text: object, *, lines: bool = True) -> str:
 
     :param lines: keep line breaks and tabs; without, they become spaces
     """
-    shown = _UNSAFE.sub(_escape, str(text).replace("\r\n", "\n"))
+    shown = re.sub(_UNSAFE, _escape, str(text).replace("\r\n", "\n"))
     return shown if lines else " ".join(shown.split("\n")).replace("\t", " ")
 
 

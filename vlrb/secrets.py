@@ -6,17 +6,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_TOKEN = re.compile(r"[^\s\"']+")
-_USER = re.compile(r"[^/@:]*:")
-_QUERY = re.compile(r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key|odbc_connect)=)[^&;\s\"']*")
+# texts, compiled at the first use: every command imports this module, and few need it
+_TOKEN = r"[^\s\"']+"
+_USER = r"[^/@:]*:"
+_QUERY = r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key|odbc_connect)=)[^&;\s\"']*"
 _NAMES = r"(?:\w+_)?(?:password|passwd|pwd|secret|api_?key|access_?key|token|credentials?)"
-_NAMED = re.compile(rf"(?i){_NAMES}")
-_TOML = re.compile(rf"(?im)^(\s*[\"']?(?:[\w.-]+\.)?{_NAMES}[\"']?\s*=\s*)(?:\"[^\"\n]*\"|'[^'\n]*')")
+_NAMED = rf"(?i){_NAMES}"
+_TOML = rf"(?im)^(\s*[\"']?(?:[\w.-]+\.)?{_NAMES}[\"']?\s*=\s*)(?:\"[^\"\n]*\"|'[^'\n]*')"
 
 
 def without_credentials(text: str) -> str:
     """Return text whose addresses have lost what is secret in them."""
-    return _QUERY.sub(r"\1***", _TOKEN.sub(lambda found: _without_user(found[0]), text) if "@" in text else text)
+    return re.sub(
+        _QUERY, r"\1***", re.sub(_TOKEN, lambda found: _without_user(found[0]), text) if "@" in text else text
+    )
 
 
 def _without_user(token: str) -> str:
@@ -27,7 +30,7 @@ def _without_user(token: str) -> str:
     last, done, parts = token.rfind("@"), 0, []
     while 0 <= (start := token.find("://", done)) < last:
         begin = start + 3
-        user = _USER.match(token, begin)
+        user = re.compile(_USER).match(token, begin)
         stop = token.find("/", begin)
         end = last if user and user.end() <= last else token.rfind("@", begin, len(token) if stop < 0 else stop)
         parts += [token[done:begin], "***@"] if end >= 0 else [token[done:begin]]
@@ -37,7 +40,7 @@ def _without_user(token: str) -> str:
 
 def is_secret(name: str) -> bool:
     """Tell whether a key of this name holds a secret: ``api_key``, ``password`` and the like."""
-    return _NAMED.fullmatch(name) is not None
+    return re.fullmatch(_NAMED, name) is not None
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
@@ -51,4 +54,4 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 def without_secrets_in_toml(text: str) -> str:
     """Return a TOML file's text in which the same has been done."""
-    return _TOML.sub(r'\1"***"', without_credentials(text))
+    return re.sub(_TOML, r'\1"***"', without_credentials(text))

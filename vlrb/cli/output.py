@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +23,8 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
 def echo_json(value: Any) -> None:
     """Print JSON on stdout; in ASCII where stdout's encoding is not UTF-8."""
+    import json
+
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
     click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=encoding != "utf8"))
 
@@ -41,6 +41,8 @@ def print_problems(error: VlrbError) -> None:
 @contextlib.contextmanager
 def prints_to_stderr() -> Iterator[None]:
     """Send whatever is printed meanwhile to stderr, by plugins, their libraries and processes: stdout is for results."""
+    import ctypes
+
     sys.stdout.flush()
     with contextlib.redirect_stdout(sys.stderr):
         try:
