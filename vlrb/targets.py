@@ -58,6 +58,7 @@ def soft_targets(
     cost_scale: float = COST_SCALE,
     scheme: Literal["exp", "power"] = "exp",
     fallback: Literal["cheapest", "cost_soft"] | None = None,
+    ties: Literal["first", "shared"] = "first",
 ) -> Array:
     """Return a distribution over the correct models of every sample, float64[n, k] (VL-RouterBench, soft target).
 
@@ -67,12 +68,17 @@ def soft_targets(
     :param quality: Y, bool[n, k]
     :param cost: C, float[n, k], USD per sample
     :param fallback: where no model is right: zeros (None), all on the cheapest model, or the same weights over all models
+    :param ties: with lambda inf, equally cheap correct models: the first has the label, or they share it, which is what soft
+        targets tend to as lambda grows
     :raises ConfigError: when lambda is negative or NaN
     """
     lambda_ = _checked(lambda_)
     right, dollars = np.asarray(quality, dtype=np.bool_), np.asarray(cost, dtype=np.float64)
     allowed = right | (~right.any(axis=1, keepdims=True) if fallback == "cost_soft" else False)
-    if np.isinf(lambda_):
+    if np.isinf(lambda_) and ties == "shared":
+        prices = np.where(allowed, dollars, np.inf)
+        targets = _softmax(np.zeros(prices.shape), allowed & (prices == prices.min(axis=1, keepdims=True)))
+    elif np.isinf(lambda_):
         targets = _one_hot(hard_labels(allowed, dollars), right.shape[1])
     else:
         scaled = cost_scale * dollars

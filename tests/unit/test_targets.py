@@ -97,6 +97,19 @@ def test_equal_costs_share_relevance_at_inf_and_the_first_has_the_label() -> Non
     assert hard_labels(QUALITY, COST).tolist() == [1, 1, -1, 2]
 
 
+def test_equally_cheap_models_share_the_label_on_request() -> None:
+    """As soft targets do when lambda grows: half each for two, nothing for the dearer and for the wrong ones."""
+    quality = np.array([[1, 1, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]], dtype=bool)
+    cost = np.array([[1.0, 1.0, 3.0, 0.5], [1.0, 2.0, 3.0, 1.0], [2.0, 1.0, 1.0, 5.0]])
+    shared = soft_targets(quality, cost, INF, ties="shared")
+
+    assert shared.tolist() == [[0.5, 0.5, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
+    assert np.allclose(shared, soft_targets(quality, cost, 1e6), atol=1e-12)
+    assert soft_targets(quality, cost, INF)[0].tolist() == [1, 0, 0, 0]
+    everywhere = soft_targets(quality, cost, INF, fallback="cost_soft", ties="shared")
+    assert everywhere[1].tolist() == [0.5, 0, 0, 0.5]
+
+
 @pytest.mark.parametrize("lam", [-1.0, float("nan")])
 @pytest.mark.parametrize("make", [soft_targets, relevance])
 def test_a_lambda_that_is_none_is_refused(make: Any, lam: float) -> None:

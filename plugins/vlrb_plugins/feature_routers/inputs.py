@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from vlrb.decide import COST_SCALE
 from vlrb.errors import DataError
-from vlrb.targets import relevance, soft_targets
+from vlrb.targets import soft_targets
 from vlrb.types import Array, Column, Features, Labelled, Queries, sealed
 from vlrb_plugins.feature_routers.scaling import ZScore
 
@@ -69,11 +70,7 @@ def scaled_dev(dev: Labelled, scaler: ZScore, router: str) -> Array:
 def targets_of(train: Labelled, kept: Array, lambda_: float, variant: str, cost_scale: float = COST_SCALE) -> Array:
     """Return what is learnt of the kept rows, a distribution over their correct models, float64[n, k].
 
-    With lambda inf all of it is on the cheapest correct model.  Equally cheap ones share it, which is where soft targets go as
-    lambda grows; in the variant ``reference`` the first has it.
+    With lambda inf equally cheap correct models share the label; in the variant ``reference`` the first has it.
     """
-    quality, cost = train.quality[kept], train.cost[kept]
-    if variant == "reference" or np.isfinite(lambda_):
-        return soft_targets(quality, cost, lambda_, cost_scale=cost_scale)
-    shares = relevance(quality, cost, lambda_)
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    ties: Literal["first", "shared"] = "first" if variant == "reference" else "shared"
+    return soft_targets(train.quality[kept], train.cost[kept], lambda_, cost_scale=cost_scale, ties=ties)

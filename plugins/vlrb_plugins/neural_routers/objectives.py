@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import attrs
 import numpy as np
@@ -88,18 +88,13 @@ def distil(known: Known, params: ZooterParams, router: str) -> Objective:
 def targets_of(train: Labelled, params: NeuralParams, unsolved: bool = False) -> Array:
     """Return soft targets, float64[n, k].
 
-    As published, models that are right and equally cheap share the hard label of lambda inf, which is what soft targets tend to;
-    in the reference the first of them has it.
+    As published, models that are right and equally cheap share the hard label of lambda inf; in the reference the first has it.
 
     :param unsolved: where no model is right, all are equally good, and their costs decide; otherwise zeros
     """
-    quality, cost = np.asarray(train.quality, dtype=np.bool_), np.asarray(train.cost)
-    if not (params.published and np.isinf(params.lambda_)):
-        return soft_targets(quality, cost, params.lambda_, fallback="cost_soft" if unsolved else None)
-    allowed = quality | (~quality.any(axis=1, keepdims=True) & unsolved)
-    prices = np.where(allowed, cost, np.inf)
-    cheapest = allowed & (prices == prices.min(axis=1, keepdims=True))
-    return np.asarray(cheapest / np.maximum(cheapest.sum(axis=1, keepdims=True), 1))
+    fallback: Literal["cost_soft"] | None = "cost_soft" if unsolved else None
+    ties: Literal["first", "shared"] = "shared" if params.published else "first"
+    return soft_targets(train.quality, train.cost, params.lambda_, fallback=fallback, ties=ties)
 
 
 # --- dual contrast ------------------------------------------------------------------------------------------------------
