@@ -257,15 +257,11 @@ def _remove_leftovers(target: Path) -> None:
 
 def sweep(cache: Path) -> None:
     """Remove folders that killed processes have left aside in the cache, unless somebody holds the lock of what one was for."""
-    from filelock import Timeout
-
     for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
         target = left.with_name(left.name[1:].rsplit(".", 2)[0])
-        lock = _lock_of(target)
-        with contextlib.suppress(Timeout, OSError):
-            acquire(lock, 0)
-            shutil.rmtree(left, ignore_errors=True)
-        lock.release()
+        with contextlib.suppress(StorageError), lock_if_free(target) as free:
+            if free:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def sweep_run(directory: Path) -> None:

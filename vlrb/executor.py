@@ -181,7 +181,8 @@ class LocalExecutor:
 def _do(job: Job, made: Any, task: Task, listener: Listener) -> None:
     """Do a task in this process."""
     listener.started(task)
-    result = _attempt(job, made, Report(listener.progress, partial(listener.log, task)), task)
+    report = Report(listener.progress, partial(listener.log, task))
+    result = _attempt(lambda: job.work(made, report, *task.arguments))
     interrupts.check()  # so that no interrupt passes for a failure
     if isinstance(result, Failure):
         listener.failed(task, result)
@@ -189,10 +190,10 @@ def _do(job: Job, made: Any, task: Task, listener: Listener) -> None:
         listener.ended(task, result)
 
 
-def _attempt(job: Job, made: Any, report: Report, task: Task) -> Any:
-    """Return a task's result, or its failure."""
+def _attempt(work: Callable[[], Any]) -> Any:
+    """Return what the work of a task gives, or its failure."""
     try:
-        return job.work(made, report, *task.arguments)
+        return work()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -376,15 +377,15 @@ def _work(job: Job, pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: thre
 
     report = Report(partial(send, "progress"), partial(send, "log"))
     made: Any = None
+
+    def work(task: Task) -> Any:
+        nonlocal made
+        made = job.make(*job.shared) if made is None else made
+        return job.work(made, report, *task.arguments)
+
     while (task := tasks.get()) is not None:
         busy.set()
-        try:
-            made = job.make(*job.shared) if made is None else made
-            result = _attempt(job, made, report, task)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            result = Failure.of(error)
+        result = _attempt(partial(work, task))
         if isinstance(result, Failure):
             result = result.portable()
         send("ended", result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_USD = 1e12
-"""Per million tokens: no price is as high, and no sum of such prices overflows."""
-
 GROUP = "vlrb"
 COMMAND_GROUP = "vlrb.commands"
 REGISTRATION = frozenset(hook for hook, _ in KINDS.values()) | {"vlrb_settings"}
@@ -346,13 +343,21 @@ def _load_entry(entry: importlib.metadata.EntryPoint, selection: Selection) -> P
     base = Plugin(entry.name, dist, version, entry.value)
     if selection.blocks(entry.name, dist):
         return attrs.evolve(base, blocked=True)
+    return _loaded(base, lambda: (entry.load(), entry.module))
+
+
+def _loaded(base: Plugin, load: Callable[[], tuple[Any, str]]) -> Plugin:
+    """Return a plugin with its object, or with what went wrong while its code ran.
+
+    :param load: returns the object and the name of its module
+    """
     try:
-        loaded = entry.load()
+        loaded, module = load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         return attrs.evolve(base, error=_load_error(error))
-    return attrs.evolve(base, object=loaded, source=_source(entry.module))
+    return attrs.evolve(base, object=loaded, source=_source(module))
 
 
 def _load_error(error: BaseException) -> str:
@@ -395,13 +400,12 @@ def _load_extra(extra: str, selection: Selection) -> Plugin:
     base = Plugin(_extra_name(extra), extra, "", extra)
     if selection.blocks(base.name, extra):
         return attrs.evolve(base, blocked=True)
-    try:
+
+    def load() -> tuple[Any, str]:
         module = _import_file(Path(extra)) if extra.endswith(".py") else importlib.import_module(extra)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return attrs.evolve(base, error=_load_error(error))
-    return attrs.evolve(base, object=module, source=_source(module.__name__))
+        return module, module.__name__
+
+    return _loaded(base, load)
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):
@@ -562,12 +566,8 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "modality": ('"text", "image" or "both"', lambda v: is_text(v) and v in ("text", "image", "both")),
     "samples": ("a positive integer, or None", lambda v: v is None or (type(v) is int and 0 < v < 2**53)),
     **dict.fromkeys(
-        ("input_price_per_million", "output_price_per_million"),
-        ("a number of at least 0, or None", lambda v: v is None or (type(v) in (int, float) and 0 <= v < MOST_USD)),
-    ),
-    "parameters": (
-        "a positive number, or None",
-        lambda v: v is None or (type(v) in (int, float) and 0 < v < float("inf")),
+        ("input_price_per_million", "output_price_per_million", "parameters"),
+        ("a number, or None", lambda v: v is None or type(v) in (int, float)),
     ),
     "open": ("True, False or None", lambda v: v is None or type(v) is bool),
     "image_tokens": ("ImageTokens, or None", lambda v: v is None or isinstance(v, ImageTokens)),

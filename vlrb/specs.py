@@ -144,6 +144,9 @@ class ImageTokens:
     max_tiles: int = 0
 
 
+MOST_BILLIONS = 1e9
+"""Parameters of a model, in billions, that are accepted."""
+
 HIGHEST_PRICE = 1e9
 """Most US dollars that a million tokens may cost."""
 
@@ -158,7 +161,7 @@ class Model:
     name: str = attrs.field(validator=_text)
     input_price_per_million: float | None = attrs.field(default=None)
     output_price_per_million: float | None = attrs.field(default=None)
-    parameters: float | None = None
+    parameters: float | None = attrs.field(default=None)
     open: bool | None = None
     image_tokens: ImageTokens | None = None
     aliases: tuple[str, ...] = attrs.field(default=(), validator=_texts)
@@ -171,6 +174,11 @@ class Model:
             raise ValueError(
                 f"a price is between 0 and {HIGHEST_PRICE:,.0f} US dollars per million tokens, not {value!r}"
             )
+
+    @parameters.validator
+    def _size(self, _: Any, value: float | None) -> None:
+        if value is not None and not 0 < value <= MOST_BILLIONS:
+            raise ValueError(f"parameters are above 0 and at most {MOST_BILLIONS:,.0f} billions, not {value!r}")
 
 
 # --- components -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from vlrb import hookspecs, plugins
 from vlrb.errors import ConfigError, PluginError
 from vlrb.plugins import Selection, load
+from vlrb.specs import Model
 
 BAD = Path(__file__).parents[1] / "bad_plugins"
 
@@ -164,3 +165,11 @@ def test_module_plugins_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert registry.find("router", "loose_plugin/loose").name == "loose"
     missing: Any = load(Selection((str(tmp_path / "nothing.py"),))).broken()
     assert "no such file" in missing[0].error
+
+
+@pytest.mark.parametrize("size", [0, -1.0, float("nan"), float("inf"), 10**400])
+def test_a_models_size_is_a_number_that_can_be_shown(size: float) -> None:
+    """Billions of parameters: neither nothing nor more than any table can print."""
+    with pytest.raises(ValueError, match="billions"):
+        Model(name="m", parameters=size)
+    assert Model(name="m", parameters=7).parameters == 7
