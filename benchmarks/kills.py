@@ -202,7 +202,7 @@ def left_over(folder: Path) -> list[int]:
 
 
 def round_of(campaign: Campaign, name: str, number: signal.Signals, jobs: int, delay: float) -> list[str]:
-    """End a run, have it go on, and return what is wrong with what came of it."""
+    """End a run, have it go on, and return what is wrong with the result."""
     folder, wrong = campaign.folder / name, []
     process = campaign.start(name, jobs)
     time.sleep(delay)

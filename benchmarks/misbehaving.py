@@ -38,7 +38,7 @@ RAISED = {
     "100 MB": 'ValueError("x" * 10**8)',
     "no message": "ValueError()",
     "no text": "Mute()",
-    "text is no text": "Oddly()",
+    "text is not a text": "Oddly()",
     "own BaseException": "Base('down')",
     "GeneratorExit": "GeneratorExit()",
     "CancelledError": "asyncio.CancelledError()",

@@ -25,7 +25,7 @@ from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_directory, read_json, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
 from vlrb.executor import Progress, Task
-from vlrb.faults import shown
+from vlrb.faults import short_repr
 from vlrb.parts import PartBuilder, counter_of, duplicates, files_of, iterate_rows, read_rows, rows_file
 from vlrb.plan import Plan, digest_of
 from vlrb.plugins import blame
@@ -631,7 +631,7 @@ def _add_model_tokens(joined: _Joined, builder: PartBuilder) -> None:
             more = plain_array(counted, "what it returned", counter_of(builder.plan))
             whole = more.shape == (len(sizes),) and more.dtype.kind in "iu"
             if not whole or not ((more >= 0) & (more <= MOST_TOKENS)).all():
-                what = f"{len(sizes):,} integers between 0 and {MOST_TOKENS:,}, not {shown(more)}"
+                what = f"{len(sizes):,} integers between 0 and {MOST_TOKENS:,}, not {short_repr(more)}"
                 raise PluginError(f"{counter_of(builder.plan)} must return {what}", fix=FIX)
         joined.matrices["input_tokens"][:, j] += more
 

@@ -255,7 +255,7 @@ def _remove_leftovers(target: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def sweep(cache: Path) -> None:
+def sweep_cache(cache: Path) -> None:
     """Remove folders that killed processes have left aside in the cache, unless somebody holds the lock of what one was for."""
     for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
         target = left.with_name(left.name[1:].rsplit(".", 2)[0])

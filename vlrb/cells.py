@@ -22,12 +22,12 @@ from vlrb import __version__
 from vlrb.benchmark import Benchmark
 from vlrb.cache import Places, locked, mark_used, new_directory, read_json, read_parquet, remove, write_json
 from vlrb.config import unstructure
-from vlrb.curves import CURVE, Log, kept, write_curve
+from vlrb.curves import CURVE, Log, journaling_log, write_curve
 from vlrb.decide import decide
 from vlrb.errors import ConfigError, DataError, PluginError, Problem
 from vlrb.evaluate import Evaluator
 from vlrb.executor import Progress
-from vlrb.faults import cut
+from vlrb.faults import shorten_text
 from vlrb.features import Encoded, encode, feature_folders
 from vlrb.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.plugins import Plugin, blame
@@ -42,7 +42,7 @@ from vlrb.returned import (
 )
 from vlrb.sources import KEY_OF, core_digest, core_sources
 from vlrb.split import Split
-from vlrb.surroundings import put_back
+from vlrb.surroundings import restore_surroundings
 from vlrb.types import (
     Array,
     CellInfo,
@@ -207,7 +207,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
             return
         _check_sources(bench, cell)
         encoded = bench.encoded(cell.features, progress) if cell.features else None
-        shared = put_back(f"{_who(bench, cell)}, {cell.name},")
+        shared = restore_surroundings(f"{_who(bench, cell)}, {cell.name},")
         with new_directory(target) as aside, threadpoolctl.threadpool_limits(threads), shared:
             began = time.perf_counter()
             fitted = _fit(bench, cell, encoded, aside, threads, log, progress)
@@ -260,7 +260,7 @@ def _fit(
         threads=threads,
         work_directory=work,
         progress=lambda done, total: progress(f"fitting {cell.name}", _count(done), _count(total)),
-        log=kept(journal, cell.name, log),
+        log=journaling_log(journal, cell.name, log),
     )
     chosen.revision()  # a fit from weights that cannot be told would be kept under a key that any have
     router = chosen.make("fit")
@@ -330,13 +330,13 @@ def _chosen(bench: Bench, cell: CellInfo, fitted: object) -> dict[str, Any]:
 
 def _hardware_of(bench: Bench, cell: CellInfo, fitted: object) -> str:
     with blame(_plugin(bench, cell), f"telling the device of {cell.label!r}"):
-        return cut(hardware(getattr(fitted, "device", None)), 500)
+        return shorten_text(hardware(getattr(fitted, "device", None)), 500)
 
 
 def _count(value: object) -> int:
     """Return a count of progress.
 
-    :raises ValueError: for one that is no 32-bit integer
+    :raises ValueError: for one that is not a 32-bit integer
     """
     count = int(value)  # type: ignore[call-overload]
     if not 0 <= count < 2**31:

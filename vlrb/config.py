@@ -28,7 +28,7 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from vlrb.errors import ConfigError, Problem, did_you_mean
-from vlrb.faults import shown
+from vlrb.faults import short_repr
 from vlrb.secrets import is_secret, without_secrets
 from vlrb.specs import HIGHEST_PRICE, param, toml_name
 
@@ -109,7 +109,7 @@ class General:
     @seeds.validator
     def _seeds(self, _: Any, value: tuple[int, ...]) -> None:
         if not value or len(set(value)) != len(value) or min(value) < 0:
-            raise ValueError(f"must be distinct integers of at least 0, at least one, not {said(list(value))}")
+            raise ValueError(f"must be distinct integers of at least 0, at least one, not {redacted_repr(list(value))}")
 
 
 @attrs.frozen
@@ -257,7 +257,7 @@ class Document:
         return f"{self.origin(path)}: {keys}" if keys else str(self.origin(path))
 
     def plugin_files(self) -> tuple[str, ...]:
-        """Return ``plugins``, each relative path made absolute; what is no list of strings is left to the checks.
+        """Return ``plugins``, each relative path made absolute; anything but a list of strings is left to the checks.
 
         :raises ConfigError: for a path with control characters, or below the home folder of an unknown user
         """
@@ -316,7 +316,7 @@ def _read_merged(
     tree = _parsed(text, path)
     includes = tree.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(i, str) for i in includes):
-        message = f"must be a list of file names, not {said(includes)}"
+        message = f"must be a list of file names, not {redacted_repr(includes)}"
         raise ConfigError(message, where=f"{path}: include", fix='write include = ["FILE.toml"]')
     _note_origins(tree, path, origins, ())
     for i, included in enumerate(includes):
@@ -431,7 +431,7 @@ def _odd_characters(value: Any, document: Document, path: KeyPath) -> Iterator[P
             yield from _odd_characters(child, document, (*path, i))
     elif isinstance(value, str) and _CONTROL.search(value.translate(_LINE_BREAKS)):
         name = next((p for p in reversed(path) if isinstance(p, str)), "")
-        yield Problem(f"has a control character: {said(value, name)}", document.where(path), "remove it")
+        yield Problem(f"has a control character: {redacted_repr(value, name)}", document.where(path), "remove it")
 
 
 def _note_origins(value: Any, file: Path, origins: dict[KeyPath, Path], path: KeyPath) -> None:
@@ -471,16 +471,16 @@ def _merge(
         elif value != tree[key]:
             name = ".".join(str(p) for p in here)
             first, second = origins.get(here, ""), below.get(here, "")
-            message = f"is {said(tree[key], key)} in {first} and {said(value, key)} in {second}"
+            message = f"is {redacted_repr(tree[key], key)} in {first} and {redacted_repr(value, key)} in {second}"
             raise ConfigError(message, where=name, fix="remove one of the two")
 
 
-def said(value: Any, name: str = "") -> str:
+def redacted_repr(value: Any, name: str = "") -> str:
     """Return a value of the file for a message: shortened, and without secrets.
 
     :param name: the value's key
     """
-    return shown(without_secrets(value, name))
+    return short_repr(without_secrets(value, name))
 
 
 def _tables(value: Any) -> bool:
@@ -501,7 +501,7 @@ _NAMES: dict[Any, str] = {
 def structure(value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem]) -> T | None:
     """Structure a TOML value strictly as ``cls``; put what is wrong into ``problems`` and return None then."""
     if not isinstance(value, dict):
-        problems.append(Problem(f"must be a table, not {said(value)}", document.where(path)))
+        problems.append(Problem(f"must be a table, not {redacted_repr(value)}", document.where(path)))
         return None
     try:
         return _converter(document.origin(path).parent).structure(value, cls)
@@ -557,7 +557,7 @@ def _converter(base: Path) -> cattrs.Converter:
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not kind:
-            raise TypeError(f"must be {_NAMES[kind]}, not {said(value)}")
+            raise TypeError(f"must be {_NAMES[kind]}, not {redacted_repr(value)}")
         return value
 
     return hook
@@ -565,7 +565,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 def _number(value: Any, _: Any) -> float:
     if type(value) not in (int, float):
-        raise TypeError(f"must be a number, not {said(value)}")
+        raise TypeError(f"must be a number, not {redacted_repr(value)}")
     if value != value:
         raise ValueError("must be a number, not nan")
     return float(value)
@@ -576,7 +576,7 @@ def _literal(value: Any, kind: Any) -> Any:
     if value not in allowed or type(value) not in {type(a) for a in allowed}:
         fix = did_you_mean(value, [a for a in allowed if isinstance(a, str)]) if isinstance(value, str) else ""
         names = " or ".join(repr(a) for a in allowed)
-        raise ValueError(f"must be {names}, not {said(value)}" + (f"; {fix}" if fix.startswith("did") else ""))
+        raise ValueError(f"must be {names}, not {redacted_repr(value)}" + (f"; {fix}" if fix.startswith("did") else ""))
     return value
 
 
@@ -603,7 +603,7 @@ def _union(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
                 if len(members) == 1:
                     raise
                 failures.append(f"a {member.__name__}")
-        raise TypeError(f"must be {' or '.join(failures)}, not {said(value)}")
+        raise TypeError(f"must be {' or '.join(failures)}, not {redacted_repr(value)}")
 
     return hook
 
@@ -621,7 +621,7 @@ def _tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], tuple
 
     def hook(value: Any, _: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise TypeError(f"must be a list, not {said(value)}")
+            raise TypeError(f"must be a list, not {redacted_repr(value)}")
         return tuple(_items(value, member, converter))
 
     return hook
@@ -662,7 +662,7 @@ def _attrs_class(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any],
 
     def hook(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"must be a table, not {said(value)}")
+            raise TypeError(f"must be a table, not {redacted_repr(value)}")
         return plain(value, kind)
 
     return hook

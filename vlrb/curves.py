@@ -26,7 +26,7 @@ SCHEMA = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.fl
 STEPS = range(-(2**63), 2**63)
 
 
-def kept(journal: Path, cell: str, log: Log) -> Log:
+def journaling_log(journal: Path, cell: str, log: Log) -> Log:
     """Return a function for routers to log with: it appends to the journal of a fit, then passes on to ``log``.
 
     Values that are not finite are left out with a warning: a long fit does not end because of one.  The function raises

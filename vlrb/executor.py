@@ -24,7 +24,7 @@ import attrs
 from vlrb import interrupts
 from vlrb.ending import GRACE, end_in_time
 from vlrb.errors import STORAGE, PluginError, StorageError, VlrbError
-from vlrb.faults import told, traceback_of
+from vlrb.faults import describe_error, traceback_of
 from vlrb.printable import accept_any_text, print_records
 
 Progress = Callable[[str, int, int], None]
@@ -110,7 +110,7 @@ def error_text(error: BaseException) -> str:
     """Return an error as its message, followed by where it came from if it was not foreseen."""
     if isinstance(error, VlrbError) and error.__cause__ is None:
         return str(error)
-    first = str(error) if isinstance(error, VlrbError) else told(error)
+    first = str(error) if isinstance(error, VlrbError) else describe_error(error)
     return f"{first}\n\n{traceback_of(error)}"
 
 

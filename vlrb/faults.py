@@ -18,14 +18,14 @@ _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = 200
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return class and message of an exception on whatever terms it gives them."""
-    return f"{printable(type(error).__name__)}: {cut(_text(str, error))}"
+    return f"{printable(type(error).__name__)}: {shorten_text(_text(str, error))}"
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """Return a value as its ``repr`` would show it, shortened; its class where that fails."""
-    return cut(_text(_short.repr, value), 400)
+    return shorten_text(_text(_short.repr, value), 400)
 
 
 def traceback_of(error: BaseException) -> str:
@@ -37,7 +37,7 @@ def traceback_of(error: BaseException) -> str:
     return printable(text)
 
 
-def cut(text: str, most: int = MOST) -> str:
+def shorten_text(text: str, most: int = MOST) -> str:
     """Return the beginning of a text, printable, and how much was left out."""
     return printable(text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)")
 

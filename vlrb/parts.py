@@ -18,7 +18,7 @@ from vlrb import __version__
 from vlrb.benchmark import SCHEMA_VERSION
 from vlrb.cache import Places, locked, mark_used, new_directory, write_json
 from vlrb.errors import DataError, PluginError, Problem, shortened
-from vlrb.faults import is_text, shown
+from vlrb.faults import is_text, short_repr
 from vlrb.images import ImageWriter
 from vlrb.plan import Chosen, Plan, digest_of
 from vlrb.plugins import blame, blamed
@@ -208,9 +208,9 @@ class _About:
         counts = json.loads(metadata.get(b"counts", b"{}"))
         files = json.loads(metadata.get(b"files", b"[]"))
         if not isinstance(counts, dict) or not all(is_text(k) and type(v) is int for k, v in counts.items()):
-            raise ValueError(f"counts in the metadata of a batch must be integers by name, not {shown(counts)}")
+            raise ValueError(f"counts in the metadata of a batch must be integers by name, not {short_repr(counts)}")
         if not isinstance(files, list) or not all(map(is_text, files)):
-            raise ValueError(f"files in the metadata of a batch must be a list of paths, not {shown(files)}")
+            raise ValueError(f"files in the metadata of a batch must be a list of paths, not {short_repr(files)}")
         self.counts.update(counts)
         self.named.update(dict.fromkeys(files))
         if b"left_out" in metadata:
@@ -268,7 +268,7 @@ def _token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: s
     low, high = pc.min_max(counts).as_py().values() if some else (0, 0)
     if len(counts) != rows or not pa.types.is_integer(counts.type) or not 0 <= low <= high <= MOST_TOKENS:
         what = f"{rows:,} integers between 0 and {MOST_TOKENS:,}"
-        raise PluginError(f"{who} returned {shown(tokens)} instead of {what}", where=part.id, fix=FIX)
+        raise PluginError(f"{who} returned {short_repr(tokens)} instead of {what}", where=part.id, fix=FIX)
     return counts.cast(pa.int64())
 
 
@@ -411,7 +411,7 @@ def _left_out(note: Any) -> Mapping[str, Any]:
     texts = [known.get("reason"), known.get("fix")]
     if not isinstance(keys, list) or not all(map(is_text, [*keys, *texts])) or not isinstance(drop, bool):
         what = "left_out in the metadata of a batch must hold keys, reason, fix and drop_answers"
-        raise ValueError(f"{what}, not {shown(note)}")
+        raise ValueError(f"{what}, not {short_repr(note)}")
     return known
 
 
@@ -427,7 +427,7 @@ def _plain_listing(listing: Any, plan: Plan) -> Listing:
     odd = next((p for p in parts if not _is_part(p)), None)
     if odd is not None:
         fix = 'give each part a text as id, kind "samples" or "outcomes", a tuple of paths, and names that are texts'
-        raise PluginError(f"{label} listed {shown(odd)}, which is not a Part", fix=fix)
+        raise PluginError(f"{label} listed {short_repr(odd)}, which is not a Part", fix=fix)
     ids = Counter(p.id for p in parts)
     twice = next((name for name, count in ids.items() if count > 1), None)
     if twice is not None:

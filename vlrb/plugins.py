@@ -36,7 +36,7 @@ from vlrb.errors import (
     VlrbError,
     did_you_mean,
 )
-from vlrb.faults import is_text, shown, told
+from vlrb.faults import describe_error, is_text, short_repr
 from vlrb.specs import KINDS, CommandSpec, Component, Dataset, ImageTokens, Kind, Model, Record
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _of_vlrb(error: VlrbError) -> VlrbError:
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
     own = f"fix {plugin.origin}" if not plugin.version else "report it to the plugin's author"
     return PluginError(
-        f"{plugin.label} failed while {doing}: {told(error)}",
+        f"{plugin.label} failed while {doing}: {describe_error(error)}",
         where=_last_frame(error, plugin),
         fix=f"{own}, or skip the plugin with {plugin.skip}",
     )
@@ -365,7 +365,7 @@ def _load_error(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     outside = [f for f in last if not f.filename.startswith("<") and Path(f.filename) != Path(__file__)]
     where = f" ({outside[0].filename}, line {outside[0].lineno})" if outside else ""
-    return f"{told(error)}{where}"
+    return f"{describe_error(error)}{where}"
 
 
 def _in_a_line(error: PluginError) -> str:
@@ -538,7 +538,7 @@ def _records(plugin: Plugin, kind: str) -> list[Record]:
                 raise PluginError(f"{hook} must return {record_class.__name__} records, not {type(record).__name__}")
             problem = _odd_field(record)
             if problem:
-                raise PluginError(f"{hook} returns {shown(record.name)}, whose {problem}")
+                raise PluginError(f"{hook} returns {short_repr(record.name)}, whose {problem}")
             if record.name in names:
                 raise PluginError(f"{hook} returns {record.name!r} twice")
             names.add(record.name)
@@ -581,7 +581,7 @@ def _odd_field(record: Any) -> str:
         wanted, holds = _FIELDS.get(field.name, ("", None))
         value = getattr(record, field.name)
         if holds is not None and not holds(value):
-            return f"{field.name} must be {wanted}, not {shown(value)}"
+            return f"{field.name} must be {wanted}, not {short_repr(value)}"
     return ""
 
 

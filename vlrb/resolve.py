@@ -22,7 +22,7 @@ from vlrb.config import (
     SplitSection,
     is_file_name,
     read_document,
-    said,
+    redacted_repr,
     structure,
     unstructure,
 )
@@ -171,7 +171,9 @@ class Resolver:
             table = tables[str(path[0]) if len(path) > 1 else ""]
             given = table.setdefault(str(path[-1]), value)
             if given != value:
-                self._problem(path, f'protocol = "paper" stands for {value!r}, not {said(given)}', "remove the key")
+                self._problem(
+                    path, f'protocol = "paper" stands for {value!r}, not {redacted_repr(given)}', "remove the key"
+                )
         return tables["split"] if isinstance(split, dict) else split
 
     def _array(self, key: str, value: Any) -> list[Any]:
@@ -222,7 +224,7 @@ class Resolver:
     ) -> Chosen | None:
         """Resolve a table ``{use = NAME, parameter = value, ...}``; keys in ``beside`` belong to the core."""
         if not isinstance(table, dict):
-            self._problem(path, f"must be a table, not {said(table)}")
+            self._problem(path, f"must be a table, not {redacted_repr(table)}")
             return None
         name = table.get(key, default)
         if name is None:
@@ -242,7 +244,7 @@ class Resolver:
 
     def _find(self, kind: Kind, name: Any, path: KeyPath) -> Registered | None:
         if not isinstance(name, str):
-            self._problem(path, f"must be a string, not {said(name)}")
+            self._problem(path, f"must be a string, not {redacted_repr(name)}")
             return None
         try:
             return self.registry.find(kind, name)
@@ -271,13 +273,15 @@ class Resolver:
 
     def _feature_sets(self, table: Any) -> dict[str, FeatureSet]:
         if not isinstance(table, dict):
-            self._problem(("features",), f"must be a table of tables such as [features.default], not {said(table)}")
+            self._problem(
+                ("features",), f"must be a table of tables such as [features.default], not {redacted_repr(table)}"
+            )
             return {}
         sets = {}
         for name, section in {"default": {"encoders": list(DEFAULT_ENCODERS)}, **table}.items():
             path: KeyPath = ("features", name)
             if not isinstance(section, dict):
-                self._problem(path, f"must be a table, not {said(section)}", f"write [features.{name}]")
+                self._problem(path, f"must be a table, not {redacted_repr(section)}", f"write [features.{name}]")
                 continue
             encoders = self._encoders(section.get("encoders"), (*path, "encoders"))
             rest = {k: v for k, v in section.items() if k != "encoders"}
@@ -301,7 +305,7 @@ class Resolver:
 
     def _encoders(self, listed: Any, path: KeyPath) -> tuple[Chosen, ...]:
         if not isinstance(listed, list) or not listed:
-            self._problem(path, f"must be a list of encoders, names or tables with use, not {said(listed)}")
+            self._problem(path, f"must be a list of encoders, names or tables with use, not {redacted_repr(listed)}")
             return ()
         made: list[Chosen] = []
         for i, item in enumerate(listed):
@@ -355,7 +359,7 @@ class Resolver:
         if label is None:
             return None  # what is wrong with the router itself is known
         if not isinstance(label, str) or not is_file_name(label):
-            self._problem((*path, "label"), f"must be usable as the name of a folder, not {said(label)}")
+            self._problem((*path, "label"), f"must be usable as the name of a folder, not {redacted_repr(label)}")
         elif label in taken:
             self._problem((*path, "label"), f"{label!r} is taken by another router", "give one of them a label")
         else:
@@ -369,7 +373,7 @@ class Resolver:
         if len(found) != 1 or "variant" not in attrs.fields_dict(found[0].record.params):
             return table
         if table.get("variant", "reference") != "reference":
-            what = f'protocol = "paper" stands for "reference", not {said(table["variant"])}'
+            what = f'protocol = "paper" stands for "reference", not {redacted_repr(table["variant"])}'
             self._problem((*path, "variant"), what, "remove the key")
         return {**table, "variant": "reference"}
 
@@ -377,13 +381,17 @@ class Resolver:
         """Return parameter -> values of a sweep; empty without one."""
         sweep = table.get("sweep", {}) if isinstance(table, dict) else {}
         if not isinstance(sweep, dict):
-            self._problem((*path, "sweep"), f"must be a table such as {{ lambda = [0, 10] }}, not {said(sweep)}")
+            self._problem(
+                (*path, "sweep"), f"must be a table such as {{ lambda = [0, 10] }}, not {redacted_repr(sweep)}"
+            )
             return {}
         count = 1
         usable: dict[str, list[Any]] = {}
         for name, values in sweep.items():
             if not isinstance(values, list) or not values or any(values.count(v) > 1 for v in values):
-                self._problem((*path, "sweep", name), f"must be a list of different values, not {said(values)}")
+                self._problem(
+                    (*path, "sweep", name), f"must be a list of different values, not {redacted_repr(values)}"
+                )
                 usable |= {name: values[:1] if isinstance(values, list) else [values]} if values != [] else {}
             else:
                 usable[name], count = values, count * len(values)
@@ -453,7 +461,7 @@ class Resolver:
     def _settings(self, table: Any) -> dict[str, Any]:
         classes = self.registry.settings_classes()
         if not isinstance(table, dict):
-            self._problem(("plugin",), f"must be a table of tables such as [plugin.mlflow], not {said(table)}")
+            self._problem(("plugin",), f"must be a table of tables such as [plugin.mlflow], not {redacted_repr(table)}")
             return {}
         for name in table.keys() - classes.keys():
             self._problem(("plugin", name), f"no loaded plugin {name!r} has settings", did_you_mean(name, classes))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vlrb.errors import PluginError
-from vlrb.faults import is_text, shown
+from vlrb.faults import is_text, short_repr
 from vlrb.types import Array, Estimate, Queries, Score, Undefined, sealed
 
 FIX = "fix the plugin, or report it to its author"
@@ -107,7 +107,7 @@ def checked_chosen(chosen: Any, who: str) -> dict[str, str | int | float | bool 
 
 def _name(name: object, value: object, who: str) -> str:
     if not is_text(name) or not 0 < len(str.__str__(name)) <= MOST_CHARACTERS:
-        raise PluginError(f"{who}: chosen must be named by texts, not {shown(name)}: {shown(value)}", fix=FIX)
+        raise PluginError(f"{who}: chosen must be named by texts, not {short_repr(name)}: {short_repr(value)}", fix=FIX)
     return str.__str__(name)
 
 
@@ -122,13 +122,15 @@ def _scalar(name: object, value: Any, who: str) -> str | int | float | bool | No
     if isinstance(value, float) and not math.isnan(value):
         return float.__float__(value)
     what = "chosen must hold texts, 64-bit integers, numbers, booleans or None"
-    raise PluginError(f"{who}: {what}, not {shown(name)}: {shown(value)}", fix=FIX)
+    raise PluginError(f"{who}: {what}, not {short_repr(name)}: {short_repr(value)}", fix=FIX)
 
 
 def checked_seconds(seconds: Any, who: str) -> float:
     """Return the seconds of work that a router has borrowed."""
     if not isinstance(seconds, numbers.Real) or not 0 <= (value := float(seconds)) < math.inf:
-        raise PluginError(f"{who}: borrowed_seconds must be a finite number, at least 0, not {shown(seconds)}", fix=FIX)
+        raise PluginError(
+            f"{who}: borrowed_seconds must be a finite number, at least 0, not {short_repr(seconds)}", fix=FIX
+        )
     return value
 
 
@@ -137,12 +139,12 @@ def check_saved(folder: Path, who: str) -> None:
     outside = sorted(p.name for p in folder.iterdir() if p.name != "router")
     saved = folder / "router"
     if outside or saved.is_symlink() or not saved.is_dir():
-        what = f"wrote {shown(outside[0])} outside" if outside else "removed"
+        what = f"wrote {short_repr(outside[0])} outside" if outside else "removed"
         raise PluginError(f"{who}: save {what} the folder that it was given", fix=FIX)
     for path in saved.rglob("*"):
         kind = path.lstat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            raise PluginError(f"{who}: save wrote {shown(path.name)}, which is neither file nor folder", fix=FIX)
+            raise PluginError(f"{who}: save wrote {short_repr(path.name)}, which is neither file nor folder", fix=FIX)
 
 
 def checked_verdicts(returned: Any, ids: Sequence[str], who: str, where: str = "") -> list[Score]:
@@ -171,14 +173,16 @@ def _verdict(score: Any, sample: str, who: str, where: str) -> Score:
     reason: Any = score.reason
     unscorable: Any = score.unscorable
     if value is not None and not (_is_score(value)):
-        raise PluginError(f"{who} returned a score outside [0, 1] for {sample}: {shown(value)}", where=where, fix=FIX)
+        raise PluginError(
+            f"{who} returned a score outside [0, 1] for {sample}: {short_repr(value)}", where=where, fix=FIX
+        )
     if reason is not None and (not is_text(reason) or len(reason) > MOST_CHARACTERS):
         raise PluginError(
-            f"{who} returned a reason that is not a text for {sample}: {shown(reason)}", where=where, fix=FIX
+            f"{who} returned a reason that is not a text for {sample}: {short_repr(reason)}", where=where, fix=FIX
         )
     if not isinstance(unscorable, bool | np.bool_):
         raise PluginError(
-            f"{who} returned unscorable = {shown(unscorable)} for {sample}, not a boolean", where=where, fix=FIX
+            f"{who} returned unscorable = {short_repr(unscorable)} for {sample}, not a boolean", where=where, fix=FIX
         )
     return Score(
         None if value is None else float(value), "" if reason is None else str.__str__(reason), bool(unscorable)
@@ -194,15 +198,17 @@ def checked_metric(value: Any, who: str) -> float | Undefined:
     """Return a metric's value: a real number of whatever type that float takes, but NaN, or Undefined with a text."""
     if isinstance(value, Undefined):
         if not is_text(value.reason) or len(value.reason) > MOST_CHARACTERS:
-            raise PluginError(f"{who} is undefined for a reason that is not a text: {shown(value.reason)}", fix=FIX)
+            raise PluginError(
+                f"{who} is undefined for a reason that is not a text: {short_repr(value.reason)}", fix=FIX
+            )
         return Undefined(str.__str__(value.reason))
     fix = "return a number, or Undefined with a reason"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise PluginError(f"{who} returned {shown(value)}", fix=fix)
+        raise PluginError(f"{who} returned {short_repr(value)}", fix=fix)
     try:
         number = float(value)
     except OverflowError:
         number = math.nan
     if math.isnan(number):
-        raise PluginError(f"{who} returned {shown(value)}", fix=fix)
+        raise PluginError(f"{who} returned {short_repr(value)}", fix=fix)
     return number

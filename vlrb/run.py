@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from vlrb import __version__, interrupts
 from vlrb.benchmark import MATRICES, load
 from vlrb.build import build, quiet
-from vlrb.cache import Places, locked, new_file, remove, sweep, sweep_run, write_json, write_text
+from vlrb.cache import Places, locked, new_file, remove, sweep_cache, sweep_run, write_json, write_text
 from vlrb.cells import ROUTED, Bench, read_cell, run_cell
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, StorageError, VlrbError, did_you_mean
 from vlrb.evaluate import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
@@ -121,7 +121,7 @@ def execute(
         directory = run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
         run = _run_info(bench, cells, key, directory)
         observers = Observers(plan.registry)
-        sweep(places.cache)
+        sweep_cache(places.cache)
         sweep_run(directory)
         known = _finished_result(run)
         if known is not None:

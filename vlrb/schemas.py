@@ -76,4 +76,4 @@ and is not scored.  ``judged``: what an earlier judge extracted, by column, an e
 ``COLUMN:number`` where it is stored as a number that is not whole.  ``rotations``: the answers to the sample's rotations, by key.
 ``failed``: the prediction is the mark of a call that failed; it is an answer like any other, and counted.
 ``judge_failed``: the judge that was asked about the answer failed: the answer is counted, ``judged`` lacks what it did not give,
-and ``score`` is no number that stands for it."""
+and ``score`` is null, not a number in its place."""

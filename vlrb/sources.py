@@ -157,7 +157,7 @@ class Digest:
     files: Mapping[str, tuple[Sequence[int], str]] = attrs.field(factory=dict)
 
     def changed(self) -> list[str]:
-        """Return the files that are no longer as they were: code that is imported from them now is not what was digested."""
+        """Return the files that have changed: code that is imported from them now is not what was digested."""
         return sorted(path for path, (stamp, content) in self.files.items() if _has_changed(Path(path), stamp, content))
 
 
@@ -223,7 +223,7 @@ class Sources:
     ) -> dict[str, Path]:
         """Return module -> file of all that the roots import, directly or not, with the roots.
 
-        :param roots: names of modules, or files that are no modules by name
+        :param roots: names of modules, or files that are not modules by name
         :param aside: modules that do not count
         :param own: top-level packages that count wherever they stand
         """

@@ -25,7 +25,7 @@ HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def put_back(who: str) -> Iterator[None]:
+def restore_surroundings(who: str) -> Iterator[None]:
     """Put back, after a block of a plugin's code, what it shares with all others, and warn of what it has changed.
 
     These are the working directory, the environment, the filters of warnings, the limit of recursion, the handlers of interrupts,

@@ -28,7 +28,7 @@ def wait_for(what: Callable[[], Any], seconds: float = 90.0) -> Any:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs (and is no zombie)."""
+    """Tell whether a process runs (and is not a zombie)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:

@@ -14,7 +14,7 @@ LABEL = "a|b`c<b>*x*"
 
 
 def test_names_stand_in_every_table_as_they_are(project: Any) -> None:
-    """A label with bars, backticks and tags breaks neither Markdown nor CSV; a leading = is no formula."""
+    """A label with bars, backticks and tags breaks neither Markdown nor CSV; a leading = does not make a formula."""
     routers = f'[[router]]\nuse = "cheapest"\nlabel = "{LABEL}"\n[[router]]\nuse = "strongest"\nlabel = "=cmd()"\n'
     shown = project.vlrb("run", project.experiment(routers))
     run = next(project.folder.glob("runs/t/*/results.json")).parent

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from vlrb import cache
-from vlrb.cache import lock_if_free, locked, new_directory, new_file, sweep
+from vlrb.cache import lock_if_free, locked, new_directory, new_file, sweep_cache
 from vlrb.errors import STORAGE, PluginError, StorageError
 from vlrb.plugins import Plugin, blame
 
@@ -97,7 +97,7 @@ def test_leftovers_go_unless_they_are_being_written(tmp_path: Path) -> None:
     for name in (".a.123.partial", ".b.123.partial"):
         (tmp_path / "parts" / name).mkdir(parents=True)
     with locked(tmp_path / "parts" / "b"):
-        sweep(tmp_path)
+        sweep_cache(tmp_path)
     assert [p.name for p in tmp_path.glob("parts/.*.partial")] == [".b.123.partial"]
 
 

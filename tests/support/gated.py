@@ -92,7 +92,7 @@ class Report:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs (and is no zombie)."""
+    """Tell whether a process runs (and is not a zombie)."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
     except OSError:

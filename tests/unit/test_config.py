@@ -175,7 +175,7 @@ def test_a_file_that_is_too_deep_or_too_large_is_refused_with_its_name(tmp_path:
 
 
 def test_a_deep_file_below_the_limit_is_read(tmp_path: Path) -> None:
-    """The limits are far from what an experiment needs; a long text with dots is no key."""
+    """The limits are far from what an experiment needs; a long text with dots is not a key."""
     file = tmp_path / "e.toml"
     file.write_text(
         "a = " + "[" * 40 + "]" * 40 + "\nb.c.d.e.f = 1\ng = '" + "x" * 100_000 + "'\nh = '...." + "." * 200 + "'\n"
@@ -226,7 +226,7 @@ def test_line_breaks_and_tabs_in_texts_are_fine(tmp_path: Path) -> None:
 
 
 def test_a_windows_path_in_double_quotes_gets_advice(tmp_path: Path) -> None:
-    """`"C:\\data"` is no TOML, and `"C:\\new"` has a line break in it: both say how to write it."""
+    """`"C:\\data"` is not valid TOML, and `"C:\\new"` has a line break in it: both say how to write it."""
     file = tmp_path / "e.toml"
     file.write_text('path = "C:\\data"', encoding="utf-8")
     with pytest.raises(ConfigError, match="single|forward slashes"):

@@ -11,7 +11,7 @@ import pytest
 from vlrb.cache import read_json, write_json, write_text
 from vlrb.errors import STORAGE, DataError, ExitCode, PluginError, Problem, StorageError, VlrbError
 from vlrb.executor import error_text
-from vlrb.faults import cut, is_text, shown, told, traceback_of
+from vlrb.faults import describe_error, is_text, short_repr, shorten_text, traceback_of
 from vlrb.plugins import Plugin, blame, blamed
 
 PLUGIN = Plugin("mine", "mine.py", "", "mine.py")
@@ -43,7 +43,7 @@ class Down(BaseException):
 )
 def test_any_exception_can_be_told(error: BaseException, said: str) -> None:
     """A message that cannot be printed, made or held: short printable text that UTF-8 can write."""
-    text = told(error)
+    text = describe_error(error)
 
     assert said in text
     assert len(text) < 3000
@@ -55,13 +55,13 @@ def test_any_exception_can_be_told(error: BaseException, said: str) -> None:
 @pytest.mark.parametrize("value", [Mute(), "x" * 10**6, list(range(10**5)), 10**5000, {"a": "\udcff"}], ids=type)
 def test_any_value_can_be_shown(value: Any) -> None:
     """Whatever a plugin returned: a short text that can be written."""
-    assert len(shown(value).encode()) < 500
+    assert len(short_repr(value).encode()) < 500
 
 
 def test_cut_says_how_much_there_was() -> None:
     """A shortened message shows that it is one."""
-    assert cut("abc", 3) == "abc"
-    assert cut("abcd", 3) == "abc... (4 characters)"
+    assert shorten_text("abc", 3) == "abc"
+    assert shorten_text("abcd", 3) == "abc... (4 characters)"
 
 
 @pytest.mark.parametrize(

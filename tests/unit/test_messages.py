@@ -12,7 +12,7 @@ import pytest
 from vlrb.cli import run
 from vlrb.config import read_document
 from vlrb.errors import ConfigError, DataError, ExitCode, Problem, did_you_mean
-from vlrb.faults import told, traceback_of
+from vlrb.faults import describe_error, traceback_of
 from vlrb.parts import files_of
 from vlrb.plugins import Selection, load
 from vlrb.secrets import without_credentials
@@ -220,7 +220,7 @@ def test_what_a_plugin_raises_is_shown_without_credentials() -> None:
     try:
         raise OSError("cannot reach http://me:hunter2@host/")
     except OSError as error:
-        said = told(error), traceback_of(error)
+        said = describe_error(error), traceback_of(error)
 
     assert all("http://***@host/" in text for text in said)
     assert not any(PASSWORD in text for text in said)

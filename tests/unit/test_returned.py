@@ -94,7 +94,7 @@ def test_scores_of_any_float_type(dtype: Any, kept: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.longdouble, complex, int, bool, object, "U3"])
 def test_other_scores_are_refused(dtype: Any) -> None:
-    """What a table of float64 cannot hold is refused; integers are no scores."""
+    """What a table of float64 cannot hold is refused; integers are not scores."""
     with pytest.raises(PluginError, match="router"):
         checked_scores(np.array([[1, 0]] * 3, dtype), np.zeros(3, int), QUERIES, "router")
 
@@ -113,7 +113,7 @@ def test_estimates_become_float64(dtype: Any) -> None:
     "matrix", [None, "a", np.full((3, 2), NAN), np.zeros((2, 2)), np.zeros((3, 2), complex), np.ones((3, 2)) * 2]
 )
 def test_other_estimates_are_refused(matrix: Any) -> None:
-    """A probability outside [0, 1], a wrong shape, a type that is no number."""
+    """A probability outside [0, 1], a wrong shape, a type that is not a number."""
     good = np.zeros((3, 2))
     with pytest.raises(PluginError, match="p_correct"):
         checked_estimate(Estimate(matrix, good), QUERIES, "router")
@@ -216,7 +216,7 @@ def test_a_metric_is_any_real_number(value: Any) -> None:
     ],
 )
 def test_other_metrics_are_refused(value: Any) -> None:
-    """What is no number, or a reason that no file can hold."""
+    """Values that are not numbers, or a reason that no file can hold."""
     with pytest.raises(PluginError, match="metric"):
         checked_metric(value, "metric")
 

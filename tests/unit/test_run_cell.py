@@ -212,7 +212,7 @@ def test_the_score_on_dev_is_better_where_it_is_larger(work: Work, metric: str, 
 
 
 def test_an_undefined_score_on_dev_stays_undefined(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is no number, with either sign."""
+    """Undefined is not a number, with either sign."""
     monkeypatch.setattr(Evaluator, "select", lambda *_: Undefined("free"))
     for metric in ("accuracy", "average-cost"):
         router = Fitted()
@@ -295,7 +295,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "estimate: cost below 0": _estimate(cost=lambda m: _set(m, (0, 0), -1e-9)),
     "estimate: cost infinite": _estimate(cost=lambda m: _set(m, (0, 0), math.inf)),
     "chosen: no mapping": {"chosen": [("x", 1)]},
-    "chosen: a name that is no text": {"chosen": {1: 1}},
+    "chosen: a name that is not a text": {"chosen": {1: 1}},
     "chosen: a list": {"chosen": {"x": [1]}},
     "chosen: nan": {"chosen": {"x": math.nan}},
     "route: not callable": {},

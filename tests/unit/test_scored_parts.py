@@ -166,7 +166,7 @@ def test_what_a_scorer_says_is_kept(scored: Any, score: Score, kept: dict[str, A
     [Score(1.5), Score(-0.25), Score(float("nan")), Score("1"), Score([1.0]), 1.0, None],  # type: ignore[arg-type]
 )
 def test_what_is_no_score_is_blamed_on_the_scorer(scored: Any, score: object) -> None:
-    """A text that looks like a number is no number; the part and the scorer are named."""
+    """A text that looks like a number is not a number; the part and the scorer are named."""
     judge = Judge(lambda case: score if case.id == "A/2" else Score(1.0))
     with pytest.raises(PluginError) as caught:
         scored({"A": judge}, [answer(k) for k in "123"], {"A": [question(k) for k in "123"]})

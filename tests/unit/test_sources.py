@@ -306,4 +306,4 @@ def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path) -> None:
     os.utime(module, (old, old))
     assert fresh() != before
     memory.write_text("{", encoding="utf-8")
-    assert fresh() != before  # a broken memory is no error
+    assert fresh() != before  # a broken memory is not an error

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import sklearn
 
-from vlrb.surroundings import put_back
+from vlrb.surroundings import restore_surroundings
 
 
 def state() -> list[Any]:
@@ -57,7 +57,7 @@ def test_a_change_is_put_back_and_named(
 ) -> None:
     """Also when the plugin fails; the warning names who it was and what."""
     before = state()
-    with pytest.raises(ValueError, match="x"), put_back("the router"):
+    with pytest.raises(ValueError, match="x"), restore_surroundings("the router"):
         change(tmp_path)
         raise ValueError("x")
 
@@ -68,7 +68,7 @@ def test_a_change_is_put_back_and_named(
 
 def test_nothing_is_said_where_nothing_changed(caplog: pytest.LogCaptureFixture) -> None:
     """Filters that a library adds for itself when it is imported stay."""
-    with warnings.catch_warnings(), put_back("the router"):
+    with warnings.catch_warnings(), restore_surroundings("the router"):
         warnings.filterwarnings("ignore", module="some_library")
         assert warnings.filters[0][0] == "ignore"
         os.environ["KMP_OF_A_LIBRARY"] = "1"
@@ -81,7 +81,7 @@ def test_random_states_are_put_back_in_silence(caplog: pytest.LogCaptureFixture)
     """A router that draws from them, or seeds them, changes nothing for the next one; libraries draw too, so nobody is named."""
     draws, shared = [], cast("Any", np.random)
     for _ in range(2):
-        with put_back("the router"):
+        with restore_surroundings("the router"):
             draws.append([random.random(), shared.random(), shared.normal()])
             random.seed(1)
             shared.seed(1)
@@ -95,10 +95,10 @@ def test_a_library_that_a_router_loads_is_as_it_was_loaded() -> None:
     """Settings and random numbers of scikit-learn and torch do not depend on who has loaded them."""
     pytest.importorskip("torch")
     code = (
-        "import logging\nlogging.basicConfig()\nfrom vlrb.surroundings import put_back\n"
+        "import logging\nlogging.basicConfig()\nfrom vlrb.surroundings import restore_surroundings\n"
         "drawn, seeded = [], None\n"
         "for name in 'ab':\n"
-        "    with put_back(name):\n"
+        "    with restore_surroundings(name):\n"
         "        import sklearn, torch\n"
         "        drawn.append((sklearn.get_config()['transform_output'], torch.get_default_dtype(), torch.is_grad_enabled(),\n"
         "            torch.get_deterministic_debug_mode(), torch.rand(1).item() == seeded))\n"
@@ -106,7 +106,7 @@ def test_a_library_that_a_router_loads_is_as_it_was_loaded() -> None:
         "        torch.set_deterministic_debug_mode(2); torch.set_grad_enabled(False)\n"
         "        torch.manual_seed(3); seeded = torch.rand(1).item(); torch.manual_seed(3)\n"
         "threads = torch.get_num_threads()\n"
-        "with put_back('c'):\n    torch.set_num_threads(threads + 1)\n"
+        "with restore_surroundings('c'):\n    torch.set_num_threads(threads + 1)\n"
         "assert torch.get_num_threads() == threads\n"
         "assert drawn[0] == drawn[1], drawn"
     )
@@ -120,9 +120,9 @@ def test_a_library_that_a_router_loads_is_as_it_was_loaded() -> None:
 def test_closed_streams_are_opened_again() -> None:
     """Descriptors and Python's own streams, so that results and logs are printed."""
     code = (
-        "import logging, os, sys\nlogging.basicConfig()\nfrom vlrb.surroundings import put_back\n"
-        "with put_back('a'):\n    sys.stdout.close(); sys.stderr.close()\n"
-        "with put_back('b'):\n    os.close(1); os.close(2)\n"
+        "import logging, os, sys\nlogging.basicConfig()\nfrom vlrb.surroundings import restore_surroundings\n"
+        "with restore_surroundings('a'):\n    sys.stdout.close(); sys.stderr.close()\n"
+        "with restore_surroundings('b'):\n    os.close(1); os.close(2)\n"
         "print('out'); print('err', file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -140,7 +140,7 @@ def test_a_stream_that_was_closed_before_is_nobodys_change(
     stream = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     stream.close()
     monkeypatch.setattr(sys, "__stdin__", stream)
-    with put_back("the router"):
+    with restore_surroundings("the router"):
         pass
     assert not caplog.text
     assert stream.closed

@@ -204,7 +204,7 @@ def test_relevance_is_the_formula_model_by_model(scale: float, fallback: Any) ->
 
 
 def test_hard_labels_and_rows_model_by_model() -> None:
-    """The cheapest right model, of equals the first; rows without one are told apart, and are those left out."""
+    """The cheapest right model, ties go to the first; rows without one have the label -1 and are left out."""
     quality, cost = random_case(3)
     expected = []
     for right, dollars in zip(quality.tolist(), cost.tolist(), strict=True):

@@ -25,7 +25,7 @@ Q = TypeVar("Q")
 
 
 def metrics_of(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str, str]]:
-    """Return metrics ``SPLIT/METRIC`` and ``SPLIT/SCOPE/METRIC``, and tags for values that are no finite numbers."""
+    """Return metrics ``SPLIT/METRIC`` and ``SPLIT/SCOPE/METRIC``, and tags for values that are not finite numbers."""
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
     for split, scopes in scores.items():

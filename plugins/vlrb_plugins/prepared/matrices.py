@@ -50,7 +50,7 @@ def read_quality(path: Path, models: Sequence[str], asked: Asked) -> Array:
                 raise DataError(f"has no array Y; it holds: {shortened(file.files)}", where=str(path), fix=fix)
             matrix = file["Y"]
             if not isinstance(matrix, np.ndarray):  # numpy hands on the bytes of what does not begin as an array does
-                raise DataError("Y is no array", where=str(path), fix="write or copy the file again")
+                raise DataError("Y is not an array", where=str(path), fix="write or copy the file again")
     except DataError:
         raise
     except (

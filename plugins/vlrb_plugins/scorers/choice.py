@@ -20,7 +20,7 @@ REFUSED = "Z"
 
 UNDECIDED = Score(None, "the answer names no option, or several, and a judge would have to read it")
 NO_SUCH_OPTION = Score(None, "the gold answer names none of the options", unscorable=True)
-NO_OPTIONS = Score(None, "the sample has no options, or its choices are no list", unscorable=True)
+NO_OPTIONS = Score(None, "the sample has no options, or its choices are not a list", unscorable=True)
 
 NOT_ASKED = Score(None, "the model was not asked")
 

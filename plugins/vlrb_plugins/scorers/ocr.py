@@ -27,7 +27,7 @@ CATEGORIES = frozenset(
 )
 
 NO_CATEGORY = Score(None, "the sample has no category, or one that OCRBench does not know", unscorable=True)
-NO_LIST = Score(None, "the gold answer is no list", unscorable=True)
+NO_LIST = Score(None, "the gold answer is not a list", unscorable=True)
 
 
 def ocrbench(case: Case) -> Score:

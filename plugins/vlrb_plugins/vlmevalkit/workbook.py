@@ -58,7 +58,7 @@ def read_sheet(path: Path) -> Table:
         rows = sheet.to_python(skip_empty_area=False)
     except (python_calamine.CalamineError, OSError, ValueError, IndexError, OverflowError) as error:
         raise _no_workbook(path, str(error)) from None
-    except BaseException as error:  # a panic of calamine's is no Exception
+    except BaseException as error:  # a panic in calamine is not an Exception
         if type(error).__name__ != "PanicException":
             raise
         raise _no_workbook(path, str(error)) from None

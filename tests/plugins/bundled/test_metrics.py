@@ -158,7 +158,7 @@ def test_rank_score_by_hand(right: float, cost: float, low: float, high: float, 
     ],
 )
 def test_rank_score_is_undefined_outside_its_formula(given: tuple[float, ...]) -> None:
-    """Bounds that are no interval, costs without a logarithm, accuracies that are none, and a beta that is not above 0."""
+    """Undefined for bounds that are not an interval, costs without a logarithm, impossible accuracies and a beta of 0 or less."""
     value = rank_score(*given)
     assert isinstance(value, Undefined)
     assert value.reason
@@ -185,7 +185,7 @@ def test_metrics_look_at_the_chosen_models() -> None:
 
 
 def test_throughput_counts_routing_and_encoding() -> None:
-    """Requests and mean input tokens per second of both; milliseconds of each; no time at all is no speed."""
+    """Requests and mean input tokens per second of both; milliseconds of each; without time there is no speed."""
     tokens = np.array([[10, 20], [30, 40], [0, 2], [1, 1]])
     timed = evaluation(timing=Timing(8, 3.0, 1.0), input_tokens=tokens)
 

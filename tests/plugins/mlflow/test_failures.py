@@ -137,7 +137,7 @@ class Answer(Exception):
     ],
 )
 def test_numbers_and_words_in_addresses_say_nothing(uri, error, kind):
-    """Protects a user from a fix for another fault: ports, ids and folders are no status and no kind of store."""
+    """Protects a user from a fix for another fault: ports, ids and folders are not taken for a status or a kind of store."""
     said = str(unusable(Address(uri, "x"), error))
     assert kind in said.split(" cannot be used: ")[1].split(": ")[0]
 

@@ -77,9 +77,9 @@ def _archive(path: Path, members: dict[str, bytes]) -> None:
 
 FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "no Y": (remove("data/matrices/Y.npz"), ["Y.npz: there is no such file; it holds the quality matrix"]),
-    "Y is no array": (
-        lambda p: _archive(p.matrices / "Y.npz", {"Y.npy": b"Y is no array"}),
-        ["Y.npz: Y is no array"],
+    "Y is not an array": (
+        lambda p: _archive(p.matrices / "Y.npz", {"Y.npy": b"Y is not an array"}),
+        ["Y.npz: Y is not an array"],
     ),
     "C is 1e30": (
         lambda p: np.save(p.matrices / "C.npy", np.full((4, 2), 1e30)),

@@ -1,4 +1,4 @@
-"""Limits of tables: wide ones, large rows, and what is no file; and that reading takes no time per pair of columns."""
+"""Limits of tables: wide tables, large rows, special files; reading takes linear time in the columns."""
 
 from __future__ import annotations
 

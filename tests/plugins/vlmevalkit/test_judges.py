@@ -1,4 +1,4 @@
-"""Judges that failed: every way in which VLMEvalKit marks it, and what is no failure."""
+"""Judges that failed: every way in which VLMEvalKit marks it, and what is not a failure."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_both_stages_of_mathverse(logs: Any, cells: tuple[Any, ...], fails: bool
     ],
 )
 def test_multiple_choice(logs: Any, said: str, log: str, fails: bool) -> None:
-    """An option drawn at random is no verdict; a log that quotes a failed answer tells nothing of the judge."""
+    """An option drawn at random is not a verdict; a log that quotes a failed answer tells nothing of the judge."""
     assert failed(logs, "MMStar", {"hit": 0, "log": log}, prediction=said) == [fails]
 
 

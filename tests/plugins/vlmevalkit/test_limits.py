@@ -1,4 +1,4 @@
-"""Limits of tables of results: columns, cells, gaps, what workbooks unpack to, and what is no file."""
+"""Limits of tables of results: columns, cells, gaps, what workbooks unpack to, and special files."""
 
 from __future__ import annotations
 
