@@ -19,8 +19,6 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-import attrs
-
 from vlrb.errors import ExitCode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -35,14 +33,15 @@ PAUSE = 0.01
 """Seconds until a dropped interrupt is sent again."""
 
 
-@attrs.define
 class _State:
-    pid: int = 0
-    received: int = 0
-    since: float = 0.0
-    raised: float = float("-inf")
-    dropped: bool = False
-    held: int = 0
+    """What has come so far; a plain class, as every command imports this module."""
+
+    pid = 0
+    received = 0
+    since = 0.0
+    raised = float("-inf")
+    dropped = False
+    held = 0
 
 
 _state = _State()

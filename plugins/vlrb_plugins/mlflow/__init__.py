@@ -14,13 +14,15 @@ from attrs import validators
 
 from vlrb import hookimpl
 from vlrb.specs import CommandSpec, param
-from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, in_memory
 
 if TYPE_CHECKING:
     import click
 
     from vlrb.types import CellInfo, CellResult, RunInfo, RunResult
     from vlrb_plugins.mlflow.tracking import Tracker
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 @attrs.frozen
@@ -39,6 +41,8 @@ class MlflowSettings:
 
     @uri.validator
     def _on_disk(self, _attribute: object, uri: str) -> None:
+        from vlrb_plugins.mlflow.addresses import in_memory
+
         if in_memory(uri):
             raise ValueError(f"must not be a store in memory, which is gone when the run ends: {uri!r}")
 

@@ -10,9 +10,8 @@ from urllib.parse import parse_qs, unquote
 import attrs
 
 from vlrb.secrets import without_credentials
+from vlrb_plugins.mlflow import DEFAULT_URI, VARIABLE
 
-DEFAULT_URI = "sqlite:///mlflow.db"
-VARIABLE = "MLFLOW_TRACKING_URI"
 KEY = "[plugin.mlflow] uri"
 
 _SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?)://(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?")
