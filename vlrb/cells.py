@@ -400,7 +400,8 @@ def hardware(device: object = None) -> str:
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
-    where = ", ".join(str(v) for v in device.values() if v) if isinstance(device, Mapping) else device
+    named = device.values() if isinstance(device, Mapping) else () if device is None else (device,)
+    where = ", ".join(text for value in named if value is not None and (text := str(value)))
     return f"{name}, {os.cpu_count()} CPUs, {where or DEVICE}"
 
 

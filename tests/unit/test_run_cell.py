@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlrb.cache import Places, read_json, read_parquet, write_json
-from vlrb.cells import Bench, _borrowed, read_cell, run_cell
+from vlrb.cells import Bench, _borrowed, hardware, read_cell, run_cell
 from vlrb.curves import read_curve
 from vlrb.decide import decide
 from vlrb.errors import DataError, PluginError
@@ -502,3 +502,18 @@ def test_an_estimate_is_read_from_its_own_columns(tmp_path: Path) -> None:
     assert routed["dev"].estimate.cost.tolist() == [[3, 2, 1], [4, 3, 2], [5, 4, 3]]
     assert routed["dev"].estimate.p_correct[0].tolist() == [12, 11, 10]
     assert routed["test"].estimate is None
+
+
+@pytest.mark.parametrize(
+    ("device", "shown"),
+    [
+        (None, "cpu"),
+        ("", "cpu"),
+        ("cuda:0", "cuda:0"),
+        ({"device": "cuda", "name": "H100", "note": None}, "cuda, H100"),
+        (np.array([object(), 1]), "1]"),
+    ],
+)
+def test_where_a_router_ran_stands_in_its_result(device: object, shown: str) -> None:
+    """The CPU by default; an array, which has no truth value, does not fail the cell."""
+    assert hardware(device).endswith(shown)
