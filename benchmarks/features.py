@@ -21,13 +21,13 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.benchmark import Benchmark
-from vlrb.build import build, quiet
-from vlrb.cache import Places
-from vlrb.features import CHUNK, KEY, _assembled, _Store, encode, fuse
-from vlrb.plan import FeatureSet
-from vlrb.resolve import make_plan
-from vlrb.types import Column, Features
+from vlrb.api.types import Column, Features
+from vlrb.benchmark.build import build, quiet
+from vlrb.benchmark.matrices import Benchmark
+from vlrb.evaluation.features import CHUNK, KEY, _assembled, _Store, encode, fuse
+from vlrb.experiment.plan import FeatureSet
+from vlrb.experiment.resolve import make_plan
+from vlrb.storage import Places
 
 OFFLINE = ("hashed-text", "question-structure", "image-statistics", "visual-cues")
 PAPER = (30_540, 1024, 768)

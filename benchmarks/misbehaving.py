@@ -26,7 +26,7 @@ import attrs
 import pyarrow.parquet  # noqa: F401  # what every run loads is loaded once
 import threadpoolctl  # noqa: F401
 
-import vlrb.run  # noqa: F401
+import vlrb.running.run  # noqa: F401
 from vlrb import cli
 
 TINY = Path(__file__).parents[1] / "tests" / "support" / "tiny.py"
@@ -81,8 +81,8 @@ import asyncio, decimal, fractions, os, signal, sys, warnings
 from pathlib import Path
 import attrs, numpy as np, pyarrow as pa
 from vlrb import errors, hookimpl, schemas, specs
-from vlrb.specs import *
-from vlrb.types import *
+from vlrb.api.specs import *
+from vlrb.api.types import *
 
 class Base(BaseException): pass
 class Own(errors.DataError): pass

@@ -1,9 +1,9 @@
 """vlrb: a plugin-based benchmark harness for routing between vision-language models.
 
-A plugin module needs ``hookimpl``, the records of :mod:`vlrb.specs` and the types of :mod:`vlrb.types`.
+A plugin module needs ``hookimpl``, the records of :mod:`vlrb.api.specs` and the types of :mod:`vlrb.api.types`.
 """
 
-from vlrb.hookspecs import hookimpl
+from vlrb.api.hookspecs import hookimpl
 
 __all__ = ["__version__", "hookimpl"]
 __version__ = "0.1.0"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from vlrb.printable import printable
-from vlrb.secrets import without_credentials
+from vlrb.redact import without_credentials
 
 
 class ExitCode(enum.IntEnum):

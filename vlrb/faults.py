@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from vlrb.printable import printable
-from vlrb.secrets import without_credentials
+from vlrb.redact import without_credentials
 
 MOST = 2_000
 """Characters of a message or a value that are shown."""

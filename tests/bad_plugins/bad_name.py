@@ -1,5 +1,5 @@
 from vlrb import hookimpl
-from vlrb.specs import RouterSpec
+from vlrb.api.specs import RouterSpec
 
 
 @hookimpl

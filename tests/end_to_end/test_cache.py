@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vlrb.cache import Places, lock_if_free, locked
-from vlrb.pruning import entries_of, prune
-from vlrb.resolve import make_plan
-from vlrb.sources import KEYS, core_sources
-from vlrb.stamps import key_with_named_files, write_named_files
+from vlrb.benchmark.stamps import key_with_named_files, write_named_files
+from vlrb.experiment.resolve import make_plan
+from vlrb.plugins.sources import KEYS, core_sources
+from vlrb.running.pruning import entries_of, prune
+from vlrb.storage import Places, lock_if_free, locked
 
 ROOT = Path(__file__).parents[2]
 OLD = time.time() - 40 * 86400
@@ -71,7 +71,7 @@ LAZY = """
 from pathlib import Path
 import numpy as np
 from vlrb import hookimpl
-from vlrb.specs import RouterSpec
+from vlrb.api.specs import RouterSpec
 class Router:
     def __init__(self, params): pass
     def fit(self, train, dev, context):

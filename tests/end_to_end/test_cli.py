@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.benchmark import SCHEMA_VERSION
+from vlrb.benchmark.matrices import SCHEMA_VERSION
 
 
 def test_check_reads_and_writes_nothing(project: Any) -> None:
@@ -168,12 +168,12 @@ def test_a_wrong_command_line_is_status_4_with_a_hint(project: Any) -> None:
 
 def test_a_fault_of_vlrb_is_status_3(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody foresaw is told as vlrb's own fault, with a traceback, and not as the user's."""
-    import vlrb.results
+    import vlrb.running.results
 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr(vlrb.results, "find_run", broken)
+    monkeypatch.setattr(vlrb.running.results, "find_run", broken)
     assert project.vlrb("report", "t").status == 3
 
 

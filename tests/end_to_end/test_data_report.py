@@ -114,7 +114,7 @@ def test_terminal_page_and_json_tell_the_same(project: Any, cache: Path) -> None
 
 def test_hostile_names_cannot_break_the_page(project: Any, cache: Path) -> None:
     """Names come from logs: they are text in the page, never markup."""
-    from vlrb.data_page import data_page
+    from vlrb.evaluation.data_page import data_page
 
     report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
     report["models"][0]["name"] = "<script>alert(1)</script>"

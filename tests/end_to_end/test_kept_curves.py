@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.curves import read_curve
+from vlrb.running.curves import read_curve
 
 CURVY = """
 import os
@@ -18,8 +18,8 @@ import attrs
 import numpy as np
 
 from vlrb import hookimpl
-from vlrb.specs import RouterSpec, param
-from vlrb.types import Estimate
+from vlrb.api.specs import RouterSpec, param
+from vlrb.api.types import Estimate
 
 
 @attrs.frozen

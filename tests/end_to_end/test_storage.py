@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from vlrb import cache
-from vlrb.cache import lock_if_free, locked, new_directory, new_file, sweep_cache
+from vlrb import storage as cache
 from vlrb.errors import STORAGE, PluginError, StorageError
-from vlrb.plugins import Plugin, blame
+from vlrb.plugins.loading import Plugin, blame
+from vlrb.storage import lock_if_free, locked, new_directory, new_file, sweep_cache
 
 PLUGIN = Plugin("p", "d", "1", "p.py", object())
 
@@ -144,7 +144,7 @@ from pathlib import Path
 
 import numpy as np
 from vlrb import hookimpl
-from vlrb.specs import NoParams, RouterSpec
+from vlrb.api.specs import NoParams, RouterSpec
 
 
 class Router:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.resolve import make_plan
+from vlrb.experiment.resolve import make_plan
 
 
 def run(project: Any, routers: str, top: str = "", *arguments: str) -> dict[str, Any]:

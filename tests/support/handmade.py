@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vlrb import benchmark
-from vlrb.benchmark import Benchmark
-from vlrb.split import NAMES, Split
+from vlrb.benchmark import matrices as benchmark
+from vlrb.benchmark.matrices import Benchmark
+from vlrb.evaluation.splits import NAMES, Split
 
 MODELS = ("large", "middle", "small")
 DATASETS = (("Apples", "apples", "general"), ("Books", "books", "stem"), ("Cats", "cats", "general"))

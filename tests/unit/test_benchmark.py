@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vlrb import benchmark
-from vlrb.cache import read_json, write_json
+from vlrb.benchmark import matrices as benchmark
 from vlrb.errors import DataError, Problem
+from vlrb.storage import read_json, write_json
 
 
 def test_rows_are_shuffled_by_what_tells_nothing(tmp_path: Path) -> None:

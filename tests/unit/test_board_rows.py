@@ -10,8 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from vlrb.leaderboard import Cell, Leaderboard, fixed, leaderboard
-from vlrb.types import (
+from vlrb.api.types import (
     BenchmarkInfo,
     CellInfo,
     CellResult,
@@ -23,6 +22,7 @@ from vlrb.types import (
     RunResult,
     Undefined,
 )
+from vlrb.running.leaderboard import Cell, Leaderboard, fixed, leaderboard
 
 HIGHER = {"accuracy": True, "rank-score": True, "average-cost": False, "cost-per-10k": False, "own": True}
 

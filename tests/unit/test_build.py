@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb import steps
-from vlrb.build import spans_of
+from vlrb.benchmark import steps
+from vlrb.benchmark.build import spans_of
 
 
 def fingerprint(project: Any, *arguments: str) -> str:
@@ -77,7 +77,7 @@ def test_routers_cannot_see_datasets_answers_or_scores(project: Any) -> None:
     """Nothing that a router is given names a dataset or holds a label; sample ids would."""
     from pathlib import Path
 
-    from vlrb import benchmark
+    from vlrb.benchmark import matrices as benchmark
 
     project.experiment()
     fingerprint(project)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vlrb import reference
-from vlrb.config import SplitSection
-from vlrb.decide import decide
-from vlrb.features import fuse
-from vlrb.split import paper_split
-from vlrb.targets import hard_labels, relevance, soft_targets
-from vlrb.types import Column, Estimate, Features
+from vlrb.api.decide import decide
+from vlrb.api.targets import hard_labels, relevance, soft_targets
+from vlrb.api.types import Column, Estimate, Features
+from vlrb.evaluation import reference
+from vlrb.evaluation.features import fuse
+from vlrb.evaluation.splits import paper_split
+from vlrb.experiment.config import SplitSection
 
 INF = float("inf")
 RIGHT = [[1, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1]]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vlrb import cache
-from vlrb.cache import Places, locked, new_directory, new_file, read_json, write_json
+from vlrb import storage as cache
 from vlrb.errors import DataError
+from vlrb.storage import Places, locked, new_directory, new_file, read_json, write_json
 
 
 def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:

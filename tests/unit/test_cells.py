@@ -11,12 +11,12 @@ import handmade
 import numpy as np
 import pytest
 
-from vlrb.cache import Places
-from vlrb.cells import Bench
-from vlrb.evaluate import Evaluator, cost_bounds
-from vlrb.resolve import make_plan
-from vlrb.run import prepare
-from vlrb.types import CostBounds
+from vlrb.api.types import CostBounds
+from vlrb.evaluation.metrics import Evaluator, cost_bounds
+from vlrb.experiment.resolve import make_plan
+from vlrb.running.cells import Bench
+from vlrb.running.run import prepare
+from vlrb.storage import Places
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.py"
 ROUTER = '[[router]]\nuse = "counting"\n'

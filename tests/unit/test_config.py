@@ -12,9 +12,9 @@ from attrs import validators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.config import LARGEST_FILE, Document, expanded, read_document, structure, unstructure
+from vlrb.api.specs import param
 from vlrb.errors import ConfigError, Problem
-from vlrb.specs import param
+from vlrb.experiment.config import LARGEST_FILE, Document, expanded, read_document, structure, unstructure
 
 DOCUMENT = Document(Path("/x/file.toml"), {}, {})
 

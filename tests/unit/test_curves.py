@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from vlrb.curves import journaling_log, read_curve, write_curve
 from vlrb.errors import DataError, StorageError
+from vlrb.running.curves import journaling_log, read_curve, write_curve
 
 
 def ignored(_step: int, _values: Any) -> None:

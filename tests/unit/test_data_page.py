@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.data_page import data_page
+from vlrb.evaluation.data_page import data_page
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=40)
 """Control characters and lone surrogates included."""

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vlrb.decide import decide
+from vlrb.api.decide import decide
+from vlrb.api.types import Estimate
 from vlrb.errors import ConfigError
-from vlrb.types import Estimate
 
 SHAPE = (7, 4)
 P = hnp.arrays(np.float64, SHAPE, elements=st.floats(0, 1))

@@ -15,12 +15,12 @@ import handmade
 import numpy as np
 import pytest
 
+from vlrb.api.specs import MetricSpec, NoParams
+from vlrb.api.types import CostBounds, Evaluation, MetricValue, Timing, Undefined
 from vlrb.errors import PluginError
-from vlrb.evaluate import Evaluator, choice_counts, cost_bounds
-from vlrb.plan import Chosen
-from vlrb.plugins import Plugin, Registered
-from vlrb.specs import MetricSpec, NoParams
-from vlrb.types import CostBounds, Evaluation, MetricValue, Timing, Undefined
+from vlrb.evaluation.metrics import Evaluator, choice_counts, cost_bounds
+from vlrb.experiment.plan import Chosen
+from vlrb.plugins.loading import Plugin, Registered
 from vlrb_plugins.metrics import values
 
 CHOICES = np.array([0, 2, 2, 2, 0, 1])

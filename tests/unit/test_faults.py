@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from vlrb.cache import read_json, write_json, write_text
 from vlrb.errors import STORAGE, DataError, ExitCode, PluginError, Problem, StorageError, VlrbError
 from vlrb.executor import error_text
 from vlrb.faults import describe_error, is_text, short_repr, shorten_text, traceback_of
-from vlrb.plugins import Plugin, blame, blamed
+from vlrb.plugins.loading import Plugin, blame, blamed
+from vlrb.storage import read_json, write_json, write_text
 
 PLUGIN = Plugin("mine", "mine.py", "", "mine.py")
 

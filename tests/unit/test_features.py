@@ -18,15 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb import features
-from vlrb.benchmark import Benchmark
-from vlrb.build import build, quiet
-from vlrb.cache import Places
+from vlrb.api.types import Column, Features
+from vlrb.benchmark.build import build, quiet
+from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import ConfigError, DataError, PluginError
-from vlrb.features import Encoded, content_keys, encode, fuse
-from vlrb.plan import Plan
-from vlrb.resolve import make_plan
-from vlrb.types import Column, Features
+from vlrb.evaluation import features
+from vlrb.evaluation.features import Encoded, content_keys, encode, fuse
+from vlrb.experiment.plan import Plan
+from vlrb.experiment.resolve import make_plan
+from vlrb.storage import Places
 
 PLUGIN = '''
 """Encoders that write down what they were asked for, and misbehave to order."""
@@ -36,8 +36,8 @@ import attrs
 import numpy as np
 from vlrb import hookimpl
 from vlrb.errors import DataError
-from vlrb.specs import EncoderSpec, param
-from vlrb.types import Column, Features
+from vlrb.api.specs import EncoderSpec, param
+from vlrb.api.types import Column, Features
 
 @attrs.frozen
 class Params:
@@ -323,10 +323,10 @@ def test_progress_counts_contents_and_begins_at_what_is_known(case: Case) -> Non
 SCRIPT = """
 import sys
 from pathlib import Path
-from vlrb import features
-from vlrb.build import build, quiet
-from vlrb.cache import Places
-from vlrb.resolve import make_plan
+from vlrb.evaluation import features
+from vlrb.benchmark.build import build, quiet
+from vlrb.storage import Places
+from vlrb.experiment.resolve import make_plan
 features.CHUNK = 8
 plan = make_plan(Path(sys.argv[1]))
 places = Places(Path("runs").absolute(), Path("cache").absolute())

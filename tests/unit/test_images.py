@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlrb import images
+from vlrb.api import images
+from vlrb.api.images import Images, ImageStore, ImageWriter, decoded
 from vlrb.errors import DataError
-from vlrb.images import Images, ImageStore, ImageWriter, decoded
 
 
 def png(size: tuple[int, int] = (4, 3), colour: tuple[int, int, int] = (1, 2, 3)) -> bytes:

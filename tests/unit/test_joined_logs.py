@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vlrb.benchmark import Benchmark
-from vlrb.build import build
-from vlrb.cache import Places, read_json
+from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.api.types import Listing, Part, Score
+from vlrb.benchmark.build import build
+from vlrb.benchmark.matrices import Benchmark
+from vlrb.benchmark.read import PartBuilder
 from vlrb.errors import DataError, PluginError
-from vlrb.parts import PartBuilder
-from vlrb.plan import Chosen
-from vlrb.resolve import make_plan
-from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.types import Listing, Part, Score
+from vlrb.experiment.plan import Chosen
+from vlrb.experiment.resolve import make_plan
+from vlrb.storage import Places, read_json
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.py"
 LARGE, SMALL = "tiny-large", "tiny-small"

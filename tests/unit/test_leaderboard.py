@@ -10,9 +10,7 @@ import attrs
 import pytest
 from rich.console import Console
 
-from vlrb.cli import show
-from vlrb.leaderboard import Cell, leaderboard
-from vlrb.types import (
+from vlrb.api.types import (
     BenchmarkInfo,
     CellInfo,
     CellResult,
@@ -23,6 +21,8 @@ from vlrb.types import (
     RunResult,
     Undefined,
 )
+from vlrb.cli import show
+from vlrb.running.leaderboard import Cell, leaderboard
 
 
 def cell(label: str, seed: int, accuracy: Any, rank: Any, error: str = "") -> CellResult:

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from vlrb import neartext
-from vlrb.neartext import near_pairs
+from vlrb.evaluation import neartext
+from vlrb.evaluation.neartext import near_pairs
 
 WORDS = [f"w{i}" for i in range(400)]
 

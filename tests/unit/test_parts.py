@@ -10,9 +10,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.cache import Places
-from vlrb.parts import PartBuilder, iterate_rows, read_rows, rows_writer
-from vlrb.resolve import make_plan
+from vlrb.benchmark.read import PartBuilder, iterate_rows, read_rows, rows_writer
+from vlrb.experiment.resolve import make_plan
+from vlrb.storage import Places
 
 SCHEMA = pa.schema([("id", pa.string()), ("score", pa.float64()), ("failed", pa.bool_())])
 

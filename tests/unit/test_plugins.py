@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from vlrb import hookspecs, plugins
+from vlrb.api import hookspecs
+from vlrb.api.specs import Model
 from vlrb.errors import ConfigError, PluginError
-from vlrb.plugins import Selection, load
-from vlrb.specs import Model
+from vlrb.plugins import loading as plugins
+from vlrb.plugins.loading import Selection, load
 
 BAD = Path(__file__).parents[1] / "bad_plugins"
 
@@ -38,7 +39,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 ROUTER = """
 from vlrb import hookimpl
-from vlrb.specs import RouterSpec
+from vlrb.api.specs import RouterSpec
 @hookimpl
 def vlrb_routers():
     return [RouterSpec(name="{name}", summary="s", factory=object)]

@@ -9,14 +9,7 @@ import handmade
 import numpy as np
 import pytest
 
-from vlrb.reference import (
-    SUMMARIES,
-    cheapest,
-    oracle,
-    reference_choices,
-    strongest,
-    strongest_per_dataset,
-)
+from vlrb.evaluation.reference import SUMMARIES, cheapest, oracle, reference_choices, strongest, strongest_per_dataset
 
 
 def test_reference_points_learn_on_train_and_choose_for_other_rows(tmp_path: Path) -> None:

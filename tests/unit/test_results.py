@@ -12,18 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from vlrb.errors import ConfigError, DataError
-from vlrb.results import (
-    SCHEMA_VERSION,
-    adopt_cell,
-    find_run,
-    read_result,
-    result_to_json,
-    run_directory,
-    write_plan,
-    write_result,
-)
-from vlrb.types import (
+from vlrb.api.types import (
     BenchmarkInfo,
     CellInfo,
     CellResult,
@@ -35,6 +24,17 @@ from vlrb.types import (
     RunResult,
     Timing,
     Undefined,
+)
+from vlrb.errors import ConfigError, DataError
+from vlrb.running.results import (
+    SCHEMA_VERSION,
+    adopt_cell,
+    find_run,
+    read_result,
+    result_to_json,
+    run_directory,
+    write_plan,
+    write_result,
 )
 
 

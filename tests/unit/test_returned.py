@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vlrb.api.types import Estimate, Score, Undefined
 from vlrb.errors import PluginError
-from vlrb.returned import (
+from vlrb.plugins.returned import (
     check_saved,
     checked_choices,
     checked_chosen,
@@ -24,7 +25,6 @@ from vlrb.returned import (
     checked_seconds,
     checked_verdicts,
 )
-from vlrb.types import Estimate, Score, Undefined
 
 NAN = float("nan")
 

@@ -18,16 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vlrb.cache import Places, read_json, read_parquet, write_json
-from vlrb.cells import Bench, _borrowed, hardware, read_cell, run_cell
-from vlrb.curves import read_curve
-from vlrb.decide import decide
+from vlrb.api.decide import decide
+from vlrb.api.types import CellInfo, CostBounds, Estimate, Features, FitContext, Labelled, Queries, Undefined
 from vlrb.errors import DataError, PluginError
-from vlrb.evaluate import Evaluator
-from vlrb.features import Encoded
-from vlrb.plan import Chosen
-from vlrb.resolve import make_plan
-from vlrb.types import CellInfo, CostBounds, Estimate, Features, FitContext, Labelled, Queries, Undefined
+from vlrb.evaluation.features import Encoded
+from vlrb.evaluation.metrics import Evaluator
+from vlrb.experiment.plan import Chosen
+from vlrb.experiment.resolve import make_plan
+from vlrb.running.cells import Bench, _borrowed, hardware, read_cell, run_cell
+from vlrb.running.curves import read_curve
+from vlrb.storage import Places, read_json, read_parquet, write_json
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.py"
 COUNTING = '[[router]]\nuse = "counting"\n'
@@ -340,7 +340,7 @@ def test_time_that_was_borrowed_counts(work: Work, monkeypatch: pytest.MonkeyPat
         '[features.f]\nencoders = ["hashed-text"]\nfusion = "concat"\n[[router]]\nuse = "knn"\nfeatures = "f"\n'
     )
     features = Features(np.ones((18, 1), np.float32), ())
-    monkeypatch.setattr("vlrb.cells.encode", lambda *_: Encoded(features, 0.25))
+    monkeypatch.setattr("vlrb.running.cells.encode", lambda *_: Encoded(features, 0.25))
     about = read_json(work.run(Fitted(more={"borrowed_seconds": 100.0}), bench) / "cell.json")
 
     assert about["fit_seconds"] == pytest.approx(100, abs=20)
@@ -369,7 +369,7 @@ def test_features_are_those_of_the_rows(work: Work, monkeypatch: pytest.MonkeyPa
         '[features.f]\nencoders = ["hashed-text"]\nfusion = "concat"\n[[router]]\nuse = "knn"\nfeatures = "f"\n'
     )
     features = Features(np.arange(18, dtype=np.float32)[:, None], ())
-    monkeypatch.setattr("vlrb.cells.encode", lambda *_: Encoded(features, 0.25))
+    monkeypatch.setattr("vlrb.running.cells.encode", lambda *_: Encoded(features, 0.25))
     router = Fitted()
     work.run(router, bench)
     for queries in (router.seen[0].queries, router.seen[1].queries, *router.seen[3:]):

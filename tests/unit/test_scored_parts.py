@@ -11,16 +11,16 @@ import attrs
 import pyarrow as pa
 import pytest
 
-from vlrb import scoring
+from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.api.types import Case, Rotation, Score
+from vlrb.benchmark import score as scoring
+from vlrb.benchmark.read import rows_writer
 from vlrb.errors import PluginError
-from vlrb.parts import rows_writer
-from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.types import Case, Rotation, Score
 
 
 @attrs.define
 class Judge:
-    """A scorer that keeps what it was asked, and says what the test wants; it is its own :class:`vlrb.plan.Chosen`."""
+    """A scorer that keeps what it was asked, and says what the test wants; it is its own :class:`vlrb.experiment.plan.Chosen`."""
 
     says: Any = lambda case: Score(1.0, f"saw {case.prediction}")
     asked: list[Case] = attrs.field(factory=list)

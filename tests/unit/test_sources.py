@@ -14,17 +14,18 @@ from typing import Any
 import pytest
 
 import vlrb_plugins
-from vlrb import build, sources
-from vlrb.cache import Places
-from vlrb.cells import Bench
-from vlrb.evaluate import Evaluator
-from vlrb.features import feature_folders
-from vlrb.parts import PartBuilder
-from vlrb.plugins import Selection, load
-from vlrb.resolve import make_plan
-from vlrb.run import _run_key, prepare
-from vlrb.scoring import scores_folder
-from vlrb.sources import KEYS, NEVER, Sources, facts_of
+from vlrb.benchmark import build
+from vlrb.benchmark.read import PartBuilder
+from vlrb.benchmark.score import scores_folder
+from vlrb.evaluation.features import feature_folders
+from vlrb.evaluation.metrics import Evaluator
+from vlrb.experiment.resolve import make_plan
+from vlrb.plugins import sources
+from vlrb.plugins.loading import Selection, load
+from vlrb.plugins.sources import KEYS, NEVER, Sources, facts_of
+from vlrb.running.cells import Bench
+from vlrb.running.run import _run_key, prepare
+from vlrb.storage import Places
 
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "vlrb").rglob("*.py"))
@@ -33,24 +34,24 @@ PLAIN = Sources()
 
 PARTS, FEATURES, CELL, RUN = ("part", "scores", "benchmark"), ("features", "cell", "run"), ("cell", "run"), ("run",)
 EXPECTED = {
-    "parts": PARTS,
-    "stamps": PARTS,
-    "schemas": PARTS,
-    "scoring": ("scores", "benchmark"),
-    "build": ("benchmark",),
-    "features": FEATURES,
-    "targets": CELL,
-    "decide": CELL,
-    "reference": CELL,
-    "evaluate": CELL,
-    "split": CELL,
-    "neartext": CELL,
-    "cells": CELL,
-    "benchmark": ("benchmark", *CELL),
-    "results": RUN,
-    "run": RUN,
-    "types": (*PARTS, *FEATURES),
-    "images": (*PARTS, *FEATURES),
+    "benchmark.read": PARTS,
+    "benchmark.stamps": PARTS,
+    "api.schemas": PARTS,
+    "benchmark.score": ("scores", "benchmark"),
+    "benchmark.build": ("benchmark",),
+    "evaluation.features": FEATURES,
+    "api.targets": CELL,
+    "api.decide": CELL,
+    "evaluation.reference": CELL,
+    "evaluation.metrics": CELL,
+    "evaluation.splits": CELL,
+    "evaluation.neartext": CELL,
+    "running.cells": CELL,
+    "benchmark.matrices": ("benchmark", *CELL),
+    "running.results": RUN,
+    "running.run": RUN,
+    "api.types": (*PARTS, *FEATURES),
+    "api.images": (*PARTS, *FEATURES),
 }
 """Module of the core -> the keys of a run with ``knn`` that change with it (a key that holds another one changes with that)."""
 
@@ -104,7 +105,7 @@ class Keys:
 @pytest.fixture
 def keys(project: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keys]:
     """Return the keys of an experiment on the tiny logs, from a plugin that imports little, with ``knn``."""
-    text = project.plugin.read_text(encoding="utf-8").replace("from vlrb.decide import decide\n", "decide = None\n")
+    text = project.plugin.read_text(encoding="utf-8").replace("from vlrb.api.decide import decide\n", "decide = None\n")
     project.plugin.write_text(text, encoding="utf-8")
     yield Keys(project.experiment('[[router]]\nuse = "knn"\n', logs="samples = 20"), monkeypatch)
     sources.core_sources.cache_clear()
@@ -112,7 +113,7 @@ def keys(project: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keys]:
 
 def test_an_edit_of_a_module_of_the_core_changes_the_keys_of_what_it_computes(keys: Keys) -> None:
     """After a `git pull` nothing old is printed; modules that compute nothing for a key leave it alone."""
-    counted = {n for c in KEYS.values() for n in PLAIN.closure(c.roots, {*NEVER, *c.aside})} | {"vlrb.targets"}
+    counted = {n for c in KEYS.values() for n in PLAIN.closure(c.roots, {*NEVER, *c.aside})} | {"vlrb.api.targets"}
     for path in CORE:
         name = name_of(path)
         short = name.removeprefix("vlrb.")
@@ -167,7 +168,10 @@ def test_no_module_that_a_run_loads_is_forgotten(project: Any) -> None:
     counted = set(PLAIN.closure(roots, NEVER, OWN)) | {"vlrb_plugins"}
     excepted = {m for m in loaded if any(m == n or m.startswith(f"{n}.") for n in NEVER)}
     assert status == 0
-    assert set(loaded) - counted - excepted == {"vlrb.data_page", "vlrb.ending"}  # the command line imports these alone
+    assert set(loaded) - counted - excepted == {
+        "vlrb.evaluation.data_page",
+        "vlrb.ending",
+    }  # the command line imports these alone
     assert not counted & excepted
     assert "vlrb_plugins.feature_routers.knn" in counted
 
@@ -265,10 +269,10 @@ def test_a_bundled_plugin_counts_with_those_that_it_imports() -> None:
 def test_keys_import_nothing_heavy() -> None:
     """Sources are parsed, not imported."""
     code = (
-        "import sys\nfrom vlrb.plugins import Selection, load\nfrom vlrb.sources import core_digest\n"
+        "import sys\nfrom vlrb.plugins.loading import Selection, load\nfrom vlrb.plugins.sources import core_digest\n"
         "plugin = load(Selection()).plugin('neural-routers')\n"
         "print(core_digest('cell'), plugin.sources_digest('cell'))\n"
-        "print([m for m in ('numpy', 'torch', 'pyarrow', 'vlrb.cells', 'vlrb.decide') if m in sys.modules])"
+        "print([m for m in ('numpy', 'torch', 'pyarrow', 'vlrb.running.cells', 'vlrb.api.decide') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -12,10 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlrb.config import SplitSection
 from vlrb.errors import DataError
-from vlrb.neartext import near_pairs
-from vlrb.split import grouped_by, groups_of, make_split, paper_split, split_digest, stratified_split, write_split
+from vlrb.evaluation.neartext import near_pairs
+from vlrb.evaluation.splits import (
+    grouped_by,
+    groups_of,
+    make_split,
+    paper_split,
+    split_digest,
+    stratified_split,
+    write_split,
+)
+from vlrb.experiment.config import SplitSection
 
 
 class Samples:

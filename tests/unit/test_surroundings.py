@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import sklearn
 
-from vlrb.surroundings import restore_surroundings
+from vlrb.plugins.surroundings import restore_surroundings
 
 
 def state() -> list[Any]:
@@ -95,7 +95,7 @@ def test_a_library_that_a_router_loads_is_as_it_was_loaded() -> None:
     """Settings and random numbers of scikit-learn and torch do not depend on who has loaded them."""
     pytest.importorskip("torch")
     code = (
-        "import logging\nlogging.basicConfig()\nfrom vlrb.surroundings import restore_surroundings\n"
+        "import logging\nlogging.basicConfig()\nfrom vlrb.plugins.surroundings import restore_surroundings\n"
         "drawn, seeded = [], None\n"
         "for name in 'ab':\n"
         "    with restore_surroundings(name):\n"
@@ -120,7 +120,7 @@ def test_a_library_that_a_router_loads_is_as_it_was_loaded() -> None:
 def test_closed_streams_are_opened_again() -> None:
     """Descriptors and Python's own streams, so that results and logs are printed."""
     code = (
-        "import logging, os, sys\nlogging.basicConfig()\nfrom vlrb.surroundings import restore_surroundings\n"
+        "import logging, os, sys\nlogging.basicConfig()\nfrom vlrb.plugins.surroundings import restore_surroundings\n"
         "with restore_surroundings('a'):\n    sys.stdout.close(); sys.stderr.close()\n"
         "with restore_surroundings('b'):\n    os.close(1); os.close(2)\n"
         "print('out'); print('err', file=sys.stderr)"

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from vlrb.api.targets import hard_labels, kept_rows, relevance, soft_targets, solved_rows
+from vlrb.api.types import Labelled
 from vlrb.errors import ConfigError, DataError
-from vlrb.targets import hard_labels, kept_rows, relevance, soft_targets, solved_rows
-from vlrb.types import Labelled
 
 INF = float("inf")
 QUALITY = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]], dtype=bool)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vlrb.images import Images, ImageStore
-from vlrb.types import Candidate, Case, Features, FrozenDict, Listing, Queries, frozen, sealed
+from vlrb.api.images import Images, ImageStore
+from vlrb.api.types import Candidate, Case, Features, FrozenDict, Listing, Queries, frozen, sealed
 
 ARRAYS = hnp.arrays(
     st.sampled_from([np.bool_, np.int64, np.float64, np.float32, np.dtype("U3")]),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.types import CellInfo, CellResult, MetricInfo, MetricValue, Undefined
-from vlrb.winners import Winner, select_winners
+from vlrb.api.types import CellInfo, CellResult, MetricInfo, MetricValue, Undefined
+from vlrb.running.winners import Winner, select_winners
 
 METRICS = (
     MetricInfo("cost", "", False, ""),

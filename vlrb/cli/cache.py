@@ -14,7 +14,7 @@ from vlrb.cli.output import echo, echo_json
 from vlrb.printable import printable
 
 if TYPE_CHECKING:
-    from vlrb.pruning import Entry, Pruned
+    from vlrb.running.pruning import Entry, Pruned
 
 MOST_RUNS = 5
 """Runs that a row of the table names."""
@@ -32,7 +32,7 @@ def cache() -> None:
 @click.pass_context
 def list_(ctx: click.Context, as_json: bool) -> None:
     """List what the cache holds: kinds, sizes, last use, and the runs that need it."""
-    from vlrb.pruning import entries_of
+    from vlrb.running.pruning import entries_of
 
     folder = ctx.obj[1].cache
     entries = entries_of(ctx.obj[1])
@@ -54,7 +54,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def prune_(ctx: click.Context, days: float, dry_run: bool, as_json: bool) -> None:
     """Remove what no run under the runs folder needs and nothing has used of late, and what killed processes left."""
-    from vlrb.pruning import prune
+    from vlrb.running.pruning import prune
 
     pruned = prune(ctx.obj[1], days, dry_run=dry_run)
     if as_json:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vlrb import __version__
+from vlrb.api.specs import KINDS
 from vlrb.cli.cache import cache as cache_commands
 from vlrb.cli.output import echo, echo_json, print_problems, prints_to_stderr
-from vlrb.specs import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vlrb.plan import Plan
-    from vlrb.plugins import Plugin, Registered, Registry
-    from vlrb.types import Listing
+    from vlrb.api.types import Listing
+    from vlrb.experiment.plan import Plan
+    from vlrb.plugins.loading import Plugin, Registered, Registry
 
 
 class Root(click.Group):
@@ -33,7 +33,7 @@ class Root(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command of this group or of a plugin."""
         from vlrb.errors import PluginError
-        from vlrb.plugins import blame
+        from vlrb.plugins.loading import blame
 
         own = super().get_command(ctx, cmd_name)
         registered = self._of_plugins(ctx).get(cmd_name) if own is None else None
@@ -42,7 +42,7 @@ class Root(click.Group):
         with blame(registered.plugin, f"loading command {cmd_name!r}"):
             command = registered.record.load()
         if not isinstance(command, click.Command):
-            from vlrb.returned import FIX
+            from vlrb.plugins.returned import FIX
 
             what = f"load() of command {cmd_name!r} returned {type(command).__name__} instead of a click command"
             raise PluginError(f"{registered.plugin.label}: {what}", fix=FIX)
@@ -67,7 +67,7 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def _of_plugins(self, ctx: click.Context) -> dict[str, Registered]:
-        from vlrb.plugins import Selection, load
+        from vlrb.plugins.loading import Selection, load
 
         registry = load(Selection.of(ctx.params.get("plugins") or ()), commands_only=True)
         return {r.name: r for r in registry.all("command") if r.name not in self.commands}
@@ -75,7 +75,7 @@ class Root(click.Group):
 
 def _blamed_command(command: click.Command, registered: Registered) -> click.Command:
     """Return a plugin's command whose failures are the plugin's; what click raises to end a command passes."""
-    from vlrb.plugins import blame
+    from vlrb.plugins.loading import blame
 
     made = copy.copy(command)
 
@@ -104,8 +104,8 @@ def _blamed_command(command: click.Command, registered: Registered) -> click.Com
 @click.pass_context
 def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
     """Benchmark routers between vision-language models."""
-    from vlrb.cache import Places
     from vlrb.printable import accept_any_text, print_records
+    from vlrb.storage import Places
 
     accept_any_text()
     print_records(logging.INFO if verbose else logging.WARNING)
@@ -123,13 +123,13 @@ jobs_option = click.option(
 
 
 def _plan(ctx: click.Context, file: Path, *, weights: bool = False) -> Plan:
-    from vlrb.resolve import make_plan
+    from vlrb.experiment.resolve import make_plan
 
     return make_plan(file, ctx.obj[0], weights=weights)
 
 
 def _registry(ctx: click.Context) -> Registry:
-    from vlrb.plugins import Selection, load
+    from vlrb.plugins.loading import Selection, load
 
     return load(Selection.of(ctx.obj[0]))
 
@@ -149,8 +149,8 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
     A run that was stopped goes on where it stopped; an identical finished run prints its result.
     """
     from vlrb.cli.show import print_leaderboard, progress_bars
-    from vlrb.results import result_to_json
-    from vlrb.run import execute
+    from vlrb.running.results import result_to_json
+    from vlrb.running.run import execute
 
     if file is None and fresh and fresh[-1].endswith(".toml"):  # --fresh FILE: the option has taken the argument
         file, fresh = Path(fresh[-1]), (*fresh[:-1], "")
@@ -183,11 +183,11 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
 @click.pass_context
 def check(ctx: click.Context, file: Path, as_json: bool) -> int:
     """Check an experiment file, the names of its logs, the weights that it needs and where it is tracked; run nothing."""
+    from vlrb.benchmark.read import PartBuilder
     from vlrb.cli.show import passed_over
     from vlrb.errors import ExitCode, PluginError
-    from vlrb.observers import Observers
-    from vlrb.parts import PartBuilder
-    from vlrb.secrets import without_secrets
+    from vlrb.plugins.observers import Observers
+    from vlrb.redact import without_secrets
 
     with prints_to_stderr():
         plan = _plan(ctx, file, weights=True)
@@ -258,11 +258,11 @@ def build(
     as_json: bool,
 ) -> None:
     """Build an experiment's benchmark and report on its data."""
-    from vlrb.build import build as build_benchmark
+    from vlrb.benchmark.build import build as build_benchmark
+    from vlrb.benchmark.export import export_benchmark, exporter
+    from vlrb.benchmark.review import agreement_of
     from vlrb.cli.show import print_benchmark, progress_bars
-    from vlrb.data_report import data_report, write_data_report
-    from vlrb.export import export_benchmark, exporter
-    from vlrb.review import agreement_of
+    from vlrb.evaluation.data_report import data_report, write_data_report
 
     ctx.obj[1].check()
     with prints_to_stderr(), progress_bars() as progress:
@@ -289,7 +289,7 @@ def build(
 def report(ctx: click.Context, run_name: str, as_json: bool) -> None:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
     from vlrb.cli.show import print_leaderboard
-    from vlrb.results import find_run, read_result, result_to_json
+    from vlrb.running.results import find_run, read_result, result_to_json
 
     directory = find_run(ctx.obj[1].runs, run_name)
     result = read_result(directory)
@@ -361,8 +361,8 @@ def _parameter_lines(entry: dict[str, Any]) -> list[str]:
 
 
 def _description(registered: Registered) -> dict[str, Any]:
-    from vlrb.plugins import missing_requirements
-    from vlrb.specs import Component, Dataset
+    from vlrb.api.specs import Component, Dataset
+    from vlrb.plugins.loading import missing_requirements
 
     record = registered.record
     entry: dict[str, Any] = {"id": registered.id, "name": record.name, "plugin": registered.plugin.name}
@@ -387,7 +387,7 @@ def _description(registered: Registered) -> dict[str, Any]:
 def _parameters(record: Any) -> list[dict[str, Any]]:
     import attrs
 
-    from vlrb.specs import toml_name
+    from vlrb.api.specs import toml_name
 
     parameters = []
     for field in attrs.fields(record.params):
@@ -441,7 +441,7 @@ def _plugin_entry(plugin: Plugin, registry: Registry) -> dict[str, str]:
 @as_json
 def hooks(as_json: bool) -> None:
     """List the hooks that a plugin may implement."""
-    from vlrb.plugins import hook_list
+    from vlrb.plugins.loading import hook_list
 
     rows = hook_list()
     if as_json:

@@ -19,11 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vlrb import interrupts
-from vlrb.data_page import agreement_share, shown, summary
+from vlrb.api.types import RunResult
+from vlrb.evaluation.data_page import agreement_share, shown, summary
 from vlrb.executor import Progress as ProgressFunction
-from vlrb.leaderboard import Leaderboard, Sweep, leaderboard
 from vlrb.printable import printable
-from vlrb.types import RunResult
+from vlrb.running.leaderboard import Leaderboard, Sweep, leaderboard
 
 WIDEST = 10_000
 """Characters that no table needs."""

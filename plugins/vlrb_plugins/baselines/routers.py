@@ -8,10 +8,10 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.cache import read_json, write_json
+from vlrb.api.types import Array, FitContext, Labelled, Queries
 from vlrb.errors import DataError
-from vlrb.reference import cheapest, strongest
-from vlrb.types import Array, FitContext, Labelled, Queries
+from vlrb.evaluation.reference import cheapest, strongest
+from vlrb.storage import read_json, write_json
 
 SCHEMA_VERSION = 1
 
@@ -58,7 +58,7 @@ class Random:
 
 
 class Strongest:
-    """The most accurate model on train; ties as in :mod:`vlrb.reference`."""
+    """The most accurate model on train; ties as in :mod:`vlrb.evaluation.reference`."""
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""
@@ -66,7 +66,7 @@ class Strongest:
 
 
 class Cheapest:
-    """The model with the smallest mean cost on train; ties as in :mod:`vlrb.reference`."""
+    """The model with the smallest mean cost on train; ties as in :mod:`vlrb.evaluation.reference`."""
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""

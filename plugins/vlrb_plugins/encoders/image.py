@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlrb.images import Images
-from vlrb.types import Array, Column, Features, Queries
+from vlrb.api.images import Images
+from vlrb.api.types import Array, Column, Features, Queries
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from vlrb.types import Array, Column, Features, Queries
+from vlrb.api.types import Array, Column, Features, Queries
 from vlrb_plugins.encoders import HashedTextParams
 
 

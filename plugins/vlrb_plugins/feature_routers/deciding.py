@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from vlrb.decide import COST_SCALE, decide
-from vlrb.types import Array, Estimate
+from vlrb.api.decide import COST_SCALE, decide
+from vlrb.api.types import Array, Estimate
 
 TIE = 1e-12
 """Scores that differ by less, relative to the highest, are equal: their sums were rounded in another order."""

@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from vlrb.decide import COST_SCALE
+from vlrb.api.decide import COST_SCALE
+from vlrb.api.targets import soft_targets
+from vlrb.api.types import Array, Column, Features, Labelled, Queries, sealed
 from vlrb.errors import DataError
-from vlrb.targets import soft_targets
-from vlrb.types import Array, Column, Features, Labelled, Queries, sealed
 from vlrb_plugins.feature_routers.scaling import ZScore
 
 

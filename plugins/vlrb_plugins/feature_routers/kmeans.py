@@ -13,7 +13,7 @@ accuracy and mean cost.  The clusters nearest to a query decide by a rule:
 - ``budget``: the most accurate model within the budget (MMR-Bench); without a budget, the most accurate
 
 Of models with equal scores or places, the more accurate one in these clusters is chosen, then the cheaper one there, then the
-first.  Given lambda or a budget, all rules leave the decision to ``vlrb.decide``, at the accuracy and cost of the clusters that
+first.  Given lambda or a budget, all rules leave the decision to ``vlrb.api.decide``, at the accuracy and cost of the clusters that
 count.
 """
 
@@ -27,9 +27,9 @@ from typing import Any
 import attrs
 import numpy as np
 
+from vlrb.api.targets import solved_rows
+from vlrb.api.types import Array, Estimate, FitContext, Labelled, Queries
 from vlrb.errors import ConfigError, DataError
-from vlrb.targets import solved_rows
-from vlrb.types import Array, Estimate, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.deciding import choose, decides, settled, worth
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import KmeansParams

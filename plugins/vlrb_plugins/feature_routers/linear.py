@@ -14,9 +14,9 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.decide import COST_SCALE
-from vlrb.targets import solved_rows
-from vlrb.types import Array, FitContext, Labelled, Queries
+from vlrb.api.decide import COST_SCALE
+from vlrb.api.targets import solved_rows
+from vlrb.api.types import Array, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import LinearParams

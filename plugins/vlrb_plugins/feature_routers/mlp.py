@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from vlrb.api.targets import solved_rows
+from vlrb.api.types import Array, FitContext, Labelled, Queries
 from vlrb.errors import ConfigError
-from vlrb.targets import solved_rows
-from vlrb.types import Array, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import MlpParams

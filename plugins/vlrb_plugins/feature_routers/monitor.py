@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
+from vlrb.api.types import MetricValue, Undefined
 from vlrb.errors import DataError
-from vlrb.types import MetricValue, Undefined
 
 
 @attrs.define

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import attrs
 import numpy as np
 
+from vlrb.api.types import Array, Features
 from vlrb.errors import DataError
-from vlrb.types import Array, Features
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
 
 BLOCK_FLOATS = 16 * 1024**2

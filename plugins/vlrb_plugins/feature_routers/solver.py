@@ -15,7 +15,7 @@ from typing import Protocol
 import attrs
 import numpy as np
 
-from vlrb.types import Array, FitContext
+from vlrb.api.types import Array, FitContext
 
 logger = logging.getLogger("vlrb")
 

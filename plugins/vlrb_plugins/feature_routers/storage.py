@@ -10,10 +10,10 @@ from zipfile import BadZipFile
 import attrs
 import numpy as np
 
-from vlrb.cache import new_file, read_json, write_json
-from vlrb.config import restructure, unstructure
+from vlrb.api.types import Array
 from vlrb.errors import DataError
-from vlrb.types import Array
+from vlrb.experiment.config import restructure, unstructure
+from vlrb.storage import new_file, read_json, write_json
 
 SCHEMA_VERSION = 2
 

@@ -16,8 +16,8 @@ import torch
 import transformers
 from PIL import Image
 
+from vlrb.api.types import Array, Column, Features, Queries
 from vlrb.errors import DataError
-from vlrb.types import Array, Column, Features, Queries
 from vlrb_plugins.hf import ImageParams
 from vlrb_plugins.hf.preparing import ahead, rgb
 from vlrb_plugins.hf.torch_tools import (

@@ -8,9 +8,9 @@ from typing import Any
 import sentence_transformers
 import transformers
 
-from vlrb.cache import read_json
+from vlrb.api.types import Column, Features, Queries
 from vlrb.errors import DataError
-from vlrb.types import Column, Features, Queries
+from vlrb.storage import read_json
 from vlrb_plugins.hf import AnyTextParams, TextParams
 from vlrb_plugins.hf.torch_tools import device_of, loading, missing_pooler, precision, unit_rows, working
 from vlrb_plugins.hf.weights import Weights

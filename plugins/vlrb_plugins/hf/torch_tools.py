@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from vlrb.api.types import Array
 from vlrb.errors import ConfigError, DataError, Problem, VlrbError, shortened
-from vlrb.types import Array
 from vlrb_plugins.hf.weights import first_line
 
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")

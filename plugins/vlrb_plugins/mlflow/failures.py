@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vlrb.errors import TrackingError
-from vlrb.secrets import without_credentials
+from vlrb.redact import without_credentials
 from vlrb_plugins.mlflow.addresses import Address
 
 _REFUSES = ("the server refuses the user", "look at user name, password and token")

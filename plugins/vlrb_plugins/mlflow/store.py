@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from vlrb.cache import acquire
 from vlrb.errors import TrackingError
+from vlrb.storage import acquire
 from vlrb_plugins.mlflow.addresses import Address, in_memory, with_file
 from vlrb_plugins.mlflow.failures import unusable
 

@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
+from vlrb.api.types import CellInfo, CellResult, RunInfo, RunResult
 from vlrb.errors import VlrbError
-from vlrb.secrets import without_credentials
-from vlrb.types import CellInfo, CellResult, RunInfo, RunResult
+from vlrb.redact import without_credentials
 from vlrb_plugins.mlflow import MlflowSettings
 from vlrb_plugins.mlflow.addresses import Address
 from vlrb_plugins.mlflow.failures import unusable

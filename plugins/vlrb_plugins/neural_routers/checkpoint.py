@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vlrb.cache import new_directory, read_json, remove, write_json
 from vlrb.errors import DataError, shortened
+from vlrb.storage import new_directory, read_json, remove, write_json
 from vlrb_plugins.neural_routers.schedule import Monitor
 
 SCHEMA_VERSION = 1

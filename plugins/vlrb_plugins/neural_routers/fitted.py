@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from vlrb.cache import new_file, read_json, write_json
-from vlrb.config import restructure, unstructure
+from vlrb.api.types import Array, Queries
 from vlrb.errors import ConfigError, DataError, shortened
-from vlrb.types import Array, Queries
+from vlrb.experiment.config import restructure, unstructure
+from vlrb.storage import new_file, read_json, write_json
 from vlrb_plugins.neural_routers import ROUTERS, backbones
 from vlrb_plugins.neural_routers.bodies import BODIES, Network, Sight
 from vlrb_plugins.neural_routers.checkpoint import all_weights, restore

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlrb.config import unstructure
+from vlrb.api.types import Array, FitContext, MetricValue
 from vlrb.errors import DataError
-from vlrb.types import Array, FitContext, MetricValue
+from vlrb.experiment.config import unstructure
 from vlrb_plugins.neural_routers.bodies import Network
 from vlrb_plugins.neural_routers.checkpoint import Checkpoints, Reached
 from vlrb_plugins.neural_routers.heads import chosen

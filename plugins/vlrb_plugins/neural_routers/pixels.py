@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import numpy as np
 
-from vlrb.cache import locked, new_directory, read_json, write_json
+from vlrb.api.images import Images, decoded
+from vlrb.api.types import Array
 from vlrb.errors import DataError
-from vlrb.images import Images, decoded
-from vlrb.types import Array
+from vlrb.storage import locked, new_directory, read_json, write_json
 from vlrb_plugins.hf.preparing import rgb
 
 if TYPE_CHECKING:

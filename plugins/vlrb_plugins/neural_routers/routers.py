@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from vlrb.cache import cache_directory, read_json, write_json
+from vlrb.api.types import Array, FitContext, Labelled
 from vlrb.errors import ConfigError
-from vlrb.types import Array, FitContext, Labelled
+from vlrb.storage import cache_directory, read_json, write_json
 from vlrb_plugins.neural_routers import backbones, heads, objectives
 from vlrb_plugins.neural_routers.bodies import Network, Sight, body_of, check_fit
 from vlrb_plugins.neural_routers.fitted import FittedNeural, Made, make_body

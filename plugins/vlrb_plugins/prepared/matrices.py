@@ -9,9 +9,9 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from vlrb.api.schemas import HIGHEST_COST
+from vlrb.api.types import Array
 from vlrb.errors import DataError, shortened
-from vlrb.schemas import HIGHEST_COST
-from vlrb.types import Array
 from vlrb_plugins.records.findings import Findings
 
 BLOCK_ROWS = 50_000

@@ -10,9 +10,9 @@ import attrs
 import numpy as np
 import pyarrow as pa
 
+from vlrb.api.schemas import SAMPLES
+from vlrb.api.types import Array
 from vlrb.errors import shortened
-from vlrb.schemas import SAMPLES
-from vlrb.types import Array
 from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.table import Rows
 from vlrb_plugins.prepared.tree import Tree

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vlrb.api.types import Array
 from vlrb.errors import DataError, did_you_mean, shortened
-from vlrb.types import Array
 from vlrb_plugins.prepared.tree import SPLITS, Tree
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.columns import is_text, is_unicode

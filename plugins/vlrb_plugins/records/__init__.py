@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from vlrb import hookimpl
-from vlrb.specs import LogSourceSpec, param
+from vlrb.api.specs import LogSourceSpec, param
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vlrb.benchmark import Benchmark
+    from vlrb.benchmark.matrices import Benchmark
     from vlrb_plugins.records.mmr_bench import MmrBenchSource
     from vlrb_plugins.records.source import RecordsSource
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vlrb.api.schemas import HIGHEST_COST
+from vlrb.api.types import Array
 from vlrb.errors import did_you_mean
-from vlrb.schemas import HIGHEST_COST
-from vlrb.types import Array
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.columns import SPLITS, Block, TableSchema
 from vlrb_plugins.records.findings import Findings

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vlrb.benchmark import Benchmark
-from vlrb.cache import cache_directory, locked, new_directory, write_text
+from vlrb.api.types import Array
+from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, shortened
-from vlrb.types import Array
+from vlrb.storage import cache_directory, locked, new_directory, write_text
 from vlrb_plugins.records.checks import stand_again
 from vlrb_plugins.records.columns import OUTCOME_TABLE, SAMPLE_TABLE, SYNTHETIC_KEY, VERSION, VERSION_KEY
 

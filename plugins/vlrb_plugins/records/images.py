@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.images import LARGEST_FILE, from_base64
+from vlrb.api.images import LARGEST_FILE, from_base64
 
 _DATA = "data:"
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import attrs
 
+from vlrb.api.types import Catalog
 from vlrb.errors import did_you_mean, shortened
-from vlrb.types import Catalog
 from vlrb_plugins.records.findings import Findings
 
 NameKind = Literal["dataset", "model"]

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlrb.api.schemas import MOST_TOKENS
 from vlrb.errors import DataError, did_you_mean, shortened
-from vlrb.schemas import MOST_TOKENS
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.checks import note
 from vlrb_plugins.records.columns import (

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vlrb.api.types import Array, Catalog, Listing, Part
 from vlrb.errors import DataError, Problem
-from vlrb.types import Array, Catalog, Listing, Part
 from vlrb_plugins.records import RecordsParams, nested
 from vlrb_plugins.records.checks import check_block, check_names, note
 from vlrb_plugins.records.columns import Block, TableSchema, table_of

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlrb import hookimpl
-from vlrb.specs import NoParams, ReporterSpec
+from vlrb.api.specs import NoParams, ReporterSpec
 
 if TYPE_CHECKING:
-    from vlrb.types import RunResult
+    from vlrb.api.types import RunResult
 
 
 def _leaderboard(_: NoParams) -> Callable[[RunResult, Path], Sequence[Path]]:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from vlrb.cache import new_file, write_text
-from vlrb.leaderboard import leaderboard
+from vlrb.api.types import MetricValue, RunResult, Scores, Undefined
 from vlrb.printable import printable
-from vlrb.types import MetricValue, RunResult, Scores, Undefined
+from vlrb.running.leaderboard import leaderboard
+from vlrb.storage import new_file, write_text
 
 _MARKUP = re.compile(r"[\\`*_|<>\[\]~&]")
 

@@ -8,10 +8,10 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.specs import NoParams, TokenCounterSpec, param
+from vlrb.api.specs import NoParams, TokenCounterSpec, param
 
 if TYPE_CHECKING:
-    from vlrb.types import TokenCounter
+    from vlrb.api.types import TokenCounter
 
 
 _PER_IMAGE = validators.and_(validators.ge(0), validators.le(10**9))

@@ -10,10 +10,10 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.specs import RouterSpec, param
+from vlrb.api.specs import RouterSpec, param
 
 if TYPE_CHECKING:
-    from vlrb.types import Fitted, Router
+    from vlrb.api.types import Fitted, Router
 
 _SHARE = validators.and_(validators.gt(0), validators.le(1))
 

@@ -1,7 +1,7 @@
 """Routers of boosted trees, the same for both libraries.
 
 For every candidate model trees estimate the probability of being right, stopped early on dev, calibrated on dev, and drawn towards
-the model's mean as far as dev asks for; other trees estimate the cost.  ``vlrb.decide`` makes the decision: the greatest
+the model's mean as far as dev asks for; other trees estimate the cost.  ``vlrb.api.decide`` makes the decision: the greatest
 expected utility at some lambda, or the best within a budget; ties go to the cheaper model, then to the likelier one, then to the
 first.  Models are learned independently of each other, so the order of the candidates changes nothing else.
 
@@ -19,9 +19,9 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.decide import decide
+from vlrb.api.decide import decide
+from vlrb.api.types import Array, Estimate, FitContext, Labelled, Queries, Undefined
 from vlrb.errors import DataError, shortened
-from vlrb.types import Array, Estimate, FitContext, Labelled, Queries, Undefined
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Library, library, threads_for
 from vlrb_plugins.tree_routers.models import Chance, Cost, Learner

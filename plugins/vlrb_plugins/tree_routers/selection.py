@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vlrb.decide import COST_SCALE, decide
-from vlrb.types import Array, Estimate, MetricValue, Undefined
+from vlrb.api.decide import COST_SCALE, decide
+from vlrb.api.types import Array, Estimate, MetricValue, Undefined
 from vlrb_plugins.tree_routers.calibration import log_loss
 
 SHRINKAGES = tuple(i / 10 for i in range(11))

@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.cache import new_file, read_json, write_json
-from vlrb.config import restored, restructure, unstructure
+from vlrb.api.types import Column
 from vlrb.errors import DataError
-from vlrb.types import Column
+from vlrb.experiment.config import restored, restructure, unstructure
+from vlrb.storage import new_file, read_json, write_json
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.boosters import Booster, Library, library
 from vlrb_plugins.tree_routers.calibration import Calibration

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
+from vlrb.api.types import Array, Column, Queries
 from vlrb.errors import DataError
-from vlrb.types import Array, Column, Queries
 
 
 @attrs.frozen(eq=False)

@@ -68,7 +68,7 @@ def fetch(to: Path, as_json: bool, **options: Any) -> None:
     command did not download is used and never deleted: in the hub's cache, where `hf download` puts it, or in DIR.
     HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the other variables of the Hugging Face Hub are heeded.
     """
-    from vlrb.cache import locked
+    from vlrb.storage import locked
 
     wanted = _Wanted(to=to, **options)
     outcome = _finished(wanted)
@@ -162,7 +162,7 @@ def _finished(wanted: _Wanted) -> dict[str, Any] | None:
 
     :raises DataError: when the folder holds something else
     """
-    from vlrb.cache import read_json
+    from vlrb.storage import read_json
 
     target, where = wanted.target, str(wanted.target)
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
@@ -206,7 +206,7 @@ def _tell(wanted: _Wanted, outcome: Mapping[str, Any]) -> None:
 def _fetch(wanted: _Wanted) -> dict[str, Any]:
     """Get the archive and unpack it aside; the target appears when all is there."""
     from vlrb import __version__
-    from vlrb.cache import new_directory, write_json
+    from vlrb.storage import new_directory, write_json
 
     archive = _obtain(wanted)
     size = archive.path.stat().st_size
@@ -268,7 +268,7 @@ def _hub() -> Any:
 
 
 def _endpoint() -> str:
-    from vlrb.secrets import without_credentials
+    from vlrb.redact import without_credentials
 
     return without_credentials(_hub().constants.ENDPOINT)
 
@@ -515,6 +515,6 @@ def _network_errors() -> tuple[type[Exception], ...]:
 
 
 def _reason(error: Exception) -> str:
-    from vlrb.secrets import without_credentials
+    from vlrb.redact import without_credentials
 
     return without_credentials(str(error)) or type(error).__name__

@@ -7,7 +7,7 @@ from typing import Literal
 
 import attrs
 
-from vlrb.types import Catalog
+from vlrb.api.types import Catalog
 
 SHADOWS = frozenset(
     [

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vlrb.api.schemas import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL
+from vlrb.api.specs import Dataset
 from vlrb.errors import DataError, Problem, shortened
-from vlrb.schemas import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL
-from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested

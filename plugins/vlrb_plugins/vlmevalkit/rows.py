@@ -8,8 +8,8 @@ from pathlib import Path
 
 import attrs
 
+from vlrb.api.specs import Dataset
 from vlrb.errors import DataError, Problem
-from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit.table import LARGEST_EXACT, Cell, Table, read_table, text, texts, whole_numbers
 
 ROTATION = 1_000_000

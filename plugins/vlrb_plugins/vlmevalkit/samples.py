@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from vlrb.api.images import LARGEST_FILE, from_base64
+from vlrb.api.specs import Dataset
 from vlrb.errors import DataError, shortened
-from vlrb.images import LARGEST_FILE, from_base64
-from vlrb.specs import Dataset
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
 from vlrb_plugins.vlmevalkit.table import NAN_LIKE, texts
@@ -91,7 +91,7 @@ def read_samples(path: Path, dataset: Dataset, params: VlmevalkitParams) -> Iter
 
 
 def _note_of(keys: Sequence[str], params: VlmevalkitParams) -> dict[str, Any] | None:
-    """Return what the last batch says of the rows that were left out, see :data:`vlrb.schemas.SAMPLES`."""
+    """Return what the last batch says of the rows that were left out, see :data:`vlrb.api.schemas.SAMPLES`."""
     fix = 'set without_image = "drop-answers" in [logs] to leave these answers out too, or "keep" for samples without an image'
     drop = params.without_image == "drop-answers"
     return (
@@ -378,7 +378,7 @@ def _batch(
 ) -> pa.RecordBatch:
     import pyarrow as pa
 
-    from vlrb.schemas import SAMPLES, SAMPLES_OPTIONAL
+    from vlrb.api.schemas import SAMPLES, SAMPLES_OPTIONAL
 
     schema = pa.schema([f for f in (*SAMPLES, *SAMPLES_OPTIONAL) if f.name != "split"])
     metadata = {"counts": json.dumps({k: v for k, v in counts.items() if v}), "files": json.dumps(list(files))}

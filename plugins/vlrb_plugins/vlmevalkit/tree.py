@@ -10,8 +10,8 @@ from pathlib import Path
 
 import attrs
 
+from vlrb.api.types import Catalog
 from vlrb.errors import DataError, Problem, did_you_mean, shortened
-from vlrb.types import Catalog
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.naming import SUMMARIES, Kind, judge_name, judge_order, parse
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES
 from vlrb.errors import DataError
-from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES
 from vlrb_plugins.models import MODELS
 from vlrb_plugins.tokens import Cl100kParams
 from vlrb_plugins.tokens.counters import Cl100k, Usage

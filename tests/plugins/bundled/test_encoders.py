@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlrb.images import Images
-from vlrb.types import Queries
+from vlrb.api.images import Images
+from vlrb.api.types import Queries
 from vlrb_plugins.encoders import HashedTextParams
 from vlrb_plugins.encoders.image import NAMES, ImageStatistics
 from vlrb_plugins.encoders.text import HashedText

@@ -10,12 +10,12 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb import reference
-from vlrb.features import fuse
-from vlrb.images import Images, ImageStore
-from vlrb.plugins import Selection, load
-from vlrb.targets import hard_labels
-from vlrb.types import Candidate, Column, Features, Labelled, Queries
+from vlrb.api.images import Images, ImageStore
+from vlrb.api.targets import hard_labels
+from vlrb.api.types import Candidate, Column, Features, Labelled, Queries
+from vlrb.evaluation import reference
+from vlrb.evaluation.features import fuse
+from vlrb.plugins.loading import Selection, load
 from vlrb_plugins.baselines import routers
 
 TRAIN, TEST = slice(0, 420), slice(480, 600)

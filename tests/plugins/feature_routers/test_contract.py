@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlrb.config import unstructure
-from vlrb.decide import decide
+from vlrb.api.decide import decide
+from vlrb.api.types import Column, Features, WithEstimate
 from vlrb.errors import ConfigError, DataError
-from vlrb.plugins import Selection, load
-from vlrb.types import Column, Features, WithEstimate
+from vlrb.experiment.config import unstructure
+from vlrb.plugins.loading import Selection, load
 from vlrb_plugins.feature_routers.inputs import with_indicators
 from vlrb_plugins.feature_routers.storage import SCHEMA_VERSION
 

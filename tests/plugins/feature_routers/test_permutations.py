@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.plugins import Selection, load
-from vlrb.types import Candidate
+from vlrb.api.types import Candidate
+from vlrb.plugins.loading import Selection, load
 
 SPECS = {
     r.record.name: r.record

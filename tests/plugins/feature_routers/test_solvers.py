@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlrb.api.targets import soft_targets
+from vlrb.api.types import Undefined
 from vlrb.errors import DataError
-from vlrb.targets import soft_targets
-from vlrb.types import Undefined
 from vlrb_plugins.feature_routers.linear import Linear, initial
 from vlrb_plugins.feature_routers.monitor import Monitor
 from vlrb_plugins.feature_routers.ovr import Ovr

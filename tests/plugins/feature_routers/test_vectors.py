@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.targets import soft_targets
+from vlrb.api.targets import soft_targets
 from vlrb_plugins.feature_routers import kmeans, linear, mlp, ovr, prknn
 from vlrb_plugins.feature_routers.knn import Knn
 from vlrb_plugins.feature_routers.neighbours import index_of

@@ -20,8 +20,8 @@ pytest.importorskip("sentence_transformers")
 import torch
 import transformers
 
-from vlrb.images import Images
-from vlrb.types import Queries
+from vlrb.api.images import Images
+from vlrb.api.types import Queries
 
 WORDS = (
     "what",

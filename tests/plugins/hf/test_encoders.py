@@ -16,12 +16,12 @@ import torch
 import transformers
 from PIL import Image
 
-from vlrb.build import build
-from vlrb.cache import Places
+from vlrb.api.types import Array
+from vlrb.benchmark.build import build
 from vlrb.errors import ConfigError, DataError
-from vlrb.features import encode
-from vlrb.resolve import make_plan
-from vlrb.types import Array
+from vlrb.evaluation.features import encode
+from vlrb.experiment.resolve import make_plan
+from vlrb.storage import Places
 from vlrb_plugins.hf import AnyImageParams, AnyTextParams, E5Params
 from vlrb_plugins.hf import torch_tools as tools
 from vlrb_plugins.hf.image import ImageEncoder

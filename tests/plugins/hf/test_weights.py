@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from vlrb.errors import ConfigError, DataError
-from vlrb.resolve import make_plan
+from vlrb.experiment.resolve import make_plan
 from vlrb_plugins.hf import IMAGE, TEXT, AnyImageParams, AnyTextParams, BgeParams, TextParams, vlrb_encoders, weights
 from vlrb_plugins.hf.image import ImageEncoder
 from vlrb_plugins.hf.text import TextEncoder

@@ -16,7 +16,7 @@ from unittest import mock
 import attrs
 import pytest
 
-from vlrb.types import (
+from vlrb.api.types import (
     BenchmarkInfo,
     CellInfo,
     CellResult,

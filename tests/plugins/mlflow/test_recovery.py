@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from vlrb.errors import TrackingError
-from vlrb.secrets import without_credentials
+from vlrb.redact import without_credentials
 from vlrb_plugins.mlflow import MlflowPlugin
 from vlrb_plugins.mlflow.addresses import Address
 from vlrb_plugins.mlflow.store import Place, probe

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from vlrb.errors import TrackingError
-from vlrb.secrets import without_credentials
+from vlrb.redact import without_credentials
 from vlrb_plugins.mlflow.addresses import Address
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back

@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from vlrb.api.types import CellResult
 from vlrb.errors import TrackingError
-from vlrb.types import CellResult
 from vlrb_plugins.mlflow import MlflowPlugin
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back

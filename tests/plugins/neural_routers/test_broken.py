@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from vlrb.api.images import Images, ImageStore, ImageWriter
 from vlrb.errors import ConfigError, DataError
-from vlrb.images import Images, ImageStore, ImageWriter
 from vlrb_plugins.neural_routers import ROUTERS, loop, losses
 from vlrb_plugins.neural_routers.machine import machine, memory
 from vlrb_plugins.neural_routers.params import VlcParams

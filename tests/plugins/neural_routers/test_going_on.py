@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from vlrb.api.types import FitContext, Undefined
 from vlrb.errors import DataError
-from vlrb.types import FitContext, Undefined
 from vlrb_plugins.neural_routers import ROUTERS, vlrb_routers
 from vlrb_plugins.neural_routers.fitted import load
 from vlrb_plugins.neural_routers.routers import make

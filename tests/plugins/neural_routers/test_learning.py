@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from vlrb.api.types import Labelled
 from vlrb.errors import DataError
-from vlrb.types import Labelled
 from vlrb_plugins.neural_routers import ROUTERS
 from vlrb_plugins.neural_routers.fitted import FittedNeural
 from vlrb_plugins.neural_routers.routers import make

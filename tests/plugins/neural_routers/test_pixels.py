@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vlrb.api.images import Images, ImageStore, ImageWriter
 from vlrb.errors import ConfigError, DataError
-from vlrb.images import Images, ImageStore, ImageWriter
 from vlrb_plugins.hf.torch_tools import image_processor
 from vlrb_plugins.neural_routers import pixels
 from vlrb_plugins.neural_routers.backbones import preprocessing

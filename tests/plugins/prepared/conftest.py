@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.api.specs import Dataset, Model
+from vlrb.api.types import Catalog
 from vlrb.errors import DataError
-from vlrb.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.specs import Dataset, Model
-from vlrb.types import Catalog
 from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.source import PreparedSource
 

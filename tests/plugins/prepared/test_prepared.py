@@ -374,10 +374,10 @@ def test_broken_tsv_files(prepared: Any, content: bytes, message: str) -> None:
 
 def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The core joins the parts to the matrices that stood in the files, without tokens, and finds the split of the files."""
-    from vlrb.build import build
-    from vlrb.cache import Places
-    from vlrb.resolve import make_plan
-    from vlrb.split import given_split
+    from vlrb.benchmark.build import build
+    from vlrb.evaluation.splits import given_split
+    from vlrb.experiment.resolve import make_plan
+    from vlrb.storage import Places
 
     prepared.splits(train=["Charts/1", "Maths/a"], dev=["Maths/b/c"], test=["Charts/2"])
     for name in ("VLRB_CACHE", "VLRB_RUNS"):

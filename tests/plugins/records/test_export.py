@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vlrb.benchmark import Benchmark
-from vlrb.build import build
-from vlrb.cache import Places
+from vlrb.benchmark.build import build
+from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError
-from vlrb.resolve import make_plan
+from vlrb.experiment.resolve import make_plan
+from vlrb.storage import Places
 from vlrb_plugins.records import RecordsParams, export
 from vlrb_plugins.records.export import export_benchmark
 from vlrb_plugins.records.source import RecordsSource

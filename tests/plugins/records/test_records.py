@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vlrb.api.types import Part
 from vlrb.errors import DataError
-from vlrb.types import Part
 from vlrb_plugins.records import jsonl, parquet, source, vlrb_log_sources
 
 FULL_SAMPLE = {

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vlrb.api.schemas import TEXTS
 from vlrb.errors import DataError
-from vlrb.schemas import TEXTS
 from vlrb_plugins.records import checks, images, jsonl
 
 LINES: dict[str, tuple[str, Any, list[str]]] = {

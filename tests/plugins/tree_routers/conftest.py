@@ -10,9 +10,9 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.images import Images, ImageStore
-from vlrb.plugins import Selection, load
-from vlrb.types import Array, Candidate, Column, Features, Labelled, Queries
+from vlrb.api.images import Images, ImageStore
+from vlrb.api.types import Array, Candidate, Column, Features, Labelled, Queries
+from vlrb.plugins.loading import Selection, load
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.calibration import sigmoid
 

@@ -9,8 +9,8 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.decide import decide
-from vlrb.types import Estimate, Undefined
+from vlrb.api.decide import decide
+from vlrb.api.types import Estimate, Undefined
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.models import Learner
 from vlrb_plugins.tree_routers.selection import LAMBDAS, best_lambda, utilities

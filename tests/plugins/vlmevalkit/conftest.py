@@ -19,9 +19,9 @@ import pytest
 import xlsxwriter
 from PIL import Image
 
+from vlrb.api.specs import Dataset, Model
+from vlrb.api.types import Catalog, Listing, Part
 from vlrb.errors import DataError
-from vlrb.specs import Dataset, Model
-from vlrb.types import Catalog, Listing, Part
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource

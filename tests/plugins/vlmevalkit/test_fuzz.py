@@ -17,8 +17,8 @@ import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vlrb.api.types import Listing
 from vlrb.errors import DataError
-from vlrb.types import Listing
 
 QUICK = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 DATASETS = st.sampled_from(

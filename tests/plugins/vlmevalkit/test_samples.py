@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from vlrb.api.images import opened
+from vlrb.api.types import Part
 from vlrb.errors import DataError
-from vlrb.images import opened
-from vlrb.types import Part
 from vlrb_plugins.vlmevalkit import VlmevalkitParams, samples
 
 

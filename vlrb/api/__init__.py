@@ -1,0 +1,1 @@
+"""The contract between vlrb and its plugins: hooks, records, data, protocols."""

@@ -1,0 +1,212 @@
+"""A finished benchmark: samples, quality, cost and tokens over sample-model pairs, on disk as Parquet and JSON.
+
+Rows are sorted by sample id, columns by model name; everything was joined by these, once, in :mod:`vlrb.benchmark.build`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vlrb.api.images import Images, ImageStore
+from vlrb.api.types import Array, BenchmarkInfo, Candidate, Features, FrozenDict, Labelled, Queries, frozen, sealed
+from vlrb.errors import DataError
+from vlrb.storage import read_json, read_parquet, write_json
+
+SCHEMA_VERSION = 3
+MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
+_OPAQUE = re.compile(r"\b[0-9a-f]{24}\b")
+_TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
+
+
+@attrs.frozen(eq=False)
+class Benchmark:
+    """n samples and k candidate models.
+
+    ``quality`` bool[n, k] is Y; ``score`` float64[n, k] is the raw score in [0, 1]; ``cost`` float64[n, k] is C in USD per sample;
+    the tokens are int64[n, k], -1 where the logs give costs instead.  All are sealed (:func:`vlrb.api.types.sealed`).
+    """
+
+    directory: Path
+    manifest: Mapping[str, Any] = attrs.field(converter=frozen)
+    samples: pa.Table
+    quality: Array
+    score: Array
+    cost: Array
+    input_tokens: Array
+    output_tokens: Array
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Return the sample ids, sorted."""
+        return tuple(self.samples.column("id").to_pylist())
+
+    @cached_property
+    def datasets(self) -> Array:
+        """Return the dataset's name of every sample, str[n]."""
+        return sealed(np.asarray(self.samples.column("dataset").to_pylist(), dtype=np.str_))
+
+    @cached_property
+    def rows_of(self) -> Mapping[str, Array]:
+        """Return dataset -> the rows of its samples, int[m]."""
+        rows = {d["name"]: sealed(np.flatnonzero(self.datasets == d["name"])) for d in self.manifest["datasets"]}
+        return FrozenDict(rows)
+
+    @cached_property
+    def image_hashes(self) -> tuple[tuple[str, ...], ...]:
+        """Return the content hashes of every sample's images."""
+        return tuple(tuple(h) for h in self.samples.column("images").to_pylist())
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Return the candidate models in the order of the columns."""
+        return tuple(Candidate(**m) for m in self.manifest["models"])
+
+    @cached_property
+    def images(self) -> Images:
+        """Return the images of all samples."""
+        cache = self.directory.parents[1]
+        return Images(ImageStore(cache / f for f in self.manifest["images"]), self.image_hashes, self.opaque_ids)
+
+    @cached_property
+    def opaque_ids(self) -> tuple[str, ...]:
+        """Return what routers and encoders see instead of sample ids, which would name the dataset."""
+        return tuple(hashlib.sha256(i.encode()).hexdigest()[:24] for i in self.ids)
+
+    def unordered(self, rows: Array) -> Array:
+        """Return rows in the order of their opaque ids, so that a row's place in a batch does not tell its dataset."""
+        return np.asarray(rows[np.argsort([self.opaque_ids[i] for i in rows.tolist()])])
+
+    def naming(self, error: DataError) -> DataError:
+        """Return an error with sample ids in the place of opaque ones."""
+        names = dict(zip(self.opaque_ids, self.ids, strict=True))
+        return DataError(
+            [
+                attrs.evolve(
+                    p, **{k: _OPAQUE.sub(lambda m: names.get(m[0], m[0]), getattr(p, k)) for k in ("message", "where")}
+                )
+                for p in error.problems
+            ]
+        )
+
+    @cached_property
+    def _queries(self) -> Queries:
+        """What routers see of all samples."""
+        column = self.samples.column
+        options = [tuple((o["letter"], o["text"]) for o in os or ()) for os in column("options").to_pylist()]
+        texts, hints = column("question").to_pylist(), column("hint").fill_null("").to_pylist()
+        return Queries(self.opaque_ids, texts, options, hints, self.images, self.candidates)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the hash of the benchmark's content."""
+        return str(self.manifest["fingerprint"])
+
+    def __len__(self) -> int:
+        return int(self.samples.num_rows)
+
+    def queries(self, rows: Array, features: Features | None = None) -> Queries:
+        """Return what a router may see of some samples.
+
+        :param features: of exactly these rows
+        """
+        return attrs.evolve(self._queries.take(rows), features=features)
+
+    def labelled(self, rows: Array, features: Features | None = None) -> Labelled:
+        """Return some samples with what is known of every candidate on them."""
+        return Labelled(
+            self.queries(rows, features), *map(sealed, (self.quality[rows], self.score[rows], self.cost[rows]))
+        )
+
+    def subsets(self) -> dict[str, Array]:
+        """Return scope -> bool[n] for every task group and dataset, in the order of the manifest."""
+        records = self.manifest["datasets"]
+        member = {r["slug"]: self.datasets == r["name"] for r in records}
+        groups = dict.fromkeys(r["group"] for r in records)
+        scopes = {f"group/{g}": np.any([member[r["slug"]] for r in records if r["group"] == g], axis=0) for g in groups}
+        return scopes | {f"dataset/{slug}": rows for slug, rows in member.items()}
+
+    def info(self) -> BenchmarkInfo:
+        """Return the benchmark in a few words."""
+        return BenchmarkInfo(
+            fingerprint=self.fingerprint,
+            samples=len(self),
+            models=tuple(c.name for c in self.candidates),
+            datasets={d["name"]: d["samples"] for d in self.manifest["datasets"]},
+            synthetic=self.manifest["synthetic"],
+            excluded={e["reason"]: e["count"] for e in self.manifest["excluded"]},
+            total_tokens=self.manifest["total_tokens"],
+        )
+
+
+def write(directory: Path, manifest: Mapping[str, Any], samples: pa.Table, matrices: Mapping[str, Array]) -> None:
+    """Write a benchmark into a folder; the manifest, with the fingerprint, comes last."""
+    names = [m["name"] for m in manifest["models"]]
+    pq.write_table(samples, directory / "samples.parquet", compression="zstd")
+    for matrix in MATRICES:
+        columns = {n: _column(matrices[matrix][:, j]) for j, n in enumerate(names)}
+        table = pa.table({"id": samples.column("id"), **columns})
+        pq.write_table(table, directory / f"{matrix}.parquet", compression="zstd")
+    fingerprint = _fingerprint(names, samples, matrices)
+    write_json(directory / "manifest.json", {"schema": SCHEMA_VERSION, "fingerprint": fingerprint, **manifest})
+
+
+def _column(values: Array) -> pa.Array:
+    """Return a column of a matrix; unknown tokens are null on disk."""
+    return pa.array(values, mask=values < 0) if values.dtype.kind == "i" else pa.array(values)
+
+
+def load(directory: Path) -> Benchmark:
+    """Load a benchmark.
+
+    :raises DataError: when a file is missing or broken, or of another schema version
+    """
+    manifest = read_json(directory / "manifest.json")
+    if manifest.get("schema") != SCHEMA_VERSION:
+        raise DataError(
+            f"has schema version {manifest.get('schema')!r}, this vlrb reads {SCHEMA_VERSION}",
+            where=str(directory),
+            fix="delete the folder and build again",
+        )
+    names = [m["name"] for m in manifest["models"]]
+    try:
+        samples = read_parquet(directory / "samples.parquet")
+        matrices = {m: _matrix(directory / f"{m}.parquet", names, _TYPES.get(m, np.int64)) for m in MATRICES}
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise DataError(
+            f"cannot be read: {error}", where=str(directory), fix="delete the folder and build again"
+        ) from None
+    return Benchmark(directory, manifest, samples, **matrices)
+
+
+def _matrix(path: Path, names: Sequence[str], dtype: Any) -> Array:
+    file = pq.ParquetFile(path, memory_map=True)
+    matrix = np.empty((file.metadata.num_rows, len(names)), dtype=dtype)
+    for j, name in enumerate(names):
+        column = file.read(columns=[name]).column(0)
+        matrix[:, j] = (column.fill_null(-1) if column.null_count else column).to_numpy()
+    return sealed(matrix)
+
+
+def _fingerprint(names: Sequence[str], samples: pa.Table, matrices: Mapping[str, Array]) -> str:
+    """Hash what the benchmark says, whatever files it came from."""
+    digest = hashlib.sha256()
+    for text in (
+        "\0".join(names),
+        *("\0".join(samples.column(c).fill_null("").to_pylist()) for c in ("id", "dataset", "question", "hint")),
+    ):
+        digest.update(hashlib.sha256(text.encode()).digest())
+    for nested in ("options", "images"):
+        digest.update(hashlib.sha256(repr(samples.column(nested).to_pylist()).encode()).digest())
+    for matrix in MATRICES:
+        digest.update(hashlib.sha256(np.ascontiguousarray(matrices[matrix]).data).digest())
+    return digest.hexdigest()

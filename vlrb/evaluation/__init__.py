@@ -1,0 +1,1 @@
+"""What is done with a benchmark: splits, features, reference points, metrics."""

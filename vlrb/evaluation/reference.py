@@ -1,0 +1,74 @@
+"""Reference points: what rules reach that are no routers, since they look at labels or dataset names, or at nothing.
+
+They stand in every leaderboard, unasked.  What they learn, they learn on train (VL-RouterBench, baselines; the reference
+implementation fits them on test).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from vlrb.api.types import Array
+from vlrb.benchmark.matrices import Benchmark
+from vlrb.evaluation.splits import Split
+
+SUMMARIES: Mapping[str, str] = {
+    "oracle": "the cheapest model that is right, else the cheapest: no router can do better",
+    "strongest-per-dataset": "in each dataset the model that is most accurate there on train",
+    "best-single": "the model that is most accurate on train, for every sample",
+    "cheapest-single": "the model that costs least on train, for every sample",
+}
+
+
+def oracle(quality: Array, cost: Array) -> Array:
+    """Return the cheapest correct model of every sample, else the cheapest model, int[n]; of equals the first."""
+    solved = quality.any(axis=1, keepdims=True)
+    return np.asarray(np.where(quality | ~solved, cost, np.inf).argmin(axis=1))
+
+
+def strongest(quality: Array, cost: Array) -> int:
+    """Return the most accurate model; ties go to the cheaper one, then to the first.
+
+    :param quality: Y, bool[n, k]
+    :param cost: C, float[n, k], USD per sample
+    """
+    return int(np.lexsort((cost.mean(axis=0), -quality.sum(axis=0)))[0])
+
+
+def cheapest(quality: Array, cost: Array) -> int:
+    """Return the model with the smallest mean cost; ties go to the more accurate one, then to the first.
+
+    :param quality: Y, bool[n, k]
+    :param cost: C, float[n, k], USD per sample
+    """
+    return int(np.lexsort((-quality.sum(axis=0), cost.mean(axis=0)))[0])
+
+
+def strongest_per_dataset(datasets: Array, train_datasets: Array, quality: Array, cost: Array) -> Array:
+    """Return for every sample the model that is most accurate on train in the sample's dataset, int[n].
+
+    A dataset without train samples gets the model that is most accurate on all of train.
+
+    :param datasets: str[n], of the samples that are asked for
+    :param train_datasets: str[m], of the train samples, as are quality and cost [m, k]
+    """
+    rows = {d: train_datasets == d for d in np.unique(train_datasets).tolist()}
+    best = {d: strongest(quality[own], cost[own]) for d, own in rows.items()}
+    overall = strongest(quality, cost)
+    return np.array([best.get(d, overall) for d in datasets.tolist()], dtype=np.int64)
+
+
+def reference_choices(benchmark: Benchmark, split: Split, rows: Array) -> dict[str, Array]:
+    """Return name -> choices int[n] of every reference point on some rows."""
+    train = split.train
+    quality, cost = benchmark.quality[train], benchmark.cost[train]
+    return {
+        "oracle": oracle(benchmark.quality[rows], benchmark.cost[rows]),
+        "strongest-per-dataset": strongest_per_dataset(
+            benchmark.datasets[rows], benchmark.datasets[train], quality, cost
+        ),
+        "best-single": np.full(rows.size, strongest(quality, cost)),
+        "cheapest-single": np.full(rows.size, cheapest(quality, cost)),
+    }

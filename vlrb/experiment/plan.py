@@ -1,0 +1,269 @@
+"""A plan: an experiment whose every name is resolved and every parameter checked (see :mod:`vlrb.experiment.resolve`)."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from vlrb.api.specs import Dataset, Kind, toml_name
+from vlrb.api.types import Catalog, MetricInfo
+from vlrb.errors import PluginError, VlrbError
+from vlrb.experiment.config import BenchmarkSection, Document, General, SplitSection, unstructure
+from vlrb.plugins.loading import Plugin, Registered, Registry, blame
+from vlrb.plugins.sources import KEY_OF
+
+DECISIONS = frozenset({"lambda", "budget"})
+"""Parameters of :func:`vlrb.api.decide.decide`: where a router marks them so, a sweep over them fits once."""
+
+
+@attrs.frozen(eq=False)
+class Chosen:
+    """A component that the experiment uses, with its parameters."""
+
+    kind: Kind
+    registered: Registered
+    params: Any
+
+    def __attrs_post_init__(self) -> None:
+        """Look at the sources now: the plugin has been loaded just before, and may import more later."""
+        self.plugin.sources(KEY_OF[self.kind])
+
+    @property
+    def spec(self) -> Any:
+        """Return the component's record."""
+        return self.registered.record
+
+    @property
+    def plugin(self) -> Plugin:
+        """Return the plugin that the component comes from."""
+        return self.registered.plugin
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the component's numbers: its name, its plugin's version and sources, its parameters."""
+        return {
+            "id": self.registered.id,
+            "version": self.plugin.version,
+            "sources": self.plugin.sources_digest(KEY_OF[self.kind]),
+            "parameters": unstructure(self.params),
+            "requires": versions(self.spec.requires),
+        }
+
+    def revision(self) -> str:
+        """Return what identifies the weights that the component works with; an empty text where it says nothing of any.
+
+        :raises VlrbError: when it cannot be told
+        """
+        if isinstance(self._revision, VlrbError):
+            raise type(self._revision)(self._revision.problems)
+        return self._revision
+
+    @property
+    def known_revision(self) -> str | None:
+        """Return the same for a key; None where it cannot be told, so that what needs the weights fails."""
+        return None if isinstance(self._revision, VlrbError) else self._revision
+
+    @cached_property
+    def _revision(self) -> str | VlrbError:
+        """The weights, looked up once: what identifies them, or why nothing can."""
+        tell = getattr(self.spec, "revision", None)
+        if tell is None:
+            return ""
+        try:
+            with blame(self.plugin, f"telling the weights of {self.kind} {self.spec.name!r}"):
+                return str(tell(self.params))
+        except VlrbError as error:
+            return error
+
+    def make(self, *methods: str) -> Any:
+        """Call the factory and check that what it returns has the methods it must have.
+
+        :raises PluginError: naming plugin and dist
+        """
+        doing = f"making {self.kind} {self.spec.name!r}"
+        with blame(self.plugin, f"{doing} (its factory is called with its parameters)"):
+            made = self.spec.factory(copy.deepcopy(self.params))  # an instance that is changed changes no other cell
+            lacking = [m for m in methods if not callable(getattr(made, m, None))]
+        if lacking:
+            raise PluginError(
+                f"{self.plugin.label} failed while {doing}: its factory returned {type(made).__name__}, "
+                f"which has no method {lacking[0]}()",
+                fix=f"return an object with {', '.join(methods)}",
+            )
+        return made
+
+
+@attrs.frozen(eq=False)
+class FeatureSet:
+    """A named feature set: encoders and how they are fused."""
+
+    name: str
+    encoders: tuple[Chosen, ...]
+    fusion: str
+    text_weight: float = 0.5
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the features; without a revision where the weights cannot be told, so that encoding fails."""
+        return self._known_identity
+
+    @cached_property
+    def _known_identity(self) -> dict[str, Any]:
+        encoders = [self._identity(e, e.known_revision) for e in self.used]
+        return {"encoders": encoders, "fusion": self.fusion, "text_weight": self.text_weight}
+
+    def encoder_identity(self, encoder: Chosen) -> dict[str, Any]:
+        """Return what decides what an encoder makes of a sample: plugin, parameters and weights.
+
+        Parameters whose field has ``same_numbers`` in its metadata (the batch size, the device) are left out.
+
+        :raises VlrbError: when the weights cannot be told
+        """
+        return self._identity(encoder, encoder.revision())
+
+    @staticmethod
+    def _identity(encoder: Chosen, revision: str | None) -> dict[str, Any]:
+        fields = attrs.fields(type(encoder.params))
+        aside = {toml_name(f.name) for f in fields if f.metadata.get("same_numbers")}
+        identity = encoder.identity()
+        identity["parameters"] = {k: v for k, v in identity["parameters"].items() if k not in aside}
+        return identity | {"revision": revision}
+
+    @property
+    def used(self) -> tuple[Chosen, ...]:
+        """Return the encoders whose features the fusion keeps."""
+        only = self.fusion.removeprefix("only-")
+        return self.encoders if only == self.fusion else tuple(e for e in self.encoders if e.spec.modality == only)
+
+    def problem(self) -> tuple[str, str]:
+        """Return why the fusion cannot be made of these encoders, and the fix; empty texts where it can."""
+        if self.fusion in ("concat", "normalize-concat"):
+            return "", ""
+        only = self.fusion.removeprefix("only-")
+        needed = ("text", "image") if only == self.fusion else (only,)
+        found = {e.registered.id: e.spec.modality for e in self.encoders}
+        if found and set(needed) <= set(found.values()) <= {"text", "image"}:
+            return "", ""
+        parts = " and ".join(f"an encoder of {n}" for n in needed)
+        looking = ", ".join(f"{name!r} (looks at {modality})" for name, modality in found.items())
+        fix = 'name such encoders (`vlrb list encoder`), or set fusion = "normalize-concat"'
+        return f"fusion {self.fusion!r} needs {parts}, and none that looks at both; encoders: {looking}", fix
+
+
+@attrs.frozen(eq=False)
+class Point:
+    """One set of a router's parameters: ``swept`` are those that a sweep gave it.
+
+    ``base`` has the parameters of the fit that the point shares with others; it is ``chosen`` itself where each is fitted.
+    """
+
+    chosen: Chosen
+    swept: Mapping[str, Any]
+    base: Chosen
+
+
+@attrs.frozen(eq=False)
+class PlannedRouter:
+    """A ``[[router]]`` table: its label, features, and the points of its sweep (one without a sweep)."""
+
+    label: str
+    features: str | None
+    points: tuple[Point, ...]
+    sweep: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def chosen(self) -> Chosen:
+        """Return the router with the parameters of its first point."""
+        return self.points[0].chosen
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """An experiment whose every name is resolved and every parameter checked."""
+
+    document: Document
+    options: tuple[str, ...]
+    registry: Registry
+    general: General
+    benchmark: BenchmarkSection
+    split: SplitSection
+    catalog: Catalog
+    logs: Chosen
+    counter: Chosen
+    feature_sets: Mapping[str, FeatureSet]
+    routers: tuple[PlannedRouter, ...]
+    metrics: tuple[Chosen, ...]
+    reports: tuple[Chosen, ...]
+    settings: Mapping[str, Any]
+
+    def scorer(self, dataset: Dataset) -> Chosen | None:
+        """Return the scorer of a dataset, or None when it names none or one that is not installed."""
+        if not dataset.scorer or all(dataset.scorer not in (r.name, r.id) for r in self.registry.all("scorer")):
+            return None
+        registered = self.registry.find("scorer", dataset.scorer)
+        return Chosen("scorer", registered, registered.record.params())
+
+    def selection(self) -> Chosen:
+        """Return the metric by which routers select on dev."""
+        name = self.general.select_by
+        return next(m for m in self.metrics if name in (m.spec.name, m.registered.id))
+
+    def metric_infos(self) -> tuple[MetricInfo, ...]:
+        """Return how to show the metrics, in their order."""
+        return tuple(
+            MetricInfo(c.spec.name, c.spec.unit, c.spec.higher_is_better, c.spec.summary, unstructure(c.params))
+            for c in self.metrics
+        )
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the experiment with every default filled in, as JSON data."""
+        general = unstructure(self.general)
+        for key in ("plugins", "include"):
+            general.pop(key)
+        return {
+            **general,
+            "logs": _table(self.logs),
+            "benchmark": unstructure(self.benchmark),
+            "tokens": _table(self.counter, key="counter"),
+            "split": {**unstructure(self.split), "group_by": self.split.grouping},
+            "features": {
+                s.name: {"encoders": [_table(e) for e in s.encoders], "fusion": s.fusion, "text_weight": s.text_weight}
+                for s in self.feature_sets.values()
+            },
+            "router": [
+                {
+                    **{k: v for k, v in _table(r.chosen).items() if k not in r.sweep},
+                    "label": r.label,
+                    **({"features": r.features} if r.features else {}),
+                    **({"sweep": unstructure(r.sweep)} if r.sweep else {}),
+                }
+                for r in self.routers
+            ],
+            "metric": [_table(m) for m in self.metrics],
+            "report": [_table(r) for r in self.reports],
+            "plugin": {name: unstructure(s) for name, s in self.settings.items()},
+        }
+
+
+def _table(chosen: Chosen, key: str = "use") -> dict[str, Any]:
+    return {key: chosen.registered.id, **unstructure(chosen.params)}
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return package -> version, of those that are installed."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name.replace("_", "-"))
+    return found
+
+
+def digest_of(value: Any) -> str:
+    """Return a digest of JSON data that does not depend on the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

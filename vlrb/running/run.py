@@ -1,0 +1,431 @@
+"""Runs: an experiment's cells, its reference points, its results on disk, its observers and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vlrb import __version__, interrupts
+from vlrb.api.types import CellInfo, CellResult, CostBounds, ReferenceResult, RunInfo, RunResult, Timing, Undefined
+from vlrb.benchmark.build import build, quiet
+from vlrb.benchmark.matrices import MATRICES, load
+from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, StorageError, VlrbError, did_you_mean
+from vlrb.evaluation.metrics import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
+from vlrb.evaluation.reference import SUMMARIES, reference_choices
+from vlrb.evaluation.splits import NAMES, Split, make_split, write_split
+from vlrb.executor import (
+    Failure,
+    Job,
+    Listener,
+    LocalExecutor,
+    Progress,
+    Report,
+    Task,
+    available_threads,
+    error_text,
+)
+from vlrb.experiment.plan import Plan, digest_of, versions
+from vlrb.experiment.resolve import plan_document
+from vlrb.plugins.loading import blame
+from vlrb.plugins.observers import Observers
+from vlrb.plugins.sources import core_digest
+from vlrb.redact import without_secrets
+from vlrb.running.cells import ROUTED, Bench, read_cell, run_cell
+from vlrb.running.results import adopt_cell, now, read_result, run_directory, write_plan, write_result
+from vlrb.running.winners import select_winners
+from vlrb.storage import Places, locked, new_file, remove, sweep_cache, sweep_run, write_json, write_text
+
+logger = logging.getLogger("vlrb")
+
+
+@attrs.frozen(eq=False)
+class Outcome:
+    """What came of ``vlrb run``: the result, what observers and reports failed at, and the exit status."""
+
+    result: RunResult
+    errors: tuple[VlrbError, ...]
+    already_finished: bool
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return the exit status: failed cells weigh more than a plugin that failed, and that more than tracking."""
+        if any(c.status == "failed" for c in self.result.cells):
+            return ExitCode.CELLS_FAILED
+        if any(isinstance(e, PluginError) for e in self.errors):
+            return ExitCode.PLUGIN
+        return ExitCode.TRACKING if self.errors else ExitCode.OK
+
+
+def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> Bench:
+    """Build the benchmark, split it, and set up the metrics.
+
+    :raises DataError: with everything that is wrong with the logs
+    """
+    benchmark = build(plan, places, jobs, progress)
+    split = make_split(benchmark, plan.split)
+    bounds = cost_bounds(benchmark, split, plan.general.cost_bounds)
+    return Bench(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection()))
+
+
+def execute(
+    plan: Plan,
+    places: Places,
+    *,
+    jobs: int | None = None,
+    fresh: Sequence[str] | None = None,
+    progress: Progress = quiet,
+) -> Outcome:
+    """Run an experiment, or go on with it where it stopped; an identical finished run is not run again.
+
+    :param jobs: processes; default: one per CPU to read logs, and one cell at a time, so that cells do not slow each other
+    :param fresh: labels of routers to fit again although their results are known; an empty list means all
+    :raises VlrbError: for what makes the whole run impossible; a cell that fails is part of the result
+    """
+    if not plan.routers:
+        raise ConfigError("there is no router", where=plan.document.where(("router",)), fix="add a table [[router]]")
+    _check_labels(plan, fresh)
+    bench = prepare(plan, places, jobs, progress)
+    cells = bench.cells()
+    key = _run_key(bench, cells)
+    with locked(places.runs / plan.general.name / f".{key[:8]}"):
+        if fresh is not None:
+            for cell in cells:
+                if not fresh or cell.label in fresh:
+                    bench.forget(cell)
+        directory = run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
+        run = _run_info(bench, cells, key, directory)
+        observers = Observers(plan.registry)
+        sweep_cache(places.cache)
+        sweep_run(directory)
+        known = _finished_result(run)
+        if known is not None:
+            errors = _write_reports(plan, known)
+            with _told_of_an_end(run, observers):
+                _replay(known, observers)
+            return Outcome(known, (*observers.errors, *errors), already_finished=True)
+        write_plan(run, plan.document.text, bench.uses(cells))
+        write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
+        write_split(bench.split, bench.benchmark, directory / "split.parquet")
+        _write_evaluated(bench, directory / "evaluated.parquet")
+        with _told_of_an_end(run, observers):
+            return _execute(bench, run, observers, jobs or 1, progress)
+
+
+@contextlib.contextmanager
+def _told_of_an_end(run: RunInfo, observers: Observers) -> Iterator[None]:
+    """Tell the observers if a run ends before it is complete; further interrupts wait until they know."""
+    try:
+        yield
+    except BaseException:
+        with interrupts.held():
+            observers.call("vlrb_run_interrupted", run=run)
+        raise
+
+
+def _write_evaluated(bench: Bench, path: Path) -> None:
+    """Write what is known of every model on all samples, so that a run directory suffices to compute every metric and test."""
+    benchmark = bench.benchmark
+    columns = _row_columns(bench, NAMES)
+    rows = np.concatenate([bench.split.rows(n) for n in NAMES])
+    columns |= {"dataset": benchmark.datasets[rows], "group": bench.split.groups[rows]}
+    for name in MATRICES:
+        matrix = getattr(benchmark, name)[rows]
+        columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}
+    with new_file(path) as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
+
+
+def _row_columns(bench: Bench, splits: Sequence[str]) -> dict[str, Any]:
+    """Return the sample id and the split of every row of some splits, one split after the other."""
+    rows = [bench.split.rows(n) for n in splits]
+    names = np.repeat(np.array(splits), [r.size for r in rows])
+    return {"id": [bench.benchmark.ids[i] for i in np.concatenate(rows).tolist()], "split": names}
+
+
+def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
+    labels = {r.label for r in plan.routers}
+    for label in fresh or ():
+        if label not in labels:
+            raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
+
+
+def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
+    plan = bench.plan
+    # what observers are told changes no result, so that a run may be tracked elsewhere later
+    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
+    for section in ("benchmark", "split"):  # what a file expects only refuses
+        experiment[section] = {k: v for k, v in experiment[section].items() if k != "expect"}
+    return digest_of(
+        {
+            "vlrb": [__version__, core_digest("run")],
+            "experiment": experiment,
+            "benchmark": bench.benchmark.fingerprint,
+            # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
+            "records": [bench.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
+            # what tables and files say of the split, and of the groups that its digest leaves out
+            "split": [bench.split.about, hashlib.sha256(bench.split.groups.tobytes()).hexdigest()],
+            "cells": [c.key for c in cells],
+            "metrics": [m.identity() for m in plan.metrics],
+            "reports": [r.identity() for r in plan.reports],
+        }
+    )
+
+
+def _run_info(bench: Bench, cells: tuple[CellInfo, ...], key: str, directory: Path) -> RunInfo:
+    plan = bench.plan
+    return RunInfo(
+        name=plan.general.name,
+        key=key,
+        directory=directory,
+        protocol=plan.general.protocol,
+        experiment=without_secrets(plan.resolved()),
+        benchmark=bench.benchmark.info(),
+        split=bench.split.about,
+        bounds=bench.evaluator.bounds,
+        metrics=plan.metric_infos(),
+        cells=cells,
+        settings=plan.settings,
+        environment=_environment(plan),
+    )
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    """Return what the figures were made with."""
+    packages = ["numpy", "pyarrow", "scikit-learn", "scipy", "mlflow", "pluggy", "attrs"]
+    packages += sorted({p for r in plan.routers for p in r.chosen.spec.requires})
+    packages += sorted({p for s in plan.feature_sets.values() for e in s.encoders for p in e.spec.requires})
+    plugins = {
+        f"plugin {p.name}": f"{p.dist} {p.version}".strip() for p in plan.registry.plugins if p.object is not None
+    }
+    return {
+        "vlrb": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **versions(packages),
+        **plugins,
+    }
+
+
+def _finished_result(run: RunInfo) -> RunResult | None:
+    """Return the result of this very run if it is finished and no cell failed."""
+    if not (run.directory / "results.json").is_file():
+        return None
+    result = read_result(run.directory)
+    if result.run.key != run.key:  # a folder's name holds the beginning of a key only
+        return None
+    failed_metric = any(
+        isinstance(value, Undefined) and value.reason.startswith(FAILED_METRIC)
+        for scores in (*(c.scores for c in result.cells), *(r.scores for r in result.references))
+        for scopes in scores.values()
+        for values in scopes.values()
+        for value in values.values()
+    )
+    if failed_metric or any(c.status == "failed" for c in result.cells):
+        return None
+    return attrs.evolve(result, run=attrs.evolve(result.run, settings=run.settings))
+
+
+def _replay(result: RunResult, observers: Observers) -> None:
+    """Show a finished run to the observers, so that they complete what they lack."""
+    observers.call("vlrb_run_start", run=result.run)
+    for cell in result.cells:
+        observers.call("vlrb_cell_end", run=result.run, result=attrs.evolve(cell, reused=True))
+    observers.call("vlrb_run_end", result=result)
+
+
+def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> Outcome:
+    started = now()
+    observers.call("vlrb_run_start", run=run)
+    results: dict[str, CellResult] = {}
+
+    def finish(cell: CellInfo, error: str, reused: bool) -> None:
+        results[cell.name] = _cell_result(bench, run, cell, error, reused)
+        observers.call("vlrb_cell_end", run=run, result=results[cell.name])
+        progress("cells", len(results), len(run.cells))
+
+    waiting = []
+    for cell in run.cells:
+        with locked(bench.folder(cell)):  # nobody may remove it while it is taken over
+            if bench.finished(cell):
+                remove(bench.work_folder(cell))  # a kill may have come before it was gone
+                finish(cell, "", reused=True)
+            else:
+                waiting.append(cell)
+    ready = _with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
+    _run_cells(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
+    _check_directory(run)
+    cells = tuple(results[c.name] for c in run.cells)
+    result = _result(bench, run, cells, started)
+    errors = _write_reports(bench.plan, result)
+    interrupts.check()
+    write_result(result)
+    observers.call("vlrb_run_end", result=result)
+    return Outcome(result, (*bench.evaluator.errors, *observers.errors, *errors), already_finished=False)
+
+
+def _result(bench: Bench, run: RunInfo, cells: tuple[CellResult, ...], started: str) -> RunResult:
+    selected, split = bench.evaluator.selection.spec.name, bench.plan.general.select_on
+    winners = select_winners(cells, run.metrics, selected, split)
+    return RunResult(
+        run,
+        cells,
+        _references(bench, run.directory),
+        started,
+        now(),
+        winners={label: w.point for label, w in winners.items()},
+        decided_by={label: w.metric for label, w in winners.items() if w.metric != selected},
+    )
+
+
+def _check_directory(run: RunInfo) -> None:
+    """Look whether a run's folder is still there: writing would make it again, without what was in it.
+
+    :raises DataError: when it is not
+    """
+    if not (run.directory / "plan.json").is_file():
+        raise DataError(
+            "the run's folder, or what was in it, has vanished during the run",
+            where=str(run.directory),
+            fix="run again: what has been fitted is in the cache",
+        )
+
+
+def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:
+    _check_directory(run)
+    directory = run.directory / "cells" / cell.name
+    if error:
+        write_text(directory / "error.txt", error + "\n")
+        return CellResult(cell, "failed", False, directory, {}, error.splitlines()[0])
+    adopt_cell(bench.folder(cell), directory)
+    (directory / "error.txt").unlink(missing_ok=True)
+    ids = {n: [bench.benchmark.ids[i] for i in bench.split.rows(n).tolist()] for n in ROUTED}
+    about, routed = read_cell(directory, ids, [c.name for c in bench.benchmark.candidates])
+    timing = {name: Timing(**t) for name, t in about["timing"].items()}
+    return CellResult(
+        cell=cell,
+        status="done",
+        reused=reused,
+        directory=directory,
+        scores={n: bench.evaluator.scores(n, routed[n].choices, timing[n], routed[n].estimate) for n in ROUTED},
+        fit_seconds=about["fit_seconds"],
+        timing=timing["test"],
+        choices={n: choice_counts(bench.benchmark, routed[n].choices) for n in ROUTED},
+        hardware=about["hardware"],
+        chosen=about.get("chosen", {}),
+    )
+
+
+def _references(bench: Bench, directory: Path) -> tuple[ReferenceResult, ...]:
+    """Evaluate the reference points, and write their choices to ``references.parquet``."""
+    choices = {n: reference_choices(bench.benchmark, bench.split, bench.split.rows(n)) for n in ROUTED}
+    columns = _row_columns(bench, ROUTED)
+    columns |= {name: np.concatenate([choices[n][name] for n in ROUTED]) for name in SUMMARIES}
+    with new_file(directory / "references.parquet") as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
+    return tuple(
+        ReferenceResult(name, summary, {n: bench.evaluator.scores(n, choices[n][name]) for n in ROUTED})
+        for name, summary in SUMMARIES.items()
+    )
+
+
+def _write_reports(plan: Plan, result: RunResult) -> list[VlrbError]:
+    errors: list[VlrbError] = []
+    for chosen in plan.reports:
+        try:
+            report = chosen.make("__call__")
+            with blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
+                report(result, result.run.directory / "reports")
+        except StorageError:
+            raise
+        except VlrbError as error:
+            logger.warning("%s", error)
+            errors.append(PluginError(error.problems))
+    return errors
+
+
+# --- running cells --------------------------------------------------------------------------------------------------------
+
+Finish = Callable[[CellInfo, str], None]
+
+
+def _with_features(bench: Bench, cells: Sequence[CellInfo], finish: Finish, progress: Progress) -> list[CellInfo]:
+    """Make the features that cells need, once; cells whose features cannot be made have failed. Return the others."""
+    failed: dict[str, str] = {}
+    for name in dict.fromkeys(c.features for c in cells if c.features):
+        try:
+            bench.encoded(name, progress)
+        except StorageError:
+            raise
+        except VlrbError as error:
+            failed[name] = error_text(error)
+    for cell in cells:
+        if cell.features in failed:
+            finish(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
+    return [c for c in cells if c.features not in failed]
+
+
+def _run_cells(
+    bench: Bench,
+    run: RunInfo,
+    cells: Sequence[CellInfo],
+    observers: Observers,
+    jobs: int,
+    finish: Finish,
+    progress: Progress,
+) -> None:
+    """Run cells in this process, or each in one of its own; what the system refuses ends the run."""
+    of = {c.name: c for c in cells}
+
+    def failed(task: Task, failure: Failure) -> None:
+        if isinstance(failure.error, StorageError):
+            raise failure.error
+        finish(of[task.name], failure.text)
+
+    listener = Listener(
+        started=lambda task: observers.call("vlrb_cell_start", run=run, cell=of[task.name]),
+        progress=progress,
+        log=lambda task, step, values: observers.call(
+            "vlrb_cell_log", run=run, cell=of[task.name], step=step, values=values
+        ),
+        ended=lambda task, _: finish(of[task.name], ""),
+        failed=failed,
+    )
+    threads = max(1, available_threads() // jobs)
+    plan = bench.plan
+    shared = (plan.document, plan.options, bench.places, bench.benchmark.directory, bench.split, bench.evaluator.bounds)
+    executor = LocalExecutor(jobs, isolated=jobs > 1, threads=threads)
+    tasks = [Task(c.name, (c, threads)) for c in cells]
+    executor.run(Job(_bench_again, shared, _work_on), tasks, listener, here=bench if jobs < 2 else None)
+
+
+def _bench_again(
+    document: Any, options: tuple[str, ...], places: Places, directory: Path, split: Split, bounds: CostBounds
+) -> Bench:
+    """Return what cells share, in another process: only the plan is made anew, as plugins cannot be sent."""
+    places.use()
+    plan, benchmark = plan_document(document, options), load(directory)
+    return Bench(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection()))
+
+
+def _work_on(bench: Bench, report: Report, cell: CellInfo, threads: int) -> None:
+    """Run a cell.
+
+    :raises VlrbError: naming samples as the logs do
+    """
+    if cell.key not in bench.chosen:
+        what = f"cell {cell.name!r} is not in the plan any more: the experiment, a plugin or the weights changed during the run"
+        raise ConfigError(what, where=str(bench.plan.document.path), fix="run again")
+    try:
+        run_cell(bench, cell, threads, report.log, report.progress)
+    except DataError as error:
+        raise bench.benchmark.naming(error) from error.__cause__
