@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from vlrb.api.images import Images, ImageStore
+from vlrb.api.routing import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
 from vlrb.api.targets import soft_targets
-from vlrb.api.types import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers import kmeans, knn, linear, mlp, neighbours, ovr, params, prknn
 from vlrb_plugins.feature_routers.rules import RULES
 from vlrb_plugins.feature_routers.scaling import ZScore, unit

@@ -21,10 +21,14 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.types import Column, Features
-from vlrb.benchmark.build import build, quiet
+from vlrb.api.routing import Column, Features
+from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.evaluation.features import CHUNK, KEY, _assembled, _Store, encode, fuse
+from vlrb.evaluation.encoding import CHUNK
+from vlrb.evaluation.feature_store import KEY, FeatureStore
+from vlrb.evaluation.features import _assembled, encode
+from vlrb.evaluation.fusion import fuse
+from vlrb.executor import quiet
 from vlrb.experiment.plan import FeatureSet
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
@@ -107,7 +111,7 @@ def reading(folder: Path) -> None:
     print(f"{n:,} samples with {' + '.join(map(str, widths))} columns")
     stores, files = [], []
     for width in widths:
-        store = _Store(folder / f"store-{width}", str(width))
+        store = FeatureStore(folder / f"store-{width}", str(width))
         shutil.rmtree(store.folder, ignore_errors=True)
         store.folder.mkdir(parents=True)
         matrix = rng.standard_normal((n, width), dtype=np.float32)

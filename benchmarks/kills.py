@@ -39,7 +39,7 @@ import weakref
 
 import numpy as np
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec, param
+from vlrb.api.components import RouterSpec, param
 import attrs
 
 gc.set_threshold(200, 5, 5)

@@ -81,8 +81,8 @@ import asyncio, decimal, fractions, os, signal, sys, warnings
 from pathlib import Path
 import attrs, numpy as np, pyarrow as pa
 from vlrb import errors, hookimpl, schemas, specs
-from vlrb.api.specs import *
-from vlrb.api.types import *
+from vlrb.api.components import *
+from vlrb.api.routing import *
 
 class Base(BaseException): pass
 class Own(errors.DataError): pass

@@ -64,7 +64,7 @@ def photo(rng: np.random.Generator) -> bytes:
 def queries(folder: Path) -> Any:
     """Return requests, each with an image of its own and a question of some forty words."""
     from vlrb.api.images import Images, ImageStore, ImageWriter
-    from vlrb.api.types import Candidate, Queries
+    from vlrb.api.routing import Candidate, Queries
 
     rng = np.random.default_rng(0)
     with ImageWriter(folder / "images.arrow") as writer:

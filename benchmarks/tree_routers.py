@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from vlrb.api.images import Images, ImageStore
-from vlrb.api.types import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
+from vlrb.api.routing import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
 from vlrb_plugins.tree_routers import PARAMS, TreeParams
 from vlrb_plugins.tree_routers.boosters import column_share
 from vlrb_plugins.tree_routers.router import Trees

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec, param
+from vlrb.api.components import RouterSpec, param
 
 
 @attrs.frozen

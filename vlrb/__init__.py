@@ -1,6 +1,6 @@
 """vlrb: a plugin-based benchmark harness for routing between vision-language models.
 
-A plugin module needs ``hookimpl``, the records of :mod:`vlrb.api.specs` and the types of :mod:`vlrb.api.types`.
+A plugin module needs ``hookimpl``, the records of :mod:`vlrb.api.components` and the types of :mod:`vlrb.api.routing`.
 """
 
 from vlrb.api.hookspecs import hookimpl

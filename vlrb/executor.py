@@ -22,13 +22,18 @@ from typing import Any
 import attrs
 
 from vlrb import interrupts
-from vlrb.ending import GRACE, end_in_time
 from vlrb.errors import STORAGE, PluginError, StorageError, VlrbError
 from vlrb.faults import describe_error, traceback_of
+from vlrb.interrupts import GRACE, end_in_time
 from vlrb.printable import accept_any_text, print_records
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
+
+
+def quiet(_what: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
 
 AHEAD = 2
 """Tasks that each of the other processes has: one that it does, and the next one."""

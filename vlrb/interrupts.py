@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ from typing import Any
 
 from vlrb.errors import ExitCode
 
+logger = logging.getLogger("vlrb")
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SAME = 2.0
@@ -28,6 +31,9 @@ SAME = 2.0
 
 PATIENCE = 10.0
 """Seconds that the end of the work may take before another signal ends the process at once."""
+
+GRACE = 3.0
+"""Seconds in which a process that is to end may remove what it has begun."""
 
 PAUSE = 0.01
 """Seconds until a dropped interrupt is sent again."""
@@ -131,3 +137,24 @@ def held() -> Iterator[None]:
 def close() -> None:
     """Raise no interrupt any more: the work has ended, and the process is about to."""
     _state.held += 1
+
+
+def end_in_time(status: int, seconds: float = GRACE) -> None:
+    """End this process within some seconds, when the work is done and written; Python would wait for all threads.
+
+    Call it last in the main thread.  Without threads that are left, the process ends as usual.
+
+    :param status: the exit status, should threads be left
+    """
+    threading.Thread(target=_watch, args=(status, seconds), name="vlrb-end", daemon=True).start()
+
+
+def _watch(status: int, seconds: float) -> None:
+    time.sleep(seconds)
+    left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+    if left:
+        logger.warning("threads that plugins have left are ended: %s", ", ".join(left))
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # a closed terminal
+                stream.flush()
+        os._exit(status)

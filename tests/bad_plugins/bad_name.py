@@ -1,5 +1,5 @@
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec
+from vlrb.api.components import RouterSpec
 
 
 @hookimpl

@@ -1,5 +1,5 @@
 from vlrb import hookimpl
-from vlrb.api.specs import Model
+from vlrb.api.records import Model
 
 
 @hookimpl

@@ -71,7 +71,7 @@ LAZY = """
 from pathlib import Path
 import numpy as np
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec
+from vlrb.api.components import RouterSpec
 class Router:
     def __init__(self, params): pass
     def fit(self, train, dev, context):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 VANDAL = '''
 import numpy as np
 from vlrb import hookimpl
-from vlrb.api.specs import MetricSpec, RouterSpec, param
+from vlrb.api.components import MetricSpec, RouterSpec, param
 import attrs
 
 done = []

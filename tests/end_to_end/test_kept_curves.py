@@ -18,8 +18,8 @@ import attrs
 import numpy as np
 
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec, param
-from vlrb.api.types import Estimate
+from vlrb.api.components import RouterSpec, param
+from vlrb.api.routing import Estimate
 
 
 @attrs.frozen

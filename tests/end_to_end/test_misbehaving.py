@@ -12,8 +12,8 @@ HEAD = """
 import asyncio, os, sys, warnings
 import numpy as np
 from vlrb import errors, hookimpl
-from vlrb.api.specs import *
-from vlrb.api.types import *
+from vlrb.api.components import *
+from vlrb.api.routing import *
 
 class Base(BaseException): pass
 class Mute(Exception):

@@ -161,7 +161,7 @@ def test_a_metric_gets_the_estimates_of_its_rows(project: Any) -> None:
 
 @hookimpl
 def vlrb_metrics():
-    from vlrb.api.types import Undefined
+    from vlrb.api.routing import Undefined
     def mean(evaluation):
         return Undefined("no estimates") if evaluation.estimate is None else float(evaluation.estimate.p_correct.mean())
     return [MetricSpec(name="mean-estimate", summary="for tests", factory=lambda _: mean)]
@@ -259,7 +259,7 @@ def test_an_error_about_data_from_a_metric_or_a_report_is_the_plugins(project: A
         "reporter": "ReporterSpec(name='odd', summary='s', factory=lambda _: fail)",
     }[kind]
     project.file(
-        "from vlrb import hookimpl\nfrom vlrb.errors import DataError\nfrom vlrb.api.specs import MetricSpec, ReporterSpec\n"
+        "from vlrb import hookimpl\nfrom vlrb.errors import DataError\nfrom vlrb.api.components import MetricSpec, ReporterSpec\n"
         "def fail(*_):\n    raise DataError('no such column')\n"
         f"@hookimpl\ndef vlrb_{kind}s():\n    return [{body}]\n",
         "odd.py",
@@ -338,7 +338,7 @@ def test_editing_a_router_file_recomputes_exactly_its_cells(project: Any) -> Non
     mine = project.file(
         "import numpy as np\n"
         "from vlrb import hookimpl\n"
-        "from vlrb.api.specs import RouterSpec\n"
+        "from vlrb.api.components import RouterSpec\n"
         "class Mine:\n"
         "    def fit(self, train, dev, context): return self\n"
         "    def route(self, queries): return np.zeros(len(queries), dtype=int)\n"
@@ -510,7 +510,7 @@ def test_passwords_stay_out_of_results(project: Any, tmp_path: Path) -> None:
     project.file(
         "import attrs\n"
         "from vlrb import hookimpl\n"
-        "from vlrb.api.specs import param\n"
+        "from vlrb.api.components import param\n"
         "@attrs.frozen\n"
         "class S:\n"
         "    uri: str = param(default='')\n"
@@ -600,7 +600,7 @@ def test_a_router_in_a_package_is_redone_when_any_of_its_modules_changes(
     (package / "plugin.py").write_text(
         "import importlib, numpy as np\n"
         "from vlrb import hookimpl\n"
-        "from vlrb.api.specs import RouterSpec\n"
+        "from vlrb.api.components import RouterSpec\n"
         "from mypackage import inner\n"
         "importlib.reload(inner)\n"
         "class R:\n"
@@ -626,7 +626,7 @@ def test_routers_see_rows_in_no_telling_order(project: Any) -> None:
     project.file(
         "import json, numpy as np\n"
         "from vlrb import hookimpl\n"
-        "from vlrb.api.specs import RouterSpec\n"
+        "from vlrb.api.components import RouterSpec\n"
         "class R:\n"
         "    def fit(self, train, dev, context): return self\n"
         "    def route(self, queries):\n"
@@ -686,7 +686,7 @@ def test_secrets_stay_out_of_results_by_name_too(project: Any) -> None:
     project.file(
         "import attrs\n"
         "from vlrb import hookimpl\n"
-        "from vlrb.api.specs import param\n"
+        "from vlrb.api.components import param\n"
         "@attrs.frozen\n"
         "class S:\n"
         "    api_key: str = param(default='')\n"

@@ -17,7 +17,8 @@ import pytest
 
 from vlrb import storage as cache
 from vlrb.errors import STORAGE, PluginError, StorageError
-from vlrb.plugins.loading import Plugin, blame
+from vlrb.plugins.blame import blame
+from vlrb.plugins.plugin import Plugin
 from vlrb.storage import lock_if_free, locked, new_directory, new_file, sweep_cache
 
 PLUGIN = Plugin("p", "d", "1", "p.py", object())
@@ -144,7 +145,7 @@ from pathlib import Path
 
 import numpy as np
 from vlrb import hookimpl
-from vlrb.api.specs import NoParams, RouterSpec
+from vlrb.api.components import NoParams, RouterSpec
 
 
 class Router:

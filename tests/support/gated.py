@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 
 from vlrb import hookimpl
-from vlrb.api.specs import EncoderSpec, ReporterSpec, RouterSpec, param
-from vlrb.api.types import Column, Features
+from vlrb.api.components import EncoderSpec, ReporterSpec, RouterSpec, param
+from vlrb.api.routing import Column, Features
 
 LONG = 60.0
 

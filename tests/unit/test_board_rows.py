@@ -10,18 +10,8 @@ from typing import Any
 import attrs
 import pytest
 
-from vlrb.api.types import (
-    BenchmarkInfo,
-    CellInfo,
-    CellResult,
-    CostBounds,
-    MetricInfo,
-    MetricValue,
-    ReferenceResult,
-    RunInfo,
-    RunResult,
-    Undefined,
-)
+from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.routing import CostBounds, MetricValue, Undefined
 from vlrb.running.leaderboard import Cell, Leaderboard, fixed, leaderboard
 
 HIGHER = {"accuracy": True, "rank-score": True, "average-cost": False, "cost-per-10k": False, "own": True}

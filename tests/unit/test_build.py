@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vlrb.benchmark import steps
-from vlrb.benchmark.build import spans_of
+from vlrb.benchmark.join import spans_of
 
 
 def fingerprint(project: Any, *arguments: str) -> str:

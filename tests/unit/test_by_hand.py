@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from vlrb.api.decide import decide
+from vlrb.api.routing import Column, Estimate, Features
 from vlrb.api.targets import hard_labels, relevance, soft_targets
-from vlrb.api.types import Column, Estimate, Features
 from vlrb.evaluation import reference
-from vlrb.evaluation.features import fuse
+from vlrb.evaluation.fusion import fuse
 from vlrb.evaluation.splits import paper_split
-from vlrb.experiment.config import SplitSection
+from vlrb.experiment.sections import SplitSection
 
 INF = float("inf")
 RIGHT = [[1, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1]]

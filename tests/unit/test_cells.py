@@ -11,10 +11,10 @@ import handmade
 import numpy as np
 import pytest
 
-from vlrb.api.types import CostBounds
+from vlrb.api.routing import CostBounds
 from vlrb.evaluation.metrics import Evaluator, cost_bounds
 from vlrb.experiment.resolve import make_plan
-from vlrb.running.cells import Bench
+from vlrb.running.context import Bench
 from vlrb.running.run import prepare
 from vlrb.storage import Places
 

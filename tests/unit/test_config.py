@@ -12,9 +12,10 @@ from attrs import validators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.api.specs import param
+from vlrb.api.components import param
 from vlrb.errors import ConfigError, Problem
-from vlrb.experiment.config import LARGEST_FILE, Document, expanded, read_document, structure, unstructure
+from vlrb.experiment.document import LARGEST_FILE, Document, expanded, read_document
+from vlrb.experiment.strict import structure, unstructure
 
 DOCUMENT = Document(Path("/x/file.toml"), {}, {})
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from vlrb.api.decide import decide
-from vlrb.api.types import Estimate
+from vlrb.api.routing import Estimate
 from vlrb.errors import ConfigError
 
 SHAPE = (7, 4)

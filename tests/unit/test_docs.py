@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.plugins.loading import hook_list
+from vlrb.cli.catalog import hook_list
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,8 +51,8 @@ def test_every_key_of_the_sections_is_documented() -> None:
     """docs/experiment.md names each key that the core takes."""
     import attrs
 
-    from vlrb.api.specs import toml_name
-    from vlrb.experiment import config
+    from vlrb.api.components import toml_name
+    from vlrb.experiment import document as config
 
     text = (ROOT / "docs" / "experiment.md").read_text(encoding="utf-8")
     sections = ("General", "BenchmarkSection", "SplitSection", "FeatureSection", "ModelSection", "DatasetSection")

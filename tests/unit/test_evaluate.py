@@ -15,12 +15,13 @@ import handmade
 import numpy as np
 import pytest
 
-from vlrb.api.specs import MetricSpec, NoParams
-from vlrb.api.types import CostBounds, Evaluation, MetricValue, Timing, Undefined
+from vlrb.api.components import MetricSpec, NoParams
+from vlrb.api.routing import CostBounds, Evaluation, MetricValue, Timing, Undefined
 from vlrb.errors import PluginError
 from vlrb.evaluation.metrics import Evaluator, choice_counts, cost_bounds
 from vlrb.experiment.plan import Chosen
-from vlrb.plugins.loading import Plugin, Registered
+from vlrb.plugins.plugin import Plugin
+from vlrb.plugins.registry import Registered
 from vlrb_plugins.metrics import values
 
 CHOICES = np.array([0, 2, 2, 2, 0, 1])

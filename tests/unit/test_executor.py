@@ -26,8 +26,8 @@ from pathlib import Path
 
 from vlrb import hookimpl
 from vlrb.errors import DataError
-from vlrb.api.specs import LogSourceSpec, NoParams
-from vlrb.api.types import Listing, Part
+from vlrb.api.components import LogSourceSpec, NoParams
+from vlrb.api.logs import Listing, Part
 
 
 class Logs:
@@ -101,7 +101,7 @@ from pathlib import Path
 
 import numpy as np
 from vlrb import hookimpl
-from vlrb.api.specs import NoParams, RouterSpec
+from vlrb.api.components import NoParams, RouterSpec
 
 
 class Router:
@@ -158,7 +158,7 @@ import time
 
 import numpy as np
 from vlrb import hookimpl
-from vlrb.api.specs import NoParams, RouterSpec
+from vlrb.api.components import NoParams, RouterSpec
 
 
 class Router:

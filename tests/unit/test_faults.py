@@ -11,7 +11,8 @@ import pytest
 from vlrb.errors import STORAGE, DataError, ExitCode, PluginError, Problem, StorageError, VlrbError
 from vlrb.executor import error_text
 from vlrb.faults import describe_error, is_text, short_repr, shorten_text, traceback_of
-from vlrb.plugins.loading import Plugin, blame, blamed
+from vlrb.plugins.blame import blame, blamed
+from vlrb.plugins.plugin import Plugin
 from vlrb.storage import read_json, write_json, write_text
 
 PLUGIN = Plugin("mine", "mine.py", "", "mine.py")

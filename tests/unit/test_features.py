@@ -18,12 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.api.types import Column, Features
-from vlrb.benchmark.build import build, quiet
+from vlrb.api.routing import Column, Features
+from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import ConfigError, DataError, PluginError
-from vlrb.evaluation import features
-from vlrb.evaluation.features import Encoded, content_keys, encode, fuse
+from vlrb.evaluation import encoding, features
+from vlrb.evaluation.feature_store import FeatureStore
+from vlrb.evaluation.features import Encoded, content_keys, encode
+from vlrb.evaluation.fusion import fuse
+from vlrb.executor import quiet
 from vlrb.experiment.plan import Plan
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
@@ -36,8 +39,8 @@ import attrs
 import numpy as np
 from vlrb import hookimpl
 from vlrb.errors import DataError
-from vlrb.api.specs import EncoderSpec, param
-from vlrb.api.types import Column, Features
+from vlrb.api.components import EncoderSpec, param
+from vlrb.api.routing import Column, Features
 
 @attrs.frozen
 class Params:
@@ -176,7 +179,7 @@ class Case:
 @pytest.fixture
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """Return an experiment whose encoders work in chunks of 8."""
-    monkeypatch.setattr(features, "CHUNK", 8)
+    monkeypatch.setattr(encoding, "CHUNK", 8)
     monkeypatch.setenv("VLRB_DISABLE_PLUGINS", "mlflow")
     return Case(tmp_path)
 
@@ -323,11 +326,12 @@ def test_progress_counts_contents_and_begins_at_what_is_known(case: Case) -> Non
 SCRIPT = """
 import sys
 from pathlib import Path
-from vlrb.evaluation import features
-from vlrb.benchmark.build import build, quiet
+from vlrb.evaluation import encoding, features
+from vlrb.evaluation.feature_store import FeatureStore
+from vlrb.benchmark.build import build; from vlrb.executor import quiet
 from vlrb.storage import Places
 from vlrb.experiment.resolve import make_plan
-features.CHUNK = 8
+encoding.CHUNK = 8
 plan = make_plan(Path(sys.argv[1]))
 places = Places(Path("runs").absolute(), Path("cache").absolute())
 matrix = features.encode(plan.feature_sets["f"], build(plan, places), places, quiet).features.matrix
@@ -428,7 +432,7 @@ def test_many_chunks_need_no_open_files(tmp_path: Path) -> None:
     """A million samples are thousands of chunks; a process may have a thousand files open."""
     import resource
 
-    store = features._Store(tmp_path, "k")
+    store = FeatureStore(tmp_path, "k")
     keys = np.array([f"{i:032x}" for i in range(300)], dtype=features.KEY)
     for i in range(300):
         store.write(keys[i : i + 1], dense("a", [[i]]), 1.0)
@@ -520,7 +524,7 @@ def test_samples_that_cannot_be_encoded_are_named_at_once_and_the_others_kept(ca
 
 def test_an_endless_list_of_bad_samples_ends(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing can be read, the first few are enough."""
-    monkeypatch.setattr(features, "MOST_PROBLEMS", 1)
+    monkeypatch.setattr(encoding, "MOST_PROBLEMS", 1)
     with pytest.raises(DataError) as caught:
         case.encode(more='fault = "bad"')
 

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from vlrb.api.logs import Listing, Part, Score
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.api.types import Listing, Part, Score
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.benchmark.read import PartBuilder

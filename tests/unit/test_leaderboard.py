@@ -10,17 +10,8 @@ import attrs
 import pytest
 from rich.console import Console
 
-from vlrb.api.types import (
-    BenchmarkInfo,
-    CellInfo,
-    CellResult,
-    CostBounds,
-    MetricInfo,
-    ReferenceResult,
-    RunInfo,
-    RunResult,
-    Undefined,
-)
+from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.routing import CostBounds, Undefined
 from vlrb.cli import show
 from vlrb.running.leaderboard import Cell, leaderboard
 

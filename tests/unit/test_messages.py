@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from vlrb.api.types import Part
-from vlrb.benchmark.read import files_of
+from vlrb.api.logs import Part
+from vlrb.benchmark.listing import files_of
 from vlrb.cli import run
 from vlrb.errors import ConfigError, DataError, ExitCode, Problem, did_you_mean
-from vlrb.experiment.config import read_document
+from vlrb.experiment.document import read_document
 from vlrb.faults import describe_error, traceback_of
-from vlrb.plugins.loading import Selection, load
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 from vlrb.redact import without_credentials
 
 ROOT = Path(__file__).parents[2]
 ERRORS = {"ConfigError", "DataError", "PluginError", "TrackingError"}
-REGISTRATION = ROOT / "vlrb" / "plugins" / "loading.py"
+REGISTRATION = ROOT / "vlrb" / "plugins" / "checks.py"
 """Its errors become problems of the registry, which adds where and fix."""
 
 PASSWORD = "hunter2"
@@ -179,7 +180,7 @@ def test_no_secret_of_a_parameter_is_shown(tmp_path: Path, capsys: pytest.Captur
     """A key with a secret's name is refused without its value."""
     plugin = tmp_path / "mine.py"
     plugin.write_text(
-        "from vlrb import hookimpl\nfrom vlrb.api.specs import param\nimport attrs\n"
+        "from vlrb import hookimpl\nfrom vlrb.api.components import param\nimport attrs\n"
         "@attrs.frozen\nclass Mine:\n    api_key: str = param(default='')\n"
         "@hookimpl\ndef vlrb_settings():\n    return Mine\n",
         encoding="utf-8",

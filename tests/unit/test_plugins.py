@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from vlrb.api import hookspecs
-from vlrb.api.specs import Model
+from vlrb.api.hookspecs import LIFECYCLE, REGISTRATION
+from vlrb.api.records import Model
+from vlrb.cli.catalog import hook_list
 from vlrb.errors import ConfigError, PluginError
-from vlrb.plugins import loading as plugins
-from vlrb.plugins.loading import Selection, load
+from vlrb.plugins import discovery as plugins
+from vlrb.plugins.blame import blame
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 
 BAD = Path(__file__).parents[1] / "bad_plugins"
 
@@ -39,7 +43,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 ROUTER = """
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec
+from vlrb.api.components import RouterSpec
 @hookimpl
 def vlrb_routers():
     return [RouterSpec(name="{name}", summary="s", factory=object)]
@@ -124,7 +128,7 @@ def test_every_plugin_error_names_plugin_dist_version_and_place(install: Install
     )
     plugin = load(Selection()).find("router", "odd").plugin
 
-    with pytest.raises(PluginError) as caught, plugins.blame(plugin, "working"):
+    with pytest.raises(PluginError) as caught, blame(plugin, "working"):
         plugin.object.work()
     text = str(caught.value)
     assert "plugin 'odd' (dist-odd 1.0) failed while working: KeyError: 'gone'" in text
@@ -136,8 +140,8 @@ def test_the_loader_knows_every_hook_of_the_specs() -> None:
     """A hook that is specified and not known to the loader would never be called."""
     specified = {n for n in vars(hookspecs) if n.startswith("vlrb_")}
 
-    assert specified == plugins.REGISTRATION | plugins.LIFECYCLE
-    assert {name for name, _, _ in plugins.hook_list()} == specified
+    assert specified == REGISTRATION | LIFECYCLE
+    assert {name for name, _, _ in hook_list()} == specified
 
 
 def test_every_hook_has_a_bundled_plugin_that_uses_it() -> None:
@@ -145,7 +149,7 @@ def test_every_hook_has_a_bundled_plugin_that_uses_it() -> None:
     registry = load(Selection())
     used = {h for p in registry.plugins for h in dir(p.object) if h.startswith("vlrb_")}
 
-    assert plugins.REGISTRATION | plugins.LIFECYCLE <= used
+    assert REGISTRATION | LIFECYCLE <= used
 
 
 def test_command_plugins_are_the_only_ones_that_help_loads() -> None:

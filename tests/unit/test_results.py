@@ -12,19 +12,8 @@ from typing import Any
 import attrs
 import pytest
 
-from vlrb.api.types import (
-    BenchmarkInfo,
-    CellInfo,
-    CellResult,
-    CostBounds,
-    MetricInfo,
-    MetricValue,
-    ReferenceResult,
-    RunInfo,
-    RunResult,
-    Timing,
-    Undefined,
-)
+from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.routing import CostBounds, MetricValue, Timing, Undefined
 from vlrb.errors import ConfigError, DataError
 from vlrb.running.results import (
     SCHEMA_VERSION,

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vlrb.api.types import Estimate, Score, Undefined
-from vlrb.errors import PluginError
-from vlrb.plugins.returned import (
+from vlrb.api.logs import Score
+from vlrb.api.returned import (
     check_saved,
     checked_choices,
     checked_chosen,
@@ -25,6 +24,8 @@ from vlrb.plugins.returned import (
     checked_seconds,
     checked_verdicts,
 )
+from vlrb.api.routing import Estimate, Undefined
+from vlrb.errors import PluginError
 
 NAN = float("nan")
 

@@ -19,13 +19,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlrb.api.decide import decide
-from vlrb.api.types import CellInfo, CostBounds, Estimate, Features, FitContext, Labelled, Queries, Undefined
+from vlrb.api.results import CellInfo
+from vlrb.api.routing import CostBounds, Estimate, Features, FitContext, Labelled, Queries, Undefined
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluation.features import Encoded
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.experiment.plan import Chosen
 from vlrb.experiment.resolve import make_plan
-from vlrb.running.cells import Bench, _borrowed, hardware, read_cell, run_cell
+from vlrb.running.cell_files import hardware, read_cell
+from vlrb.running.cells import _borrowed, run_cell
+from vlrb.running.context import Bench
 from vlrb.running.curves import read_curve
 from vlrb.storage import Places, read_json, read_parquet, write_json
 
@@ -340,7 +343,7 @@ def test_time_that_was_borrowed_counts(work: Work, monkeypatch: pytest.MonkeyPat
         '[features.f]\nencoders = ["hashed-text"]\nfusion = "concat"\n[[router]]\nuse = "knn"\nfeatures = "f"\n'
     )
     features = Features(np.ones((18, 1), np.float32), ())
-    monkeypatch.setattr("vlrb.running.cells.encode", lambda *_: Encoded(features, 0.25))
+    monkeypatch.setattr("vlrb.running.context.encode", lambda *_: Encoded(features, 0.25))
     about = read_json(work.run(Fitted(more={"borrowed_seconds": 100.0}), bench) / "cell.json")
 
     assert about["fit_seconds"] == pytest.approx(100, abs=20)
@@ -369,7 +372,7 @@ def test_features_are_those_of_the_rows(work: Work, monkeypatch: pytest.MonkeyPa
         '[features.f]\nencoders = ["hashed-text"]\nfusion = "concat"\n[[router]]\nuse = "knn"\nfeatures = "f"\n'
     )
     features = Features(np.arange(18, dtype=np.float32)[:, None], ())
-    monkeypatch.setattr("vlrb.running.cells.encode", lambda *_: Encoded(features, 0.25))
+    monkeypatch.setattr("vlrb.running.context.encode", lambda *_: Encoded(features, 0.25))
     router = Fitted()
     work.run(router, bench)
     for queries in (router.seen[0].queries, router.seen[1].queries, *router.seen[3:]):

@@ -11,10 +11,10 @@ import attrs
 import pyarrow as pa
 import pytest
 
+from vlrb.api.logs import Case, Rotation, Score
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.api.types import Case, Rotation, Score
 from vlrb.benchmark import score as scoring
-from vlrb.benchmark.read import rows_writer
+from vlrb.benchmark.rows import rows_writer
 from vlrb.errors import PluginError
 
 

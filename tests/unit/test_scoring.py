@@ -26,8 +26,8 @@ def with_scorer(project: Any, body: str) -> None:
     project.plugin.write_text(
         f"""{text}
 
-from vlrb.api.specs import ScorerSpec
-from vlrb.api.types import Score
+from vlrb.api.components import ScorerSpec
+from vlrb.api.logs import Score
 
 class Judge:
     def score(self, cases):
@@ -163,7 +163,7 @@ def test_editing_a_scorer_scores_again_and_reads_nothing(project: Any) -> None:
 
     def build(value: str) -> None:
         code = (
-            "from vlrb import hookimpl\nfrom vlrb.api.specs import ScorerSpec\nfrom vlrb.api.types import Score\n"
+            "from vlrb import hookimpl\nfrom vlrb.api.components import ScorerSpec\nfrom vlrb.api.logs import Score\n"
             f"class Judge:\n    def score(self, cases):\n        return [Score({value}) for _ in cases]\n"
             "@hookimpl\ndef vlrb_scorers():\n"
             "    return [ScorerSpec(name='judge', summary='x', factory=lambda _: Judge())]\n"

@@ -20,10 +20,12 @@ from vlrb.benchmark.score import scores_folder
 from vlrb.evaluation.features import feature_folders
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.experiment.resolve import make_plan
-from vlrb.plugins import sources
-from vlrb.plugins.loading import Selection, load
-from vlrb.plugins.sources import KEYS, NEVER, Sources, facts_of
-from vlrb.running.cells import Bench
+from vlrb.plugins import closure, sources
+from vlrb.plugins.closure import Sources, facts_of
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
+from vlrb.plugins.sources import KEYS, NEVER
+from vlrb.running.context import Bench
 from vlrb.running.run import _run_key, prepare
 from vlrb.storage import Places
 
@@ -113,7 +115,7 @@ def keys(project: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keys]:
 
 def test_an_edit_of_a_module_of_the_core_changes_the_keys_of_what_it_computes(keys: Keys) -> None:
     """After a `git pull` nothing old is printed; modules that compute nothing for a key leave it alone."""
-    counted = {n for c in KEYS.values() for n in PLAIN.closure(c.roots, {*NEVER, *c.aside})} | {"vlrb.api.targets"}
+    counted = {n for c in KEYS.values() for n in PLAIN.closure(c.roots, {*NEVER, *c.aside})} | {"vlrb.api.components", "vlrb.api.targets"}
     for path in CORE:
         name = name_of(path)
         short = name.removeprefix("vlrb.")
@@ -168,10 +170,7 @@ def test_no_module_that_a_run_loads_is_forgotten(project: Any) -> None:
     counted = set(PLAIN.closure(roots, NEVER, OWN)) | {"vlrb_plugins"}
     excepted = {m for m in loaded if any(m == n or m.startswith(f"{n}.") for n in NEVER)}
     assert status == 0
-    assert set(loaded) - counted - excepted == {
-        "vlrb.evaluation.data_page",
-        "vlrb.ending",
-    }  # the command line imports these alone
+    assert set(loaded) - counted - excepted == {"vlrb.evaluation.data_page"}  # the command line imports this alone
     assert not counted & excepted
     assert "vlrb_plugins.feature_routers.knn" in counted
 
@@ -204,8 +203,8 @@ def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     monkeypatch.syspath_prepend(tmp_path)
 
     def of(root: str | Path, own: str = "vlrb") -> str:
-        sources._folders_of.cache_clear()
-        sources._managed.cache_clear()
+        closure._folders_of.cache_clear()
+        closure._managed.cache_clear()
         return Sources().digest([root], NEVER, {own}).text
 
     return of
@@ -269,7 +268,8 @@ def test_a_bundled_plugin_counts_with_those_that_it_imports() -> None:
 def test_keys_import_nothing_heavy() -> None:
     """Sources are parsed, not imported."""
     code = (
-        "import sys\nfrom vlrb.plugins.loading import Selection, load\nfrom vlrb.plugins.sources import core_digest\n"
+        "import sys\nfrom vlrb.plugins.plugin import Selection\nfrom vlrb.plugins.discovery import load\n"
+        "from vlrb.plugins.sources import core_digest\n"
         "plugin = load(Selection()).plugin('neural-routers')\n"
         "print(core_digest('cell'), plugin.sources_digest('cell'))\n"
         "print([m for m in ('numpy', 'torch', 'pyarrow', 'vlrb.running.cells', 'vlrb.api.decide') if m in sys.modules])"
@@ -301,7 +301,7 @@ def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path) -> None:
     module.write_text("X = 1", encoding="utf-8")
     os.utime(module, (old, old))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "SETTLED", -60.0)
+        patch.setattr(closure, "SETTLED", -60.0)
         assert fresh() == before
     count = len(reads)
     assert fresh() == before

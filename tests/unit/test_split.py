@@ -23,7 +23,7 @@ from vlrb.evaluation.splits import (
     stratified_split,
     write_split,
 )
-from vlrb.experiment.config import SplitSection
+from vlrb.experiment.sections import SplitSection
 
 
 class Samples:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from vlrb.api.routing import Labelled
 from vlrb.api.targets import hard_labels, kept_rows, relevance, soft_targets, solved_rows
-from vlrb.api.types import Labelled
 from vlrb.errors import ConfigError, DataError
 
 INF = float("inf")

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from vlrb.api.frozen import FrozenDict, frozen, sealed
 from vlrb.api.images import Images, ImageStore
-from vlrb.api.types import Candidate, Case, Features, FrozenDict, Listing, Queries, frozen, sealed
+from vlrb.api.logs import Case, Listing
+from vlrb.api.routing import Candidate, Features, Queries
 
 ARRAYS = hnp.arrays(
     st.sampled_from([np.bool_, np.int64, np.float64, np.float32, np.dtype("U3")]),

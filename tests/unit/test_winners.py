@@ -6,7 +6,8 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.api.types import CellInfo, CellResult, MetricInfo, MetricValue, Undefined
+from vlrb.api.results import CellInfo, CellResult, MetricInfo
+from vlrb.api.routing import MetricValue, Undefined
 from vlrb.running.winners import Winner, select_winners
 
 METRICS = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vlrb.api.types import Array, Estimate
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Estimate
 from vlrb.errors import ConfigError
 
 COST_SCALE = 100.0

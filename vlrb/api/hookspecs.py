@@ -1,6 +1,6 @@
 """The hooks of vlrb.  A plugin implements any of them; ``vlrb hooks`` lists them.
 
-Registration hooks take no arguments, do no I/O and return frozen records (see :mod:`vlrb.api.specs`).  Whatever an experiment
+Registration hooks take no arguments, do no I/O and return frozen records (see :mod:`vlrb.api.components`).  Whatever an experiment
 chooses by name is registered so.  Lifecycle hooks are for whoever must see every run without being named; they get frozen
 objects, return nothing and cannot change a number.
 """
@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from vlrb.api.components import KINDS
+
 if TYPE_CHECKING:
-    from vlrb.api.specs import (
+    from vlrb.api.components import (
         CommandSpec,
-        Dataset,
         EncoderSpec,
         LogSourceSpec,
         MetricSpec,
-        Model,
         ReporterSpec,
         RouterSpec,
         ScorerSpec,
         TokenCounterSpec,
     )
-    from vlrb.api.types import CellInfo, CellResult, RunInfo, RunResult
+    from vlrb.api.records import Dataset, Model
+    from vlrb.api.results import CellInfo, CellResult, RunInfo, RunResult
 
 hookspec = pluggy.HookspecMarker("vlrb")
 hookimpl = pluggy.HookimplMarker("vlrb")
@@ -174,3 +175,10 @@ def vlrb_run_end(result: RunResult) -> None:
 
     :param result: do not mutate
     """
+
+
+REGISTRATION = frozenset(hook for hook, _ in KINDS.values()) | {"vlrb_settings"}
+"""The hooks that are called once, when plugins are loaded."""
+
+LIFECYCLE = frozenset(name for name in globals() if name.startswith("vlrb_")) - REGISTRATION
+"""The hooks that are called while an experiment is checked or run."""

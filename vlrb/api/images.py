@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from vlrb.api.types import as_tuple
+from vlrb.api.frozen import as_tuple
 from vlrb.errors import DataError, shortened
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from PIL import Image
 
-    from vlrb.api.types import Array
+    from vlrb.api.frozen import Array
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded: a quarter of a gigabyte as RGB, Pillow's own limit."""

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 
 from vlrb.api.decide import COST_SCALE
-from vlrb.api.types import Array, Labelled
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Labelled
 from vlrb.errors import ConfigError, DataError
 
 TINY_COST = 1e-12

@@ -8,12 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.benchmark.build import Logs
+from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.read import iterate_rows
+from vlrb.benchmark.rows import iterate_rows
 from vlrb.errors import ConfigError, did_you_mean
 from vlrb.experiment.plan import Plan
-from vlrb.plugins.loading import Registered, blame
+from vlrb.plugins.blame import blame
+from vlrb.plugins.registry import Registered
 from vlrb.storage import Places
 
 ROWS_AT_ONCE = 100_000

@@ -17,8 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlrb.api.frozen import Array, FrozenDict, frozen, sealed
 from vlrb.api.images import Images, ImageStore
-from vlrb.api.types import Array, BenchmarkInfo, Candidate, Features, FrozenDict, Labelled, Queries, frozen, sealed
+from vlrb.api.results import BenchmarkInfo
+from vlrb.api.routing import Candidate, Features, Labelled, Queries
 from vlrb.errors import DataError
 from vlrb.storage import read_json, read_parquet, write_json
 
@@ -33,7 +35,7 @@ class Benchmark:
     """n samples and k candidate models.
 
     ``quality`` bool[n, k] is Y; ``score`` float64[n, k] is the raw score in [0, 1]; ``cost`` float64[n, k] is C in USD per sample;
-    the tokens are int64[n, k], -1 where the logs give costs instead.  All are sealed (:func:`vlrb.api.types.sealed`).
+    the tokens are int64[n, k], -1 where the logs give costs instead.  All are sealed (:func:`vlrb.api.frozen.sealed`).
     """
 
     directory: Path

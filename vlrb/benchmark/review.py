@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.types import Part
-from vlrb.benchmark.build import Logs, quiet
+from vlrb.api.logs import Part
+from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.read import read_rows
+from vlrb.benchmark.rows import read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
-from vlrb.executor import Progress
+from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan
 from vlrb.storage import Places, read_json, write_json
 

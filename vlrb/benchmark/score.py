@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.api.types import Case, FrozenDict, Rotation, Score
-from vlrb.benchmark.read import PartBuilder, iterate_rows, read_rows
+from vlrb.api.frozen import FrozenDict
+from vlrb.api.logs import Case, Rotation, Score
+from vlrb.api.returned import checked_verdicts
+from vlrb.benchmark.read import PartBuilder
+from vlrb.benchmark.rows import iterate_rows, read_rows
 from vlrb.experiment.plan import Chosen, digest_of
-from vlrb.plugins.loading import blame
-from vlrb.plugins.returned import checked_verdicts
+from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import locked, new_directory, read_parquet, write_json
 

@@ -10,8 +10,8 @@ import click
 
 from vlrb import interrupts
 from vlrb.cli.output import print_problems
-from vlrb.ending import end_in_time
 from vlrb.errors import ExitCode, StorageError, VlrbError
+from vlrb.interrupts import end_in_time
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -51,7 +51,8 @@ def _flushed(status: int) -> int:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
-        from vlrb.cli.commands import vlrb
+        from vlrb.cli import cache, catalog, commands  # noqa: F401  (they add their commands to the group)
+        from vlrb.cli.root import vlrb
 
         status = vlrb.main(arguments, prog_name="vlrb", standalone_mode=False)
         interrupts.check()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vlrb.cli.output import echo, echo_json
+from vlrb.cli.root import as_json, vlrb
 from vlrb.printable import printable
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 MOST_RUNS = 5
 """Runs that a row of the table names."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
-
-@click.group(name="cache")
+@vlrb.group(name="cache")
 def cache() -> None:
     """Show what the cache holds, and remove what no run needs."""
 

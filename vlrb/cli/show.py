@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vlrb import interrupts
-from vlrb.api.types import RunResult
+from vlrb.api.results import RunResult
 from vlrb.evaluation.data_page import agreement_share, shown, summary
 from vlrb.executor import Progress as ProgressFunction
 from vlrb.printable import printable

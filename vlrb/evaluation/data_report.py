@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.data_page import data_page
 from vlrb.evaluation.splits import groups_of, leaking, paper_split
-from vlrb.experiment.config import SplitSection
+from vlrb.experiment.sections import SplitSection
 from vlrb.storage import write_json, write_text
 
 SCHEMA_VERSION = 1

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from vlrb.api.types import Array, CostBounds, Estimate, Evaluation, MetricValue, Scores, Timing, Undefined, sealed
+from vlrb.api.frozen import Array, sealed
+from vlrb.api.results import Scores
+from vlrb.api.returned import checked_metric
+from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing, Undefined
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
 from vlrb.evaluation.reference import oracle, strongest
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import Chosen
-from vlrb.plugins.loading import blame
-from vlrb.plugins.returned import checked_metric
+from vlrb.plugins.blame import blame
 
 FAILED_METRIC = "the metric failed"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import Split
 

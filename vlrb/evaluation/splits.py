@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.api.types import Array, sealed
+from vlrb.api.frozen import Array, sealed
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, shortened
 from vlrb.evaluation.neartext import near_pairs
-from vlrb.experiment.config import SplitSection
+from vlrb.experiment.sections import SplitSection
 from vlrb.storage import new_file
 
 NAMES = ("train", "dev", "test")

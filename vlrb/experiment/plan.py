@@ -13,11 +13,17 @@ from typing import Any
 
 import attrs
 
-from vlrb.api.specs import Dataset, Kind, toml_name
-from vlrb.api.types import Catalog, MetricInfo
+from vlrb.api.components import Kind, toml_name
+from vlrb.api.logs import Catalog
+from vlrb.api.records import Dataset
+from vlrb.api.results import MetricInfo
 from vlrb.errors import PluginError, VlrbError
-from vlrb.experiment.config import BenchmarkSection, Document, General, SplitSection, unstructure
-from vlrb.plugins.loading import Plugin, Registered, Registry, blame
+from vlrb.experiment.document import Document
+from vlrb.experiment.sections import BenchmarkSection, General, SplitSection
+from vlrb.experiment.strict import unstructure
+from vlrb.plugins.blame import blame
+from vlrb.plugins.plugin import Plugin
+from vlrb.plugins.registry import Registered, Registry
 from vlrb.plugins.sources import KEY_OF
 
 DECISIONS = frozenset({"lambda", "budget"})

@@ -9,28 +9,27 @@ from typing import Any, Literal
 
 import attrs
 
-from vlrb.api.specs import GROUPS, Dataset, Kind, Model, toml_name
-from vlrb.api.types import Catalog
+from vlrb.api.components import Kind, toml_name
+from vlrb.api.logs import Catalog
+from vlrb.api.records import GROUPS, Dataset, Model
 from vlrb.errors import ConfigError, DataError, Problem, VlrbError, did_you_mean
-from vlrb.experiment.config import (
+from vlrb.experiment.document import Document, KeyPath, read_document, redacted_repr
+from vlrb.experiment.plan import DECISIONS, Chosen, FeatureSet, Plan, PlannedRouter, Point
+from vlrb.experiment.sections import (
     ARRAYS,
     TABLES,
     BenchmarkSection,
     DatasetSection,
-    Document,
     FeatureSection,
     General,
-    KeyPath,
     ModelSection,
     SplitSection,
     is_file_name,
-    read_document,
-    redacted_repr,
-    structure,
-    unstructure,
 )
-from vlrb.experiment.plan import DECISIONS, Chosen, FeatureSet, Plan, PlannedRouter, Point
-from vlrb.plugins.loading import Registered, Registry, Selection, load, missing_requirements
+from vlrb.experiment.strict import structure, unstructure
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
+from vlrb.plugins.registry import Registered, Registry, missing_requirements
 from vlrb.plugins.sources import KEY_OF, KEYS, core_sources
 
 DEFAULT_METRICS = (

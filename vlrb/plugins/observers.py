@@ -7,9 +7,11 @@ import logging
 from typing import Any
 
 from vlrb import interrupts
-from vlrb.api.types import frozen
+from vlrb.api.frozen import frozen
 from vlrb.errors import PluginError, TrackingError, VlrbError
-from vlrb.plugins.loading import Plugin, Registry, blame
+from vlrb.plugins.blame import blame
+from vlrb.plugins.plugin import Plugin
+from vlrb.plugins.registry import Registry
 
 logger = logging.getLogger("vlrb")
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb import __version__
 from vlrb.api.decide import decide
-from vlrb.api.types import (
-    Array,
-    CellInfo,
-    Estimate,
-    FitContext,
-    Fitted,
-    Labelled,
-    MetricValue,
-    Timing,
-    Undefined,
-    WithBorrowedTime,
-    WithChosen,
-    WithEstimate,
-    WithScores,
-    sealed,
-)
-from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import ConfigError, DataError, PluginError, Problem
-from vlrb.evaluation.features import Encoded, encode, feature_folders
-from vlrb.evaluation.metrics import Evaluator
-from vlrb.evaluation.splits import Split
-from vlrb.executor import Progress
-from vlrb.experiment.config import unstructure
-from vlrb.experiment.plan import DECISIONS, Chosen, Plan, PlannedRouter, Point, digest_of
-from vlrb.faults import shorten_text
-from vlrb.plugins.loading import Plugin, blame
-from vlrb.plugins.returned import (
+from vlrb.api.frozen import Array
+from vlrb.api.results import CellInfo
+from vlrb.api.returned import (
     FIX,
     check_saved,
     checked_choices,
@@ -55,135 +24,33 @@ from vlrb.plugins.returned import (
     checked_scores,
     checked_seconds,
 )
-from vlrb.plugins.sources import KEY_OF, core_digest, core_sources
+from vlrb.api.routing import (
+    FitContext,
+    Fitted,
+    MetricValue,
+    Timing,
+    Undefined,
+    WithBorrowedTime,
+    WithChosen,
+    WithEstimate,
+    WithScores,
+)
+from vlrb.errors import ConfigError, PluginError, Problem
+from vlrb.evaluation.features import Encoded
+from vlrb.executor import Progress
+from vlrb.experiment.plan import DECISIONS
+from vlrb.experiment.strict import unstructure
+from vlrb.faults import shorten_text
+from vlrb.plugins.blame import blame
+from vlrb.plugins.plugin import Plugin
+from vlrb.plugins.sources import KEY_OF, core_sources
 from vlrb.plugins.surroundings import restore_surroundings
+from vlrb.running.cell_files import ROUTED, estimate_of, hardware
+from vlrb.running.context import DEVICE, SCHEMA_VERSION, Bench
 from vlrb.running.curves import CURVE, Log, journaling_log, write_curve
-from vlrb.storage import Places, locked, mark_used, new_directory, read_json, read_parquet, remove, write_json
+from vlrb.storage import locked, new_directory, read_json, read_parquet, remove, write_json
 
-logger = logging.getLogger("vlrb")
-
-SCHEMA_VERSION = 1
-DEVICE = "cpu"
-ROUTED = ("dev", "test")
 CHANGED = "has changed since the run began, so that the cell may be of other code than its key says: it is not kept"
-
-
-@attrs.frozen(eq=False)
-class Bench:
-    """Everything that the cells of a run share."""
-
-    plan: Plan
-    places: Places
-    benchmark: Benchmark
-    split: Split
-    evaluator: Evaluator
-    _encoded: dict[str, Encoded] = attrs.field(factory=dict, init=False)
-    _labelled: dict[tuple[str, str | None], Labelled] = attrs.field(factory=dict, init=False)
-
-    @cached_property
-    def routers(self) -> dict[str, PlannedRouter]:
-        """Return the routers by label."""
-        return {r.label: r for r in self.plan.routers}
-
-    def cells(self) -> tuple[CellInfo, ...]:
-        """Return the cells: every point of every router's sweep with every seed."""
-        seeds = self.plan.general.seeds
-        return tuple(self._cell(r, point, seed) for r in self.plan.routers for point in r.points for seed in seeds)
-
-    @cached_property
-    def chosen(self) -> dict[str, Chosen]:
-        """Return the router with its parameters, by the key of each cell."""
-        found = {}
-        for router in self.plan.routers:
-            for point in router.points:
-                for seed in self.plan.general.seeds:
-                    found[self._key(router, point.chosen, seed, point.swept)] = point.chosen
-                    found[self._key(router, point.base, seed, {})] = point.base
-        return found
-
-    def _cell(self, router: PlannedRouter, point: Point, seed: int) -> CellInfo:
-        chosen = point.chosen
-        return CellInfo(
-            key=self._key(router, chosen, seed, point.swept),
-            label=router.label,
-            router=chosen.registered.id,
-            parameters=unstructure(chosen.params),
-            seed=seed,
-            features=router.features,
-            plugin=chosen.plugin.name,
-            dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
-            sources=chosen.plugin.sources_digest("cell"),
-            point=point.swept,
-            fit_key=self._key(router, point.base, seed, {}) if point.base is not chosen else "",
-        )
-
-    def _key(self, router: PlannedRouter, chosen: Chosen, seed: int, swept: Mapping[str, Any]) -> str:
-        sets = self.plan.feature_sets
-        identity = {
-            "schema": SCHEMA_VERSION,
-            "vlrb": [__version__, core_digest("cell")],
-            "benchmark": self.benchmark.fingerprint,
-            # the fingerprint holds the models' names; routers see their prices and sizes too
-            "candidates": [attrs.asdict(c) for c in self.benchmark.candidates],
-            "split": self.split.digest,
-            "features": sets[router.features].identity() if router.features else None,
-            "router": {**chosen.identity(), "revision": chosen.known_revision},
-            "label": router.label,
-            "seed": seed,
-            "bounds": attrs.asdict(self.evaluator.bounds),
-            "selection": self.evaluator.selection.identity(),
-            "device": DEVICE,
-            "point": dict(swept),
-        }
-        return digest_of(identity)
-
-    def folder(self, cell: CellInfo) -> Path:
-        """Return the folder of a cell in the cache."""
-        return self.places.cache / "cells" / cell.key[:20]
-
-    def work_folder(self, cell: CellInfo) -> Path:
-        """Return what lets a fit go on after a kill: ``router/``, its own, and the journal of its curve; removed in the end."""
-        return self.places.cache / "work" / cell.key[:20]
-
-    def uses(self, cells: Sequence[CellInfo]) -> dict[str, list[str]]:
-        """Return kind -> names of the entries of the cache that some cells are made of, and their own."""
-        sets = [self.plan.feature_sets[n] for n in dict.fromkeys(c.features for c in cells) if n]
-        keys = dict.fromkeys(k for c in cells for k in (c.key, c.fit_key) if k)
-        return {
-            "benchmarks": [self.benchmark.directory.name],
-            "features": sorted({n for s in sets for n in feature_folders(s)}),
-            "cells": [key[:20] for key in keys],
-            "work": [key[:20] for key in keys],
-        }
-
-    def forget(self, cell: CellInfo) -> None:
-        """Remove a cell and its work from the cache; runs that have it keep their own copies."""
-        if cell.fit_key:
-            self.forget(attrs.evolve(cell, key=cell.fit_key, fit_key=""))
-        with locked(self.folder(cell)):
-            remove(self.folder(cell))
-            remove(self.work_folder(cell))
-
-    def finished(self, cell: CellInfo) -> bool:
-        """Tell whether the cell's result is in the cache."""
-        return mark_used(self.folder(cell)) and (self.folder(cell) / "cell.json").is_file()
-
-    def encoded(self, name: str, progress: Progress) -> Encoded:
-        """Return a feature set of all samples; the last one asked for is at hand."""
-        if name not in self._encoded:
-            self._encoded.clear()
-            self._labelled.clear()
-            self._encoded[name] = encode(self.plan.feature_sets[name], self.benchmark, self.places, progress)
-        return self._encoded[name]
-
-    def labelled(self, split: str, encoded: Encoded | None, name: str | None) -> Labelled:
-        """Return a split's samples in the order in which routers see them; the same object while the features are the same,
-        so that routers may share work on them."""
-        if (split, name) not in self._labelled:
-            rows = self.benchmark.unordered(self.split.rows(split))
-            features = encoded.features.take(rows) if encoded is not None else None
-            self._labelled[split, name] = self.benchmark.labelled(rows, features)
-        return self._labelled[split, name]
 
 
 def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Progress) -> None:
@@ -353,7 +220,7 @@ def _decide_cell(bench: Bench, cell: CellInfo, target: Path) -> None:
     with new_directory(target) as aside:
         for name in ROUTED:
             table = read_parquet(base / f"{name}.parquet")
-            estimate = _estimate_of(table, models)
+            estimate = estimate_of(table, models)
             if estimate is None:
                 raise _broken(bench, cell, "its decision parameters are swept, but it gives no estimate")
             choices = decide(estimate, lambda_=asked.get("lambda"), budget=asked.get("budget"))
@@ -373,9 +240,6 @@ def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:
     return {f"{kind}:{name}": np.asarray(matrix)[:, j] for j, name in enumerate(models)}
 
 
-# --- whom to blame --------------------------------------------------------------------------------------------------------
-
-
 def _plugin(bench: Bench, cell: CellInfo) -> Plugin:
     return bench.routers[cell.label].chosen.plugin
 
@@ -386,64 +250,3 @@ def _who(bench: Bench, cell: CellInfo) -> str:
 
 def _broken(bench: Bench, cell: CellInfo, what: str) -> PluginError:
     return PluginError(f"{_who(bench, cell)}: {what}", fix=FIX)
-
-
-# --- what is kept ---------------------------------------------------------------------------------------------------------
-
-
-def hardware(device: object = None) -> str:
-    """Return the machine in a few words, for throughput figures.
-
-    :param device: what a fitted router says of where it runs: its name, or a mapping that has one
-    """
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
-    named = device.values() if isinstance(device, Mapping) else () if device is None else (device,)
-    where = ", ".join(text for value in named if value is not None and (text := str(value)))
-    return f"{name}, {os.cpu_count()} CPUs, {where or DEVICE}"
-
-
-@attrs.frozen(eq=False)
-class Routed:
-    """A router's choices int64[n] on the rows of a split, and its estimates where it gives any."""
-
-    choices: Array
-    estimate: Estimate | None
-
-
-def read_cell(
-    folder: Path, ids: Mapping[str, Sequence[str]], models: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Routed]]:
-    """Return what is known of a finished cell, and what it gave on dev and test.
-
-    :param ids: the sample ids of dev and test, in the order of their rows
-    :param models: the candidates' names, in the order of their columns
-    :raises DataError: naming a file that is missing, broken, or of other samples
-    """
-    about = read_json(folder / "cell.json")
-    return about, {name: _read_routed(folder / f"{name}.parquet", ids[name], models) for name in ROUTED}
-
-
-def _read_routed(file: Path, ids: Sequence[str], models: Sequence[str]) -> Routed:
-    try:
-        table = read_parquet(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
-    lacking = sorted({"id", "choice"} - set(table.column_names))
-    if lacking or table.column("id").to_pylist() != list(ids):
-        what = f"has no column {lacking[0]!r}" if lacking else f"holds other samples than {file.stem}"
-        raise DataError(what, where=str(file), fix="run again with --fresh")
-    return Routed(table.column("choice").to_numpy(), _estimate_of(table, models))
-
-
-def _estimate_of(table: pa.Table, models: Sequence[str]) -> Estimate | None:
-    """Return the estimates of a cell's table, float64[n, k] each; None where it has none."""
-    if f"p_correct:{models[0]}" not in table.column_names:
-        return None
-    p, cost = (
-        sealed(np.column_stack([table.column(f"{kind}:{m}").to_numpy() for m in models]))
-        for kind in ("p_correct", "cost")
-    )
-    return Estimate(p, cost)

@@ -9,8 +9,9 @@ from typing import Any
 
 import attrs
 
-from vlrb.api.specs import GROUPS
-from vlrb.api.types import CellResult, MetricInfo, MetricValue, RunResult, Undefined
+from vlrb.api.records import GROUPS
+from vlrb.api.results import CellResult, MetricInfo, RunResult
+from vlrb.api.routing import MetricValue, Undefined
 
 SHOWN = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed", "requests-per-second")
 SWEPT = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed")

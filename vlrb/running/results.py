@@ -16,7 +16,8 @@ import cattrs
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from vlrb.api.types import MetricValue, RunInfo, RunResult, Undefined
+from vlrb.api.results import RunInfo, RunResult
+from vlrb.api.routing import MetricValue, Undefined
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.redact import without_secrets, without_secrets_in_toml
 from vlrb.storage import read_json, write_json, write_text

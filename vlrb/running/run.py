@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb import __version__, interrupts
-from vlrb.api.types import CellInfo, CellResult, CostBounds, ReferenceResult, RunInfo, RunResult, Timing, Undefined
-from vlrb.benchmark.build import build, quiet
-from vlrb.benchmark.matrices import MATRICES, load
+from vlrb.api.results import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult
+from vlrb.api.routing import Timing, Undefined
+from vlrb.benchmark.build import build
+from vlrb.benchmark.matrices import MATRICES
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, StorageError, VlrbError, did_you_mean
 from vlrb.evaluation.metrics import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
 from vlrb.evaluation.reference import SUMMARIES, reference_choices
-from vlrb.evaluation.splits import NAMES, Split, make_split, write_split
+from vlrb.evaluation.splits import NAMES, make_split, write_split
 from vlrb.executor import (
-    Failure,
-    Job,
-    Listener,
-    LocalExecutor,
     Progress,
-    Report,
-    Task,
-    available_threads,
-    error_text,
+    quiet,
 )
 from vlrb.experiment.plan import Plan, digest_of, versions
-from vlrb.experiment.resolve import plan_document
-from vlrb.plugins.loading import blame
+from vlrb.plugins.blame import blame
 from vlrb.plugins.observers import Observers
 from vlrb.plugins.sources import core_digest
 from vlrb.redact import without_secrets
-from vlrb.running.cells import ROUTED, Bench, read_cell, run_cell
+from vlrb.running.cell_files import ROUTED, read_cell
+from vlrb.running.context import Bench
+from vlrb.running.execution import run_cells, with_features
 from vlrb.running.results import adopt_cell, now, read_result, run_directory, write_plan, write_result
 from vlrb.running.winners import select_winners
 from vlrb.storage import Places, locked, new_file, remove, sweep_cache, sweep_run, write_json, write_text
@@ -261,8 +256,8 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
                 finish(cell, "", reused=True)
             else:
                 waiting.append(cell)
-    ready = _with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
-    _run_cells(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
+    ready = with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
+    run_cells(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
     _check_directory(run)
     cells = tuple(results[c.name] for c in run.cells)
     result = _result(bench, run, cells, started)
@@ -351,81 +346,3 @@ def _write_reports(plan: Plan, result: RunResult) -> list[VlrbError]:
             logger.warning("%s", error)
             errors.append(PluginError(error.problems))
     return errors
-
-
-# --- running cells --------------------------------------------------------------------------------------------------------
-
-Finish = Callable[[CellInfo, str], None]
-
-
-def _with_features(bench: Bench, cells: Sequence[CellInfo], finish: Finish, progress: Progress) -> list[CellInfo]:
-    """Make the features that cells need, once; cells whose features cannot be made have failed. Return the others."""
-    failed: dict[str, str] = {}
-    for name in dict.fromkeys(c.features for c in cells if c.features):
-        try:
-            bench.encoded(name, progress)
-        except StorageError:
-            raise
-        except VlrbError as error:
-            failed[name] = error_text(error)
-    for cell in cells:
-        if cell.features in failed:
-            finish(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
-    return [c for c in cells if c.features not in failed]
-
-
-def _run_cells(
-    bench: Bench,
-    run: RunInfo,
-    cells: Sequence[CellInfo],
-    observers: Observers,
-    jobs: int,
-    finish: Finish,
-    progress: Progress,
-) -> None:
-    """Run cells in this process, or each in one of its own; what the system refuses ends the run."""
-    of = {c.name: c for c in cells}
-
-    def failed(task: Task, failure: Failure) -> None:
-        if isinstance(failure.error, StorageError):
-            raise failure.error
-        finish(of[task.name], failure.text)
-
-    listener = Listener(
-        started=lambda task: observers.call("vlrb_cell_start", run=run, cell=of[task.name]),
-        progress=progress,
-        log=lambda task, step, values: observers.call(
-            "vlrb_cell_log", run=run, cell=of[task.name], step=step, values=values
-        ),
-        ended=lambda task, _: finish(of[task.name], ""),
-        failed=failed,
-    )
-    threads = max(1, available_threads() // jobs)
-    plan = bench.plan
-    shared = (plan.document, plan.options, bench.places, bench.benchmark.directory, bench.split, bench.evaluator.bounds)
-    executor = LocalExecutor(jobs, isolated=jobs > 1, threads=threads)
-    tasks = [Task(c.name, (c, threads)) for c in cells]
-    executor.run(Job(_bench_again, shared, _work_on), tasks, listener, here=bench if jobs < 2 else None)
-
-
-def _bench_again(
-    document: Any, options: tuple[str, ...], places: Places, directory: Path, split: Split, bounds: CostBounds
-) -> Bench:
-    """Return what cells share, in another process: only the plan is made anew, as plugins cannot be sent."""
-    places.use()
-    plan, benchmark = plan_document(document, options), load(directory)
-    return Bench(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection()))
-
-
-def _work_on(bench: Bench, report: Report, cell: CellInfo, threads: int) -> None:
-    """Run a cell.
-
-    :raises VlrbError: naming samples as the logs do
-    """
-    if cell.key not in bench.chosen:
-        what = f"cell {cell.name!r} is not in the plan any more: the experiment, a plugin or the weights changed during the run"
-        raise ConfigError(what, where=str(bench.plan.document.path), fix="run again")
-    try:
-        run_cell(bench, cell, threads, report.log, report.progress)
-    except DataError as error:
-        raise bench.benchmark.naming(error) from error.__cause__

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from vlrb.api.types import CellResult, MetricInfo, Undefined
+from vlrb.api.results import CellResult, MetricInfo
+from vlrb.api.routing import Undefined
 
 
 @attrs.frozen

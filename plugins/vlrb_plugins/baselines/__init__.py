@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlrb import hookimpl
-from vlrb.api.specs import NoParams, RouterSpec
+from vlrb.api.components import NoParams, RouterSpec
 
 if TYPE_CHECKING:
-    from vlrb.api.types import Fitted, Router
+    from vlrb.api.routing import Fitted, Router
 
 
 def _router(name: str) -> Callable[[Any], Router]:

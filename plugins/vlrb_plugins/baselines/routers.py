@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.types import Array, FitContext, Labelled, Queries
+from vlrb.api.frozen import Array
+from vlrb.api.routing import FitContext, Labelled, Queries
 from vlrb.errors import DataError
 from vlrb.evaluation.reference import cheapest, strongest
 from vlrb.storage import read_json, write_json

@@ -6,7 +6,7 @@ The numbers of samples are those that VLMEvalKit scores; they sum to the paper's
 from __future__ import annotations
 
 from vlrb import hookimpl
-from vlrb.api.specs import Dataset
+from vlrb.api.records import Dataset
 
 PAPER = ("paper",)
 

@@ -12,10 +12,10 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.api.specs import EncoderSpec, NoParams, param
+from vlrb.api.components import EncoderSpec, NoParams, param
 
 if TYPE_CHECKING:
-    from vlrb.api.types import Encoder
+    from vlrb.api.routing import Encoder
 
 
 @attrs.frozen

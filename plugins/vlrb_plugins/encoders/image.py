@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vlrb.api.frozen import Array
 from vlrb.api.images import Images
-from vlrb.api.types import Array, Column, Features, Queries
+from vlrb.api.routing import Column, Features, Queries
 
 if TYPE_CHECKING:
     from PIL import Image

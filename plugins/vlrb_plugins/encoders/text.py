@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from vlrb.api.types import Array, Column, Features, Queries
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Column, Features, Queries
 from vlrb_plugins.encoders import HashedTextParams
 
 

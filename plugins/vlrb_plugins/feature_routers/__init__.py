@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec
+from vlrb.api.components import RouterSpec
 from vlrb_plugins.feature_routers.params import (
     KmeansParams,
     KnnParams,
@@ -19,7 +19,7 @@ from vlrb_plugins.feature_routers.params import (
 )
 
 if TYPE_CHECKING:
-    from vlrb.api.types import Fitted, Router
+    from vlrb.api.routing import Fitted, Router
 
 
 def _spec(name: str, params: type, summary: str, **more: Any) -> RouterSpec:

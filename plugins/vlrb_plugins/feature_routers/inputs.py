@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from vlrb.api.decide import COST_SCALE
+from vlrb.api.frozen import Array, sealed
+from vlrb.api.routing import Column, Features, Labelled, Queries
 from vlrb.api.targets import soft_targets
-from vlrb.api.types import Array, Column, Features, Labelled, Queries, sealed
 from vlrb.errors import DataError
 from vlrb_plugins.feature_routers.scaling import ZScore
 

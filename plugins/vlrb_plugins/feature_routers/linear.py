@@ -15,8 +15,9 @@ import attrs
 import numpy as np
 
 from vlrb.api.decide import COST_SCALE
+from vlrb.api.frozen import Array
+from vlrb.api.routing import FitContext, Labelled, Queries
 from vlrb.api.targets import solved_rows
-from vlrb.api.types import Array, FitContext, Labelled, Queries
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import LinearParams

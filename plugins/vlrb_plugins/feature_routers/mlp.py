@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from vlrb.api.frozen import Array
+from vlrb.api.routing import FitContext, Labelled, Queries
 from vlrb.api.targets import solved_rows
-from vlrb.api.types import Array, FitContext, Labelled, Queries
 from vlrb.errors import ConfigError
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve

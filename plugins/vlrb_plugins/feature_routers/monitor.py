@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from vlrb.api.types import MetricValue, Undefined
+from vlrb.api.routing import MetricValue, Undefined
 from vlrb.errors import DataError
 
 

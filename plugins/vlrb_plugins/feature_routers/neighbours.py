@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 import attrs
 import numpy as np
 
-from vlrb.api.types import Array, Features
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Features
 from vlrb.errors import DataError
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
 

@@ -15,7 +15,8 @@ from typing import Protocol
 import attrs
 import numpy as np
 
-from vlrb.api.types import Array, FitContext
+from vlrb.api.frozen import Array
+from vlrb.api.routing import FitContext
 
 logger = logging.getLogger("vlrb")
 

@@ -10,9 +10,9 @@ from zipfile import BadZipFile
 import attrs
 import numpy as np
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.errors import DataError
-from vlrb.experiment.config import restructure, unstructure
+from vlrb.experiment.strict import restructure, unstructure
 from vlrb.storage import new_file, read_json, write_json
 
 SCHEMA_VERSION = 2

@@ -14,10 +14,10 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.api.specs import EncoderSpec, param
+from vlrb.api.components import EncoderSpec, param
 
 if TYPE_CHECKING:
-    from vlrb.api.types import Encoder
+    from vlrb.api.routing import Encoder
 
 
 def _how(default: Any, help: str, validator: Any = None, **more: bool) -> Any:

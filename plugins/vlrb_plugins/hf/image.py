@@ -16,7 +16,8 @@ import torch
 import transformers
 from PIL import Image
 
-from vlrb.api.types import Array, Column, Features, Queries
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Column, Features, Queries
 from vlrb.errors import DataError
 from vlrb_plugins.hf import ImageParams
 from vlrb_plugins.hf.preparing import ahead, rgb

@@ -8,7 +8,7 @@ from typing import Any
 import sentence_transformers
 import transformers
 
-from vlrb.api.types import Column, Features, Queries
+from vlrb.api.routing import Column, Features, Queries
 from vlrb.errors import DataError
 from vlrb.storage import read_json
 from vlrb_plugins.hf import AnyTextParams, TextParams

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.errors import ConfigError, DataError, Problem, VlrbError, shortened
 from vlrb_plugins.hf.weights import first_line
 

@@ -12,8 +12,8 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.api.specs import MetricSpec, NoParams, param
-from vlrb.api.types import Metric
+from vlrb.api.components import MetricSpec, NoParams, param
+from vlrb.api.routing import Metric
 
 
 @attrs.frozen

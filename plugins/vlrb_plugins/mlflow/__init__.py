@@ -13,12 +13,12 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.api.specs import CommandSpec, param
+from vlrb.api.components import CommandSpec, param
 
 if TYPE_CHECKING:
     import click
 
-    from vlrb.api.types import CellInfo, CellResult, RunInfo, RunResult
+    from vlrb.api.results import CellInfo, CellResult, RunInfo, RunResult
     from vlrb_plugins.mlflow.tracking import Tracker
 
 DEFAULT_URI = "sqlite:///mlflow.db"

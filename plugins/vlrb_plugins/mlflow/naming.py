@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from vlrb.api.types import Scores, Undefined
+from vlrb.api.results import Scores
+from vlrb.api.routing import Undefined
 
 SHORT, LONG = 100, 800
 """Parameters or tags, and metrics, per request: MLflow takes 100 and 1,000, and 1,000 of all together."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from vlrb.api.types import CellInfo, CellResult, RunInfo, RunResult
+from vlrb.api.results import CellInfo, CellResult, RunInfo, RunResult
 from vlrb.errors import VlrbError
 from vlrb.redact import without_credentials
 from vlrb_plugins.mlflow import MlflowSettings

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlrb.api.types import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo
+from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo
 from vlrb.redact import without_credentials
 from vlrb_plugins.mlflow.failures import BUSY, status_of
 from vlrb_plugins.mlflow.lanes import Lanes

@@ -6,7 +6,7 @@ Prices are US dollars per million tokens.  Parameters are billions, all experts 
 from __future__ import annotations
 
 from vlrb import hookimpl
-from vlrb.api.specs import ImageTokens, Model
+from vlrb.api.records import ImageTokens, Model
 
 
 def _model(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec
+from vlrb.api.components import RouterSpec
 from vlrb_plugins.neural_routers.params import (
     CosineclsParams,
     NeuralParams,
@@ -17,7 +17,7 @@ from vlrb_plugins.neural_routers.params import (
 )
 
 if TYPE_CHECKING:
-    from vlrb.api.types import Fitted, Router
+    from vlrb.api.routing import Fitted, Router
 
 ROUTERS: dict[str, tuple[type[NeuralParams], str]] = {
     "cosinecls": (

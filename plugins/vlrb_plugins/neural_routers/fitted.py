@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from vlrb.api.types import Array, Queries
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Queries
 from vlrb.errors import ConfigError, DataError, shortened
-from vlrb.experiment.config import restructure, unstructure
+from vlrb.experiment.strict import restructure, unstructure
 from vlrb.storage import new_file, read_json, write_json
 from vlrb_plugins.neural_routers import ROUTERS, backbones
 from vlrb_plugins.neural_routers.bodies import BODIES, Network, Sight

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlrb.api.types import Array, Labelled
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Labelled
 
 START_SCALE = math.log(1 / 0.07)
 FAITHFUL_DEVIATION = 0.78

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import numpy as np
 
+from vlrb.api.frozen import Array
 from vlrb.api.images import Images, decoded
-from vlrb.api.types import Array
 from vlrb.errors import DataError
 from vlrb.storage import locked, new_directory, read_json, write_json
 from vlrb_plugins.hf.preparing import rgb

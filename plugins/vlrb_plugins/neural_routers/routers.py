@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vlrb.api.types import Array, FitContext, Labelled
+from vlrb.api.frozen import Array
+from vlrb.api.routing import FitContext, Labelled
 from vlrb.errors import ConfigError
 from vlrb.storage import cache_directory, read_json, write_json
 from vlrb_plugins.neural_routers import backbones, heads, objectives

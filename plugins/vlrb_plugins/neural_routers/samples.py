@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlrb.api.types import Array, Queries
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Queries
 from vlrb_plugins.hf import preparing
 from vlrb_plugins.hf.preparing import Item, Made
 from vlrb_plugins.neural_routers.pixels import Pixels, Progress, Resizing, cached, in_memory, wanted

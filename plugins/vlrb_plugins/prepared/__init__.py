@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from vlrb import hookimpl
-from vlrb.api.specs import LogSourceSpec, param
+from vlrb.api.components import LogSourceSpec, param
 
 if TYPE_CHECKING:
     from vlrb_plugins.prepared.source import PreparedSource

@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from vlrb.api.frozen import Array
 from vlrb.api.schemas import HIGHEST_COST
-from vlrb.api.types import Array
 from vlrb.errors import DataError, shortened
 from vlrb_plugins.records.findings import Findings
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vlrb.api.frozen import Array
 from vlrb.api.schemas import OUTCOMES
-from vlrb.api.types import Array
 from vlrb.errors import did_you_mean, shortened
 from vlrb_plugins.prepared.matrices import Asked, free_models
 from vlrb_plugins.prepared.table import Rows

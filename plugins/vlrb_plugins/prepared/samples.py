@@ -10,8 +10,8 @@ import attrs
 import numpy as np
 import pyarrow as pa
 
+from vlrb.api.frozen import Array
 from vlrb.api.schemas import SAMPLES
-from vlrb.api.types import Array
 from vlrb.errors import shortened
 from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.table import Rows

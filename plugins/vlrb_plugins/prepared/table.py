@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.errors import DataError, did_you_mean, shortened
 from vlrb_plugins.prepared.tree import SPLITS, Tree
 from vlrb_plugins.records import nested

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from vlrb import hookimpl
-from vlrb.api.specs import LogSourceSpec, param
+from vlrb.api.components import LogSourceSpec, param
 
 if TYPE_CHECKING:
     import pyarrow as pa

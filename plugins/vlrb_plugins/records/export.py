@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, shortened
 from vlrb.storage import cache_directory, locked, new_directory, write_text

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import attrs
 import pyarrow as pa
 
+from vlrb.api.logs import Catalog, Listing, Part
 from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, SAMPLES, TEXTS
-from vlrb.api.types import Catalog, Listing, Part
 from vlrb.errors import DataError, did_you_mean, shortened
 from vlrb_plugins.records import MmrBenchParams
 from vlrb_plugins.records.delimited import CsvRow, header_of, read_rows

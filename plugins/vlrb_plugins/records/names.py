@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-from vlrb.api.types import Catalog
+from vlrb.api.logs import Catalog
 from vlrb.errors import did_you_mean, shortened
 from vlrb_plugins.records.findings import Findings
 

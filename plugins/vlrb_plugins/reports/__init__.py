@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlrb import hookimpl
-from vlrb.api.specs import NoParams, ReporterSpec
+from vlrb.api.components import NoParams, ReporterSpec
 
 if TYPE_CHECKING:
-    from vlrb.api.types import RunResult
+    from vlrb.api.results import RunResult
 
 
 def _leaderboard(_: NoParams) -> Callable[[RunResult, Path], Sequence[Path]]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from vlrb import hookimpl
-from vlrb.api.specs import NoParams, ScorerSpec, param
+from vlrb.api.components import NoParams, ScorerSpec, param
 
 if TYPE_CHECKING:
-    from vlrb.api.types import Scorer
+    from vlrb.api.logs import Scorer
     from vlrb_plugins.scorers.exact import ExactMatch
 
 

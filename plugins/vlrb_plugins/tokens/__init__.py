@@ -8,10 +8,10 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.api.specs import NoParams, TokenCounterSpec, param
+from vlrb.api.components import NoParams, TokenCounterSpec, param
 
 if TYPE_CHECKING:
-    from vlrb.api.types import TokenCounter
+    from vlrb.api.logs import TokenCounter
 
 
 _PER_IMAGE = validators.and_(validators.ge(0), validators.le(10**9))

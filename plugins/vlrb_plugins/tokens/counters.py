@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.errors import DataError, shortened
 from vlrb_plugins.tokens.images import image_tokens
 
 if TYPE_CHECKING:
-    from vlrb.api.specs import Model
+    from vlrb.api.records import Model
     from vlrb_plugins.tokens import Cl100kParams
 
 VOCABULARY = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"

@@ -10,10 +10,10 @@ import attrs
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec, param
+from vlrb.api.components import RouterSpec, param
 
 if TYPE_CHECKING:
-    from vlrb.api.types import Fitted, Router
+    from vlrb.api.routing import Fitted, Router
 
 _SHARE = validators.and_(validators.gt(0), validators.le(1))
 

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import attrs
 import numpy as np
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.errors import ConfigError
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.table import Table

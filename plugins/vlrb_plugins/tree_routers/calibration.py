@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 import numpy as np
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 
 Kind = Literal["none", "platt", "isotonic"]
 

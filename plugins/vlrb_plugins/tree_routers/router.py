@@ -20,7 +20,8 @@ import attrs
 import numpy as np
 
 from vlrb.api.decide import decide
-from vlrb.api.types import Array, Estimate, FitContext, Labelled, Queries, Undefined
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Estimate, FitContext, Labelled, Queries, Undefined
 from vlrb.errors import DataError, shortened
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Library, library, threads_for

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.api.types import Column
+from vlrb.api.routing import Column
 from vlrb.errors import DataError
-from vlrb.experiment.config import restored, restructure, unstructure
+from vlrb.experiment.strict import restored, restructure, unstructure
 from vlrb.storage import new_file, read_json, write_json
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.boosters import Booster, Library, library

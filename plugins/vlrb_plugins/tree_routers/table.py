@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
-from vlrb.api.types import Array, Column, Queries
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Column, Queries
 from vlrb.errors import DataError
 
 

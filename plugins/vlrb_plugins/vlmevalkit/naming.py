@@ -7,7 +7,7 @@ from typing import Literal
 
 import attrs
 
-from vlrb.api.types import Catalog
+from vlrb.api.logs import Catalog
 
 SHADOWS = frozenset(
     [

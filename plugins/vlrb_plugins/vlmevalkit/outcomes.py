@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vlrb.api.records import Dataset
 from vlrb.api.schemas import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL
-from vlrb.api.specs import Dataset
 from vlrb.errors import DataError, Problem, shortened
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vlrb.api.images import LARGEST_FILE, from_base64
-from vlrb.api.specs import Dataset
+from vlrb.api.records import Dataset
 from vlrb.errors import DataError, shortened
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlrb.api.types import Catalog, Listing, Part
+from vlrb.api.logs import Catalog, Listing, Part
 from vlrb.errors import DataError, Problem
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import read_rows

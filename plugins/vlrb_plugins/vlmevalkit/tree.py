@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.api.types import Catalog
+from vlrb.api.logs import Catalog
 from vlrb.errors import DataError, Problem, did_you_mean, shortened
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.naming import SUMMARIES, Kind, judge_name, judge_order, parse

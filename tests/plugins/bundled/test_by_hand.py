@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from vlrb.api.images import Images, ImageStore
+from vlrb.api.routing import Candidate, Labelled, Queries, Undefined
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES
-from vlrb.api.types import Candidate, Labelled, Queries, Undefined
 from vlrb_plugins.baselines import routers
 from vlrb_plugins.metrics.values import rank_score
 from vlrb_plugins.tokens import Cl100kParams

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vlrb.api.images import Images
-from vlrb.api.types import Queries
+from vlrb.api.routing import Queries
 from vlrb_plugins.encoders import HashedTextParams
 from vlrb_plugins.encoders.image import NAMES, ImageStatistics
 from vlrb_plugins.encoders.text import HashedText

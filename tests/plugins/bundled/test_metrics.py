@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.api.types import CostBounds, Evaluation, Timing, Undefined
+from vlrb.api.routing import CostBounds, Evaluation, Timing, Undefined
 from vlrb_plugins.metrics import values
 from vlrb_plugins.metrics.values import rank_score
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlrb.api.specs import GROUPS
+from vlrb.api.records import GROUPS
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.models import MODELS
 

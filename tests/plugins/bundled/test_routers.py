@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from vlrb.api.images import Images, ImageStore
+from vlrb.api.routing import Candidate, Column, Features, Labelled, Queries
 from vlrb.api.targets import hard_labels
-from vlrb.api.types import Candidate, Column, Features, Labelled, Queries
 from vlrb.evaluation import reference
-from vlrb.evaluation.features import fuse
-from vlrb.plugins.loading import Selection, load
+from vlrb.evaluation.fusion import fuse
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 from vlrb_plugins.baselines import routers
 
 TRAIN, TEST = slice(0, 420), slice(480, 600)

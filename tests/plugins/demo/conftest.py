@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from vlrb.api.types import Catalog, Listing, Part
+from vlrb.api.logs import Catalog, Listing, Part
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.plain import write_output
 from vlrb_plugins.demo.sayings import Truth, truths

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from vlrb.api.types import Catalog
+from vlrb.api.logs import Catalog
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.generate import write_tree
 from vlrb_plugins.models import MODELS

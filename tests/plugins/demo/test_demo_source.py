@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vlrb.api.types import Catalog
+from vlrb.api.logs import Catalog
 from vlrb_plugins import demo
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo import DemoParams, generate, source

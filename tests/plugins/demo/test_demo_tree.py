@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vlrb.api.types import Catalog
+from vlrb.api.logs import Catalog
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.generate import sample_counts, write_tree
 from vlrb_plugins.demo.profiles import PROFILES

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vlrb.api.types import Case, Catalog, Rotation, Score
+from vlrb.api.logs import Case, Catalog, Rotation, Score
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.generate import sample_counts, write_tree
 from vlrb_plugins.models import MODELS

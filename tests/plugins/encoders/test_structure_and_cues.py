@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from vlrb.api.frozen import Array
 from vlrb.api.images import Images
-from vlrb.api.types import Array, Features, Queries
+from vlrb.api.routing import Features, Queries
 from vlrb_plugins.encoders import structure as s
 from vlrb_plugins.encoders import vlrb_encoders
 from vlrb_plugins.encoders.cues import KINDS, NUMERIC, VisualCues, cues

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlrb.api.decide import decide
-from vlrb.api.types import Column, Features, WithEstimate
+from vlrb.api.routing import Column, Features, WithEstimate
 from vlrb.errors import ConfigError, DataError
-from vlrb.experiment.config import unstructure
-from vlrb.plugins.loading import Selection, load
+from vlrb.experiment.strict import unstructure
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 from vlrb_plugins.feature_routers.inputs import with_indicators
 from vlrb_plugins.feature_routers.storage import SCHEMA_VERSION
 

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.api.types import Undefined
+from vlrb.api.routing import Undefined
 from vlrb_plugins.feature_routers import linear, mlp
 from vlrb_plugins.feature_routers.monitor import Monitor
 from vlrb_plugins.feature_routers.params import LinearParams, MlpParams

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vlrb.api.types import Column, Features
+from vlrb.api.routing import Column, Features
 from vlrb_plugins.feature_routers import neighbours
 from vlrb_plugins.feature_routers.knn import Knn
 from vlrb_plugins.feature_routers.neighbours import Index, index_of

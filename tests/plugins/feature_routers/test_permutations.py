@@ -8,8 +8,9 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.api.types import Candidate
-from vlrb.plugins.loading import Selection, load
+from vlrb.api.routing import Candidate
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 
 SPECS = {
     r.record.name: r.record

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlrb.api.routing import Undefined
 from vlrb.api.targets import soft_targets
-from vlrb.api.types import Undefined
 from vlrb.errors import DataError
 from vlrb_plugins.feature_routers.linear import Linear, initial
 from vlrb_plugins.feature_routers.monitor import Monitor

@@ -21,7 +21,7 @@ import torch
 import transformers
 
 from vlrb.api.images import Images
-from vlrb.api.types import Queries
+from vlrb.api.routing import Queries
 
 WORDS = (
     "what",

@@ -16,7 +16,7 @@ import torch
 import transformers
 from PIL import Image
 
-from vlrb.api.types import Array
+from vlrb.api.frozen import Array
 from vlrb.benchmark.build import build
 from vlrb.errors import ConfigError, DataError
 from vlrb.evaluation.features import encode

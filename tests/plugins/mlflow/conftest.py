@@ -16,17 +16,8 @@ from unittest import mock
 import attrs
 import pytest
 
-from vlrb.api.types import (
-    BenchmarkInfo,
-    CellInfo,
-    CellResult,
-    CostBounds,
-    MetricInfo,
-    ReferenceResult,
-    RunInfo,
-    RunResult,
-    Undefined,
-)
+from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.routing import CostBounds, Undefined
 from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
 from vlrb_plugins.mlflow.addresses import Address
 

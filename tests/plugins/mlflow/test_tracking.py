@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from vlrb.api.types import CellResult
+from vlrb.api.results import CellResult
 from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowPlugin
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vlrb.api.frozen import Array
 from vlrb.api.images import Images, ImageStore, ImageWriter
-from vlrb.api.types import Array, Candidate, CostBounds, FitContext, Labelled, MetricValue, Queries
+from vlrb.api.routing import Candidate, CostBounds, FitContext, Labelled, MetricValue, Queries
 
 HERE = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "safetensors"))
 collect_ignore_glob = [] if HERE else ["test_*.py"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlrb.api.types import Undefined
+from vlrb.api.routing import Undefined
 from vlrb_plugins.neural_routers import heads, losses
 from vlrb_plugins.neural_routers.schedule import Monitor
 

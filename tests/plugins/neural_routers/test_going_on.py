@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlrb.api.types import FitContext, Undefined
+from vlrb.api.routing import FitContext, Undefined
 from vlrb.errors import DataError
 from vlrb_plugins.neural_routers import ROUTERS, vlrb_routers
 from vlrb_plugins.neural_routers.fitted import load

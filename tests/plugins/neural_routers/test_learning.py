@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlrb.api.types import Labelled
+from vlrb.api.routing import Labelled
 from vlrb.errors import DataError
 from vlrb_plugins.neural_routers import ROUTERS
 from vlrb_plugins.neural_routers.fitted import FittedNeural

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from vlrb.api.routing import Undefined
 from vlrb.api.targets import soft_targets
-from vlrb.api.types import Undefined
 from vlrb_plugins.neural_routers import heads, losses, objectives
 from vlrb_plugins.neural_routers.schedule import Monitor, rate_factor
 

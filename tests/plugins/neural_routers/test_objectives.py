@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vlrb.api.types import Array, Candidate, Labelled, Queries
+from vlrb.api.frozen import Array
+from vlrb.api.routing import Candidate, Labelled, Queries
 from vlrb_plugins.neural_routers import ROUTERS, clusters, heads, objectives, tags
 from vlrb_plugins.neural_routers.objectives import Known
 from vlrb_plugins.neural_routers.params import RouterdcParams, VlcParams, ZooterParams

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from vlrb.api.logs import Catalog
+from vlrb.api.records import Dataset, Model
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.api.specs import Dataset, Model
-from vlrb.api.types import Catalog
 from vlrb.errors import DataError
 from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.source import PreparedSource

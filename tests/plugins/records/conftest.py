@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from vlrb.api.logs import Catalog, Part
+from vlrb.api.records import Dataset, Model
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.api.specs import Dataset, Model
-from vlrb.api.types import Catalog, Part
 from vlrb.errors import DataError
 from vlrb_plugins.records import RecordsParams
 from vlrb_plugins.records.source import RecordsSource

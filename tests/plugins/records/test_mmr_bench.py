@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vlrb.api.specs import Dataset
+from vlrb.api.records import Dataset
 from vlrb.errors import DataError
 from vlrb_plugins.records import MmrBenchParams, mmr_bench
 from vlrb_plugins.records.mmr_bench import MmrBenchSource, listed

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vlrb.api.types import Part
+from vlrb.api.logs import Part
 from vlrb.errors import DataError
 from vlrb_plugins.records import jsonl, parquet, source, vlrb_log_sources
 

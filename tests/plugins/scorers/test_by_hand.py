@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from vlrb.api.types import Case, Rotation
+from vlrb.api.logs import Case, Rotation
 from vlrb_plugins.scorers import vlrb_scorers
 
 SPECS = {spec.name: spec for spec in vlrb_scorers()}

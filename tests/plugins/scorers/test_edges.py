@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vlrb.api.types import Case, Score
+from vlrb.api.logs import Case, Score
 from vlrb_plugins.scorers import choice, maths, ocr, verdicts, vlrb_scorers
 from vlrb_plugins.scorers.arithmetic import DEEPEST, LONGEST, latex_number, python_number
 from vlrb_plugins.scorers.vqa import normalised

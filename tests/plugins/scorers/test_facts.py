@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.api.types import Case, Rotation
+from vlrb.api.logs import Case, Rotation
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.scorers import vlrb_scorers
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from vlrb.api.types import Case
+from vlrb.api.logs import Case
 from vlrb_plugins.scorers.maths import mathvision
 from vlrb_plugins.vlmevalkit.workbook import read_sheet, text
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.api.types import Case, Rotation
+from vlrb.api.logs import Case, Rotation
 from vlrb_plugins.scorers import vlrb_scorers
 from vlrb_plugins.scorers.ocr import CATEGORIES
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.api.types import Case, Rotation, Score
+from vlrb.api.logs import Case, Rotation, Score
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.scorers import ExactMatchParams, choice, maths, ocr, verdicts, vlrb_scorers, yes_no
 from vlrb_plugins.scorers.exact import ExactMatch

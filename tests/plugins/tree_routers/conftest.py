@@ -10,9 +10,11 @@ import attrs
 import numpy as np
 import pytest
 
+from vlrb.api.frozen import Array
 from vlrb.api.images import Images, ImageStore
-from vlrb.api.types import Array, Candidate, Column, Features, Labelled, Queries
-from vlrb.plugins.loading import Selection, load
+from vlrb.api.routing import Candidate, Column, Features, Labelled, Queries
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.calibration import sigmoid
 

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.api.types import Column, Estimate
+from vlrb.api.routing import Column, Estimate
 from vlrb_plugins.tree_routers.boosters import Stopping, best_rounds, threads_for
 from vlrb_plugins.tree_routers.calibration import Calibration, calibrate, log_loss, log_odds, sigmoid
 from vlrb_plugins.tree_routers.models import Cost

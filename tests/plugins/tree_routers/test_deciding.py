@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vlrb.api.decide import decide
-from vlrb.api.types import Estimate, Undefined
+from vlrb.api.routing import Estimate, Undefined
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.models import Learner
 from vlrb_plugins.tree_routers.selection import LAMBDAS, best_lambda, utilities

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.api.types import Column
+from vlrb.api.routing import Column
 from vlrb.errors import ConfigError, DataError
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.boosters import library

@@ -19,8 +19,8 @@ import pytest
 import xlsxwriter
 from PIL import Image
 
-from vlrb.api.specs import Dataset, Model
-from vlrb.api.types import Catalog, Listing, Part
+from vlrb.api.logs import Catalog, Listing, Part
+from vlrb.api.records import Dataset, Model
 from vlrb.errors import DataError
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.vlmevalkit import VlmevalkitParams

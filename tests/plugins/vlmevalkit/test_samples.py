@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vlrb.api.images import opened
-from vlrb.api.types import Part
+from vlrb.api.logs import Part
 from vlrb.errors import DataError
 from vlrb_plugins.vlmevalkit import VlmevalkitParams, samples
 

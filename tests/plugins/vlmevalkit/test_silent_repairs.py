@@ -261,7 +261,7 @@ def test_matrices_without_names_get_none(tmp_path: Path) -> None:
     """Reference: model_0, model_1, ... where the index is missing."""
     import numpy as np
 
-    from vlrb.api.types import Catalog
+    from vlrb.api.logs import Catalog
     from vlrb_plugins.prepared import vlrb_log_sources
 
     (tmp_path / "data" / "matrices").mkdir(parents=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from vlrb.api.logs import Catalog, Part
+from vlrb.api.records import Dataset, Model
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.api.specs import Dataset, Model
-from vlrb.api.types import Catalog, Part
 from vlrb_plugins.vlmevalkit import VlmevalkitParams, vlrb_log_sources
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.api.specs import Dataset
+from vlrb.api.records import Dataset
 
 ANSWERS = [{"index": 1, "question": "?", "prediction": "A"}]
 SCORED = [{"index": 1, "question": "?", "prediction": "A", "is_correct": 1}]

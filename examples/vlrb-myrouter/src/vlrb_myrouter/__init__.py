@@ -9,8 +9,8 @@ import numpy as np
 from attrs import validators
 
 from vlrb import hookimpl
-from vlrb.api.specs import RouterSpec, param
-from vlrb.api.types import FitContext, Labelled, Queries
+from vlrb.api.components import RouterSpec, param
+from vlrb.api.routing import FitContext, Labelled, Queries
 
 
 @attrs.frozen

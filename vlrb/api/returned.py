@@ -1,6 +1,6 @@
 """What routers, scorers and metrics return, checked and made plain: arrays of numpy's own types, texts, numbers.
 
-Call these inside :func:`vlrb.plugins.loading.blame`: to look at an object is to call its methods.  ``who`` begins every message.
+Call these inside :func:`vlrb.plugins.blame.blame`: to look at an object is to call its methods.  ``who`` begins every message.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from vlrb.api.types import Array, Estimate, Queries, Score, Undefined, sealed
+from vlrb.api.frozen import Array, sealed
+from vlrb.api.logs import Score
+from vlrb.api.routing import Estimate, Queries, Undefined
 from vlrb.errors import PluginError
 from vlrb.faults import is_text, short_repr
 

@@ -1,0 +1,167 @@
+"""What is read from logs: parts, token counts, cases to score, and who reads, counts and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import attrs
+
+from vlrb.api.frozen import Array, frozen
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vlrb.api.records import Dataset, Model
+
+
+@attrs.frozen
+class Part:
+    """A piece of a log tree that is read on its own: the samples of a dataset, or one model's outcomes on a dataset.
+
+    ``files`` are the files the part is read from; when none of them changed, it is not read again.  Without ``dataset`` or
+    ``model`` the part holds several, and its rows say which.
+    """
+
+    id: str
+    kind: Literal["samples", "outcomes"]
+    files: tuple[Path, ...]
+    dataset: str = ""
+    model: str = ""
+
+
+@attrs.frozen
+class Catalog:
+    """The datasets and models that are known to this experiment: those of plugins and those that the file declares.
+
+    ``wanted_datasets`` and ``wanted_models`` are the names that ``[benchmark]`` asks for, or None for all there are.
+    """
+
+    datasets: tuple[Dataset, ...]
+    models: tuple[Model, ...]
+    wanted_datasets: frozenset[str] | None = None
+    wanted_models: frozenset[str] | None = None
+
+    def dataset(self, name: str) -> Dataset | None:
+        """Return the dataset with this name or alias, or None."""
+        return next((d for d in self.datasets if name == d.name or name in d.aliases), None)
+
+    def model(self, name: str) -> Model | None:
+        """Return the candidate model with this name or alias, or None."""
+        return next((m for m in self.models if name == m.name or name in m.aliases), None)
+
+
+@attrs.frozen
+class Listing:
+    """What a log source found: parts, files passed over (path -> why), and a word on the data if it is synthetic."""
+
+    parts: tuple[Part, ...] = attrs.field(converter=frozen)
+    ignored: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+    synthetic: str = ""
+
+
+class LogSource(Protocol):
+    """Reads logs.  ``list`` is cheap (names of files only); ``read`` streams one part as Arrow record batches.
+
+    Batches of a part of kind ``samples`` have the columns of :data:`vlrb.api.schemas.SAMPLES` and any of
+    :data:`vlrb.api.schemas.SAMPLES_OPTIONAL`: strings, ``options`` a list of {letter, text}, ``images`` a list of encoded image
+    files (binary).  Batches of kind ``outcomes`` have those of :data:`vlrb.api.schemas.OUTCOMES` and any of
+    :data:`vlrb.api.schemas.OUTCOMES_OPTIONAL`: ``score`` is float64 in [0, 1] or null where the logs hold no verdict;
+    ``input_tokens``, ``output_tokens`` (int64) and ``cost`` (float64, USD) are null where the logs do not record them.  ``key``
+    identifies a sample inside its dataset.
+
+    The schema metadata of a batch may say under ``verdict`` where the scores come from, or why there are none, and under
+    ``counts`` (a JSON object of text -> integer) what is worth counting in the data report; the counts of batches add up.  Under
+    ``files`` (a JSON list of absolute paths) it names files beyond ``part.files`` that rows up to here were read from, such as
+    pictures that a table names, and files that were looked for and not found: when one of them changes, the part is read again.
+    """
+
+    def list(self, catalog: Catalog) -> Listing:
+        """List the parts.
+
+        :raises DataError: naming the file or folder, when the logs are missing or belong to nothing known
+        """
+
+    def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
+        """Stream the rows of ``part``.
+
+        :raises DataError: naming file, sheet and row of whatever cannot be trusted
+        """
+
+
+class TokenCounter(Protocol):
+    """Counts tokens of questions and answers."""
+
+    def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> Array | None:
+        """Return input tokens int64[n] that hold for every model, or None when they stand in the outcomes.
+
+        :param images: int64[n], the number of images of each sample
+        """
+
+    def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[Array | pa.Array | None, Array | pa.Array]:
+        """Return input tokens int64[n] (None if ``sample_tokens`` gives them) and output tokens int64[n].
+
+        An Arrow array may have nulls where the logs give a cost instead.
+        """
+
+
+@runtime_checkable
+class WithModelTokens(Protocol):
+    """A token counter whose input tokens depend on the model too, while ``per_model`` is true."""
+
+    per_model: bool
+
+    def model_tokens(self, name: str, model: Model | None, sizes: Sequence[tuple[tuple[int, int], ...]]) -> Array:
+        """Return the tokens int64[n] that come on top of those of ``sample_tokens`` for this model.
+
+        :param sizes: width and height of every image of every sample, in pixels
+        """
+
+
+@attrs.frozen
+class Rotation:
+    """One more asking of a question with its options in another order (MMBench); None where the model was not asked."""
+
+    options: tuple[tuple[str, str], ...]
+    answer: str
+    prediction: str | None
+
+
+@attrs.frozen
+class Case:
+    """What a scorer judges: a question, its gold answer, and what one model answered.
+
+    ``fields`` are further columns of the sample that a scorer may need (``category``, ``answer_type`` ...), ``judged`` what an
+    earlier judge extracted from the answer (``res`` of MathVista and MathVision, ``extract`` of MathVerse), ``rotations`` the
+    further passes of a circular question.
+    """
+
+    id: str
+    question: str
+    options: tuple[tuple[str, str], ...]
+    answer: str
+    prediction: str
+    fields: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+    judged: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+    rotations: tuple[Rotation, ...] = ()
+
+
+@attrs.frozen
+class Score:
+    """A verdict in [0, 1], or None where the scorer's rules cannot decide, and the reason.
+
+    ``unscorable``: the sample is the reason, not the answer, such as one without a gold answer: no answer to it can be judged,
+    and none is counted as wrong.
+    """
+
+    value: float | None
+    reason: str = ""
+    unscorable: bool = False
+
+
+class Scorer(Protocol):
+    """Turns raw answers of one model on one dataset into scores."""
+
+    def score(self, cases: Sequence[Case]) -> Sequence[Score]:
+        """Return one score per case, in order."""

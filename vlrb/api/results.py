@@ -1,0 +1,151 @@
+"""What observers and reporters see: cells, runs, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from vlrb.api.frozen import frozen
+
+if TYPE_CHECKING:
+    pass
+from vlrb.api.routing import CostBounds, MetricValue, Timing
+
+Scores = Mapping[str, Mapping[str, MetricValue]]
+"""Scope -> metric -> value.  Scopes: ``overall``, ``group/SLUG``, ``dataset/SLUG``."""
+
+
+@attrs.frozen
+class CellInfo:
+    """One router with one set of parameters and one seed.
+
+    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, where the
+    sweep only changes what is made of a fitted router's estimates; empty otherwise.
+    """
+
+    key: str
+    label: str
+    router: str
+    parameters: Mapping[str, Any] = attrs.field(converter=frozen)
+    seed: int
+    features: str | None
+    plugin: str
+    dist: str
+    sources: str
+    point: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
+    fit_key: str = ""
+
+    @property
+    def point_name(self) -> str:
+        """Return the point of a sweep in words, such as ``lambda=100``; empty without a sweep."""
+        return ",".join(f"{name}={value}" for name, value in self.point.items())
+
+    @property
+    def name(self) -> str:
+        """Return the name that tells the cells of a run apart, which is that of their folders too."""
+        point = "".join(c if c.isalnum() or c in "=,.-+_" else "_" for c in self.point_name)
+        return f"{self.label}-{point}-seed{self.seed}" if point else f"{self.label}-seed{self.seed}"
+
+
+@attrs.frozen
+class CellResult:
+    """A cell's result: ``scores`` per split (dev, test), or an error and no scores.
+
+    ``chosen`` holds the parameters that the fit itself chose (:class:`WithChosen`); empty where it chose none.
+    """
+
+    cell: CellInfo
+    status: Literal["done", "failed"]
+    reused: bool
+    directory: Path
+    scores: Mapping[str, Scores] = attrs.field(converter=frozen)
+    error: str = ""
+    fit_seconds: float = 0.0
+    timing: Timing | None = None
+    choices: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict, converter=frozen)
+    hardware: str = ""
+    chosen: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
+
+
+@attrs.frozen
+class ReferenceResult:
+    """A reference point: what a rule that is no router reaches on the same rows."""
+
+    name: str
+    summary: str
+    scores: Mapping[str, Scores] = attrs.field(converter=frozen)
+
+
+@attrs.frozen
+class MetricInfo:
+    """How to show a metric."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    summary: str
+    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
+
+
+@attrs.frozen
+class BenchmarkInfo:
+    """A benchmark in a few words.
+
+    ``synthetic`` is empty for real logs, else says what the data are.  ``total_tokens`` is None where the logs give costs instead.
+    """
+
+    fingerprint: str
+    samples: int
+    models: tuple[str, ...]
+    datasets: Mapping[str, int] = attrs.field(converter=frozen)
+    synthetic: str
+    excluded: Mapping[str, int] = attrs.field(converter=frozen)
+    total_tokens: int | None
+
+
+@attrs.frozen
+class RunInfo:
+    """A run that has been planned.  ``settings`` holds the validated ``[plugin.NAME]`` tables by plugin."""
+
+    name: str
+    key: str
+    directory: Path
+    protocol: str
+    experiment: Mapping[str, Any] = attrs.field(converter=frozen)
+    benchmark: BenchmarkInfo
+    split: Mapping[str, Any] = attrs.field(converter=frozen)
+    bounds: CostBounds
+    metrics: tuple[MetricInfo, ...]
+    cells: tuple[CellInfo, ...]
+    settings: Mapping[str, Any] = attrs.field(converter=frozen)
+    environment: Mapping[str, Any] = attrs.field(converter=frozen)
+
+    @property
+    def id(self) -> str:
+        """Return the identity of the run, the name of its directory."""
+        return f"{self.name}/{self.directory.name}"
+
+
+@attrs.frozen
+class RunResult:
+    """A finished run.
+
+    ``winners`` holds, by label, the point of each router's sweep that the selection chose, as :attr:`CellInfo.point_name`; it is
+    empty for a router without a sweep.  A sweep whose every point has a failed cell has none.  ``decided_by`` holds, by label,
+    the metric that decided where the selection metric had no value at any point.
+    """
+
+    run: RunInfo
+    cells: tuple[CellResult, ...]
+    references: tuple[ReferenceResult, ...]
+    started: str
+    finished: str
+    winners: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+    decided_by: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
+
+    def selected(self, cell: CellInfo) -> bool:
+        """Tell whether a cell is of the point that stands for its router."""
+        return self.winners.get(cell.label) == cell.point_name

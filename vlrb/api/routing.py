@@ -1,0 +1,264 @@
+"""What routers, encoders and metrics get and return.
+
+Shapes: n samples, k candidate models.  The *quality matrix* ``Y[n, k]`` says whether a model's answer counts as correct,
+the *cost matrix* ``C[n, k]`` holds US dollars per sample (VL-RouterBench, arXiv 2512.23562, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import attrs
+
+from vlrb.api.frozen import Array, as_tuple, sealed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vlrb.api.images import Images
+
+
+@attrs.frozen
+class Undefined:
+    """A metric that has no value here, and why.  Never a NaN, 0 or -1."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"undefined: {self.reason}"
+
+
+MetricValue = float | Undefined
+
+
+@attrs.frozen
+class Candidate:
+    """A model that may be chosen, with its prices in USD per million tokens (None where the logs gave costs instead)."""
+
+    name: str
+    input_price: float | None = None
+    output_price: float | None = None
+    parameters: float | None = None
+
+
+@attrs.frozen
+class Column:
+    """One column of a feature matrix.
+
+    A categorical column holds codes 0, 1 ...; ``categories`` is how many there are, 0 where the encoder does not say.
+    """
+
+    name: str
+    kind: Literal["dense", "numeric", "categorical"] = "dense"
+    may_be_missing: bool = False
+    categories: int = 0
+
+
+@attrs.frozen(eq=False)
+class Features:
+    """A float32 matrix [n, d] and its d columns.  NaN only in columns that may be missing."""
+
+    matrix: Array
+    columns: tuple[Column, ...]
+
+    def take(self, rows: Array) -> Features:
+        """Return the features of some rows."""
+        return Features(sealed(self.matrix[rows]), self.columns)
+
+
+@attrs.frozen(eq=False)
+class Queries:
+    """What a router sees of n samples: never an answer, a score, a cost or a dataset name.
+
+    ``ids`` are hashes of the sample ids, which would name the dataset.
+    """
+
+    ids: tuple[str, ...] = attrs.field(converter=as_tuple)
+    texts: tuple[str, ...] = attrs.field(converter=as_tuple)
+    options: tuple[tuple[tuple[str, str], ...], ...] = attrs.field(converter=as_tuple)
+    hints: tuple[str, ...] = attrs.field(converter=as_tuple)
+    images: Images
+    candidates: tuple[Candidate, ...]
+    features: Features | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Array) -> Queries:
+        """Return some of the queries, in the order of ``rows``."""
+        index = rows.tolist()
+
+        def pick(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(values[i] for i in index)
+
+        return attrs.evolve(
+            self,
+            ids=pick(self.ids),
+            texts=pick(self.texts),
+            options=pick(self.options),
+            hints=pick(self.hints),
+            images=self.images.take(rows),
+            features=self.features.take(rows) if self.features is not None else None,
+        )
+
+
+@attrs.frozen(eq=False)
+class Labelled:
+    """Queries with what is known of every candidate on them: Y (bool[n, k]), raw score and cost (float64[n, k], USD)."""
+
+    queries: Queries
+    quality: Array
+    score: Array
+    cost: Array
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+
+@attrs.frozen
+class CostBounds:
+    """Smallest and largest mean cost (USD per sample) over the candidates, and the rows they were taken from.
+
+    ``free`` names the candidates whose mean cost is 0.
+    """
+
+    low: float
+    high: float
+    rows: str = "train"
+    free: tuple[str, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class FitContext:
+    """What ``fit`` may use besides the data.
+
+    ``dev_score(choices)`` is the selection metric on the dev split; larger is better, whatever the metric.  ``rng`` is seeded by
+    the seed and the router's label, so that adding a router to an experiment moves nobody else's numbers.
+    """
+
+    candidates: tuple[Candidate, ...]
+    bounds: CostBounds
+    dev_score: Callable[[Array], MetricValue]
+    rng: np.random.Generator
+    seed: int
+    device: str
+    threads: int
+    work_directory: Path
+    progress: Callable[[int, int], None]
+    log: Callable[[int, Mapping[str, float]], None]
+
+
+@attrs.frozen(eq=False)
+class Estimate:
+    """Probability of a correct answer and expected cost (USD), both float64[n, k]."""
+
+    p_correct: Array
+    cost: Array
+
+
+class Fitted(Protocol):
+    """A fitted router.  It may also have ``scores(queries) -> float[n, k]`` whose argmax equals ``route``, and
+    ``estimate(queries) -> Estimate``."""
+
+    def route(self, queries: Queries) -> Array:
+        """Return the index of the chosen candidate for every query, int[n]."""
+
+    def save(self, directory: Path) -> None:
+        """Write the fitted router without pickle."""
+
+
+@runtime_checkable
+class WithScores(Protocol):
+    """A fitted router that ranks the candidates."""
+
+    def scores(self, queries: Queries) -> Array:
+        """Return float[n, k], whose argmax equals ``route``."""
+
+
+@runtime_checkable
+class WithEstimate(Protocol):
+    """A fitted router that estimates."""
+
+    def estimate(self, queries: Queries) -> Estimate:
+        """Return the probability of being right and the expected cost."""
+
+
+@runtime_checkable
+class WithChosen(Protocol):
+    """A fitted router whose fit chose some of its own parameters, such as lambda, on dev.
+
+    ``chosen`` maps their names, as in TOML, to JSON scalars; an infinite number is allowed.  It is kept with the cell and shown
+    in every table, so that nobody has to guess which lambda a router ran at.
+    """
+
+    chosen: Mapping[str, str | float | int | bool | None]
+
+
+@runtime_checkable
+class WithBorrowedTime(Protocol):
+    """A fitted router that may use work done for another router before.
+
+    The harness adds ``borrowed_seconds``, the time which that work took, to the time of the fit or route that came before.
+    """
+
+    borrowed_seconds: float
+
+
+class Router(Protocol):
+    """Learns to choose."""
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Fitted:
+        """Learn from ``train``; ``dev`` is for early stopping and selection only."""
+
+
+class Encoder(Protocol):
+    """Turns queries into features.  Stateless: whatever must be fitted belongs to a router."""
+
+    def encode(self, queries: Queries) -> Features:
+        """Return one row of features per query, whatever other queries stand beside it."""
+
+
+@attrs.frozen
+class Timing:
+    """Seconds that routing and encoding took for ``requests`` queries."""
+
+    requests: int
+    route_seconds: float
+    encode_seconds: float
+
+
+@attrs.frozen(eq=False)
+class Evaluation:
+    """What a metric sees: a router's choices int[n] on some rows, and what is known of these rows.
+
+    ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers [n, k].  ``best_single`` is the
+    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.  ``estimate`` is what the
+    router estimated on these rows, None where it gives no estimates.
+    """
+
+    choices: Array
+    quality: Array
+    score: Array
+    cost: Array
+    input_tokens: Array
+    output_tokens: Array
+    bounds: CostBounds
+    best_single: float
+    oracle: float
+    timing: Timing | None = None
+    estimate: Estimate | None = None
+
+    def chosen(self, matrix: Array) -> Array:
+        """Return the entries [n] of a matrix [n, k] at the chosen models."""
+        import numpy as np
+
+        return np.take_along_axis(matrix, self.choices[:, None].astype(np.intp), axis=1)[:, 0]
+
+
+class Metric(Protocol):
+    """A number over an evaluation."""
+
+    def __call__(self, evaluation: Evaluation, /) -> MetricValue:
+        """Return the value, or Undefined with a reason."""

@@ -1,0 +1,244 @@
+"""Joining parts by sample id and model name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vlrb.api.frozen import Array
+from vlrb.api.logs import Part
+from vlrb.benchmark.listing import duplicates, files_of
+from vlrb.benchmark.logs import Logs
+from vlrb.benchmark.rows import iterate_rows, read_rows
+from vlrb.benchmark.score import read_scores, scorer_of
+from vlrb.errors import DataError, Problem, shortened
+
+ROWS_AT_ONCE = 1_000_000
+
+
+@attrs.define(eq=False)
+class Joined:
+    """Samples and matrices while they are being put together; NaN and -1 mark what is not there.
+
+    ``unscorable``: sample id -> why no answer to it can be judged.
+    """
+
+    samples: pa.Table
+    models: list[str]
+    matrices: dict[str, Array]
+    present: Array
+    excluded: list[dict[str, Any]] = attrs.Factory(list)
+    unscorable: dict[str, str] = attrs.Factory(dict)
+
+    @property
+    def datasets(self) -> Array:
+        """Return the dataset's name of every sample, str[n]."""
+        return np.asarray(self.samples.column("dataset").to_numpy(), dtype=np.str_)
+
+    def keep_samples(self, keep: Array, reason: str) -> None:
+        """Leave out some samples, and count them per dataset."""
+        self.exclude(reason, self.datasets[~keep])
+        self.samples = self.samples.filter(pa.array(keep))
+        self.matrices = {name: matrix[keep] for name, matrix in self.matrices.items()}
+        self.present = self.present[keep]
+        if not self.samples.num_rows:
+            raise DataError(
+                f"no sample is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
+            )
+
+    def keep_models(self, keep: Array, reason: str) -> None:
+        """Leave out some models, and say which."""
+        for name, kept in zip(self.models, keep, strict=True):
+            if not kept:
+                self.excluded.append({"reason": f"{reason} ({name})", "count": 1})
+        self.models = [m for m, kept in zip(self.models, keep, strict=True) if kept]
+        self.matrices = {name: matrix[:, keep] for name, matrix in self.matrices.items()}
+        self.present = self.present[:, keep]
+        if not self.models:
+            raise DataError(
+                f"no model is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
+            )
+
+    def exclude(self, reason: str, datasets: Array, model: str = "") -> None:
+        """Count what was left out or changed, per dataset."""
+        for name, count in zip(*np.unique(datasets, return_counts=True), strict=True):
+            what = f"{name}, {model}" if model else name
+            self.excluded.append({"reason": f"{reason} ({what})", "count": int(count)})
+
+
+def join_parts(logs: Logs) -> Joined:
+    tables = [read_rows(logs.folder(p)) for p in logs.parts("samples")]
+    samples = pa.concat_tables(tables).sort_by("id")
+    ids = samples.column("id").combine_chunks()
+    duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
+    models = sorted({pair["model"] for p in logs.parts("outcomes") for pair in logs.about[p.id]["pairs"]})
+    shape = (samples.num_rows, len(models))
+    matrices: dict[str, Array] = {name: np.full(shape, np.nan) for name in ("score", "cost")}
+    matrices |= {name: np.full(shape, -1, dtype=np.int64) for name in ("input_tokens", "output_tokens")}
+    matrices["stored"] = np.zeros(shape, dtype=np.bool_)
+    shared = samples.column("input_tokens")
+    if shared.null_count == 0:
+        matrices["input_tokens"][:] = shared.to_numpy()[:, None]
+    joined = Joined(samples, models, matrices, np.zeros(shape, dtype=np.bool_))
+    spans = spans_of(joined.datasets)
+    problems: list[Problem] = []
+    for part in logs.parts("outcomes"):
+        problems += _fill_part(joined, ids, spans.get(part.dataset, (0, len(ids))), part, logs)
+    if problems:
+        raise DataError(problems)
+    return joined
+
+
+def spans_of(datasets: Array) -> dict[str, tuple[int, int]]:
+    """Return dataset -> the first of its rows and the one after the last; between them may be others' rows."""
+    names, first = np.unique(datasets, return_index=True)
+    last = len(datasets) - np.unique(datasets[::-1], return_index=True)[1]
+    return {n: (int(f), int(e)) for n, f, e in zip(names, first, last, strict=True)}
+
+
+def _fill_part(joined: Joined, ids: pa.Array, span: tuple[int, int], part: Part, logs: Logs) -> list[Problem]:
+    """Put a part's rows where they belong; return what is wrong with them.
+
+    :param span: where among ``ids`` the samples of the part's dataset begin and end
+    """
+    first, among = span[0], ids[slice(*span)]
+    columns = ["id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens"]
+    own = read_scores(logs.scores(part, every=logs.every)) if logs.scored(part) else None
+    models = pa.array(joined.models, pa.string())
+    offset = 0
+    for batch in iterate_rows(logs.folder(part), columns, ROWS_AT_ONCE):
+        rows = pc.index_in(batch.column("id"), value_set=among)
+        scored = own.slice(offset, batch.num_rows) if own is not None else None
+        offset += batch.num_rows
+        if rows.null_count:
+            problems = _leave_out(joined, batch.filter(rows.is_null()), part, logs)
+            if problems:
+                return problems
+            known = rows.is_valid()
+            batch, rows = batch.filter(known), rows.filter(known)
+            scored = scored.filter(known) if scored is not None else None
+        at = first + rows.to_numpy(), pc.index_in(batch.column("model"), value_set=models).to_numpy()
+        flat = at[0].astype(np.int64) * len(joined.models) + at[1]
+        _, earliest = np.unique(flat, return_index=True)
+        again = np.flatnonzero(joined.present[at])
+        if earliest.size < flat.size:
+            again = np.setdiff1d(np.arange(flat.size), earliest)
+        if again.size:
+            return [_twice(part, batch.take(pa.array(again)))]
+        joined.present[at] = True
+        _fill(joined.matrices, at, batch, scored, first_own=logs.every)
+        joined.unscorable.update(_unscorable(batch, scored))
+    return []
+
+
+def _unscorable(batch: pa.RecordBatch, scored: pa.Table | None) -> dict[str, str]:
+    """Return the ids of the samples on which no answer can be judged, and why not."""
+    if scored is None:
+        return {}
+    whose = scored.column("unscorable").combine_chunks()
+    reasons = scored.column("reason").filter(whose).to_pylist()
+    return dict(zip(batch.column("id").filter(whose).to_pylist(), reasons, strict=True))
+
+
+def _fill(
+    matrices: dict[str, Array], at: tuple[Array, Array], batch: pa.RecordBatch, own: pa.Table | None, *, first_own: bool
+) -> None:
+    for name in ("cost", "input_tokens", "output_tokens"):
+        column = batch.column(name)
+        if column.null_count < len(column):
+            gap = np.nan if name == "cost" else -1
+            matrices[name][at] = column.fill_null(gap).to_numpy()
+    stored = batch.column("score").fill_null(np.nan).to_numpy()
+    if own is None:
+        matrices["score"][at] = stored
+        return
+    scored = own.column("value").fill_null(np.nan).to_numpy()
+    first, second = (scored, stored) if first_own else (stored, scored)
+    matrices["score"][at] = np.where(np.isnan(first), second, first)
+    matrices["stored"][at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
+
+
+def _leave_out(joined: Joined, extra: pa.RecordBatch, part: Part, logs: Logs) -> list[Problem]:
+    """Count the answers to samples that the log source has left out with their answers; return what is wrong with the others."""
+    notes = [logs.left_out.get(i) for i in extra.column("id").to_pylist()]
+    strangers = extra.filter(pa.array([note is None for note in notes]))
+    problems = [_not_asked(part, strangers)] if strangers.num_rows else []
+    for note in {id(n): n for n in notes if n is not None}.values():
+        answers = extra.filter(pa.array([n is note for n in notes]))
+        if not note["drop_answers"]:
+            ids = shortened(answers.column("id").to_pylist())
+            what = f"{answers.num_rows:,} answers are to samples that {note['reason']}: {ids}"
+            problems.append(Problem(what, files_of(part), note["fix"]))
+            continue
+        for model in sorted(set(answers.column("model").to_pylist())):
+            whose = (
+                answers.filter(pc.equal(answers.column("model"), model))
+                .column("dataset")
+                .to_numpy(zero_copy_only=False)
+            )
+            joined.exclude(f"answers to samples that {note['reason']}", whose.astype(np.str_), model)
+    return problems
+
+
+def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
+    pairs = sorted(set(zip(extra.column("model").to_pylist(), extra.column("dataset").to_pylist(), strict=True)))
+    whose = f"{pairs[0][0]} belong to no sample of {pairs[0][1]}"
+    if len(pairs) > 1:
+        whose = f"{shortened(sorted({m for m, _ in pairs}))} belong to no sample of {shortened(sorted({d for _, d in pairs}))}"
+    return Problem(
+        f"{extra.num_rows:,} answers of {whose}: {shortened(extra.column('id').unique().to_pylist())}",
+        files_of(part),
+        "use answers and questions of one version of the dataset",
+    )
+
+
+def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
+    pairs = zip(rows.column("id").to_pylist(), rows.column("model").to_pylist(), strict=True)
+    return Problem(
+        f"{rows.num_rows:,} answers are in the logs twice: {shortened(f'{i} of {m}' for i, m in pairs)}",
+        files_of(part),
+        "keep one row of each",
+    )
+
+
+def pairs_of(logs: Logs, joined: Joined) -> list[dict[str, Any]]:
+    """Return what the logs hold of every dataset and model, before any policy is applied."""
+    unknown = np.isnan(joined.matrices["score"])
+    names, counts = np.unique(joined.datasets, return_counts=True)
+    places = np.split(np.argsort(joined.datasets, kind="stable"), np.cumsum(counts)[:-1])
+    positions = dict(zip(names.tolist(), places, strict=True))
+    by_pair: dict[tuple[str, str], tuple[Part, dict[str, Any]]] = {
+        (pair["dataset"], pair["model"]): (part, pair)
+        for part in logs.parts("outcomes")
+        for pair in logs.about[part.id]["pairs"]
+    }
+    pairs = []
+    for dataset, rows in positions.items():
+        chosen = scorer_of(logs.builder, dataset)
+        for j, model in enumerate(joined.models):
+            found = joined.present[rows, j]
+            part, noted = by_pair.get((dataset, model), (None, dict[str, Any]()))
+            about = logs.about[part.id] if part is not None else {}
+            pairs.append(
+                {
+                    "dataset": dataset,
+                    "model": model,
+                    "found": int(found.sum()),
+                    "missing": int((~found).sum()),
+                    "unknown": int((unknown[rows, j] & found).sum()),
+                    "failed_calls": noted.get("failed", 0),
+                    "failed_judges": noted.get("judge_failed", 0),
+                    "without_stored_verdict": noted.get("unjudged", 0),
+                    "verdict": about.get("verdict", ""),
+                    "scorer": chosen.registered.id if chosen is not None and part and logs.scored(part) else "",
+                    "part": about.get("part", ""),
+                }
+            )
+    return pairs
+
+
+_NONE_LEFT = "complete the logs, or choose other values of missing and unknown in [benchmark]"

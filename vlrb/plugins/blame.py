@@ -1,0 +1,108 @@
+"""Whose fault it was: whatever a plugin's code raises becomes an error that names the plugin."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from vlrb.errors import (
+    STORAGE,
+    ExitCode,
+    PluginError,
+    Problem,
+    StorageError,
+    VlrbError,
+)
+from vlrb.faults import describe_error
+
+if TYPE_CHECKING:
+    pass
+from vlrb.plugins.plugin import Plugin
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def blame(plugin: Plugin, doing: str) -> Iterator[None]:
+    """Turn whatever plugin code raises into an error that names the plugin, its dist, and what it was doing.
+
+    What looks at an object that a plugin has returned is plugin code too: it calls the object's methods.
+    Errors of vlrb itself (a DataError about a workbook) and interrupts pass.
+
+    :raises StorageError: for what is the system's: a full disk, an overlong path, an I/O error
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except VlrbError as error:
+        if type(error).__module__ == VlrbError.__module__ and _is_sound(error):
+            raise
+        raise _blamed(plugin, doing, error) if not _is_sound(error) else _of_vlrb(error) from error.__cause__
+    except OSError as error:
+        if isinstance(error.errno, int) and error.errno in STORAGE:
+            raise StorageError.of(error, f"{plugin.label}, {doing}") from error
+        raise _blamed(plugin, doing, error) from error
+    except BaseException as error:
+        raise _blamed(plugin, doing, error) from error
+
+
+def blamed(values: Iterable[T], plugin: Plugin, doing: str) -> Generator[T, None, None]:
+    """Yield what plugin code yields, each step inside :func:`blame`; what is done with the values is not."""
+    with blame(plugin, doing):
+        steps = iter(values)
+    try:
+        while True:
+            with blame(plugin, doing):
+                try:
+                    value = next(steps)
+                except StopIteration:
+                    return
+            yield value
+    finally:
+        if hasattr(type(steps), "close"):
+            with blame(plugin, doing):
+                steps.close()  # type: ignore[attr-defined]
+
+
+def _is_sound(error: VlrbError) -> bool:
+    """Tell whether an error says something, and is none of those that stand for a fault of vlrb."""
+    try:
+        problems = error.problems
+        return (
+            error.exit_code in (ExitCode.USAGE, ExitCode.PLUGIN, ExitCode.TRACKING)
+            and type(problems) is tuple
+            and bool(problems)
+            and all(type(p) is Problem for p in problems)
+        )
+    except Exception:
+        return False
+
+
+def _of_vlrb(error: VlrbError) -> VlrbError:
+    """Return an error of a plugin's own class as one of vlrb's, which every process knows."""
+    known = next(c for c in type(error).__mro__ if c.__module__ == VlrbError.__module__)
+    made: VlrbError = known(error.problems)
+    return made
+
+
+def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
+    own = f"fix {plugin.origin}" if not plugin.version else "report it to the plugin's author"
+    return PluginError(
+        f"{plugin.label} failed while {doing}: {describe_error(error)}",
+        where=_last_frame(error, plugin),
+        fix=f"{own}, or skip the plugin with {plugin.skip}",
+    )
+
+
+def _last_frame(error: BaseException, plugin: Plugin) -> str:
+    """Return file and line of the innermost frame inside the plugin, else of the innermost frame."""
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    inside = [f for f in frames if plugin.source is not None and f[0].startswith(str(plugin.source.parent))]
+    file, line = (inside or frames or [(plugin.origin, 0)])[-1]
+    return f"{file}:{line}"
