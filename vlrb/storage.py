@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from vlrb import interrupts
 from vlrb.errors import STORAGE, ConfigError, DataError, StorageError
 
 if TYPE_CHECKING:
@@ -241,8 +242,9 @@ def discard_unless_used(folder: Path, since: float) -> bool:
 def _discard(folder: Path) -> None:
     if folder.exists():
         aside = _aside(folder)
-        folder.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        with interrupts.held():
+            folder.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove_leftovers(target: Path) -> None:

@@ -60,7 +60,7 @@ def test_an_edited_core_does_not_print_old_results(project: Any, tmp_path: Path)
         module.write("# edited\n")
     out, cells = run()
     assert "finished before" in out
-    with (copy / "vlrb" / "decide.py").open("a", encoding="utf-8") as module:
+    with (copy / "vlrb" / "api" / "decide.py").open("a", encoding="utf-8") as module:
         module.write("# edited\n")
     out, cells = run()
     assert "finished before" not in out

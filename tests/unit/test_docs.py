@@ -52,7 +52,7 @@ def test_every_key_of_the_sections_is_documented() -> None:
     import attrs
 
     from vlrb.api.components import toml_name
-    from vlrb.experiment import document as config
+    from vlrb.experiment import sections as config
 
     text = (ROOT / "docs" / "experiment.md").read_text(encoding="utf-8")
     sections = ("General", "BenchmarkSection", "SplitSection", "FeatureSection", "ModelSection", "DatasetSection")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("redact", "printable"),
     ("errors", "faults"),
-    ("interrupts", "ending", "storage"),
+    ("interrupts", "storage"),
     ("executor",),
     ("api",),
     ("__init__",),
