@@ -8,8 +8,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from vlrb import hookimpl
-from vlrb.api.components import RouterSpec, param
+from vlrb import RouterSpec, hookimpl, param
 
 
 @attrs.frozen

@@ -1,9 +1,32 @@
 """vlrb: a plugin-based benchmark harness for routing between vision-language models.
 
-A plugin module needs ``hookimpl``, the records of :mod:`vlrb.api.components` and the types of :mod:`vlrb.api.routing`.
+What a plugin needs is here: ``from vlrb import RouterSpec, hookimpl, param``.  ``__init__.pyi`` lists all names; each is
+imported from its module when it is first asked for, so that a plugin pays for what it uses only.
 """
 
-from vlrb.api.hookspecs import hookimpl
+from __future__ import annotations
 
-__all__ = ["__version__", "hookimpl"]
+import ast as _ast
+import importlib as _importlib
+from functools import cache as _cache
+from pathlib import Path as _Path
+
 __version__ = "0.1.0"
+
+
+@_cache
+def homes() -> dict[str, str]:
+    """Return name -> module of everything that plugins may import from ``vlrb``."""
+    stub = _ast.parse(_Path(__file__).with_suffix(".pyi").read_bytes())
+    return {a.name: str(node.module) for node in stub.body if isinstance(node, _ast.ImportFrom) for a in node.names}
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("_") or name not in homes():
+        raise AttributeError(f"module 'vlrb' has no attribute {name!r}")
+    value = globals()[name] = getattr(_importlib.import_module(homes()[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({"__version__", *homes()})

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from vlrb.printable import printable
 from vlrb.redact import without_credentials
+from vlrb.texts import printable
 
 
 class ExitCode(enum.IntEnum):
@@ -132,10 +132,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     close += [n for n in difflib.get_close_matches(name, names, n=3, cutoff=0.6) if n not in close]
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close[:3]) + "?"
-    return "known: " + shortened(names, MOST_NAMES) if names else "there are none to choose from"
+    return "known: " + shorten_list(names, MOST_NAMES) if names else "there are none to choose from"
 
 
-def shortened(items: Iterable[object], limit: int = 5) -> str:
+def shorten_list(items: Iterable[object], limit: int = 5) -> str:
     """Join ``items`` for a message: the first ``limit``, then how many more there are."""
     listed = [str(i) for i in items]
     more = len(listed) - limit

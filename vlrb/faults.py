@@ -6,8 +6,8 @@ import reprlib
 import traceback
 from collections.abc import Callable
 
-from vlrb.printable import printable
 from vlrb.redact import without_credentials
+from vlrb.texts import printable
 
 MOST = 2_000
 """Characters of a message or a value that are shown."""

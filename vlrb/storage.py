@@ -85,10 +85,10 @@ def locked(target: Path) -> Iterator[None]:
     with _refused(lock):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            acquire(lock, PATIENCE)
+            acquire_lock(lock, PATIENCE)
         except Timeout:
             logger.warning("another process is working on %s: waiting for it", target)
-            acquire(lock)
+            acquire_lock(lock)
     try:
         yield
     finally:
@@ -114,7 +114,7 @@ def _refused(lock: BaseFileLock) -> Iterator[None]:
         raise StorageError.of(error, lock.lock_file) from None
 
 
-def acquire(lock: BaseFileLock, timeout: float = -1) -> None:
+def acquire_lock(lock: BaseFileLock, timeout: float = -1) -> None:
     """Acquire a lock of the system's, which ends with its process.
 
     Where there is none, filelock would make do with a file that a killed process leaves behind.
@@ -166,7 +166,7 @@ def lock_if_free(target: Path) -> Iterator[bool]:
     lock = _lock_of(target)
     try:
         with _refused(lock):
-            acquire(lock, 0)
+            acquire_lock(lock, 0)
     except Timeout:
         yield False
         return
@@ -213,7 +213,7 @@ def mark_used(folder: Path) -> bool:
     return True
 
 
-def remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Remove a folder all at once: a kill in the middle leaves no part of it under its name, and what it leaves goes next time."""
     _remove_leftovers(folder)
     _discard(folder)

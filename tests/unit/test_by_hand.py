@@ -82,15 +82,15 @@ def test_relevance(lam: float, scale: float) -> None:
 def test_labels_and_the_oracle() -> None:
     """The cheapest correct model, the first of equals; where none is right, no label, and the Oracle takes the cheapest."""
     assert hard_labels(QUALITY, COST).tolist() == [1, 2, -1, 1, 0]
-    assert reference.oracle(QUALITY, COST).tolist() == [1, 2, 1, 1, 0]
+    assert reference.oracle_choices(QUALITY, COST).tolist() == [1, 2, 1, 1, 0]
 
 
 def test_single_models_and_the_best_of_each_dataset() -> None:
     """Counted by hand: right answers 2, 3, 2, 3; mean costs .0238, .0412, .1644, .0924; in dataset b the fourth leads."""
     train = np.array(["b", "b", "a", "a", "a"])
 
-    assert reference.strongest(QUALITY, COST) == 1
-    assert reference.cheapest(QUALITY, COST) == 0
+    assert reference.strongest_model(QUALITY, COST) == 1
+    assert reference.cheapest_model(QUALITY, COST) == 0
     assert reference.strongest_per_dataset(np.array(["b", "a", "c"]), train, QUALITY, COST).tolist() == [3, 1, 1]
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from vlrb.api import images
-from vlrb.api.images import Images, ImageStore, ImageWriter, decoded
+from vlrb.api.images import Images, ImageStore, ImageWriter, decode_image
 from vlrb.errors import DataError
 
 
@@ -63,7 +63,7 @@ def test_formats_that_start_programs_are_not_opened() -> None:
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 3\n%%EndComments\nshowpage\n%%EOF\n"
 
     with pytest.raises(DataError, match="it is none of PNG, JPEG"):
-        decoded(eps, "D/7")
+        decode_image(eps, "D/7")
 
 
 def test_a_cut_off_image_is_an_error_when_it_is_decoded() -> None:
@@ -73,7 +73,7 @@ def test_a_cut_off_image_is_an_error_when_it_is_decoded() -> None:
     Image.fromarray(noise).save(file, "JPEG")
 
     with pytest.raises(DataError, match="D/7"):
-        decoded(file.getvalue()[:1000], "D/7")
+        decode_image(file.getvalue()[:1000], "D/7")
 
 
 def test_an_image_with_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_an_image_with_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(images, "MAX_PIXELS", 10)
 
     with pytest.raises(DataError, match="4 x 3 pixels is above the limit"):
-        decoded(png(), "D/7")
+        decode_image(png(), "D/7")
 
 
 def test_a_missing_image_is_an_error(tmp_path: Path) -> None:

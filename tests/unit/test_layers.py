@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import vlrb
+
 ROOT = Path(__file__).parents[2]
 LAYERS = (
-    ("redact", "printable"),
+    ("redact", "texts"),
     ("errors", "faults"),
     ("interrupts", "storage"),
     ("executor",),
@@ -132,3 +135,19 @@ def test_help_loads_command_plugins_only() -> None:
 def test_each_module_can_be_imported_alone(module: str) -> None:
     """No module depends on what was imported before it; none warns."""
     subprocess.run([sys.executable, "-W", "error", "-c", f"import {module}"], check=True)
+
+
+def test_plugins_use_the_public_face() -> None:
+    """Bundled plugins and the examples import from the core what ``from vlrb import ...`` gives, and nothing else."""
+    for path in [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert "from vlrb." not in text, path
+        assert "import vlrb." not in text, path
+
+
+def test_every_public_name_is_there() -> None:
+    """Each name of the stub can be imported from its module; none is that of a module of the core."""
+    for name, module in vlrb.homes().items():
+        assert getattr(vlrb, name) is getattr(importlib.import_module(module), name)
+        assert f"vlrb.{name}" not in MODULES
+    assert {"hookimpl", "RouterSpec", "param", "Queries", "Labelled", "Estimate"} <= set(dir(vlrb))

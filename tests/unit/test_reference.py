@@ -9,7 +9,14 @@ import handmade
 import numpy as np
 import pytest
 
-from vlrb.evaluation.reference import SUMMARIES, cheapest, oracle, reference_choices, strongest, strongest_per_dataset
+from vlrb.evaluation.reference import (
+    SUMMARIES,
+    cheapest_model,
+    oracle_choices,
+    reference_choices,
+    strongest_model,
+    strongest_per_dataset,
+)
 
 
 def test_reference_points_learn_on_train_and_choose_for_other_rows(tmp_path: Path) -> None:
@@ -50,7 +57,7 @@ def test_the_oracle_takes_the_cheapest_right_model_else_the_cheapest() -> None:
     quality = np.array([[1, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
     cost = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
 
-    assert oracle(quality, cost).tolist() == [1, 1, 0, 0]
+    assert oracle_choices(quality, cost).tolist() == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -59,13 +66,13 @@ def test_the_oracle_takes_the_cheapest_right_model_else_the_cheapest() -> None:
 def test_the_strongest_model_is_right_most_often(quality: list[list[int]], best: int) -> None:
     """Of equals the first."""
     right = np.array(quality, dtype=bool)
-    assert strongest(right, np.ones(right.shape)) == best
+    assert strongest_model(right, np.ones(right.shape)) == best
 
 
 def test_the_cheapest_model_costs_least_on_average() -> None:
     """Not on most samples; of equals the first."""
-    assert cheapest(np.ones((3, 2), bool), np.array([[1.0, 3.0], [1.0, 3.0], [9.0, 3.0]])) == 1
-    assert cheapest(np.ones((1, 3), bool), np.array([[2.0, 1.0, 1.0]])) == 1
+    assert cheapest_model(np.ones((3, 2), bool), np.array([[1.0, 3.0], [1.0, 3.0], [9.0, 3.0]])) == 1
+    assert cheapest_model(np.ones((1, 3), bool), np.array([[2.0, 1.0, 1.0]])) == 1
 
 
 def test_ties_do_not_go_by_column() -> None:
@@ -73,11 +80,11 @@ def test_ties_do_not_go_by_column() -> None:
     quality = np.array([[1, 1, 0, 1], [0, 0, 1, 0], [1, 1, 0, 1]], dtype=bool)
     cost = np.array([[3.0, 2.0, 1.0, 2.0]] * 3)
 
-    assert strongest(quality, cost) == 1
-    assert strongest(quality[:, ::-1], cost[:, ::-1]) == 0
+    assert strongest_model(quality, cost) == 1
+    assert strongest_model(quality[:, ::-1], cost[:, ::-1]) == 0
     level = np.ones((3, 4))
-    assert cheapest(quality, level) == 0
-    assert cheapest(quality[:, [2, 3, 0]], level[:, :3]) == 1
+    assert cheapest_model(quality, level) == 0
+    assert cheapest_model(quality[:, [2, 3, 0]], level[:, :3]) == 1
     datasets = np.array(["a", "b", "a"])
     assert strongest_per_dataset(datasets, datasets, quality, cost).tolist() == [1, 2, 1]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vlrb.api.frozen import as_tuple
-from vlrb.errors import DataError, shortened
+from vlrb.errors import DataError, shorten_list
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded: a quarter of a gigabyte as RGB, Pillow's own limit."""
 
-LARGEST_FILE = 256 * 1024**2
+LARGEST_IMAGE_FILE = 256 * 1024**2
 """Bytes of the largest image file that log sources read."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -57,7 +57,7 @@ def from_base64(text: str) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
 
 
-def opened(data: bytes, whose: str) -> Image.Image:
+def open_image(data: bytes, whose: str) -> Image.Image:
     """Open an image file without decoding its pixels.
 
     :param whose: the sample, for messages
@@ -76,12 +76,12 @@ def opened(data: bytes, whose: str) -> Image.Image:
     return image
 
 
-def decoded(data: bytes, whose: str) -> Image.Image:
+def decode_image(data: bytes, whose: str) -> Image.Image:
     """Decode an image file.
 
     :raises DataError: naming the sample, when it is broken or cut off
     """
-    image = opened(data, whose)
+    image = open_image(data, whose)
     try:
         image.load()
     except Exception as error:  # as above
@@ -129,7 +129,7 @@ class ImageWriter:
         """Keep an image file, after a look at its header."""
         name = content_hash(data)
         if name not in self._known:
-            image = opened(data, whose)
+            image = open_image(data, whose)
             self._known[name] = Kept(name, image.width, image.height)
             self._waiting.append((name, data))
             self._size += len(data)
@@ -163,7 +163,7 @@ class ImageStore:
             tables, index = self._opened
         if name not in index:
             raise DataError(
-                f"image {name[:12]} is not there", where=shortened(self.files), fix="build the benchmark again"
+                f"image {name[:12]} is not there", where=shorten_list(self.files), fix="build the benchmark again"
             )
         table, row = index[name]
         return bytes(tables[table].column("data")[row].as_py())
@@ -199,7 +199,7 @@ class Images(Sequence[tuple[Any, ...]]):
     def __getitem__(self, item: Any) -> Any:
         if isinstance(item, slice):
             return Images(self._store, self.hashes[item], self._ids[item])
-        return tuple(decoded(data, self._ids[item]) for data in self.encoded(item))
+        return tuple(decode_image(data, self._ids[item]) for data in self.encoded(item))
 
     def __iter__(self) -> Iterator[tuple[Image.Image, ...]]:
         return (self[i] for i in range(len(self)))

@@ -15,7 +15,7 @@ from vlrb.benchmark.listing import duplicates, files_of
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.rows import iterate_rows, read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
-from vlrb.errors import DataError, Problem, shortened
+from vlrb.errors import DataError, Problem, shorten_list
 
 ROWS_AT_ONCE = 1_000_000
 
@@ -170,7 +170,7 @@ def _leave_out(joined: Joined, extra: pa.RecordBatch, part: Part, logs: Logs) ->
     for note in {id(n): n for n in notes if n is not None}.values():
         answers = extra.filter(pa.array([n is note for n in notes]))
         if not note["drop_answers"]:
-            ids = shortened(answers.column("id").to_pylist())
+            ids = shorten_list(answers.column("id").to_pylist())
             what = f"{answers.num_rows:,} answers are to samples that {note['reason']}: {ids}"
             problems.append(Problem(what, files_of(part), note["fix"]))
             continue
@@ -188,9 +188,10 @@ def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
     pairs = sorted(set(zip(extra.column("model").to_pylist(), extra.column("dataset").to_pylist(), strict=True)))
     whose = f"{pairs[0][0]} belong to no sample of {pairs[0][1]}"
     if len(pairs) > 1:
-        whose = f"{shortened(sorted({m for m, _ in pairs}))} belong to no sample of {shortened(sorted({d for _, d in pairs}))}"
+        models, datasets = (shorten_list(sorted(set(names))) for names in zip(*pairs, strict=True))
+        whose = f"{models} belong to no sample of {datasets}"
     return Problem(
-        f"{extra.num_rows:,} answers of {whose}: {shortened(extra.column('id').unique().to_pylist())}",
+        f"{extra.num_rows:,} answers of {whose}: {shorten_list(extra.column('id').unique().to_pylist())}",
         files_of(part),
         "use answers and questions of one version of the dataset",
     )
@@ -199,7 +200,7 @@ def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
 def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
     pairs = zip(rows.column("id").to_pylist(), rows.column("model").to_pylist(), strict=True)
     return Problem(
-        f"{rows.num_rows:,} answers are in the logs twice: {shortened(f'{i} of {m}' for i, m in pairs)}",
+        f"{rows.num_rows:,} answers are in the logs twice: {shorten_list(f'{i} of {m}' for i, m in pairs)}",
         files_of(part),
         "keep one row of each",
     )

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from vlrb.api.logs import Listing, Part
 from vlrb.api.returned import FIX
-from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.experiment.plan import Plan
 from vlrb.faults import is_text, short_repr
 
@@ -24,7 +24,7 @@ def counter_of(plan: Plan) -> str:
 
 def files_of(part: Part) -> str:
     """Return the files of a part, as messages name them."""
-    return shortened(part.files) or part.id
+    return shorten_list(part.files) or part.id
 
 
 def plain_listing(listing: Any, plan: Plan) -> Listing:
@@ -94,4 +94,6 @@ def duplicates(ids: pa.Array | pa.ChunkedArray, where: Sequence[str]) -> None:
     counts = pc.value_counts(ids)
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
     if twice:
-        raise DataError(f"holds samples twice: {shortened(twice)}", where=shortened(where), fix="keep one row of each")
+        raise DataError(
+            f"holds samples twice: {shorten_list(twice)}", where=shorten_list(where), fix="keep one row of each"
+        )

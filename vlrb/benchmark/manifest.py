@@ -12,7 +12,7 @@ from vlrb.api.records import Dataset, slugify
 from vlrb.benchmark.costs import total_tokens
 from vlrb.benchmark.join import Joined
 from vlrb.benchmark.logs import Logs
-from vlrb.errors import DataError, Problem, shortened
+from vlrb.errors import DataError, Problem, shorten_list
 from vlrb.experiment.plan import Plan
 
 
@@ -67,7 +67,7 @@ def _refuse_one_slug(records: Mapping[str, Dataset]) -> None:
         by_slug.setdefault(record.slug, []).append(name)
     problems = [
         Problem(
-            f"datasets {shortened(map(repr, names))} have one slug, {slug!r}",
+            f"datasets {shorten_list(map(repr, names))} have one slug, {slug!r}",
             "the logs",
             "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs",
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb.benchmark.join import Joined
-from vlrb.errors import DataError, Problem, shortened
+from vlrb.errors import DataError, Problem, shorten_list
 from vlrb.experiment.plan import Plan
 
 
@@ -28,7 +28,7 @@ def apply_missing(joined: Joined, policy: str) -> None:
         for j, model in enumerate(joined.models):
             for name in sorted(set(names[~joined.present[:, j]].tolist())):
                 rows = np.flatnonzero(~joined.present[:, j] & (names == name)).tolist()
-                lacking = shortened(ids[i].as_py() for i in rows[:6]) if len(rows) <= 5 else _some(ids, rows)
+                lacking = shorten_list(ids[i].as_py() for i in rows[:6]) if len(rows) <= 5 else _some(ids, rows)
                 problems.append(
                     Problem(f"{model} lacks {len(rows):,} of {(names == name).sum():,} samples: {lacking}", name)
                 )
@@ -37,7 +37,7 @@ def apply_missing(joined: Joined, policy: str) -> None:
 
 
 def _some(ids: pa.ChunkedArray, rows: Sequence[int]) -> str:
-    return f"{shortened(ids[i].as_py() for i in rows[:5])} and {len(rows) - 5:,} more"
+    return f"{shorten_list(ids[i].as_py() for i in rows[:5])} and {len(rows) - 5:,} more"
 
 
 def apply_unknown(joined: Joined, plan: Plan, pairs: Sequence[Mapping[str, Any]]) -> None:
@@ -82,7 +82,7 @@ def _apply_unscorable(joined: Joined, plan: Plan) -> list[Problem]:
     problems = []
     for name, reason in sorted({(names[i], why) for i, why in enumerate(reasons) if why}):
         rows = [i for i, why in enumerate(reasons) if why == reason and names[i] == name]
-        whose = f"{len(rows):,} of {int((names == name).sum()):,} samples: {shortened(ids[i] for i in rows)}"
+        whose = f"{len(rows):,} of {int((names == name).sum()):,} samples: {shorten_list(ids[i] for i in rows)}"
         problems.append(Problem(f"{reason}, so that no answer can be judged ({whose})", name, _NO_GOLD_FIX))
     if plan.benchmark.unknown != "drop":
         return problems

@@ -12,7 +12,7 @@ import click
 
 from vlrb.cli.output import echo, echo_json
 from vlrb.cli.root import as_json, vlrb
-from vlrb.printable import printable
+from vlrb.texts import printable
 
 if TYPE_CHECKING:
     from vlrb.running.pruning import Entry, Pruned

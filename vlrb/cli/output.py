@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from vlrb.errors import VlrbError
-from vlrb.printable import printable
+from vlrb.texts import printable
 
 MOST_PROBLEMS = 20
 

@@ -96,8 +96,8 @@ def _blamed_command(command: click.Command, registered: Registered) -> click.Com
 @click.pass_context
 def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
     """Benchmark routers between vision-language models."""
-    from vlrb.printable import accept_any_text, print_records
     from vlrb.storage import Places
+    from vlrb.texts import accept_any_text, print_records
 
     accept_any_text()
     print_records(logging.INFO if verbose else logging.WARNING)

@@ -22,8 +22,8 @@ from vlrb import interrupts
 from vlrb.api.results import RunResult
 from vlrb.evaluation.data_page import agreement_share, shown, summary
 from vlrb.executor import Progress as ProgressFunction
-from vlrb.printable import printable
 from vlrb.running.leaderboard import Leaderboard, Sweep, leaderboard
+from vlrb.texts import printable
 
 WIDEST = 10_000
 """Characters that no table needs."""

@@ -19,7 +19,7 @@ from vlrb.api.images import Images, ImageStore
 from vlrb.api.returned import FIX
 from vlrb.api.routing import Column, Features, Queries
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, PluginError, Problem, shortened
+from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.evaluation.feature_store import FeatureStore, columns_text
 from vlrb.executor import Progress
 from vlrb.experiment.plan import Chosen
@@ -140,7 +140,7 @@ class Encoding:
                 problem = self._bad_value(block, rows)
             else:
                 before, now = (json.loads(c) for c in (self.columns, columns))
-                problem = f"other columns than before ({shortened(_differences(before, now), 3)})"
+                problem = f"other columns than before ({shorten_list(_differences(before, now), 3)})"
         if problem or block is None:
             label = f"encoder {self.chosen.registered.id!r} of {self.chosen.plugin.label}"
             raise PluginError(f"{label} returned {problem}", fix=FIX)

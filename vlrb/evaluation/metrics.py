@@ -13,7 +13,7 @@ from vlrb.api.returned import checked_metric
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing, Undefined
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
-from vlrb.evaluation.reference import oracle, strongest
+from vlrb.evaluation.reference import oracle_choices, strongest_model
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import Chosen
 from vlrb.plugins.blame import blame
@@ -43,7 +43,7 @@ class Evaluator:
         self.selection = selection
         self._metrics = [(chosen, chosen.make("__call__")) for chosen in metrics]
         self._select = selection.make("__call__")
-        self._best = strongest(benchmark.quality[split.train], benchmark.cost[split.train])
+        self._best = strongest_model(benchmark.quality[split.train], benchmark.cost[split.train])
         self._scopes = benchmark.subsets()
         self.errors: list[PluginError] = []
 
@@ -79,7 +79,7 @@ class Evaluator:
     ) -> Mapping[str, MetricValue]:
         quality, cost = self.benchmark.quality[rows], self.benchmark.cost[rows]
         quality, cost = sealed(quality), sealed(cost)
-        best = oracle(quality, cost)
+        best = oracle_choices(quality, cost)
         evaluation = Evaluation(
             choices=sealed(choices.copy()),
             quality=quality,

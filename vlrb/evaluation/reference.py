@@ -22,13 +22,13 @@ SUMMARIES: Mapping[str, str] = {
 }
 
 
-def oracle(quality: Array, cost: Array) -> Array:
+def oracle_choices(quality: Array, cost: Array) -> Array:
     """Return the cheapest correct model of every sample, else the cheapest model, int[n]; of equals the first."""
     solved = quality.any(axis=1, keepdims=True)
     return np.asarray(np.where(quality | ~solved, cost, np.inf).argmin(axis=1))
 
 
-def strongest(quality: Array, cost: Array) -> int:
+def strongest_model(quality: Array, cost: Array) -> int:
     """Return the most accurate model; ties go to the cheaper one, then to the first.
 
     :param quality: Y, bool[n, k]
@@ -37,7 +37,7 @@ def strongest(quality: Array, cost: Array) -> int:
     return int(np.lexsort((cost.mean(axis=0), -quality.sum(axis=0)))[0])
 
 
-def cheapest(quality: Array, cost: Array) -> int:
+def cheapest_model(quality: Array, cost: Array) -> int:
     """Return the model with the smallest mean cost; ties go to the more accurate one, then to the first.
 
     :param quality: Y, bool[n, k]
@@ -55,8 +55,8 @@ def strongest_per_dataset(datasets: Array, train_datasets: Array, quality: Array
     :param train_datasets: str[m], of the train samples, as are quality and cost [m, k]
     """
     rows = {d: train_datasets == d for d in np.unique(train_datasets).tolist()}
-    best = {d: strongest(quality[own], cost[own]) for d, own in rows.items()}
-    overall = strongest(quality, cost)
+    best = {d: strongest_model(quality[own], cost[own]) for d, own in rows.items()}
+    overall = strongest_model(quality, cost)
     return np.array([best.get(d, overall) for d in datasets.tolist()], dtype=np.int64)
 
 
@@ -65,10 +65,10 @@ def reference_choices(benchmark: Benchmark, split: Split, rows: Array) -> dict[s
     train = split.train
     quality, cost = benchmark.quality[train], benchmark.cost[train]
     return {
-        "oracle": oracle(benchmark.quality[rows], benchmark.cost[rows]),
+        "oracle": oracle_choices(benchmark.quality[rows], benchmark.cost[rows]),
         "strongest-per-dataset": strongest_per_dataset(
             benchmark.datasets[rows], benchmark.datasets[train], quality, cost
         ),
-        "best-single": np.full(rows.size, strongest(quality, cost)),
-        "cheapest-single": np.full(rows.size, cheapest(quality, cost)),
+        "best-single": np.full(rows.size, strongest_model(quality, cost)),
+        "cheapest-single": np.full(rows.size, cheapest_model(quality, cost)),
     }

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from vlrb.api.frozen import Array, sealed
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, shortened
+from vlrb.errors import DataError, shorten_list
 from vlrb.evaluation.neartext import near_pairs
 from vlrb.experiment.sections import SplitSection
 from vlrb.storage import new_file
@@ -170,7 +170,7 @@ def given_split(benchmark: Benchmark) -> dict[str, Array]:
     without = [i for i, name in zip(benchmark.ids, column, strict=True) if name not in NAMES]
     if without:
         raise DataError(
-            f"the logs put {len(without):,} of {len(column):,} samples into none of {', '.join(NAMES)}: {shortened(without)}",
+            f"the logs put {len(without):,} of {len(column):,} samples into none of {', '.join(NAMES)}: {shorten_list(without)}",
             where="[split] method",
             fix='choose method = "stratified", or use logs that say the split of every sample',
         )

@@ -149,7 +149,7 @@ def _expanded_at(where: str, path: str) -> Path:
 def read_text(path: Path, included_by: Path | None = None) -> str:
     """Return the text of an experiment file; a byte-order mark is dropped.
 
-    :raises ConfigError: when it is missing, is not a regular file, is larger than ``LARGEST_FILE``, or is not UTF-8
+    :raises ConfigError: when it is missing, is not a regular file, is larger than ``LARGEST_IMAGE_FILE``, or is not UTF-8
     """
     where, fix = str(included_by) if included_by else "", "give the path of a TOML file"
     try:

@@ -76,13 +76,13 @@ def restructure(plain: Any, cls: type[T]) -> T:
     :raises KeyError: when a parameter is missing
     """
     fields = attrs.fields(cls)  # type: ignore[arg-type]
-    return cls(**{f.alias: restored(plain[toml_name(f.name)]) for f in fields})
+    return cls(**{f.alias: restore_value(plain[toml_name(f.name)]) for f in fields})
 
 
-def restored(plain: Any) -> Any:
+def restore_value(plain: Any) -> Any:
     """Undo what JSON makes of tuples and of infinite numbers."""
     if isinstance(plain, list):
-        return tuple(restored(v) for v in plain)
+        return tuple(restore_value(v) for v in plain)
     return float(plain) if plain in ("inf", "-inf") else plain
 
 

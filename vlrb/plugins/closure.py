@@ -24,6 +24,7 @@ from pathlib import Path
 
 import attrs
 
+from vlrb import homes
 from vlrb.storage import write_json
 
 FORMAT = 1
@@ -238,6 +239,9 @@ class _Walk:
                 waiting.append(root)
         while waiting:
             name = waiting.pop()
+            top, _, rest = name.partition(".")
+            if top == CORE and rest in homes():  # the core's public names come from the modules that its stub names
+                name = homes()[rest]
             parts = name.split(".")
             for prefix in (".".join(parts[:end]) for end in range(1, len(parts) + 1)):
                 if prefix in self.aside:
@@ -256,7 +260,7 @@ class _Walk:
         """Note a module, and yield the names that it imports."""
         self.found[name] = file
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        for imported in self.sources.facts(file).imports if file.suffix == ".py" else ():
+        for imported in self.sources.facts(file).imports if file.suffix == ".py" and name != CORE else ():
             if imported == _WHOLE:
                 yield from self._whole(package, folder)
             elif imported.startswith(_TEXT):

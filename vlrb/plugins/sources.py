@@ -30,7 +30,7 @@ NEVER: Mapping[str, str] = {
     "vlrb.api.hookspecs": "declares the hooks: their names and documentation",
     "vlrb.interrupts": "ends work, and only whole results are kept",
     "vlrb.plugins": "finds and calls plugins; which components it found stands in the keys, with versions and sources",
-    "vlrb.printable": "shows texts; escapes stand in tables and messages only",
+    "vlrb.texts": "shows texts; escapes stand in tables and messages only",
     "vlrb.redact": "leaves secrets out of what is written and shown",
     "vlrb.running.leaderboard": "shows numbers; the reports of a finished run are written anew each time",
 }

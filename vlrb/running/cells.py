@@ -48,7 +48,7 @@ from vlrb.plugins.surroundings import restore_surroundings
 from vlrb.running.cell_files import ROUTED, estimate_of, hardware
 from vlrb.running.context import DEVICE, SCHEMA_VERSION, Bench
 from vlrb.running.curves import CURVE, Log, journaling_log, write_curve
-from vlrb.storage import locked, new_directory, read_json, read_parquet, remove, write_json
+from vlrb.storage import locked, new_directory, read_json, read_parquet, remove_folder, write_json
 
 CHANGED = "has changed since the run began, so that the cell may be of other code than its key says: it is not kept"
 
@@ -91,7 +91,7 @@ def run_cell(bench: Bench, cell: CellInfo, threads: int, log: Log, progress: Pro
             }
             write_json(aside / "cell.json", about)
             _check_sources(bench, cell)
-        remove(bench.work_folder(cell))
+        remove_folder(bench.work_folder(cell))
 
 
 def _check_sources(bench: Bench, cell: CellInfo) -> None:

@@ -22,7 +22,7 @@ from vlrb.executor import Progress
 from vlrb.experiment.plan import Chosen, Plan, PlannedRouter, Point, digest_of
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, remove
+from vlrb.storage import Places, locked, mark_used, remove_folder
 
 SCHEMA_VERSION = 1
 
@@ -123,8 +123,8 @@ class Bench:
         if cell.fit_key:
             self.forget(attrs.evolve(cell, key=cell.fit_key, fit_key=""))
         with locked(self.folder(cell)):
-            remove(self.folder(cell))
-            remove(self.work_folder(cell))
+            remove_folder(self.folder(cell))
+            remove_folder(self.work_folder(cell))
 
     def finished(self, cell: CellInfo) -> bool:
         """Tell whether the cell's result is in the cache."""

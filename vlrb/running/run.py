@@ -38,7 +38,7 @@ from vlrb.running.context import Bench
 from vlrb.running.execution import run_cells, with_features
 from vlrb.running.results import adopt_cell, now, read_result, run_directory, write_plan, write_result
 from vlrb.running.winners import select_winners
-from vlrb.storage import Places, locked, new_file, remove, sweep_cache, sweep_run, write_json, write_text
+from vlrb.storage import Places, locked, new_file, remove_folder, sweep_cache, sweep_run, write_json, write_text
 
 logger = logging.getLogger("vlrb")
 
@@ -252,7 +252,7 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
     for cell in run.cells:
         with locked(bench.folder(cell)):  # nobody may remove it while it is taken over
             if bench.finished(cell):
-                remove(bench.work_folder(cell))  # a kill may have come before it was gone
+                remove_folder(bench.work_folder(cell))  # a kill may have come before it was gone
                 finish(cell, "", reused=True)
             else:
                 waiting.append(cell)

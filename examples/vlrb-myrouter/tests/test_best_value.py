@@ -3,7 +3,7 @@
 import numpy as np
 from vlrb_myrouter import BestValue, Params, vlrb_routers
 
-from vlrb.api.routing import Labelled
+from vlrb import Labelled
 
 
 def test_a_cheaper_model_within_the_tolerance_is_chosen() -> None:

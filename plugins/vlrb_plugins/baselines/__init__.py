@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlrb import hookimpl
-from vlrb.api.components import NoParams, RouterSpec
+from vlrb import NoParams, RouterSpec, hookimpl
 
 if TYPE_CHECKING:
-    from vlrb.api.routing import Fitted, Router
+    from vlrb import Fitted, Router
 
 
 def _router(name: str) -> Callable[[Any], Router]:

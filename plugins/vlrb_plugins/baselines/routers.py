@@ -8,11 +8,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import FitContext, Labelled, Queries
-from vlrb.errors import DataError
-from vlrb.evaluation.reference import cheapest, strongest
-from vlrb.storage import read_json, write_json
+from vlrb import Array, DataError, FitContext, Labelled, Queries, cheapest_model, read_json, strongest_model, write_json
 
 SCHEMA_VERSION = 1
 
@@ -63,7 +59,7 @@ class Strongest:
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""
-        return Constant(strongest(train.quality, train.cost))
+        return Constant(strongest_model(train.quality, train.cost))
 
 
 class Cheapest:
@@ -71,7 +67,7 @@ class Cheapest:
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""
-        return Constant(cheapest(train.quality, train.cost))
+        return Constant(cheapest_model(train.quality, train.cost))
 
 
 def load(directory: Path) -> Constant | HashedChoice:

@@ -5,8 +5,7 @@ The numbers of samples are those that VLMEvalKit scores; they sum to the paper's
 
 from __future__ import annotations
 
-from vlrb import hookimpl
-from vlrb.api.records import Dataset
+from vlrb import Dataset, hookimpl
 
 PAPER = ("paper",)
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from vlrb import hookimpl
-from vlrb.api.components import LogSourceSpec, param
+from vlrb import LogSourceSpec, hookimpl, param
 
 if TYPE_CHECKING:
     from vlrb_plugins.demo.source import DemoSource

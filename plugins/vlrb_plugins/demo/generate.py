@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from vlrb.api.records import Dataset
+from vlrb import Dataset
 from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.answers import Answer, answers, correctness
 from vlrb_plugins.demo.profiles import PROFILES, Profile

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from vlrb.api.logs import Catalog, Listing, Part
-from vlrb.storage import cache_directory, locked, new_directory
+from vlrb import Catalog, Listing, Part, cache_directory, locked, new_directory
 from vlrb_plugins.demo import DemoParams
 from vlrb_plugins.demo.generate import GENERATOR_VERSION, write_tree
 from vlrb_plugins.demo.plain import write_output

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import validators
 
-from vlrb import hookimpl
-from vlrb.api.components import EncoderSpec, NoParams, param
+from vlrb import EncoderSpec, NoParams, hookimpl, param
 
 if TYPE_CHECKING:
-    from vlrb.api.routing import Encoder
+    from vlrb import Encoder
 
 
 @attrs.frozen

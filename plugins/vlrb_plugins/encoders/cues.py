@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.images import Images
-from vlrb.api.routing import Column, Features, Queries
+from vlrb import Array, Column, Features, Images, Queries
 
 if TYPE_CHECKING:
     from PIL import Image

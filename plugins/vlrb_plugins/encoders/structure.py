@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vlrb.api.routing import Column, Features, Queries
+from vlrb import Column, Features, Queries
 
 TYPES = (
     ("none", r"$"),

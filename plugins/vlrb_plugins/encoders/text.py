@@ -6,8 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Column, Features, Queries
+from vlrb import Array, Column, Features, Queries
 from vlrb_plugins.encoders import HashedTextParams
 
 

@@ -7,8 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlrb import hookimpl
-from vlrb.api.components import RouterSpec
+from vlrb import RouterSpec, hookimpl
 from vlrb_plugins.feature_routers.params import (
     KmeansParams,
     KnnParams,
@@ -19,7 +18,7 @@ from vlrb_plugins.feature_routers.params import (
 )
 
 if TYPE_CHECKING:
-    from vlrb.api.routing import Fitted, Router
+    from vlrb import Fitted, Router
 
 
 def _spec(name: str, params: type, summary: str, **more: Any) -> RouterSpec:

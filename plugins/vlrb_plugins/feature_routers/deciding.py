@@ -7,9 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vlrb.api.decide import COST_SCALE, decide
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Estimate
+from vlrb import COST_SCALE, Array, Estimate, decide
 
 TIE = 1e-12
 """Scores that differ by less, relative to the highest, are equal: their sums were rounded in another order."""

@@ -7,11 +7,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from vlrb.api.decide import COST_SCALE
-from vlrb.api.frozen import Array, sealed
-from vlrb.api.routing import Column, Features, Labelled, Queries
-from vlrb.api.targets import soft_targets
-from vlrb.errors import DataError
+from vlrb import COST_SCALE, Array, Column, DataError, Features, Labelled, Queries, sealed, soft_targets
 from vlrb_plugins.feature_routers.scaling import ZScore
 
 

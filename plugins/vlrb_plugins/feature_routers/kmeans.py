@@ -27,10 +27,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Estimate, FitContext, Labelled, Queries
-from vlrb.api.targets import solved_rows
-from vlrb.errors import ConfigError, DataError
+from vlrb import Array, ConfigError, DataError, Estimate, FitContext, Labelled, Queries, solved_rows
 from vlrb_plugins.feature_routers.deciding import choose, decides, settled, worth
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import KmeansParams

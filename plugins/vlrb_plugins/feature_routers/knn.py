@@ -12,9 +12,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import FitContext, Labelled, Queries
-from vlrb.api.targets import solved_rows
+from vlrb import Array, FitContext, Labelled, Queries, solved_rows
 from vlrb_plugins.feature_routers.deciding import each_row, settled
 from vlrb_plugins.feature_routers.inputs import features_of, targets_of
 from vlrb_plugins.feature_routers.neighbours import Index, check_k, index_of, votes

@@ -14,10 +14,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.decide import COST_SCALE
-from vlrb.api.frozen import Array
-from vlrb.api.routing import FitContext, Labelled, Queries
-from vlrb.api.targets import solved_rows
+from vlrb import COST_SCALE, Array, FitContext, Labelled, Queries, solved_rows
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import LinearParams

@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import FitContext, Labelled, Queries
-from vlrb.api.targets import solved_rows
-from vlrb.errors import ConfigError
+from vlrb import Array, ConfigError, FitContext, Labelled, Queries, solved_rows
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
 from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import MlpParams

@@ -8,8 +8,7 @@ from typing import Any
 
 import attrs
 
-from vlrb.api.routing import MetricValue, Undefined
-from vlrb.errors import DataError
+from vlrb import DataError, MetricValue, Undefined
 
 
 @attrs.define

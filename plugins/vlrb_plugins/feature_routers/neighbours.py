@@ -14,9 +14,7 @@ from weakref import WeakKeyDictionary
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Features
-from vlrb.errors import DataError
+from vlrb import Array, DataError, Features
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
 
 BLOCK_FLOATS = 16 * 1024**2

@@ -18,9 +18,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Estimate, FitContext, Labelled, Queries
-from vlrb.api.targets import solved_rows
+from vlrb import Array, Estimate, FitContext, Labelled, Queries, solved_rows
 from vlrb_plugins.feature_routers.deciding import choose, decides, each_row, settled, worth
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import OvrParams

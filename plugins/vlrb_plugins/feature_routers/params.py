@@ -7,7 +7,7 @@ from typing import Any, Literal
 import attrs
 from attrs import validators
 
-from vlrb.api.components import param, toml_name
+from vlrb import param, toml_name
 from vlrb_plugins.feature_routers.rules import RULES
 
 INF = float("inf")

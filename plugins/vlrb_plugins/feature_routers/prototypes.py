@@ -7,8 +7,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Queries
+from vlrb import Array, Queries
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import KmeansParams
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit

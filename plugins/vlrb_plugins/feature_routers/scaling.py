@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 
 BLOCK_FLOATS = 128 * 1024
 """Numbers that are held in double precision at once: about what a cache holds."""

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 
 ROUNDING = 4e-6
 """Squared distances below this share of the squared lengths are those of equal rows, in single precision."""

@@ -15,8 +15,7 @@ from typing import Protocol
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import FitContext
+from vlrb import Array, FitContext
 
 logger = logging.getLogger("vlrb")
 

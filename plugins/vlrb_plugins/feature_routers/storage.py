@@ -10,10 +10,7 @@ from zipfile import BadZipFile
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.errors import DataError
-from vlrb.experiment.strict import restructure, unstructure
-from vlrb.storage import new_file, read_json, write_json
+from vlrb import Array, DataError, new_file, read_json, restructure, unstructure, write_json
 
 SCHEMA_VERSION = 2
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 from attrs import validators
 
-from vlrb import hookimpl
-from vlrb.api.components import EncoderSpec, param
+from vlrb import EncoderSpec, hookimpl, param
 
 if TYPE_CHECKING:
-    from vlrb.api.routing import Encoder
+    from vlrb import Encoder
 
 
 def _how(default: Any, help: str, validator: Any = None, **more: bool) -> Any:

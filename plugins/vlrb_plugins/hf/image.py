@@ -16,9 +16,7 @@ import torch
 import transformers
 from PIL import Image
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Column, Features, Queries
-from vlrb.errors import DataError
+from vlrb import Array, Column, DataError, Features, Queries
 from vlrb_plugins.hf import ImageParams
 from vlrb_plugins.hf.preparing import ahead, rgb
 from vlrb_plugins.hf.torch_tools import (

@@ -8,9 +8,7 @@ from typing import Any
 import sentence_transformers
 import transformers
 
-from vlrb.api.routing import Column, Features, Queries
-from vlrb.errors import DataError
-from vlrb.storage import read_json
+from vlrb import Column, DataError, Features, Queries, read_json
 from vlrb_plugins.hf import AnyTextParams, TextParams
 from vlrb_plugins.hf.torch_tools import device_of, loading, missing_pooler, precision, unit_rows, working
 from vlrb_plugins.hf.weights import Weights

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlrb.api.frozen import Array
-from vlrb.errors import ConfigError, DataError, Problem, VlrbError, shortened
+from vlrb import Array, ConfigError, DataError, Problem, VlrbError, shorten_list
 from vlrb_plugins.hf.weights import first_line
 
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
@@ -99,7 +98,7 @@ def missing_pooler(report: dict[str, Any], folder: Path) -> bool:
     missing = sorted(report["missing_keys"])
     wrong = [k for k in missing if not k.startswith("pooler.")] + [str(k[0]) for k in report.get("mismatched_keys", ())]
     if wrong:
-        what = f"weights are missing or have another shape: {shortened(wrong, 3)}"
+        what = f"weights are missing or have another shape: {shorten_list(wrong, 3)}"
         raise DataError(what, where=str(folder), fix="provide the model's files complete")
     return bool(missing)
 

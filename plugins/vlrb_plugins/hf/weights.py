@@ -16,8 +16,7 @@ from typing import Any
 
 import attrs
 
-from vlrb.errors import DataError
-from vlrb.storage import cache_directory, locked, new_directory, read_json, write_json
+from vlrb import DataError, cache_directory, locked, new_directory, read_json, write_json
 from vlrb_plugins.hf import WeightsParams
 
 WANTED = ("*.json", "*.txt", "*.model", "*.safetensors")

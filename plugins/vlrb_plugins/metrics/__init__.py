@@ -11,9 +11,7 @@ from typing import Any
 import attrs
 from attrs import validators
 
-from vlrb import hookimpl
-from vlrb.api.components import MetricSpec, NoParams, param
-from vlrb.api.routing import Metric
+from vlrb import Metric, MetricSpec, NoParams, hookimpl, param
 
 
 @attrs.frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vlrb.api.routing import Evaluation, Metric, MetricValue, Timing, Undefined
+from vlrb import Evaluation, Metric, MetricValue, Timing, Undefined
 
 NOT_ROUTED = Undefined("no router was timed")
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import validators
 
-from vlrb import hookimpl
-from vlrb.api.components import CommandSpec, param
+from vlrb import CommandSpec, hookimpl, param
 
 if TYPE_CHECKING:
     import click
 
-    from vlrb.api.results import CellInfo, CellResult, RunInfo, RunResult
+    from vlrb import CellInfo, CellResult, RunInfo, RunResult
     from vlrb_plugins.mlflow.tracking import Tracker
 
 DEFAULT_URI = "sqlite:///mlflow.db"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote
 
 import attrs
 
-from vlrb.redact import without_credentials
+from vlrb import without_credentials
 from vlrb_plugins.mlflow import DEFAULT_URI, VARIABLE
 
 KEY = "[plugin.mlflow] uri"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from vlrb.errors import TrackingError, VlrbError
+from vlrb import TrackingError, VlrbError
 from vlrb_plugins.mlflow.addresses import Address, with_file
 from vlrb_plugins.mlflow.failures import unusable
 from vlrb_plugins.mlflow.lanes import Lanes

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vlrb.errors import TrackingError
-from vlrb.redact import without_credentials
+from vlrb import TrackingError, without_credentials
 from vlrb_plugins.mlflow.addresses import Address
 
 _REFUSES = ("the server refuses the user", "look at user name, password and token")

@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from vlrb.api.results import Scores
-from vlrb.api.routing import Undefined
+from vlrb import Scores, Undefined
 
 SHORT, LONG = 100, 800
 """Parameters or tags, and metrics, per request: MLflow takes 100 and 1,000, and 1,000 of all together."""

@@ -8,8 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from vlrb.errors import DataError
-from vlrb.storage import read_json, write_json
+from vlrb import DataError, read_json, write_json
 
 START, END = "start", "run"
 """Marks of the parent run: its description is logged; all of it is."""

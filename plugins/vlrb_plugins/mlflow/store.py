@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from vlrb.errors import TrackingError
-from vlrb.storage import acquire
+from vlrb import TrackingError, acquire_lock
 from vlrb_plugins.mlflow.addresses import Address, in_memory, with_file
 from vlrb_plugins.mlflow.failures import unusable
 
@@ -156,7 +155,7 @@ def _locked(place: Place) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        acquire(lock, LOCK_SECONDS)
+        acquire_lock(lock, LOCK_SECONDS)
     except Timeout:
         raise unusable(place.address, f"the lock {path} has been held for {LOCK_SECONDS:g} seconds") from None
     except OSError as error:

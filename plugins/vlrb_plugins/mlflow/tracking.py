@@ -7,9 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from vlrb.api.results import CellInfo, CellResult, RunInfo, RunResult
-from vlrb.errors import VlrbError
-from vlrb.redact import without_credentials
+from vlrb import CellInfo, CellResult, RunInfo, RunResult, VlrbError, without_credentials
 from vlrb_plugins.mlflow import MlflowSettings
 from vlrb_plugins.mlflow.addresses import Address
 from vlrb_plugins.mlflow.failures import unusable

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from vlrb.errors import ConfigError, TrackingError
+from vlrb import ConfigError, TrackingError
 from vlrb_plugins.mlflow import DEFAULT_URI, VARIABLE
 from vlrb_plugins.mlflow.addresses import Address, in_memory
 from vlrb_plugins.mlflow.store import environment

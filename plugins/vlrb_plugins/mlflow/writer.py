@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo
-from vlrb.redact import without_credentials
+from vlrb import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, without_credentials
 from vlrb_plugins.mlflow.failures import BUSY, status_of
 from vlrb_plugins.mlflow.lanes import Lanes
 from vlrb_plugins.mlflow.naming import batches, cut, flat, metrics_of, named
@@ -87,7 +86,7 @@ class Writer:
         :param outcome: noted when all of it is logged
         :param selected: whether it stands for its router, or an empty text where that is not known yet
         """
-        from vlrb.running.curves import read_curve
+        from vlrb import read_curve
 
         cell, node = result.cell, f"cell/{result.cell.name}"
         run_id = self.open_cell(cell)

@@ -5,8 +5,7 @@ Prices are US dollars per million tokens.  Parameters are billions, all experts 
 
 from __future__ import annotations
 
-from vlrb import hookimpl
-from vlrb.api.records import ImageTokens, Model
+from vlrb import ImageTokens, Model, hookimpl
 
 
 def _model(

@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlrb import hookimpl
-from vlrb.api.components import RouterSpec
+from vlrb import RouterSpec, hookimpl
 from vlrb_plugins.neural_routers.params import (
     CosineclsParams,
     NeuralParams,
@@ -17,7 +16,7 @@ from vlrb_plugins.neural_routers.params import (
 )
 
 if TYPE_CHECKING:
-    from vlrb.api.routing import Fitted, Router
+    from vlrb import Fitted, Router
 
 ROUTERS: dict[str, tuple[type[NeuralParams], str]] = {
     "cosinecls": (

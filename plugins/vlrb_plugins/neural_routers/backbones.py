@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from vlrb.errors import ConfigError, VlrbError
+from vlrb import ConfigError, VlrbError
 from vlrb_plugins.hf.torch_tools import image_processor, quietly
 from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.pixels import Resizing

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vlrb.errors import ConfigError
+from vlrb import ConfigError
 from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.samples import Batch
 

@@ -17,8 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vlrb.errors import DataError, shortened
-from vlrb.storage import new_directory, read_json, remove, write_json
+from vlrb import DataError, new_directory, read_json, remove_folder, shorten_list, write_json
 from vlrb_plugins.neural_routers.schedule import Monitor
 
 SCHEMA_VERSION = 1
@@ -51,7 +50,7 @@ class Checkpoints:
         best = reached.monitor.best_epoch
         for epoch in self._epochs():
             if epoch not in (reached.epoch, best):
-                remove(self._of(epoch))
+                remove_folder(self._of(epoch))
         if best != reached.epoch and best:
             (self._of(best) / OPTIMIZER).unlink(missing_ok=True)
 
@@ -69,7 +68,7 @@ class Checkpoints:
                 restore(network, folder / WEIGHTS)
                 _restore_moments(network, optimizer, _read(folder / OPTIMIZER))
                 return Reached(epoch, Monitor(**state["monitor"]))
-            remove(folder)
+            remove_folder(folder)
         return None
 
     def weights(self, epoch: int, network: nn.Module) -> None:
@@ -109,7 +108,7 @@ def restore(network: nn.Module, file: Path, everything: bool = False) -> None:
     differing = sorted(own.keys() ^ tensors.keys()) or [n for n in own if own[n].shape != tensors[n].shape]
     if differing:
         raise DataError(
-            f"the weights are those of another network; these differ: {shortened(differing, 1)}",
+            f"the weights are those of another network; these differ: {shorten_list(differing, 1)}",
             where=str(file),
             fix="delete its folder and fit the router again",
         )

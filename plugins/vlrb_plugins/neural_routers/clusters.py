@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 
 DIMENSIONS = 5
 """Dimensions of the map in which questions are clustered, as in RouterDC's src/cluster_generate.ipynb."""

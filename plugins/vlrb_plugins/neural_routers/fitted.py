@@ -13,11 +13,18 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Queries
-from vlrb.errors import ConfigError, DataError, shortened
-from vlrb.experiment.strict import restructure, unstructure
-from vlrb.storage import new_file, read_json, write_json
+from vlrb import (
+    Array,
+    ConfigError,
+    DataError,
+    Queries,
+    new_file,
+    read_json,
+    restructure,
+    shorten_list,
+    unstructure,
+    write_json,
+)
 from vlrb_plugins.neural_routers import ROUTERS, backbones
 from vlrb_plugins.neural_routers.bodies import BODIES, Network, Sight
 from vlrb_plugins.neural_routers.checkpoint import all_weights, restore
@@ -85,7 +92,7 @@ class FittedNeural:
     def _logits(self, queries: Queries) -> Array:
         names = tuple(c.name for c in queries.candidates)
         if names != self.models:
-            what = f"was fitted for the models {shortened(self.models)}, not {shortened(names)}"
+            what = f"was fitted for the models {shorten_list(self.models)}, not {shorten_list(names)}"
             raise DataError(what, where=self.name, fix="fit it for these models")
         network, size = self.made.network.eval(), self.params.route_batch_size
         with torch.no_grad(), ThreadPoolExecutor(torch.get_num_threads()) as pool:

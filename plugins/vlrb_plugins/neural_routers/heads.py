@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Labelled
+from vlrb import Array, Labelled
 
 START_SCALE = math.log(1 / 0.07)
 FAITHFUL_DEVIATION = 0.78

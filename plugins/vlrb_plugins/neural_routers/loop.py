@@ -14,10 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import FitContext, MetricValue
-from vlrb.errors import DataError
-from vlrb.experiment.strict import unstructure
+from vlrb import Array, DataError, FitContext, MetricValue, unstructure
 from vlrb_plugins.neural_routers.bodies import Network
 from vlrb_plugins.neural_routers.checkpoint import Checkpoints, Reached
 from vlrb_plugins.neural_routers.heads import chosen

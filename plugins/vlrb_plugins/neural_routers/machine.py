@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import attrs
 import torch
 
-from vlrb.errors import ConfigError
+from vlrb import ConfigError
 from vlrb_plugins.hf import torch_tools
 from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.params import NeuralParams

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Labelled
-from vlrb.api.targets import soft_targets, solved_rows
+from vlrb import Array, Labelled, soft_targets, solved_rows
 from vlrb_plugins.neural_routers import losses
 from vlrb_plugins.neural_routers.clusters import k_means, of_questions
 from vlrb_plugins.neural_routers.params import NeuralParams, RouterdcParams, ZooterParams

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from vlrb.api.components import param
+from vlrb import param
 
 INF = float("inf")
 VIT = "google/vit-base-patch16-224"

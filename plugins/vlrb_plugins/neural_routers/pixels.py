@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.images import Images, decoded
-from vlrb.errors import DataError
-from vlrb.storage import locked, new_directory, read_json, write_json
+from vlrb import Array, DataError, Images, decode_image, locked, new_directory, read_json, write_json
 from vlrb_plugins.hf.preparing import rgb
 
 if TYPE_CHECKING:
@@ -110,7 +107,7 @@ def resized(images: Images, at: tuple[int, int], resizing: Resizing, ids: Sequen
 
     :raises DataError: naming the sample, when the image cannot be decoded
     """
-    return resizing(decoded(images.encoded(at[0])[at[1]], ids[at[0]]))
+    return resizing(decode_image(images.encoded(at[0])[at[1]], ids[at[0]]))
 
 
 def in_memory(images: Images, ids: Sequence[str], most: int, resizing: Resizing, pool: ThreadPoolExecutor) -> Pixels:

@@ -12,10 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import FitContext, Labelled
-from vlrb.errors import ConfigError
-from vlrb.storage import cache_directory, read_json, write_json
+from vlrb import Array, ConfigError, FitContext, Labelled, cache_directory, read_json, write_json
 from vlrb_plugins.neural_routers import backbones, heads, objectives
 from vlrb_plugins.neural_routers.bodies import Network, Sight, body_of, check_fit
 from vlrb_plugins.neural_routers.fitted import FittedNeural, Made, make_body

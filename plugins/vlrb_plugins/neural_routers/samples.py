@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Queries
+from vlrb import Array, Queries
 from vlrb_plugins.hf import preparing
 from vlrb_plugins.hf.preparing import Item, Made
 from vlrb_plugins.neural_routers.pixels import Pixels, Progress, Resizing, cached, in_memory, wanted

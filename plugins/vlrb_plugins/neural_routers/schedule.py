@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from vlrb.api.routing import MetricValue
+from vlrb import MetricValue
 
 
 def rate_factor(step: int, steps: int, warmup: float) -> float:

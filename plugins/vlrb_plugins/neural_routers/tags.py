@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 
 RAREST = 20
 """Questions in which a word stands at least, to be a tag: means of fewer rows are mostly noise."""

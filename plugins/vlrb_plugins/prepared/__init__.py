@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from vlrb import hookimpl
-from vlrb.api.components import LogSourceSpec, param
+from vlrb import LogSourceSpec, hookimpl, param
 
 if TYPE_CHECKING:
     from vlrb_plugins.prepared.source import PreparedSource

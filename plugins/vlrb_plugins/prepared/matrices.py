@@ -9,9 +9,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.schemas import HIGHEST_COST
-from vlrb.errors import DataError, shortened
+from vlrb import HIGHEST_COST, Array, DataError, shorten_list
 from vlrb_plugins.records.findings import Findings
 
 BLOCK_ROWS = 50_000
@@ -47,7 +45,7 @@ def read_quality(path: Path, models: Sequence[str], asked: Asked) -> Array:
         with np.load(path, allow_pickle=False) as file:
             if "Y" not in file.files:
                 fix = "write it by numpy.savez(path, Y=matrix)"
-                raise DataError(f"has no array Y; it holds: {shortened(file.files)}", where=str(path), fix=fix)
+                raise DataError(f"has no array Y; it holds: {shorten_list(file.files)}", where=str(path), fix=fix)
             matrix = file["Y"]
             if not isinstance(matrix, np.ndarray):  # numpy hands on the bytes of what does not begin as an array does
                 raise DataError("Y is not an array", where=str(path), fix="write or copy the file again")

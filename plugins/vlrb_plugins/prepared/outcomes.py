@@ -11,9 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.frozen import Array
-from vlrb.api.schemas import OUTCOMES
-from vlrb.errors import did_you_mean, shortened
+from vlrb import OUTCOMES, Array, did_you_mean, shorten_list
 from vlrb_plugins.prepared.matrices import Asked, free_models
 from vlrb_plugins.prepared.table import Rows
 from vlrb_plugins.records import nested
@@ -177,5 +175,5 @@ class OutcomeReader:
         again = stand_again(seen, at)
         if again.any():
             ids = batch.column("sample_id").filter(pa.array(again)).to_pylist()
-            message = f"{int(again.sum()):,} pairs of sample and model are there twice: {shortened(map(repr, ids))}"
+            message = f"{int(again.sum()):,} pairs of sample and model are there twice: {shorten_list(map(repr, ids))}"
             self.findings.add(message, str(path), "keep one row of each")

@@ -10,9 +10,7 @@ import attrs
 import numpy as np
 import pyarrow as pa
 
-from vlrb.api.frozen import Array
-from vlrb.api.schemas import SAMPLES
-from vlrb.errors import shortened
+from vlrb import SAMPLES, Array, shorten_list
 from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.table import Rows
 from vlrb_plugins.prepared.tree import Tree
@@ -150,6 +148,6 @@ class SampleReader:
     def _check_all_there(self, seen: Array) -> None:
         if not seen.all() and not self.findings:
             lacking = self.rows.ids.filter(pa.array(~seen)).to_pylist()
-            message = f"{len(lacking):,} samples have no prompt: {shortened(map(repr, lacking))}"
-            where = shortened(self.tree.samples)
+            message = f"{len(lacking):,} samples have no prompt: {shorten_list(map(repr, lacking))}"
+            where = shorten_list(self.tree.samples)
             self.findings.add(message, where, f"use files that were written together; {self.rows.source} has them")

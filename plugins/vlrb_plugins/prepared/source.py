@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from vlrb.api.logs import Catalog, Listing, Part
+from vlrb import Catalog, Listing, Part
 from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.matrices import Asked, open_cost, read_quality
 from vlrb_plugins.prepared.outcomes import OutcomeReader

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.frozen import Array
-from vlrb.errors import DataError, did_you_mean, shortened
+from vlrb import Array, DataError, did_you_mean, shorten_list
 from vlrb_plugins.prepared.tree import SPLITS, Tree
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.columns import is_text, is_unicode
@@ -156,7 +155,7 @@ def _check_meta(path: Path, columns: dict[str, pa.Array], findings: Findings) ->
             findings.add("is empty", f"{path}, row {row + 1}, column {name}", f"give every sample its {name}")
     twice = repeated(columns["sample_id"])
     if twice:
-        message = f"{len(twice):,} sample ids are there twice: {shortened(map(repr, twice))}"
+        message = f"{len(twice):,} sample ids are there twice: {shorten_list(map(repr, twice))}"
         findings.add(message, f"{path}, column sample_id", "keep one row of each")
     if "split" in columns:
         known = pc.if_else(pc.is_in(columns["split"], pa.array(_UNKNOWN)), None, columns["split"])
@@ -185,7 +184,7 @@ def _same_ids(first: pa.Array, first_path: Path, second: pa.Array, second_path: 
     ):
         extra = some.filter(pc.invert(pc.is_in(some, value_set=others)))
         if len(extra):
-            message = f"{len(extra):,} sample ids are not in {other}: {shortened(map(repr, extra.to_pylist()))}"
+            message = f"{len(extra):,} sample ids are not in {other}: {shorten_list(map(repr, extra.to_pylist()))}"
             findings.add(message, str(path), "use files that were written together")
     findings.stop_if_any()
 
@@ -231,7 +230,7 @@ def _read_splits(files: Sequence[Path], rows: Rows) -> pa.Array:
     splits = pa.array(found, pa.string())
     if splits.null_count:
         lacking = rows.ids.filter(splits.is_null()).to_pylist()
-        message = f"{len(lacking):,} samples are in none of the splits: {shortened(map(repr, lacking))}"
+        message = f"{len(lacking):,} samples are in none of the splits: {shorten_list(map(repr, lacking))}"
         raise DataError(message, where=str(files[0].parent), fix="use files that were written together")
     return splits
 
@@ -244,7 +243,7 @@ def _merged(rows: Rows, meta: pa.Array | None, files: pa.Array, tree: Tree) -> p
     ids = rows.ids.filter(other).to_pylist()
     if ids:
         said, instead = meta.filter(other)[0].as_py(), files.filter(other)[0].as_py()
-        message = f"{len(ids):,} samples have another split in {tree.meta}: {shortened(map(repr, ids))}"
+        message = f"{len(ids):,} samples have another split in {tree.meta}: {shorten_list(map(repr, ids))}"
         detail = f"{message} (the first is in {instead!r} here and in {said!r} there)"
         raise DataError(
             detail, where=str(tree.splits[0].parent), fix="move the folder SPLITS away, or correct one of them"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.errors import DataError, Problem, shortened
+from vlrb import DataError, Problem, shorten_list
 from vlrb_plugins.prepared import PreparedParams
 
 SPLITS = ("train", "dev", "test")
@@ -97,7 +97,7 @@ def _one(root: Path, name: str, files: Sequence[Path], fix: str, unknown: str, p
     """Return the one file that holds a list, noting a problem where there is none or there are several."""
     target = root / _MATRICES / f"{name}.json"
     if len(files) > 1:
-        problems.append(Problem(f"several files say the same: {shortened(files)}", str(root), "keep one of them"))
+        problems.append(Problem(f"several files say the same: {shorten_list(files)}", str(root), "keep one of them"))
     elif not files:
         pickle = target.with_suffix(".pkl")
         if pickle.is_file():

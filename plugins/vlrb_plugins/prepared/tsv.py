@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import attrs
 
-from vlrb.errors import DataError
+from vlrb import DataError
 from vlrb_plugins.records.delimited import header_of, parse_rows, refuse_special
 from vlrb_plugins.records.images import ImageProblem, decoded, listed
 

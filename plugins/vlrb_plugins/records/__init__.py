@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from vlrb import hookimpl
-from vlrb.api.components import LogSourceSpec, param
+from vlrb import LogSourceSpec, hookimpl, param
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vlrb.benchmark.matrices import Benchmark
+    from vlrb import Benchmark
     from vlrb_plugins.records.mmr_bench import MmrBenchSource
     from vlrb_plugins.records.source import RecordsSource
 

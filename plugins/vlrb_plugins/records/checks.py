@@ -8,9 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.frozen import Array
-from vlrb.api.schemas import HIGHEST_COST
-from vlrb.errors import did_you_mean
+from vlrb import HIGHEST_COST, Array, did_you_mean
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.columns import SPLITS, Block, TableSchema
 from vlrb_plugins.records.findings import Findings

@@ -8,9 +8,7 @@ from typing import Literal
 import attrs
 import pyarrow as pa
 
-from vlrb.api.frozen import Array
-from vlrb.api.logs import Part
-from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL, Array, Part
 
 VERSION_KEY = b"vlrb.records"
 VERSION = b"1"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.errors import DataError, shortened
+from vlrb import DataError, shorten_list
 
 MAX_COLUMNS = 10_000
 """Columns of the widest table or object that is read: no log has as many."""
@@ -116,6 +116,6 @@ def header_of(path: Path, rows: Iterator[CsvRow], required: Sequence[str]) -> Se
         raise DataError(f"column {twice[0]!r} stands there twice", where=where, fix="keep one of them")
     missing = [n for n in required if n not in names]
     if missing:
-        fix = f"add it; the columns are: {shortened(names, 20)}"
+        fix = f"add it; the columns are: {shorten_list(names, 20)}"
         raise DataError(f"has no column {', '.join(map(repr, missing))}", where=where, fix=fix)
     return names

@@ -14,10 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vlrb.api.frozen import Array
-from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, shortened
-from vlrb.storage import cache_directory, locked, new_directory, write_text
+from vlrb import Array, Benchmark, DataError, cache_directory, locked, new_directory, shorten_list, write_text
 from vlrb_plugins.records.checks import stand_again
 from vlrb_plugins.records.columns import OUTCOME_TABLE, SAMPLE_TABLE, SYNTHETIC_KEY, VERSION, VERSION_KEY
 
@@ -176,7 +173,7 @@ def _answered_batches(benchmark: Benchmark, outcomes: Iterable[pa.RecordBatch]) 
         again = stand_again(seen, at)
         if again.any():
             twice = ids.filter(known).filter(pa.array(again)).to_pylist()
-            message = f"{len(twice):,} pairs of the benchmark are in the logs twice: {shortened(twice)}"
+            message = f"{len(twice):,} pairs of the benchmark are in the logs twice: {shorten_list(twice)}"
             raise DataError(message, where="the outcomes to export", fix="keep one row of each")
         seen[at] = True
         answers = {n: batch.column(n) if n in batch.schema.names else pa.nulls(len(ids), t) for n, t in types.items()}

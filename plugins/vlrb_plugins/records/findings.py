@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from vlrb.errors import DataError, Problem
+from vlrb import DataError, Problem
 
 MOST_PROBLEMS = 20
 """Reading stops after this many."""

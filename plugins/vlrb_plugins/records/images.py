@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.api.images import LARGEST_FILE, from_base64
+from vlrb import LARGEST_IMAGE_FILE, from_base64
 
 _DATA = "data:"
 
@@ -54,8 +54,8 @@ class ImageFolder:
             return decoded(body)
         path = self.find(text)
         try:
-            if path.stat().st_size > LARGEST_FILE:
-                raise ImageProblem(f"{_shown(text)} is larger than {LARGEST_FILE:,} bytes", "use a smaller image")
+            if path.stat().st_size > LARGEST_IMAGE_FILE:
+                raise ImageProblem(f"{_shown(text)} is larger than {LARGEST_IMAGE_FILE:,} bytes", "use a smaller image")
             return path.read_bytes()
         except OSError as error:
             raise ImageProblem(

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vlrb.api.schemas import MOST_TOKENS
-from vlrb.errors import DataError, did_you_mean
+from vlrb import MOST_TOKENS, DataError, did_you_mean
 from vlrb_plugins.records.columns import EXPECTED, Block, Column, ColumnKind, TableSchema, is_unicode
 from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special
 from vlrb_plugins.records.findings import Findings

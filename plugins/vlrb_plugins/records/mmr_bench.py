@@ -11,9 +11,19 @@ from typing import Any, TypeVar
 import attrs
 import pyarrow as pa
 
-from vlrb.api.logs import Catalog, Listing, Part
-from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, SAMPLES, TEXTS
-from vlrb.errors import DataError, did_you_mean, shortened
+from vlrb import (
+    HIGHEST_COST,
+    MOST_TOKENS,
+    OUTCOMES,
+    SAMPLES,
+    TEXTS,
+    Catalog,
+    DataError,
+    Listing,
+    Part,
+    did_you_mean,
+    shorten_list,
+)
 from vlrb_plugins.records import MmrBenchParams
 from vlrb_plugins.records.delimited import CsvRow, header_of, read_rows
 from vlrb_plugins.records.findings import Findings
@@ -96,7 +106,7 @@ def layout_of(path: Path, header: Sequence[str]) -> Layout:
     findings = Findings()
     where = f"{path}, row 1"
     for model, places in found.items():
-        have = shortened(header[i] for i in places.values())
+        have = shorten_list(header[i] for i in places.values())
         for suffix in (s for s in SUFFIXES if s not in places):
             near = f"; {did_you_mean(f'{model}_{suffix}', others)}" if others else ""
             fix = f"add the column, or call {have} otherwise if there is no such model{near}"

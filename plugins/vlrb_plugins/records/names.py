@@ -9,8 +9,7 @@ from typing import Literal
 
 import attrs
 
-from vlrb.api.logs import Catalog
-from vlrb.errors import did_you_mean, shortened
+from vlrb import Catalog, did_you_mean, shorten_list
 from vlrb_plugins.records.findings import Findings
 
 NameKind = Literal["dataset", "model"]
@@ -50,7 +49,9 @@ class Names:
         counts = Counter(resolved)
         for name in sorted(m for m, count in counts.items() if count > 1 and self.wanted("model", m)):
             same = [m for m, r in zip(models, resolved, strict=True) if r == name]
-            findings.add(f"columns {shortened(map(repr, same))} are all of model {name!r}", where, "keep one of them")
+            findings.add(
+                f"columns {shorten_list(map(repr, same))} are all of model {name!r}", where, "keep one of them"
+            )
         return resolved
 
     def use(self, kind: NameKind, names: Iterable[str]) -> None:

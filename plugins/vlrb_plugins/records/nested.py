@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.frozen import Array
-from vlrb.api.schemas import TEXTS
+from vlrb import TEXTS, Array
 
 
 def elements(lists: pa.Array) -> tuple[Array, pa.Array]:

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.api.schemas import MOST_TOKENS
-from vlrb.errors import DataError, did_you_mean, shortened
+from vlrb import MOST_TOKENS, DataError, did_you_mean, shorten_list
 from vlrb_plugins.records import nested
 from vlrb_plugins.records.checks import note
 from vlrb_plugins.records.columns import (
@@ -146,7 +145,7 @@ def check_columns(path: Path, schema: pa.Schema, table: TableSchema, findings: F
             findings.add(f"has an unknown column {name!r}", str(path), fix)
     for name in table.required:
         if name not in names:
-            findings.add(f"has no column {name!r}", str(path), f"add it; the columns are: {shortened(names, 20)}")
+            findings.add(f"has no column {name!r}", str(path), f"add it; the columns are: {shorten_list(names, 20)}")
     if table.kind == "outcomes" and not {"score", "prediction"} & set(names):
         findings.add("has neither a column 'score' nor a column 'prediction'", str(path), "add one of them, or both")
     for column in table.columns:

@@ -9,9 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.frozen import Array
-from vlrb.api.logs import Catalog, Listing, Part
-from vlrb.errors import DataError, Problem
+from vlrb import Array, Catalog, DataError, Listing, Part, Problem
 from vlrb_plugins.records import RecordsParams, nested
 from vlrb_plugins.records.checks import check_block, check_names, note
 from vlrb_plugins.records.columns import Block, TableSchema, table_of

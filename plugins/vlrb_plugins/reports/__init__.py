@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlrb import hookimpl
-from vlrb.api.components import NoParams, ReporterSpec
+from vlrb import NoParams, ReporterSpec, hookimpl
 
 if TYPE_CHECKING:
-    from vlrb.api.results import RunResult
+    from vlrb import RunResult
 
 
 def _leaderboard(_: NoParams) -> Callable[[RunResult, Path], Sequence[Path]]:

@@ -7,11 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from vlrb.api.results import RunResult, Scores
-from vlrb.api.routing import MetricValue, Undefined
-from vlrb.printable import printable
-from vlrb.running.leaderboard import leaderboard
-from vlrb.storage import new_file, write_text
+from vlrb import MetricValue, RunResult, Scores, Undefined, leaderboard, new_file, printable, write_text
 
 _MARKUP = re.compile(r"[\\`*_|<>\[\]~&]")
 

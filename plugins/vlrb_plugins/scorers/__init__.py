@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from vlrb import hookimpl
-from vlrb.api.components import NoParams, ScorerSpec, param
+from vlrb import NoParams, ScorerSpec, hookimpl, param
 
 if TYPE_CHECKING:
-    from vlrb.api.logs import Scorer
+    from vlrb import Scorer
     from vlrb_plugins.scorers.exact import ExactMatch
 
 

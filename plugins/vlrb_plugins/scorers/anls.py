@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import CACHED, alternatives
 from vlrb_plugins.scorers.verdicts import NO_GOLD
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import list_literal
 from vlrb_plugins.scorers.verdicts import NO_GOLD, RIGHT, WRONG, binary
 

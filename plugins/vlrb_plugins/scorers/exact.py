@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 from vlrb_plugins.scorers.arithmetic import TOLERANCE, Number, latex_number, python_number
 from vlrb_plugins.scorers.choice import NO_OPTIONS, extracted_choice, judged_choice, listed_choices
 from vlrb_plugins.scorers.literals import CACHED

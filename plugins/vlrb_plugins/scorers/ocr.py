@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import CACHED, list_literal
 from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
 

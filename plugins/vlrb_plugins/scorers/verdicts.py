@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 
 RIGHT = Score(1.0)
 WRONG = Score(0.0)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import CACHED, alternatives
 from vlrb_plugins.scorers.punctuation import without_punctuation
 from vlrb_plugins.scorers.verdicts import NO_GOLD

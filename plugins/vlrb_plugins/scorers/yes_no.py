@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlrb.api.logs import Case, Score
+from vlrb import Case, Score
 from vlrb_plugins.scorers.punctuation import without_punctuation
 from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
 

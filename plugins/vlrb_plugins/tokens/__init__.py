@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 from attrs import validators
 
-from vlrb import hookimpl
-from vlrb.api.components import NoParams, TokenCounterSpec, param
+from vlrb import NoParams, TokenCounterSpec, hookimpl, param
 
 if TYPE_CHECKING:
-    from vlrb.api.logs import TokenCounter
+    from vlrb import TokenCounter
 
 
 _PER_IMAGE = validators.and_(validators.ge(0), validators.le(10**9))

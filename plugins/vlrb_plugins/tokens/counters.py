@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.frozen import Array
-from vlrb.errors import DataError, shortened
+from vlrb import Array, DataError, shorten_list
 from vlrb_plugins.tokens.images import image_tokens
 
 if TYPE_CHECKING:
-    from vlrb.api.records import Model
+    from vlrb import Model
     from vlrb_plugins.tokens import Cl100kParams
 
 VOCABULARY = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
@@ -44,7 +43,7 @@ def _recorded(outcomes: pa.RecordBatch, name: str) -> pa.Array:
     if lacking.num_rows:
         ids = pc.binary_join_element_wise(lacking.column("dataset"), lacking.column("key"), "/")
         raise DataError(
-            f"the logs record no {name} for {lacking.num_rows:,} answers: {shortened(ids.to_pylist())}",
+            f"the logs record no {name} for {lacking.num_rows:,} answers: {shorten_list(ids.to_pylist())}",
             where="[tokens] counter",
             fix=f'add a column {name} to the logs, or count tokens with counter = "cl100k"',
         )

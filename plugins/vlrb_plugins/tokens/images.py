@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from vlrb.api.records import ImageTokens
+from vlrb import ImageTokens
 
 
 def image_tokens(rule: ImageTokens, width: int, height: int) -> int:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from vlrb import hookimpl
-from vlrb.api.components import RouterSpec, param
+from vlrb import RouterSpec, hookimpl, param
 
 if TYPE_CHECKING:
-    from vlrb.api.routing import Fitted, Router
+    from vlrb import Fitted, Router
 
 _SHARE = validators.and_(validators.gt(0), validators.le(1))
 

@@ -12,8 +12,7 @@ from typing import Literal, Protocol
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.errors import ConfigError
+from vlrb import Array, ConfigError
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.table import Table
 

@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 
 Kind = Literal["none", "platt", "isotonic"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Booster, Rounds, Trainer, best_rounds, halves
 from vlrb_plugins.tree_routers.calibration import Calibration, calibrate, log_loss, log_odds

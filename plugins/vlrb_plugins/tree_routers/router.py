@@ -19,10 +19,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb.api.decide import decide
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Estimate, FitContext, Labelled, Queries, Undefined
-from vlrb.errors import DataError, shortened
+from vlrb import Array, DataError, Estimate, FitContext, Labelled, Queries, Undefined, decide, shorten_list
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Library, library, threads_for
 from vlrb_plugins.tree_routers.models import Chance, Cost, Learner
@@ -136,7 +133,7 @@ class FittedTrees:
         name = self.library.name
         found = tuple(c.name for c in queries.candidates)
         if found != self.models:
-            what = f"was fitted for the models {shortened(self.models)}, not {shortened(found)}"
+            what = f"was fitted for the models {shorten_list(self.models)}, not {shorten_list(found)}"
             raise DataError(what, where=name, fix="fit it for these models")
         rows, n = self.table.matrix(queries, name), len(queries)
         threads = threads_for(rows.size, self.threads)

@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vlrb.api.decide import COST_SCALE, decide
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Estimate, MetricValue, Undefined
+from vlrb import COST_SCALE, Array, Estimate, MetricValue, Undefined, decide
 from vlrb_plugins.tree_routers.calibration import log_loss
 
 SHRINKAGES = tuple(i / 10 for i in range(11))

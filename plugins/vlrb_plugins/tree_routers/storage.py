@@ -8,10 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.api.routing import Column
-from vlrb.errors import DataError
-from vlrb.experiment.strict import restored, restructure, unstructure
-from vlrb.storage import new_file, read_json, write_json
+from vlrb import Column, DataError, new_file, read_json, restore_value, restructure, unstructure, write_json
 from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.boosters import Booster, Library, library
 from vlrb_plugins.tree_routers.calibration import Calibration
@@ -110,7 +107,7 @@ def load(name: str, directory: Path) -> FittedTrees:
         ),
         costs=tuple(costs),
         shrinkage=content["shrinkage"],
-        lambda_=restored(content["lambda"]),
+        lambda_=restore_value(content["lambda"]),
     )
 
 

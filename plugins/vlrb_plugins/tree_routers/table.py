@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Column, Queries
-from vlrb.errors import DataError
+from vlrb import Array, Column, DataError, Queries
 
 
 @attrs.frozen(eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Objective, Stopping, column_share, halves
 from vlrb_plugins.tree_routers.table import Table

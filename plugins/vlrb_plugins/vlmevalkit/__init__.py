@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from vlrb import hookimpl
-from vlrb.api.components import CommandSpec, LogSourceSpec, param
+from vlrb import CommandSpec, LogSourceSpec, hookimpl, param
 
 if TYPE_CHECKING:
     import click

@@ -24,7 +24,7 @@ from typing import Any
 import attrs
 import click
 
-from vlrb.errors import ConfigError, DataError
+from vlrb import ConfigError, DataError
 from vlrb_plugins.vlmevalkit.unpack import CHUNK, amount, check_space, unpack
 
 REPO = "KinghtH/VL-RouterBench"
@@ -68,7 +68,7 @@ def fetch(to: Path, as_json: bool, **options: Any) -> None:
     command did not download is used and never deleted: in the hub's cache, where `hf download` puts it, or in DIR.
     HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the other variables of the Hugging Face Hub are heeded.
     """
-    from vlrb.storage import locked
+    from vlrb import locked
 
     wanted = _Wanted(to=to, **options)
     outcome = _finished(wanted)
@@ -162,7 +162,7 @@ def _finished(wanted: _Wanted) -> dict[str, Any] | None:
 
     :raises DataError: when the folder holds something else
     """
-    from vlrb.storage import read_json
+    from vlrb import read_json
 
     target, where = wanted.target, str(wanted.target)
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
@@ -205,8 +205,7 @@ def _tell(wanted: _Wanted, outcome: Mapping[str, Any]) -> None:
 
 def _fetch(wanted: _Wanted) -> dict[str, Any]:
     """Get the archive and unpack it aside; the target appears when all is there."""
-    from vlrb import __version__
-    from vlrb.storage import new_directory, write_json
+    from vlrb import __version__, new_directory, write_json
 
     archive = _obtain(wanted)
     size = archive.path.stat().st_size
@@ -239,7 +238,7 @@ def _fetch(wanted: _Wanted) -> dict[str, Any]:
 @contextlib.contextmanager
 def _megabytes(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function that shows how many bytes are done, and of how many."""
-    from vlrb.cli.show import progress_bars
+    from vlrb import progress_bars
 
     latest = -1
     with progress_bars() as progress:
@@ -268,7 +267,7 @@ def _hub() -> Any:
 
 
 def _endpoint() -> str:
-    from vlrb.redact import without_credentials
+    from vlrb import without_credentials
 
     return without_credentials(_hub().constants.ENDPOINT)
 
@@ -515,6 +514,6 @@ def _network_errors() -> tuple[type[Exception], ...]:
 
 
 def _reason(error: Exception) -> str:
-    from vlrb.redact import without_credentials
+    from vlrb import without_credentials
 
     return without_credentials(str(error)) or type(error).__name__

@@ -7,7 +7,7 @@ from typing import Literal
 
 import attrs
 
-from vlrb.api.logs import Catalog
+from vlrb import Catalog
 
 SHADOWS = frozenset(
     [

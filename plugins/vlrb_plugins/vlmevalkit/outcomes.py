@@ -16,9 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.records import Dataset
-from vlrb.api.schemas import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL
-from vlrb.errors import DataError, Problem, shortened
+from vlrb import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, DataError, Dataset, Problem, shorten_list
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
@@ -175,7 +173,7 @@ def _same_rows(answers: Rows, scored: Rows) -> None:
     extra = [] if same else [i for i in scored.order if i not in answers.position]
     if extra:
         raise DataError(
-            f"{len(extra):,} scored rows have no prediction in {answers.table.path}: index {shortened(map(repr, extra))}",
+            f"{len(extra):,} scored rows have no prediction in {answers.table.path}: index {shorten_list(map(repr, extra))}",
             where=scored.where(extra[0]),
             fix="use predictions and verdicts of one run",
         )
@@ -199,7 +197,7 @@ def _stale(answers: Rows, scored: Rows, params: VlmevalkitParams, counts: Counte
         return ()
     if params.stale == "error":
         raise DataError(
-            f"{len(changed):,} answers are not those of {answers.table.path}: index {shortened(map(repr, changed))}",
+            f"{len(changed):,} answers are not those of {answers.table.path}: index {shorten_list(map(repr, changed))}",
             where=scored.where(changed[0]),
             fix='evaluate the predictions again, or set stale = "drop-verdict" (the scorer judges) or "keep" in [logs]',
         )

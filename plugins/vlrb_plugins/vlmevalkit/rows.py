@@ -8,8 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.api.records import Dataset
-from vlrb.errors import DataError, Problem
+from vlrb import DataError, Dataset, Problem
 from vlrb_plugins.vlmevalkit.table import LARGEST_EXACT, Cell, Table, read_table, text, texts, whole_numbers
 
 ROTATION = 1_000_000

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from vlrb.api.images import LARGEST_FILE, from_base64
-from vlrb.api.records import Dataset
-from vlrb.errors import DataError, shortened
+from vlrb import LARGEST_IMAGE_FILE, DataError, Dataset, from_base64, shorten_list
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
 from vlrb_plugins.vlmevalkit.table import NAN_LIKE, texts
@@ -154,7 +152,7 @@ def _survey(path: Path, dataset: Dataset) -> _Survey:
             survey.questions.add(index)
     lone = [next(iter(turned)) for question, turned in survey.rotations.items() if question not in survey.questions]
     if lone:
-        what = f"{len(lone):,} questions have rotations, but no row of their own: index {shortened(map(repr, lone))}"
+        what = f"{len(lone):,} questions have rotations, but no row of their own: index {shorten_list(map(repr, lone))}"
         raise DataError(what, where=str(path), fix=f"{AGAIN}; it lacks rows")
     return survey
 
@@ -245,11 +243,13 @@ def _check_header(path: Path, header: Sequence[str], dataset: Dataset) -> None:
     counts = Counter(header)
     twice = sorted({name for name, count in counts.items() if name and count > 1} - {"index", "question"})
     if twice:
-        raise DataError(f"has several columns {shortened(map(repr, twice))}", where=str(path), fix="keep one of each")
+        raise DataError(
+            f"has several columns {shorten_list(map(repr, twice))}", where=str(path), fix="keep one of each"
+        )
     by_path = "image" not in header and "image_path" in header
     for column in ("index", "question", "image_path" if by_path else "image", dataset.id_column):
         if counts[column] != 1:
-            found = shortened(header, 20) or "none, the file is empty"
+            found = shorten_list(header, 20) or "none, the file is empty"
             raise DataError(
                 f"must have one column {column!r}; its columns are: {found}",
                 where=str(path),
@@ -298,8 +298,10 @@ def _file(
                 where=line,
                 fix=f"copy it to {own}, and give its path below that",
             )
-        if real.stat().st_size > LARGEST_FILE:
-            what = f"the image {named!r} is {real.stat().st_size:,} bytes large, above the limit of {LARGEST_FILE:,}"
+        if real.stat().st_size > LARGEST_IMAGE_FILE:
+            what = (
+                f"the image {named!r} is {real.stat().st_size:,} bytes large, above the limit of {LARGEST_IMAGE_FILE:,}"
+            )
             raise DataError(what, where=line, fix="replace it by a smaller one")
         try:
             return real.read_bytes()
@@ -378,7 +380,7 @@ def _batch(
 ) -> pa.RecordBatch:
     import pyarrow as pa
 
-    from vlrb.api.schemas import SAMPLES, SAMPLES_OPTIONAL
+    from vlrb import SAMPLES, SAMPLES_OPTIONAL
 
     schema = pa.schema([f for f in (*SAMPLES, *SAMPLES_OPTIONAL) if f.name != "split"])
     metadata = {"counts": json.dumps({k: v for k, v in counts.items() if v}), "files": json.dumps(list(files))}

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlrb.api.logs import Catalog, Listing, Part
-from vlrb.errors import DataError, Problem
+from vlrb import Catalog, DataError, Listing, Part, Problem
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import read_rows
 from vlrb_plugins.vlmevalkit.tree import Files, Tree, read_tree, tsv_folder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.errors import DataError, shortened
+from vlrb import DataError, shorten_list
 
 MAX_CELLS = 20_000_000
 """Cells of the largest table of results: that of a million rows has twenty columns."""
@@ -79,7 +79,7 @@ class Table:
         if len(places) != 1:
             state = "there are several columns" if places else "there is no column"
             raise DataError(
-                f"{state} {name!r}; the columns are: {shortened(self.header, 20)}",
+                f"{state} {name!r}; the columns are: {shorten_list(self.header, 20)}",
                 where=self.where(),
                 fix="keep one" if places else f"add a column {name!r}",
             )
@@ -107,7 +107,7 @@ class Table:
         bad = [s for s in self._suspects_of.get(position, ()) if not (formulas and s.kind == FORMULA)]
         if not bad:
             return
-        cells = shortened(f"{self.unit} {s.row} {s.kind}" + (f" ({s.text})" if s.text else "") for s in bad)
+        cells = shorten_list(f"{self.unit} {s.row} {s.kind}" + (f" ({s.text})" if s.text else "") for s in bad)
         raise DataError(
             f"column {name!r} holds cells whose value was lost, or never stored, when the file was written: {cells}",
             where=self.where(),

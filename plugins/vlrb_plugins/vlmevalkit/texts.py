@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vlrb.errors import DataError, shortened
+from vlrb import DataError, shorten_list
 from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
 from vlrb_plugins.vlmevalkit.table import Cell, SuspectCell, Table, refuse_many_cells
 
@@ -123,7 +123,7 @@ def read_json_table(path: Path) -> Table:
             raise ValueError(f"an object has {len(pairs):,} keys, above the limit of {MAX_COLUMNS:,}")
         made = {_whole(name, mended): _whole(cell, mended) if type(cell) is str else cell for name, cell in pairs}
         if len(made) != len(pairs):
-            raise ValueError(f"an object has one key twice; its keys are {shortened((n for n, _ in pairs), 20)}")
+            raise ValueError(f"an object has one key twice; its keys are {shorten_list((n for n, _ in pairs), 20)}")
         return made
 
     try:
@@ -132,7 +132,7 @@ def read_json_table(path: Path) -> Table:
         raise DataError(f"is not valid JSON: {error}", where=str(path), fix=AGAIN) from None
     if isinstance(listed, dict) and "index" in listed and all(isinstance(c, list | dict) for c in listed.values()):
         fix = 'write it again by rows: [{"index": 1, "prediction": "..."}, ...] (pandas: orient="records")'
-        raise DataError(f"is a table by columns ({shortened(listed)})", where=str(path), fix=fix)
+        raise DataError(f"is a table by columns ({shorten_list(listed)})", where=str(path), fix=fix)
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
         raise DataError("is no JSON list of objects, one per row", where=str(path), fix=AGAIN)
     if not listed:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from vlrb.api.logs import Catalog
-from vlrb.errors import DataError, Problem, did_you_mean, shortened
+from vlrb import Catalog, DataError, Problem, did_you_mean, shorten_list
 from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.naming import SUMMARIES, Kind, judge_name, judge_order, parse
 
@@ -106,7 +105,7 @@ def tsv_folder(params: VlmevalkitParams) -> Path:
         if choice.is_dir():
             return choice
     raise DataError(
-        f"there is no folder with the datasets' TSV files: looked for {shortened(choices)}",
+        f"there is no folder with the datasets' TSV files: looked for {shorten_list(choices)}",
         where="[logs]",
         fix='set data = "FOLDER", or images = "none" to go without images',
     )
@@ -229,7 +228,7 @@ def _read_file(
     if wanted is not None and named.dataset not in wanted:
         found.ignored[str(file)] = "a dataset that [benchmark] does not ask for"
     elif not named.dataset:
-        known = shortened(sorted(d.name for d in catalog.datasets))
+        known = shorten_list(sorted(d.name for d in catalog.datasets))
         found.problems.append(
             Problem(
                 f"belongs to no known dataset (a file is named {prefix}_DATASET, then perhaps a judge and a suffix)",
@@ -265,8 +264,8 @@ def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
     if not found.candidates:
         if links:
             fix = "copy the tree with its run directories, or the files instead of links to them"
-            return [Problem(f"holds links to files that are not there: {shortened(links)}", str(root), fix)]
-        passed = shortened((f"{name} ({why})" for name, why in found.ignored.items()), 3)
+            return [Problem(f"holds links to files that are not there: {shorten_list(links)}", str(root), fix)]
+        passed = shorten_list((f"{name} ({why})" for name, why in found.ignored.items()), 3)
         what = "holds no results of a known model and dataset" + (f"; passed over: {passed}" if passed else "")
         return [Problem(what, str(root), f"check [logs] path; {_LAYOUT}")]
     problems = []
@@ -276,7 +275,7 @@ def _absent(found: _Found, catalog: Catalog, root: Path) -> list[Problem]:
     ):
         lacking = sorted((wanted or frozenset()) - there)
         if lacking:
-            names = shortened(map(repr, lacking))
+            names = shorten_list(map(repr, lacking))
             problems.append(
                 Problem(
                     f"holds no results of {word} {names}",
@@ -298,7 +297,7 @@ def _choose(pair: tuple[str, str], candidates: Sequence[Candidate], params: Vlme
     asked = _several(params.run)
     if asked and all(c.run not in asked for c in in_run):
         fix = "leave out [logs] run, or name one of these runs too"
-        runs = shortened(sorted({repr(c.run) for c in candidates if c.run}) or ["none"])
+        runs = shorten_list(sorted({repr(c.run) for c in candidates if c.run}) or ["none"])
         names = " or ".join(map(repr, asked))
         found.problems.append(
             Problem(f"{pair[1]} has no results on {pair[0]} in run {names}; its runs: {runs}", "[logs] run", fix)
@@ -389,6 +388,6 @@ def _pass_over(candidates: Sequence[Candidate], reason: str, found: _Found) -> N
 def _only(candidates: Sequence[Candidate], pair: tuple[str, str], word: str, found: _Found) -> Path | None:
     if len(candidates) > 1:
         paths = sorted(c.path for c in candidates)
-        what = f"several files hold the {word} of {pair[1]} on {pair[0]}: {shortened(paths)}"
+        what = f"several files hold the {word} of {pair[1]} on {pair[0]}: {shorten_list(paths)}"
         found.problems.append(Problem(what, str(paths[0].parent), "keep one of them there"))
     return candidates[0].path if candidates else None

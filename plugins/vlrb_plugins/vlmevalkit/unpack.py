@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 
 import attrs
 
-from vlrb.errors import DataError
+from vlrb import DataError
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of the archive have been read, and how many there are."""

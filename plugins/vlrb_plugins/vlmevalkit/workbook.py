@@ -17,8 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from vlrb.api.frozen import Array
-from vlrb.errors import DataError, Problem
+from vlrb import Array, DataError, Problem
 from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
 from vlrb_plugins.vlmevalkit.table import FORMULA, MAX_CELLS, SuspectCell, Table, text
 

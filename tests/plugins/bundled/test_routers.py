@@ -79,7 +79,7 @@ def test_baselines_and_reference_points_equal_the_reference_fitted_on_train(
         data["dataset"][TEST], data["dataset"][TRAIN], quality[TRAIN], cost[TRAIN]
     )
     assert per_dataset.tolist() == expected["strongest_per_dataset"]
-    assert reference.oracle(quality[TEST], cost[TEST]).tolist() == expected["oracle"]
+    assert reference.oracle_choices(quality[TEST], cost[TEST]).tolist() == expected["oracle"]
 
 
 def test_hard_labels_equal_the_reference(data: dict[str, Any], shared: Callable[[str], Path]) -> None:

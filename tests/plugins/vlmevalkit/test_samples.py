@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.api.images import opened
+from vlrb.api.images import open_image
 from vlrb.api.logs import Part
 from vlrb.errors import DataError
 from vlrb_plugins.vlmevalkit import VlmevalkitParams, samples
@@ -311,7 +311,7 @@ def test_unreadable_images_are_named(logs: Any, tmp_path: Path) -> None:
     path = logs.tsv("x.tsv", [row("1", base64.b64encode(b"no picture" * 9).decode())])
     (image,) = logs.samples(path)["1"]["images"]
     with pytest.raises(DataError, match="MMStar/1: an image cannot be read"):
-        opened(image, "MMStar/1")
+        open_image(image, "MMStar/1")
 
 
 # --- rotations, groups and duplicates -----------------------------------------------------------------------------------

@@ -8,9 +8,7 @@ import attrs
 import numpy as np
 from attrs import validators
 
-from vlrb import hookimpl
-from vlrb.api.components import RouterSpec, param
-from vlrb.api.routing import FitContext, Labelled, Queries
+from vlrb import FitContext, Labelled, Queries, RouterSpec, hookimpl, param
 
 
 @attrs.frozen

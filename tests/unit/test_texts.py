@@ -9,7 +9,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vlrb.printable import PrintableFormatter, accept_any_text, printable
+from vlrb.texts import PrintableFormatter, accept_any_text, printable
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
