@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +13,7 @@ if TYPE_CHECKING:
     import click
     import pyarrow as pa
 
-    from vlrb.api.logs import LogSource, Scorer, TokenCounter
-    from vlrb.api.results import RunResult
-    from vlrb.api.routing import Encoder, Fitted, Metric, Router
+    from vlrb.api.routing import Fitted
     from vlrb.benchmark.matrices import Benchmark
 from vlrb.api.records import KEBAB, Dataset, Model
 
@@ -46,16 +45,34 @@ class NoParams:
     """For components that take none."""
 
 
+@attrs.frozen
+class Imported:
+    """A function or class by its place, ``package.module:Name``, which is imported when it is called."""
+
+    place: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Import it and call it."""
+        module, _, name = self.place.partition(":")
+        return getattr(import_module(module), name)(*arguments)
+
+
+def imported_late(value: Any) -> Any:
+    """Return a factory; a text ``package.module:Name`` becomes one that imports when it is called."""
+    return Imported(value) if isinstance(value, str) else value
+
+
 @attrs.frozen(kw_only=True)
 class Component:
     """What all components have: a kebab-case name, a factory, the class of its parameters, and a line of help.
 
+    ``factory(params)`` makes the component; ``"package.module:Name"`` stands for what is imported when it is first called.
     ``requires`` names Python packages that the component needs beyond vlrb's own, and ``extra`` the extra that brings them.
     """
 
     name: str = attrs.field()
     summary: str
-    factory: Callable[[Any], Any]
+    factory: Callable[[Any], Any] = attrs.field(converter=imported_late)
     params: type = attrs.field(default=NoParams)
     requires: tuple[str, ...] = ()
     extra: str = ""
@@ -80,22 +97,19 @@ class LogSourceSpec(Component):
     folder, and Arrow batches of all outcomes with their predictions.
     """
 
-    factory: Callable[[Any], LogSource]
-    export: Callable[[Benchmark, Path, Iterable[pa.RecordBatch]], Sequence[Path]] | None = None
+    export: Callable[[Benchmark, Path, Iterable[pa.RecordBatch]], Sequence[Path]] | None = attrs.field(
+        default=None, converter=imported_late
+    )
 
 
 @attrs.frozen(kw_only=True)
 class ScorerSpec(Component):
     """A scorer of raw answers: ``factory(params) -> Scorer``."""
 
-    factory: Callable[[Any], Scorer]
-
 
 @attrs.frozen(kw_only=True)
 class TokenCounterSpec(Component):
     """A token counter: ``factory(params) -> TokenCounter``."""
-
-    factory: Callable[[Any], TokenCounter]
 
 
 @attrs.frozen(kw_only=True)
@@ -106,9 +120,8 @@ class EncoderSpec(Component):
     what identifies the weights in use, so that features made with others are not taken for these.
     """
 
-    factory: Callable[[Any], Encoder]
     modality: Literal["text", "image", "both"] = "both"
-    revision: Callable[[Any], str] | None = None
+    revision: Callable[[Any], str] | None = attrs.field(default=None, converter=imported_late)
 
 
 @attrs.frozen(kw_only=True)
@@ -119,10 +132,9 @@ class RouterSpec(Component):
     given, returns what identifies the weights that a fit begins with, so that a fit from others is not taken for this one.
     """
 
-    factory: Callable[[Any], Router]
-    load: Callable[[Path], Fitted] | None = None
+    load: Callable[[Path], Fitted] | None = attrs.field(default=None, converter=imported_late)
     needs_features: bool = False
-    revision: Callable[[Any], str] | None = None
+    revision: Callable[[Any], str] | None = attrs.field(default=None, converter=imported_late)
 
 
 @attrs.frozen(kw_only=True)
@@ -132,7 +144,6 @@ class MetricSpec(Component):
     ``per_subset`` metrics are also computed per dataset and task group.
     """
 
-    factory: Callable[[Any], Metric]
     unit: str = ""
     higher_is_better: bool = True
     per_subset: bool = True
@@ -142,8 +153,6 @@ class MetricSpec(Component):
 class ReporterSpec(Component):
     """A report: ``factory(params)`` returns a function of (result, directory) that gives the files it wrote."""
 
-    factory: Callable[[Any], Callable[[RunResult, Path], Sequence[Path]]]
-
 
 @attrs.frozen
 class CommandSpec:
@@ -151,7 +160,7 @@ class CommandSpec:
 
     name: str
     summary: str
-    load: Callable[[], click.Command]
+    load: Callable[[], click.Command] = attrs.field(converter=imported_late)
 
 
 Record = Dataset | Model | Component | CommandSpec
