@@ -27,11 +27,11 @@ from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.encoding import CHUNK
 from vlrb.evaluation.feature_store import KEY, FeatureStore
 from vlrb.evaluation.features import _assembled, encode
-from vlrb.evaluation.fusion import fuse
 from vlrb.executor import quiet
 from vlrb.experiment.plan import FeatureSet
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
+from vlrb_plugins.fusions.fusing import fuse
 
 OFFLINE = ("hashed-text", "question-structure", "image-statistics", "visual-cues")
 PAPER = (30_540, 1024, 768)

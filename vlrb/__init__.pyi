@@ -2,12 +2,15 @@
 
 from vlrb.api.components import CommandSpec as CommandSpec
 from vlrb.api.components import EncoderSpec as EncoderSpec
+from vlrb.api.components import FusionSpec as FusionSpec
 from vlrb.api.components import LogSourceSpec as LogSourceSpec
 from vlrb.api.components import MetricSpec as MetricSpec
 from vlrb.api.components import NoParams as NoParams
+from vlrb.api.components import ProtocolSpec as ProtocolSpec
 from vlrb.api.components import ReporterSpec as ReporterSpec
 from vlrb.api.components import RouterSpec as RouterSpec
 from vlrb.api.components import ScorerSpec as ScorerSpec
+from vlrb.api.components import SplitterSpec as SplitterSpec
 from vlrb.api.components import TokenCounterSpec as TokenCounterSpec
 from vlrb.api.components import param as param
 from vlrb.api.components import toml_name as toml_name
@@ -42,15 +45,18 @@ from vlrb.api.results import ReferenceResult as ReferenceResult
 from vlrb.api.results import RunInfo as RunInfo
 from vlrb.api.results import RunResult as RunResult
 from vlrb.api.results import Scores as Scores
+from vlrb.api.results import SplitInfo as SplitInfo
 from vlrb.api.routing import Candidate as Candidate
 from vlrb.api.routing import Column as Column
 from vlrb.api.routing import CostBounds as CostBounds
+from vlrb.api.routing import EncodedFeatures as EncodedFeatures
 from vlrb.api.routing import Encoder as Encoder
 from vlrb.api.routing import Estimate as Estimate
 from vlrb.api.routing import Evaluation as Evaluation
 from vlrb.api.routing import Features as Features
 from vlrb.api.routing import FitContext as FitContext
 from vlrb.api.routing import Fitted as Fitted
+from vlrb.api.routing import Fusion as Fusion
 from vlrb.api.routing import Labelled as Labelled
 from vlrb.api.routing import Metric as Metric
 from vlrb.api.routing import MetricValue as MetricValue
@@ -69,6 +75,11 @@ from vlrb.api.schemas import OUTCOMES_OPTIONAL as OUTCOMES_OPTIONAL
 from vlrb.api.schemas import SAMPLES as SAMPLES
 from vlrb.api.schemas import SAMPLES_OPTIONAL as SAMPLES_OPTIONAL
 from vlrb.api.schemas import TEXTS as TEXTS
+from vlrb.api.splits import SPLITS as SPLITS
+from vlrb.api.splits import SplitRows as SplitRows
+from vlrb.api.splits import SplitSamples as SplitSamples
+from vlrb.api.splits import Splitter as Splitter
+from vlrb.api.splits import joined_groups as joined_groups
 from vlrb.api.targets import hard_labels as hard_labels
 from vlrb.api.targets import kept_rows as kept_rows
 from vlrb.api.targets import relevance as relevance

@@ -123,7 +123,7 @@ def test_what_a_fit_chose_itself_is_in_every_result(project: Any) -> None:
     assert "chose lambda=inf, rounds=7" in (run / "reports" / "leaderboard.md").read_text(encoding="utf-8")
     assert "lambda=inf, rounds=7" in (run / "reports" / "leaderboard.csv").read_text(encoding="utf-8")
     swept = project.experiment(
-        '[[router]]\nuse = "estimating"\nsweep = { lambda = [0, 5] }\n', 'select_by = "accuracy"'
+        '[[router]]\nuse = "estimating"\nsweep = { lambda = [0, 5] }\n', '[selection]\nmetric = "accuracy"'
     )
     decided = project.vlrb("run", swept, "--json").json
     assert [c["chosen"] for c in decided["cells"]] == [{"rounds": 7}, {"rounds": 7}]

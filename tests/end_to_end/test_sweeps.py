@@ -139,12 +139,8 @@ def test_the_papers_protocol_is_a_preset_that_the_resolved_file_shows(project: A
     file = project.experiment(router, 'protocol = "paper"')
     resolved = project.vlrb("check", file, "--json").json["experiment"]
 
-    assert (resolved["cost_bounds"], resolved["select_on"]) == ("all", "test")
-    assert (resolved["split"]["method"], resolved["split"]["seed"], resolved["split"]["group_by"]) == (
-        "paper",
-        42,
-        "sample",
-    )
+    assert (resolved["cost_bounds"], resolved["selection"]["on"]) == ("all", "test")
+    assert (resolved["split"]["use"], resolved["split"]["seed"]) == ("splits/samples", 42)
     assert resolved["router"][0]["variant"] == "reference"
     assert resolved["router"][0]["sweep"] == {"lambda": [0, "inf"]}
     shown = project.vlrb("run", file)
@@ -157,10 +153,10 @@ def test_the_papers_protocol_is_a_preset_that_the_resolved_file_shows(project: A
     ("top", "router", "message"),
     [
         ('protocol = "paper"\ncost_bounds = "train"', "", "cost_bounds: protocol = \"paper\" stands for 'all'"),
-        ('protocol = "paper"\nselect_on = "dev"', "", "select_on: protocol = \"paper\" stands for 'test'"),
-        ('protocol = "paper"\nsplit = { method = "stratified" }', "", 'split.method: protocol = "paper" stands for'),
+        ('protocol = "paper"\n[selection]\non = "dev"', "", "selection.on: protocol = \"paper\" stands for 'test'"),
+        ('protocol = "paper"\nsplit = { use = "grouped" }', "", "split.use: protocol = \"paper\" stands for 'samples'"),
         ('protocol = "paper"', 'variant = "published"', 'router[0].variant: protocol = "paper" stands for'),
-        ('select_on = "test"', "", "the winner of a sweep is never chosen on test"),
+        ('[selection]\non = "test"', "", "the winner of a sweep is never chosen on test"),
     ],
 )
 def test_what_contradicts_the_protocol(project: Any, top: str, router: str, message: str) -> None:

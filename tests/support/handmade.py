@@ -6,15 +6,22 @@ from other rows than it should be is another number.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from vlrb.api.results import SplitInfo
+from vlrb.api.splits import SPLITS
 from vlrb.benchmark import matrices as benchmark
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.evaluation.splits import NAMES, Split
+from vlrb.evaluation.splits import Split
+from vlrb.experiment.plan import Chosen
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
+from vlrb.plugins.registry import Registered
 
 MODELS = ("large", "middle", "small")
 DATASETS = (("Apples", "apples", "general"), ("Books", "books", "stem"), ("Cats", "cats", "general"))
@@ -62,7 +69,19 @@ def make(folder: Path, **changes: Any) -> Benchmark:
 def split_of(made: Benchmark, digest: str = "split of the handmade benchmark") -> Split:
     """Return the split that the rows say."""
     names = np.asarray(made.samples.column("split").to_pylist())
-    return Split(*(np.flatnonzero(names == name) for name in NAMES), {"method": "given"}, digest, np.arange(len(made)))
+    info = SplitInfo("splits/given", {}, "as the logs give it", {}, digest, len(made), {}, {})
+    return Split(*(np.flatnonzero(names == name) for name in SPLITS), info, np.arange(len(made)))
+
+
+@cache
+def _splitters() -> tuple[Registered, ...]:
+    return load(Selection()).all("splitter")
+
+
+def splitter(use: str = "grouped", **params: Any) -> Chosen:
+    """Return a bundled splitter with its parameters."""
+    found = next(r for r in _splitters() if r.name == use)
+    return Chosen("splitter", found, found.record.params(**params))
 
 
 def _manifest() -> dict[str, Any]:

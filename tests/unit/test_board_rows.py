@@ -10,7 +10,16 @@ from typing import Any
 import attrs
 import pytest
 
-from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.results import (
+    BenchmarkInfo,
+    CellInfo,
+    CellResult,
+    MetricInfo,
+    ReferenceResult,
+    RunInfo,
+    RunResult,
+    SplitInfo,
+)
 from vlrb.api.routing import CostBounds, MetricValue, Undefined
 from vlrb.running.leaderboard import Cell, Leaderboard, fixed, leaderboard
 
@@ -47,18 +56,22 @@ def board(
     """Return the leaderboard of some cells."""
     infos = tuple(MetricInfo(m, "", HIGHER[m], "") for m in metrics)
     about = BenchmarkInfo("f" * 64, 10, ("a", "b"), {"D": 10}, "", {}, 100)
-    split = {
-        "samples": {"train": 7, "dev": 1, "test": 2},
-        "method": "given",
-        "digest": "3f2a" * 16,
-        "group_also_in_train": {"dev": 5, "test": leaking},
-    }
+    split = SplitInfo(
+        use="splits/given",
+        parameters={},
+        made="as the logs give it",
+        samples={"train": 7, "dev": 1, "test": 2},
+        digest="3f2a" * 16,
+        groups=6,
+        grouped_by={},
+        group_also_in_train={"dev": 5, "test": leaking},
+    )
     run = RunInfo(
         "r",
         "k",
         Path("r/1"),
         "strict",
-        experiment or {"select_by": "rank-score"},
+        experiment or {"selection": {"metric": "rank-score", "on": "dev"}},
         attrs.evolve(about, **(benchmark or {})),
         split,
         CostBounds(1e-4, 1e-2),
@@ -77,9 +90,15 @@ def names(found: Leaderboard) -> list[str]:
 def test_smaller_costs_come_first() -> None:
     """Rows are ordered by the selection metric in its own direction; ties go to the next column, then to the name."""
     cells = [cell("dear", average_cost=2.0, accuracy=0.9), cell("cheap", average_cost=1.0, accuracy=0.1)]
-    by_cost = {"metrics": ("average-cost", "accuracy"), "experiment": {"select_by": "average-cost"}}
+    by_cost = {
+        "metrics": ("average-cost", "accuracy"),
+        "experiment": {"selection": {"metric": "average-cost", "on": "dev"}},
+    }
     assert names(board(*cells, **by_cost)) == ["cheap", "dear"]
-    assert names(board(*cells, **{**by_cost, "experiment": {"select_by": "accuracy"}})) == ["dear", "cheap"]
+    assert names(board(*cells, **{**by_cost, "experiment": {"selection": {"metric": "accuracy", "on": "dev"}}})) == [
+        "dear",
+        "cheap",
+    ]
 
     tied = [cell("b", rank_score=0.5, accuracy=0.1), cell("a", rank_score=0.5, accuracy=0.1)]
     better = cell("c", rank_score=0.5, accuracy=0.2)
@@ -94,7 +113,7 @@ def test_columns_begin_with_the_selection_metric() -> None:
     metrics = ("own", "rank-score", "cost-per-10k", "accuracy")
 
     assert board(cell("a", **values), metrics=metrics).headings == ("rank-score", "accuracy", "cost-per-10k", "own")
-    own = board(cell("a", **values), metrics=metrics, experiment={"select_by": "p/own"})
+    own = board(cell("a", **values), metrics=metrics, experiment={"selection": {"metric": "p/own", "on": "dev"}})
     assert own.headings == ("own", "accuracy", "cost-per-10k", "rank-score")
     assert [c.value for c in own.rows[0].cells] == [0.1, 0.2, 4.0, 0.3]
 
@@ -183,7 +202,9 @@ def test_the_metric_that_decided_comes_first_in_the_sweep() -> None:
     assert sweep.headings == ("accuracy", "rank-score")
     assert sweep.title == "sweep of a: dev, by accuracy, mean of 2 seeds"
     assert found.rows[0].note == "x=2, best of 3 on dev by accuracy"
-    own = board(*points(), metrics=("accuracy", "own"), experiment={"select_by": "p/own", "select_on": "test"}, **SWEEP)
+    own = board(
+        *points(), metrics=("accuracy", "own"), experiment={"selection": {"metric": "p/own", "on": "test"}}, **SWEEP
+    )
     assert own.sweeps[0].headings == ("own", "accuracy")
     assert own.sweeps[0].title == "sweep of a: test, by own"
     assert own.rows[0].note == "x=2, best of 3 on test"

@@ -12,9 +12,8 @@ from vlrb.api.decide import decide
 from vlrb.api.routing import Column, Estimate, Features
 from vlrb.api.targets import hard_labels, relevance, soft_targets
 from vlrb.evaluation import reference
-from vlrb.evaluation.fusion import fuse
-from vlrb.evaluation.splits import paper_split
-from vlrb.experiment.sections import SplitSection
+from vlrb_plugins.fusions.fusing import fuse
+from vlrb_plugins.shared.sample_split import sample_split
 
 INF = float("inf")
 RIGHT = [[1, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1]]
@@ -180,13 +179,9 @@ def test_fusions_in_figures() -> None:
 
 def test_the_papers_split_in_figures() -> None:
     """RandomState(42) shuffles 0 to 9 into 8 1 5 0 7 2 9 4 3 6: the first seven are train, the next is dev."""
-    parts = paper_split(10, SplitSection(method="paper"))
+    parts = sample_split(10, 0.7, 0.1, 42)
 
-    assert {name: rows.tolist() for name, rows in parts.items()} == {
-        "train": [0, 1, 2, 5, 7, 8, 9],
-        "dev": [4],
-        "test": [3, 6],
-    }
+    assert [rows.tolist() for rows in parts] == [[0, 1, 2, 5, 7, 8, 9], [4], [3, 6]]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +190,7 @@ def test_the_papers_split_in_figures() -> None:
 )
 def test_shares_are_cut_off_not_rounded(n: int, sizes: tuple[int, int, int]) -> None:
     """int(0.7 n) and int(0.1 n) in floating point, so that 90 samples give 62 of train: 0.7 * 90 is 62.99..."""
-    parts = paper_split(n, SplitSection(method="paper"))
+    parts = sample_split(n, 0.7, 0.1, 42)
 
-    assert tuple(len(parts[name]) for name in ("train", "dev", "test")) == sizes
-    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(n))
+    assert tuple(map(len, parts)) == sizes
+    assert sorted(np.concatenate(parts).tolist()) == list(range(n))

@@ -53,7 +53,9 @@ class Case:
         plan = make_plan(self.experiment(routers, top))
         made = handmade.make(self.folder, **matrices)
         split = handmade.split_of(made, digest)
-        evaluator = Evaluator(made, split, bounds or CostBounds(1.0, 2.0, "train"), plan.metrics, plan.selection())
+        evaluator = Evaluator(
+            made, split, bounds or CostBounds(1.0, 2.0, "train"), plan.metrics, plan.selection_metric()
+        )
         return Bench(plan, self.places, made, split, evaluator)
 
     def folder_of(self, *arguments: Any, **more: Any) -> Path:
@@ -75,7 +77,7 @@ OTHERS: dict[str, Callable[[Case], Path]] = {
     "low bound": lambda c: c.folder_of(bounds=CostBounds(0.5, 2.0, "train")),
     "high bound": lambda c: c.folder_of(bounds=CostBounds(1.0, 2.5, "train")),
     "rows of the bounds": lambda c: c.folder_of(bounds=CostBounds(1.0, 2.0, "all")),
-    "selection metric": lambda c: c.folder_of(top='select_by = "accuracy"'),
+    "selection metric": lambda c: c.folder_of(top='[selection]\nmetric = "accuracy"'),
     "parameters of the selection metric": lambda c: c.folder_of(BETA.format(0.5) + ROUTER),
     "split": lambda c: c.folder_of(digest="other"),
     "quality": lambda c: c.folder_of(quality=np.ones((18, 3), dtype=bool)),
@@ -106,7 +108,7 @@ def test_other_features_are_another_cell(case: Case) -> None:
     [
         {"routers": '[[metric]]\nuse = "rank-score"\n[[metric]]\nuse = "accuracy"\n' + ROUTER},
         {"routers": '[[report]]\nuse = "leaderboard"\n' + ROUTER},
-        {"top": 'select_on = "dev"'},
+        {"top": '[selection]\non = "dev"'},
     ],
 )
 def test_what_cannot_change_a_cells_result_is_the_same_cell(case: Case, same: dict[str, str]) -> None:

@@ -25,11 +25,11 @@ from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.evaluation import encoding, features
 from vlrb.evaluation.feature_store import FeatureStore
 from vlrb.evaluation.features import Encoded, content_keys, encode
-from vlrb.evaluation.fusion import fuse
 from vlrb.executor import quiet
 from vlrb.experiment.plan import Plan
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
+from vlrb_plugins.fusions.fusing import fuse
 
 PLUGIN = '''
 """Encoders that write down what they were asked for, and misbehave to order."""
@@ -652,8 +652,12 @@ def test_only_text_does_not_encode_images(case: Case) -> None:
         ('encoders = ["e-text", "e-both"]\nfusion = "concat-interaction"', "'enc/e-both' (looks at both)", "normalize-concat"),
         ('encoders = ["e-image"]\nfusion = "only-text"', "needs an encoder of text", ""),
         ('encoders = ["e-text"]\nfusion = "averages"', "'averages'", "did you mean 'average'"),
-        ('encoders = ["e-text"]\ntext_weight = 0.3', "has no weights", 'fusion = "weighted-average"'),
-        ('encoders = ["e-text", "e-image"]\nfusion = "weighted-average"\ntext_weight = 1.5', "text_weight", ""),
+        ('encoders = ["e-text"]\ntext_weight = 0.3', "is now called a parameter of the fusion", "write it so"),
+        (
+            'encoders = ["e-text", "e-image"]\nfusion = { use = "weighted-average", text_weight = 1.5 }',
+            "fusion.text_weight",
+            "",
+        ),
         ('encoders = ["e-text", { use = "e-text" }]', "'enc/e-text' is listed twice", "remove one"),
     ],
 )  # fmt: skip
@@ -670,7 +674,9 @@ def test_feature_sets_that_cannot_be_are_refused(case: Case, table: str, said: s
 def test_the_weight_of_the_text_counts(case: Case) -> None:
     """text_weight reaches the fusion and the identity."""
     sets = [
-        case.plan(f'encoders = ["e-text", "e-image"]\nfusion = "weighted-average"\ntext_weight = {w}').feature_sets["f"]
+        case.plan(
+            f'encoders = ["e-text", "e-image"]\nfusion = {{ use = "weighted-average", text_weight = {w} }}'
+        ).feature_sets["f"]
         for w in (0.0, 1.0)
     ]
     benchmark = build(case.plan('encoders = ["e-text"]'), case.places)

@@ -10,7 +10,16 @@ import attrs
 import pytest
 from rich.console import Console
 
-from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.results import (
+    BenchmarkInfo,
+    CellInfo,
+    CellResult,
+    MetricInfo,
+    ReferenceResult,
+    RunInfo,
+    RunResult,
+    SplitInfo,
+)
 from vlrb.api.routing import CostBounds, Undefined
 from vlrb.cli import show
 from vlrb.running.leaderboard import Cell, leaderboard
@@ -26,17 +35,17 @@ def cell(label: str, seed: int, accuracy: Any, rank: Any, error: str = "") -> Ce
 def result() -> RunResult:
     metrics = (MetricInfo("accuracy", "", True, ""), MetricInfo("rank-score", "", True, ""))
     benchmark = BenchmarkInfo("f" * 64, 10, ("a", "b"), {"D": 10}, "", {"answers without a verdict": 3}, 100)
-    split = {
-        "samples": {"train": 7, "dev": 1, "test": 2},
-        "method": "stratified",
-        "group_by": "image",
-        "seed": 42,
-        "digest": "3f2a" * 16,
-        "groups": 6,
-        "grouped_by": {"group": 4, "image": 5, "text": 1},
-        "group_also_in_train": {"dev": 0, "test": 1},
-    }
-    experiment = {"select_by": "rank-score"}
+    split = SplitInfo(
+        use="splits/grouped",
+        parameters={"seed": 42},
+        made="seed 42",
+        samples={"train": 7, "dev": 1, "test": 2},
+        digest="3f2a" * 16,
+        groups=6,
+        grouped_by={"group": 4, "image": 5, "text": 1},
+        group_also_in_train={"dev": 0, "test": 1},
+    )
+    experiment = {"selection": {"metric": "rank-score", "on": "dev"}}
     run = RunInfo(
         "r", "k", Path("r/1"), "strict", experiment, benchmark, split, CostBounds(1e-4, 1e-2), metrics, (), {}, {}
     )
@@ -63,7 +72,7 @@ def test_the_best_by_the_selection_metric_comes_first(result: RunResult) -> None
 
 def test_a_qualified_selection_metric_orders_too(result: RunResult) -> None:
     """`metrics/rank-score` is `rank-score`."""
-    run = attrs.evolve(result.run, experiment={"select_by": "metrics/rank-score"})
+    run = attrs.evolve(result.run, experiment={"selection": {"metric": "metrics/rank-score", "on": "dev"}})
 
     assert [r.name for r in leaderboard(attrs.evolve(result, run=run)).rows][:2] == ["oracle", "good"]
 
@@ -137,7 +146,7 @@ def test_labels_are_shown_as_they_are(result: RunResult, capsys: pytest.CaptureF
 
 def test_a_split_that_the_logs_give_is_called_so(result: RunResult) -> None:
     """No seed and no grouping are claimed where the logs say which samples are for what."""
-    split = {**result.run.split, "method": "given", "group_by": "sample"}
+    split = attrs.evolve(result.run.split, use="splits/given", made="as the logs give it", grouped_by={})
     notes = leaderboard(attrs.evolve(result, run=attrs.evolve(result.run, split=split))).notes
 
     assert any("split 3f2a3f2a3f2a, as the logs give it: train 7" in note for note in notes)
@@ -148,14 +157,17 @@ def test_a_split_is_said_to_be_grouped_only_by_what_grouped_it(result: RunResult
     """Samples without images that the logs group are not called grouped by their text; sample-wise splits have no groups."""
 
     def said(**changes: Any) -> str:
-        split = {**result.run.split, **changes}
+        split = attrs.evolve(result.run.split, **changes)
         return "\n".join(leaderboard(attrs.evolve(result, run=attrs.evolve(result.run, split=split))).notes)
 
     assert "6 groups by the logs' groups, seed 42" in said(grouped_by={"group": 10})
     assert "text" not in said(grouped_by={"group": 10})
-    assert "6 groups by text, texts of similarity 0.8, seed 42" in said(grouped_by={"text": 10}, near_duplicates=0.8)
-    assert "sample by sample, seed 42" in said(group_by="sample", grouped_by={})
-    assert "groups" not in said(group_by="sample", grouped_by={}).splitlines()[1]
+    assert "6 groups by text, texts of similarity 0.8, seed 42" in said(
+        grouped_by={"text": 10}, made="texts of similarity 0.8, seed 42"
+    )
+    single = said(made="sample by sample, seed 42", grouped_by={})
+    assert "sample by sample, seed 42" in single
+    assert "groups" not in single.splitlines()[1]
 
 
 def test_where_the_selection_metric_has_no_value_the_next_orders(result: RunResult) -> None:

@@ -129,7 +129,7 @@ def test_a_plugin_that_fails_to_register_is_named_with_its_line(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("select_on", f'"{"x" * 100_000}"'),
+        ("cost_bounds", f'"{"x" * 100_000}"'),
         ("name", f"[{', '.join(['1'] * 10_000)}]"),
         ("seeds", f'"{"x" * 100_000}"'),
         ("seeds", f"[{', '.join(['1'] * 10_000)}]"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,11 @@ def test_a_models_size_is_a_number_that_can_be_shown(size: float) -> None:
     with pytest.raises(ValueError, match="billions"):
         Model(name="m", parameters=size)
     assert Model(name="m", parameters=7).parameters == 7
+
+
+def test_every_hook_says_when_it_is_called_and_how_it_is_used() -> None:
+    """A plugin's author reads the hook and copies three lines."""
+    for name in REGISTRATION | LIFECYCLE:
+        doc = inspect.getdoc(getattr(hookspecs, name)) or ""
+        assert f"@hookimpl\n    def {name}(" in doc, name
+        assert ":return:" in doc or ":param" in doc, name

@@ -80,7 +80,7 @@ class Work:
         plan = make_plan(path)
         made = handmade.make(self.folder)
         split = handmade.split_of(made)
-        evaluator = Evaluator(made, split, CostBounds(1e-3, 4e-3, "train"), plan.metrics, plan.selection())
+        evaluator = Evaluator(made, split, CostBounds(1e-3, 4e-3, "train"), plan.metrics, plan.selection_metric())
         return Bench(plan, Places(self.folder / "runs", self.folder / "cache"), made, split, evaluator)
 
     def run(self, router: Any, bench: Bench | None = None, cell: CellInfo | None = None, **more: Any) -> Path:
@@ -200,7 +200,7 @@ def test_a_fit_is_given_its_own_rows_and_context(work: Work) -> None:
 def test_the_score_on_dev_is_better_where_it_is_larger(work: Work, metric: str, sign: int) -> None:
     """Whatever the metric; it is of the rows as the router sees them, and of nothing but choices that can be made."""
     router = Fitted()
-    bench = work.bench(top=f'select_by = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}')
+    bench = work.bench(top=f'[selection]\nmetric = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}')
     work.run(router, bench)
     _, _, context = router.seen[:3]
     choices = np.array([0, 1, 2])
@@ -219,7 +219,10 @@ def test_an_undefined_score_on_dev_stays_undefined(work: Work, monkeypatch: pyte
     monkeypatch.setattr(Evaluator, "select", lambda *_: Undefined("free"))
     for metric in ("accuracy", "average-cost"):
         router = Fitted()
-        work.run(router, work.bench(top=f'select_by = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}'))
+        work.run(
+            router,
+            work.bench(top=f'[selection]\nmetric = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}'),
+        )
         assert router.seen[2].dev_score(np.zeros(3, dtype=int)) == Undefined("free")
 
 

@@ -49,13 +49,11 @@ EXPECTED = {
     "benchmark.costs": ("benchmark",),
     "evaluation.features": FEATURES,
     "evaluation.encoding": FEATURES,
-    "evaluation.fusion": FEATURES,
     "api.targets": CELL,
     "api.decide": CELL,
     "evaluation.reference": CELL,
     "evaluation.metrics": CELL,
     "evaluation.splits": CELL,
-    "evaluation.neartext": CELL,
     "running.cells": CELL,
     "running.context": CELL,
     "benchmark.matrices": ("benchmark", *CELL),
@@ -93,7 +91,7 @@ class Keys:
         sources.core_sources.cache_clear()
         plan = make_plan(self.file, ("no:mlflow",))
         old = self.bench
-        evaluator = Evaluator(old.benchmark, old.split, old.evaluator.bounds, plan.metrics, plan.selection())
+        evaluator = Evaluator(old.benchmark, old.split, old.evaluator.bounds, plan.metrics, plan.selection_metric())
         bench = Bench(plan, self.places, old.benchmark, old.split, evaluator)
         builder = PartBuilder(plan, self.places)
         listing = builder.list()

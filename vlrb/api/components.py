@@ -125,6 +125,31 @@ class EncoderSpec(Component):
 
 
 @attrs.frozen(kw_only=True)
+class SplitterSpec(Component):
+    """A splitter: ``factory(params) -> Splitter``."""
+
+
+@attrs.frozen(kw_only=True)
+class FusionSpec(Component):
+    """A fusion of the features of several encoders: ``factory(params) -> Fusion``.
+
+    ``needs`` names the modalities that there must be encoders of; where it names any, encoders that look at both are refused.
+    ``keeps`` names the one modality whose encoders are used, if the others are left out.
+    """
+
+    needs: tuple[Literal["text", "image"], ...] = ()
+    keeps: Literal["", "text", "image"] = ""
+
+
+@attrs.frozen(kw_only=True)
+class ProtocolSpec(Component):
+    """A protocol, a preset of keys: ``factory(params)`` returns them as tables of the experiment file.
+
+    The keys of its table ``router`` go to every router that has such a parameter.  A file that says otherwise is refused.
+    """
+
+
+@attrs.frozen(kw_only=True)
 class RouterSpec(Component):
     """A router: ``factory(params) -> Router``; ``load(directory)`` brings back what ``Fitted.save`` wrote.
 
@@ -172,7 +197,10 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "log-source": ("vlrb_log_sources", LogSourceSpec),
     "scorer": ("vlrb_scorers", ScorerSpec),
     "token-counter": ("vlrb_token_counters", TokenCounterSpec),
+    "splitter": ("vlrb_splitters", SplitterSpec),
     "encoder": ("vlrb_encoders", EncoderSpec),
+    "fusion": ("vlrb_fusions", FusionSpec),
+    "protocol": ("vlrb_protocols", ProtocolSpec),
     "router": ("vlrb_routers", RouterSpec),
     "metric": ("vlrb_metrics", MetricSpec),
     "reporter": ("vlrb_reporters", ReporterSpec),
@@ -187,7 +215,10 @@ Kind = Literal[
     "log-source",
     "scorer",
     "token-counter",
+    "splitter",
     "encoder",
+    "fusion",
+    "protocol",
     "router",
     "metric",
     "reporter",

@@ -37,15 +37,17 @@ def _texts(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 class Dataset:
     """A dataset of the benchmark, by its name in the logs.
 
-    ``group`` is the slug of a task group; ``scorer`` names the component that judges raw answers; ``samples`` is the expected
-    number of samples; ``id_column`` is the column whose text names a sample (``index`` joins files in any case);
+    ``group`` is the slug of a task group, ``group_title`` what tables call it; ``scorer`` names the component that judges raw
+    answers; ``samples`` is the expected number of samples; ``id_column`` is the column whose text names a sample (``index`` joins
+    files in any case);
     ``circular`` says that an answer is asked for several rotations of the options (MMBench).  Samples of one group are kept on
     one side of a split: ``group_column`` names the column that tells the group, and ``group_pattern``, if given, is a regular
     expression whose first group is the part of the cell that does.
     """
 
     name: str = attrs.field(validator=_text)
-    group: str = attrs.field()
+    group: str = attrs.field(default="own")
+    group_title: str = ""
     task: str = ""
     scorer: str = ""
     slug: str = attrs.field(default=attrs.Factory(lambda self: slugify(self.name), takes_self=True))

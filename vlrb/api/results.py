@@ -107,6 +107,25 @@ class BenchmarkInfo:
 
 
 @attrs.frozen
+class SplitInfo:
+    """What is worth saying about a split.
+
+    ``digest`` identifies which sample ids stand in which part.  ``groups`` is the number of groups of samples that belong
+    together, ``grouped_by`` by what how many samples are grouped (empty where groups were not kept together), and
+    ``group_also_in_train`` how many samples of dev and test have a relative among the training samples.
+    """
+
+    use: str
+    parameters: Mapping[str, Any] = attrs.field(converter=frozen)
+    made: str
+    samples: Mapping[str, int] = attrs.field(converter=frozen)
+    digest: str
+    groups: int
+    grouped_by: Mapping[str, int] = attrs.field(converter=frozen)
+    group_also_in_train: Mapping[str, int] = attrs.field(converter=frozen)
+
+
+@attrs.frozen
 class RunInfo:
     """A run that has been planned.  ``settings`` holds the validated ``[plugin.NAME]`` tables by plugin."""
 
@@ -116,7 +135,7 @@ class RunInfo:
     protocol: str
     experiment: Mapping[str, Any] = attrs.field(converter=frozen)
     benchmark: BenchmarkInfo
-    split: Mapping[str, Any] = attrs.field(converter=frozen)
+    split: SplitInfo
     bounds: CostBounds
     metrics: tuple[MetricInfo, ...]
     cells: tuple[CellInfo, ...]

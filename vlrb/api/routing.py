@@ -213,6 +213,24 @@ class Router(Protocol):
         """Learn from ``train``; ``dev`` is for early stopping and selection only."""
 
 
+@attrs.frozen(eq=False)
+class EncodedFeatures:
+    """What one encoder made of all samples, and what it looks at."""
+
+    features: Features
+    modality: Literal["text", "image", "both"]
+
+
+class Fusion(Protocol):
+    """Makes one feature matrix of what several encoders made of the same samples."""
+
+    def __call__(self, parts: Sequence[EncodedFeatures], /) -> Features:
+        """Return the fused features, a row per sample.
+
+        :raises DataError: when the encoders give nothing to fuse
+        """
+
+
 class Encoder(Protocol):
     """Turns queries into features.  Stateless: whatever must be fitted belongs to a router."""
 

@@ -14,7 +14,6 @@ from vlrb.api.frozen import Array
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.data_page import data_page
 from vlrb.evaluation.splits import groups_of, leaking, paper_split
-from vlrb.experiment.sections import SplitSection
 from vlrb.storage import write_json, write_text
 
 SCHEMA_VERSION = 1
@@ -71,7 +70,7 @@ def write_data_report(report: Mapping[str, Any], folder: Path) -> Path:
 def leak_of_the_papers_split(benchmark: Benchmark) -> dict[str, int]:
     """Return how many test questions of the paper's sample-level split have a relative among its training questions."""
     groups = groups_of(benchmark)
-    parts = paper_split(len(benchmark), SplitSection(method="paper"))
+    parts = paper_split(len(benchmark))
     return {
         "test_samples": int(parts["test"].size),
         "test_samples_with_a_relative_in_train": leaking(groups, parts["train"], parts["test"]),

@@ -131,7 +131,7 @@ class Encoding:
         :raises PluginError: for a wrong shape or type, changed columns, or values that are not finite
         """
         with blame(self.chosen.plugin, f"encoding samples with {self.chosen.registered.id!r}"):
-            block, problem = _plain(block, len(rows))
+            block, problem = plain_features(block, len(rows))
         if block is not None:
             columns = columns_text(block)
             if not self.columns:
@@ -167,7 +167,7 @@ def _differences(before: list[Any], now: list[Any]) -> list[str]:
     return [f"{new!r} instead of {old!r}" for old, new in zip(before, now, strict=True) if old != new]
 
 
-def _plain(block: object, n: int) -> tuple[Features | None, str]:
+def plain_features(block: object, n: int) -> tuple[Features | None, str]:
     """Return what an encoder returned for n queries, as a float32 matrix of numpy's own class and plain columns.
 
     :return: the features, or None and what is wrong with their form

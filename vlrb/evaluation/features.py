@@ -18,14 +18,15 @@ import numpy as np
 
 from vlrb import __version__
 from vlrb.api.frozen import Array, sealed
-from vlrb.api.routing import Column, Features
+from vlrb.api.returned import FIX
+from vlrb.api.routing import Column, EncodedFeatures, Features
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, Problem
-from vlrb.evaluation.encoding import Encoding, looked_at
+from vlrb.errors import DataError, PluginError, Problem
+from vlrb.evaluation.encoding import Encoding, looked_at, plain_features
 from vlrb.evaluation.feature_store import KEY, Chunk, FeatureStore
-from vlrb.evaluation.fusion import fuse
 from vlrb.executor import Progress
 from vlrb.experiment.plan import Chosen, FeatureSet, digest_of
+from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import Places, locked, mark_used, write_json
 
@@ -50,12 +51,18 @@ def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: P
     if problems:
         raise DataError(problems)
     made = [_encoded(chosen, encoder, benchmark, places, progress) for encoder in chosen.used]
-    modalities = [e.spec.modality for e in chosen.used]
+    parts = [EncodedFeatures(m.features, e.spec.modality) for m, e in zip(made, chosen.used, strict=True)]
+    fuse = chosen.fusion.make("__call__")
     try:
-        features = fuse([m.features for m in made], chosen.fusion, modalities, chosen.text_weight)
+        with blame(chosen.fusion.plugin, f"fusing features with {chosen.fusion.registered.id!r}"):
+            features, problem = plain_features(fuse(parts), len(benchmark))
     except DataError as error:
         raise DataError([attrs.evolve(p, where=f"[features.{chosen.name}]") for p in error.problems]) from None
-    return Encoded(features, sum(m.seconds_per_sample for m in made))
+    if features is None:
+        what = f"fusion {chosen.fusion.registered.id!r} of {chosen.fusion.plugin.label} returned {problem}"
+        raise PluginError(what, fix=FIX)
+    fused = Features(sealed(features.matrix), features.columns)
+    return Encoded(fused, sum(m.seconds_per_sample for m in made))
 
 
 def _unknown_weights(chosen: FeatureSet, encoder: Chosen) -> Sequence[Problem]:

@@ -19,7 +19,7 @@ from vlrb.api.records import Dataset
 from vlrb.api.results import MetricInfo
 from vlrb.errors import PluginError, VlrbError
 from vlrb.experiment.document import Document
-from vlrb.experiment.sections import BenchmarkSection, General, SplitSection
+from vlrb.experiment.sections import BenchmarkSection, General, SelectionSection, SplitSection
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.plugins.plugin import Plugin
@@ -112,17 +112,12 @@ class FeatureSet:
 
     name: str
     encoders: tuple[Chosen, ...]
-    fusion: str
-    text_weight: float = 0.5
+    fusion: Chosen
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the features; without a revision where the weights cannot be told, so that encoding fails."""
-        return self._known_identity
-
-    @cached_property
-    def _known_identity(self) -> dict[str, Any]:
         encoders = [self._identity(e, e.known_revision) for e in self.used]
-        return {"encoders": encoders, "fusion": self.fusion, "text_weight": self.text_weight}
+        return {"encoders": encoders, "fusion": self.fusion.identity()}
 
     def encoder_identity(self, encoder: Chosen) -> dict[str, Any]:
         """Return what decides what an encoder makes of a sample: plugin, parameters and weights.
@@ -144,22 +139,20 @@ class FeatureSet:
     @property
     def used(self) -> tuple[Chosen, ...]:
         """Return the encoders whose features the fusion keeps."""
-        only = self.fusion.removeprefix("only-")
-        return self.encoders if only == self.fusion else tuple(e for e in self.encoders if e.spec.modality == only)
+        only = self.fusion.spec.keeps
+        return tuple(e for e in self.encoders if not only or e.spec.modality == only)
 
     def problem(self) -> tuple[str, str]:
         """Return why the fusion cannot be made of these encoders, and the fix; empty texts where it can."""
-        if self.fusion in ("concat", "normalize-concat"):
-            return "", ""
-        only = self.fusion.removeprefix("only-")
-        needed = ("text", "image") if only == self.fusion else (only,)
+        needs = self.fusion.spec.needs
         found = {e.registered.id: e.spec.modality for e in self.encoders}
-        if found and set(needed) <= set(found.values()) <= {"text", "image"}:
+        if not needs or (set(needs) <= set(found.values()) <= {"text", "image"}):
             return "", ""
-        parts = " and ".join(f"an encoder of {n}" for n in needed)
+        parts = " and ".join(f"an encoder of {n}" for n in needs)
         looking = ", ".join(f"{name!r} (looks at {modality})" for name, modality in found.items())
         fix = 'name such encoders (`vlrb list encoder`), or set fusion = "normalize-concat"'
-        return f"fusion {self.fusion!r} needs {parts}, and none that looks at both; encoders: {looking}", fix
+        name = self.fusion.spec.name
+        return f"fusion {name!r} needs {parts}, and none that looks at both; encoders: {looking}", fix
 
 
 @attrs.frozen(eq=False)
@@ -198,7 +191,9 @@ class Plan:
     registry: Registry
     general: General
     benchmark: BenchmarkSection
+    splitter: Chosen
     split: SplitSection
+    selection: SelectionSection
     catalog: Catalog
     logs: Chosen
     counter: Chosen
@@ -215,9 +210,9 @@ class Plan:
         registered = self.registry.find("scorer", dataset.scorer)
         return Chosen("scorer", registered, registered.record.params())
 
-    def selection(self) -> Chosen:
+    def selection_metric(self) -> Chosen:
         """Return the metric by which routers select on dev."""
-        name = self.general.select_by
+        name = self.selection.metric
         return next(m for m in self.metrics if name in (m.spec.name, m.registered.id))
 
     def metric_infos(self) -> tuple[MetricInfo, ...]:
@@ -237,9 +232,10 @@ class Plan:
             "logs": _table(self.logs),
             "benchmark": unstructure(self.benchmark),
             "tokens": _table(self.counter, key="counter"),
-            "split": {**unstructure(self.split), "group_by": self.split.grouping},
+            "split": {**_table(self.splitter), **unstructure(self.split)},
+            "selection": unstructure(self.selection),
             "features": {
-                s.name: {"encoders": [_table(e) for e in s.encoders], "fusion": s.fusion, "text_weight": s.text_weight}
+                s.name: {"encoders": [_table(e) for e in s.encoders], "fusion": _table(s.fusion)}
                 for s in self.feature_sets.values()
             },
             "router": [

@@ -111,6 +111,8 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         ("load", "revision", "export"),
         ("callable, or None", lambda v: v is None or callable(v)),
     ),
+    "needs": ('a tuple of "text" and "image"', lambda v: type(v) is tuple and set(v) <= {"text", "image"}),
+    "keeps": ('"text", "image" or an empty text', lambda v: is_text(v) and v in ("", "text", "image")),
     "modality": ('"text", "image" or "both"', lambda v: is_text(v) and v in ("text", "image", "both")),
     "samples": ("a positive integer, or None", lambda v: v is None or (type(v) is int and 0 < v < 2**53)),
     **dict.fromkeys(

@@ -88,7 +88,9 @@ def _bench_again(
     """Return what cells share, in another process: only the plan is made anew, as plugins cannot be sent."""
     places.use()
     plan, benchmark = plan_document(document, options), load(directory)
-    return Bench(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection()))
+    return Bench(
+        plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection_metric())
+    )
 
 
 def _work_on(bench: Bench, report: Report, cell: CellInfo, threads: int) -> None:

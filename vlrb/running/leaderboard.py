@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import attrs
 
 from vlrb.api.records import GROUPS
-from vlrb.api.results import CellResult, MetricInfo, RunResult
+from vlrb.api.results import CellResult, MetricInfo, RunResult, SplitInfo
 from vlrb.api.routing import MetricValue, Undefined
 
 SHOWN = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed", "requests-per-second")
@@ -85,7 +84,7 @@ def leaderboard(result: RunResult) -> Leaderboard:
     """Return the leaderboard of a finished run."""
     run = result.run
     names = [m.name for m in run.metrics]
-    selected = str(run.experiment.get("select_by", "")).rpartition("/")[2]
+    selected = str(run.experiment["selection"]["metric"]).rpartition("/")[2]
     shown = [n for n in (selected, *SHOWN, *(n for n in names if n not in _KNOWN)) if n in names]
     columns = [(n, ("overall", n)) for n in dict.fromkeys(shown)]
     if "accuracy" in names:
@@ -123,7 +122,7 @@ def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Colum
         note = f"all {len(points)} points have a failed cell"
         return Row(label, "router", tuple(_mean([]) for _ in columns), note)
     row = _router_row(label, points[winner], columns)
-    on = result.run.experiment.get("select_on", "dev")
+    on = result.run.experiment["selection"]["on"]
     by = f" by {result.decided_by[label]}" if label in result.decided_by else ""
     note = f"{winner}, best of {len(points)} on {on}{by}"
     return attrs.evolve(row, note="; ".join(n for n in (note, row.note) if n))
@@ -133,8 +132,8 @@ def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], r
     points = _points(cells)
     if len(points) == 1:
         return None
-    on = str(result.run.experiment.get("select_on", "dev"))
-    selected = str(result.run.experiment.get("select_by", "")).rpartition("/")[2]
+    on = str(result.run.experiment["selection"]["on"])
+    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
     by = result.decided_by.get(label, selected)
     kept = [c for c in columns if c[1][0] == "overall" and c[0] in (*SWEPT, selected, by)]
     kept.sort(key=lambda c: c[0] != by)
@@ -230,18 +229,18 @@ def _digits(value: float) -> int:
 def _notes(result: RunResult) -> tuple[str, ...]:
     run = result.run
     split, bounds = run.split, run.bounds
-    counts = ", ".join(f"{n} {c:,}" for n, c in split["samples"].items())
+    counts = ", ".join(f"{n} {c:,}" for n, c in split.samples.items())
     notes = [
         f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples, "
         f"datasets: {len(run.benchmark.datasets)}, models: {len(run.benchmark.models)}",
-        f"protocol {run.protocol}; split {split['digest'][:12]}, {_split_made(split)}: {counts}",
+        f"protocol {run.protocol}; split {split.digest[:12]}, {_split_made(split)}: {counts}",
         f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
-    leaking = split["group_also_in_train"]["test"]
+    leaking = split.group_also_in_train["test"]
     if leaking:
         notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
     if bounds.free:
-        fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another select_by"
+        fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another [selection] metric"
         notes.append(f"models that cost nothing: {', '.join(bounds.free)}; the rank score needs positive costs: {fix}")
     failed = [c for c in result.cells if c.status == "failed"]
     notes += [f"{c.cell.name} failed, see cells/{c.cell.name}/error.txt: {c.error}" for c in failed]
@@ -254,14 +253,10 @@ def _notes(result: RunResult) -> tuple[str, ...]:
 _GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 
 
-def _split_made(split: Mapping[str, Any]) -> str:
+def _split_made(split: SplitInfo) -> str:
     """Return how a split was made, and from how many groups of what."""
-    if split["method"] == "given":
-        return "as the logs give it"
-    seed = f"seed {split['seed']}"
-    if split["group_by"] != "image":
-        return f"sample by sample, {seed}"
-    found = split["grouped_by"]
+    found = split.grouped_by
+    if not found:
+        return split.made
     by = ", ".join(f"{_GROUPINGS[k]} ({n:,} samples)" if len(found) > 1 else _GROUPINGS[k] for k, n in found.items())
-    near = f", texts of similarity {split['near_duplicates']:g}" if split.get("near_duplicates") else ""
-    return f"{split['groups']:,} groups by {by}{near}, {seed}"
+    return f"{split.groups:,} groups by {by}, {split.made}"

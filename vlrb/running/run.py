@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 from vlrb import __version__, interrupts
 from vlrb.api.results import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult
 from vlrb.api.routing import Timing, Undefined
+from vlrb.api.splits import SPLITS
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import MATRICES
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, StorageError, VlrbError, did_you_mean
 from vlrb.evaluation.metrics import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
 from vlrb.evaluation.reference import SUMMARIES, reference_choices
-from vlrb.evaluation.splits import NAMES, make_split, write_split
+from vlrb.evaluation.splits import make_split, write_split
 from vlrb.executor import (
     Progress,
     quiet,
@@ -67,9 +68,11 @@ def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progr
     :raises DataError: with everything that is wrong with the logs
     """
     benchmark = build(plan, places, jobs, progress)
-    split = make_split(benchmark, plan.split)
+    split = make_split(benchmark, plan.splitter, plan.split.expect)
     bounds = cost_bounds(benchmark, split, plan.general.cost_bounds)
-    return Bench(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection()))
+    return Bench(
+        plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection_metric())
+    )
 
 
 def execute(
@@ -130,8 +133,8 @@ def _told_of_an_end(run: RunInfo, observers: Observers) -> Iterator[None]:
 def _write_evaluated(bench: Bench, path: Path) -> None:
     """Write what is known of every model on all samples, so that a run directory suffices to compute every metric and test."""
     benchmark = bench.benchmark
-    columns = _row_columns(bench, NAMES)
-    rows = np.concatenate([bench.split.rows(n) for n in NAMES])
+    columns = _row_columns(bench, SPLITS)
+    rows = np.concatenate([bench.split.rows(n) for n in SPLITS])
     columns |= {"dataset": benchmark.datasets[rows], "group": bench.split.groups[rows]}
     for name in MATRICES:
         matrix = getattr(benchmark, name)[rows]
@@ -168,7 +171,7 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
             "records": [bench.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
             # what tables and files say of the split, and of the groups that its digest leaves out
-            "split": [bench.split.about, hashlib.sha256(bench.split.groups.tobytes()).hexdigest()],
+            "split": [attrs.asdict(bench.split.info), hashlib.sha256(bench.split.groups.tobytes()).hexdigest()],
             "cells": [c.key for c in cells],
             "metrics": [m.identity() for m in plan.metrics],
             "reports": [r.identity() for r in plan.reports],
@@ -185,7 +188,7 @@ def _run_info(bench: Bench, cells: tuple[CellInfo, ...], key: str, directory: Pa
         protocol=plan.general.protocol,
         experiment=without_secrets(plan.resolved()),
         benchmark=bench.benchmark.info(),
-        split=bench.split.about,
+        split=bench.split.info,
         bounds=bench.evaluator.bounds,
         metrics=plan.metric_infos(),
         cells=cells,
@@ -269,7 +272,7 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
 
 
 def _result(bench: Bench, run: RunInfo, cells: tuple[CellResult, ...], started: str) -> RunResult:
-    selected, split = bench.evaluator.selection.spec.name, bench.plan.general.select_on
+    selected, split = bench.evaluator.selection.spec.name, bench.plan.selection.on
     winners = select_winners(cells, run.metrics, selected, split)
     return RunResult(
         run,

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from vlrb import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, without_credentials
 from vlrb_plugins.mlflow.failures import BUSY, status_of
 from vlrb_plugins.mlflow.lanes import Lanes
@@ -59,7 +61,8 @@ class Writer:
             run_id = self._open(END, f"{self.run.name} {self.run.directory.name}", {})
             if not self._record.done(START):
                 benchmark, bounds = self.run.benchmark, self.run.bounds
-                params = {f"split.{k}": v for k, v in flat(self.run.split)}
+                about = attrs.asdict(self.run.split, recurse=False)
+                params = {f"split.{k}": v for k, v in flat({**about.pop("parameters"), **about})}
                 params |= {"bounds.low": bounds.low, "bounds.high": bounds.high, "bounds.rows": bounds.rows}
                 params |= {"protocol": self.run.protocol, "samples": benchmark.samples}
                 params |= {"seeds": self.run.experiment.get("seeds"), "models": len(benchmark.models)}
@@ -270,11 +273,12 @@ class Writer:
             "vlrb.name": self.run.name,
             "vlrb.protocol": self.run.protocol,
             "vlrb.benchmark": benchmark.fingerprint[:36],
-            "vlrb.split": f"{split.get('group_by')} seed {split.get('seed')}",
+            "vlrb.split": f"{split.use.rpartition('/')[2]}, {split.made}",
             "vlrb.synthetic": benchmark.synthetic,
             "vlrb.version": str(self.run.environment.get("vlrb", "")),
         }
-        known |= {f"vlrb.split.{k}": str(split[k]) for k in ("digest", "groups", "grouped_by") if split.get(k)}
+        known |= {"vlrb.split.digest": split.digest, "vlrb.split.groups": str(split.groups)}
+        known |= {"vlrb.split.grouped_by": str(dict(split.grouped_by))} if split.grouped_by else {}
         if node != END:
             known["mlflow.parentRunId"] = self.parent()
         self.open()

@@ -14,10 +14,10 @@ from vlrb.api.images import Images, ImageStore
 from vlrb.api.routing import Candidate, Column, Features, Labelled, Queries
 from vlrb.api.targets import hard_labels
 from vlrb.evaluation import reference
-from vlrb.evaluation.fusion import fuse
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb_plugins.baselines import routers
+from vlrb_plugins.fusions.fusing import fuse
 
 TRAIN, TEST = slice(0, 420), slice(480, 600)
 CANDIDATES = tuple(Candidate(f"m{i}") for i in range(5))

@@ -16,7 +16,16 @@ from unittest import mock
 import attrs
 import pytest
 
-from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.results import (
+    BenchmarkInfo,
+    CellInfo,
+    CellResult,
+    MetricInfo,
+    ReferenceResult,
+    RunInfo,
+    RunResult,
+    SplitInfo,
+)
 from vlrb.api.routing import CostBounds, Undefined
 from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
 from vlrb_plugins.mlflow.addresses import Address
@@ -43,7 +52,16 @@ class Study:
                 excluded={},
                 total_tokens=9000,
             ),
-            split={"group_by": "image", "seed": 7, "shares": {"train": 0.7, "dev": 0.1}},
+            split=SplitInfo(
+                use="splits/grouped",
+                parameters={"seed": 7, "train": 0.7},
+                made="seed 7",
+                samples={"train": 84, "dev": 12, "test": 24},
+                digest="abc123",
+                groups=17,
+                grouped_by={"image": 120},
+                group_also_in_train={"dev": 0, "test": 0},
+            ),
             bounds=CostBounds(0.001, 0.02),
             metrics=(MetricInfo("accuracy", "%", True, "share of right answers"),),
             cells=self.cells,

@@ -51,7 +51,7 @@ def test_parent_run_describes_the_run(study, database, read):
     tags = run.data.tags
     assert tags["vlrb.protocol"] == "paper"
     assert tags["vlrb.benchmark"] == "f" * 36
-    assert tags["vlrb.split"] == "image seed 7"
+    assert tags["vlrb.split"] == "grouped, seed 7"
     assert tags["vlrb.synthetic"] == "made up for tests"
     assert tags["environment.python"] == "3.11"
     assert tags["status"] == "done"
@@ -198,15 +198,12 @@ def test_values_of_a_long_fit(study, database, read):
 
 def test_the_split_is_identified(study, database, read):
     """Protects a reader of two runs: other samples were tested, and MLflow says so on the run and on each cell."""
-    study.run = attrs.evolve(
-        study.run, split={**study.run.split, "digest": "abc123", "groups": 17, "grouped_by": "image"}
-    )
     study.show()
     runs = read(database).runs()
     assert runs["run"].data.params["split.digest"] == "abc123"
     assert {r.data.tags["vlrb.split.digest"] for r in runs.values()} == {"abc123"}
     assert {r.data.tags["vlrb.split.groups"] for r in runs.values()} == {"17"}
-    assert {r.data.tags["vlrb.split.grouped_by"] for r in runs.values()} == {"image"}
+    assert {r.data.tags["vlrb.split.grouped_by"] for r in runs.values()} == {"{'image': 120}"}
 
 
 def test_what_a_fit_chose_itself(study, database, read):

@@ -374,8 +374,10 @@ def test_broken_tsv_files(prepared: Any, content: bytes, message: str) -> None:
 
 def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The core joins the parts to the matrices that stood in the files, without tokens, and finds the split of the files."""
+    from handmade import splitter
+
     from vlrb.benchmark.build import build
-    from vlrb.evaluation.splits import given_split
+    from vlrb.evaluation.splits import make_split
     from vlrb.experiment.resolve import make_plan
     from vlrb.storage import Places
 
@@ -393,7 +395,8 @@ def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_array_equal(benchmark.quality, prepared.quality[order])
     np.testing.assert_array_equal(benchmark.cost, prepared.cost[order])
     assert (benchmark.output_tokens == -1).all()
-    split = {name: [benchmark.ids[i] for i in rows] for name, rows in given_split(benchmark).items()}
+    made = make_split(benchmark, splitter("given"))
+    split = {name: [benchmark.ids[i] for i in made.rows(name)] for name in ("train", "dev", "test")}
     assert split == {"train": ["Charts/1", "Maths/a"], "dev": ["Maths/b/c"], "test": ["Charts/2"]}
 
 

@@ -7,11 +7,21 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array, sealed
-from vlrb.api.routing import Column, Features
-from vlrb.errors import DataError
+from vlrb import Array, Column, DataError, EncodedFeatures, Features, sealed
 
 PAIRED = ("average", "weighted-average", "concat-interaction", "normalize-concat-interaction")
+
+
+@attrs.frozen
+class NamedFusion:
+    """A fusion by its name, see :func:`fuse`."""
+
+    name: str
+    text_weight: float
+
+    def __call__(self, parts: Sequence[EncodedFeatures]) -> Features:
+        """Return the fused features."""
+        return fuse([p.features for p in parts], self.name, [p.modality for p in parts], self.text_weight)
 
 
 def fuse(parts: Sequence[Features], fusion: str, modalities: Sequence[str] = (), text_weight: float = 0.5) -> Features:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb import Array
 
 HASHES = 128
 ROWS_PER_BAND = 4

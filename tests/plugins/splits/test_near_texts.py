@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from vlrb.evaluation import neartext
-from vlrb.evaluation.neartext import near_pairs
+from vlrb_plugins.splits import near_texts
+from vlrb_plugins.splits.near_texts import near_pairs
 
 WORDS = [f"w{i}" for i in range(400)]
 
@@ -65,9 +65,9 @@ def test_few_texts_are_compared() -> None:
     rng = random.Random(0)
     texts = [" ".join(rng.choices(WORDS, k=20)) for _ in range(500)]
     looked: list[float] = []
-    original = neartext.similarity
+    original = near_texts.similarity
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neartext, "similarity", lambda *sets: looked.append(0.0) or original(*sets))
+        patch.setattr(near_texts, "similarity", lambda *sets: looked.append(0.0) or original(*sets))
         assert list(near_pairs(texts, 0.5)) == []
     assert len(looked) < 50
 
@@ -94,8 +94,8 @@ def test_likeness_is_that_of_words_in_threes(one: str, other: str, alike: float)
 def test_texts_without_words_are_near_nothing() -> None:
     """Not even each other: they say nothing that could be the same."""
     assert list(near_pairs(["", "?!", "...", "", "a b c"], 0.1)) == []
-    assert neartext.similarity(frozenset(), frozenset()) == 0
-    assert neartext.similarity(frozenset({1, 2}), frozenset({2, 3, 4})) == 0.25
+    assert near_texts.similarity(frozenset(), frozenset()) == 0
+    assert near_texts.similarity(frozenset({1, 2}), frozenset({2, 3, 4})) == 0.25
 
 
 @pytest.mark.parametrize("end", ["b", "b c"])
