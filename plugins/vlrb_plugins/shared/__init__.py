@@ -1,0 +1,1 @@
+"""What several bundled plugins share: a library, not a plugin."""
