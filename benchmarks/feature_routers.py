@@ -253,7 +253,7 @@ def _solvers() -> Iterator[tuple[str, Any]]:
     yield "linear, reference", linear.Linear(params.LinearParams(variant="reference"))
     yield (
         "linear, reference, 200 epochs",
-        linear.Linear(params.LinearParams(variant="reference", monitor=False)),
+        linear.Linear(params.LinearParams(variant="reference", early_stopping=False)),
     )
 
 
@@ -278,8 +278,8 @@ def mlp_part(rounds: int, epochs: int = 1) -> None:
                 loss.backward()
                 optimiser.step()
 
-    def ours(monitor: bool) -> None:
-        chosen = params.MlpParams(lambda_=10.0, max_iter=epochs, monitor=monitor)
+    def ours(early_stopping: bool) -> None:
+        chosen = params.MlpParams(lambda_=10.0, max_iter=epochs, early_stopping=early_stopping)
         mlp.Mlp(chosen).fit(train, train_part, context(train_part))
 
     train_part = labelled(arrays(NOISE[0]), slice(0, 3054))

@@ -20,8 +20,8 @@ import numpy as np
 
 from vlrb.api.images import Images, ImageStore
 from vlrb.api.routing import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
-from vlrb_plugins.tree_routers import PARAMS, TreeParams
 from vlrb_plugins.tree_routers.boosters import column_share
+from vlrb_plugins.tree_routers.params import PARAMS, TreeParams
 from vlrb_plugins.tree_routers.router import Trees
 
 COLUMNS, TRAIN, DEV, TEST = 1792, 21_378, 3_054, 6_108

@@ -16,6 +16,7 @@ from vlrb.api.components import param as param
 from vlrb.api.components import toml_name as toml_name
 from vlrb.api.decide import COST_SCALE as COST_SCALE
 from vlrb.api.decide import decide as decide
+from vlrb.api.decide import lift_choices as lift_choices
 from vlrb.api.frozen import Array as Array
 from vlrb.api.frozen import frozen as frozen
 from vlrb.api.frozen import sealed as sealed

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vlrb.api.components import param
 from vlrb.errors import ConfigError, Problem
 from vlrb.experiment.document import LARGEST_FILE, Document, expanded, read_document
-from vlrb.experiment.strict import structure, unstructure
+from vlrb.experiment.strict import restructure, structure, unstructure
 
 DOCUMENT = Document(Path("/x/file.toml"), {}, {})
 
@@ -104,6 +104,27 @@ def test_all_problems_of_a_table_are_found_at_once() -> None:
 
     assert len(problems) == 4
     assert any("did you mean 'word'" in p.fix for p in problems)
+
+
+@attrs.frozen
+class Renamed:
+    """Parameters that had other names."""
+
+    lambda_: float = param(default=0.0, was=("price", "lamda"))
+    word: str = param(default="")
+
+
+@pytest.mark.parametrize("old", ["price", "lamda"])
+def test_a_former_name_is_told_the_new_one(old: str) -> None:
+    """A key that was renamed is an error that names the new key, and what was saved under it is still read."""
+    problems: list[Problem] = []
+
+    assert structure({old: 1.0, "wrd": ""}, Renamed, DOCUMENT, ("router", 0), problems) is None
+    assert [str(p).split(": ", 1)[1] for p in problems] == [
+        f"router[0].{old}: is now called 'lambda'\n    fix: rename the key",
+        "router[0].wrd: unknown key\n    fix: did you mean 'word'?",
+    ]
+    assert restructure({old: "inf", "word": "x"}, Renamed) == Renamed(lambda_=float("inf"), word="x")
 
 
 JSON = st.recursive(

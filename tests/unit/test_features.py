@@ -681,7 +681,7 @@ def test_the_weight_of_the_text_counts(case: Case) -> None:
     ]
     benchmark = build(case.plan('encoders = ["e-text"]'), case.places)
     matrices = [encode(s, benchmark, case.places, quiet).features.matrix for s in sets]
-    alone = [fuse([encode(attrs.evolve(sets[0], fusion=f"only-{m}"), benchmark, case.places, quiet).features], "concat")
+    alone = [fuse([encode(case.plan(f'encoders = ["e-text", "e-image"]\nfusion = "only-{m}"').feature_sets["f"], benchmark, case.places, quiet).features], "concat")
              for m in ("image", "text")]  # fmt: skip
 
     assert sets[0].identity() != sets[1].identity()

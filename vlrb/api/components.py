@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -25,14 +25,16 @@ def param(
     validator: Any = None,
     factory: Callable[[], Any] | None = None,
     when: Literal["fit", "route"] = "fit",
+    was: tuple[str, ...] = (),
 ) -> Any:
     """Declare a parameter of a component: an attrs field with a help text, which ``vlrb list`` shows.
 
     :param when: ``route`` for a parameter of a router that only decides what is made of its estimates (see
         :mod:`vlrb.api.decide`): a sweep over it fits once
+    :param was: former names, as written in TOML: an experiment file that uses one is told the new name
     """
     more: dict[str, Any] = {"default": default} if factory is None else {"factory": factory}
-    return attrs.field(validator=validator, metadata={"help": help, "when": when}, kw_only=True, **more)
+    return attrs.field(validator=validator, metadata={"help": help, "when": when, "was": was}, kw_only=True, **more)
 
 
 def toml_name(field_name: str) -> str:
@@ -53,8 +55,9 @@ class Imported:
 
     def __call__(self, *arguments: Any) -> Any:
         """Import it and call it."""
-        module, _, name = self.place.partition(":")
-        return getattr(import_module(module), name)(*arguments)
+        return resolve_name(self.place)(
+            *arguments
+        )  # import_module of a computed name would count the whole package in keys
 
 
 def imported_late(value: Any) -> Any:

@@ -46,3 +46,14 @@ def _utility(p: Array, cost: Array, lambda_: float) -> Array:
         return np.where(p > 0, -cost, -np.inf)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(p) - lambda_ * COST_SCALE * cost)
+
+
+def lift_choices(scores: Array, choices: Array) -> Array:
+    """Return scores float64[n, k] whose argmax is ``choices``: a choice that is not the first highest of its row is raised above.
+
+    It becomes the next larger number after the highest.
+    """
+    rows = np.flatnonzero(scores.argmax(axis=1) != choices)
+    lifted = scores.copy()
+    lifted[rows, choices[rows]] = np.nextafter(scores[rows].max(axis=1), np.inf)
+    return lifted

@@ -73,10 +73,19 @@ def unstructure(value: Any) -> Any:
 def restructure(plain: Any, cls: type[T]) -> T:
     """Return the parameter object that :func:`unstructure` made plain, for what is saved and loaded again; paths stay text.
 
+    Values saved under a parameter's former name are found too.
+
     :raises KeyError: when a parameter is missing
     """
+    current = former_names(cls)
+    plain = {current.get(name, name): value for name, value in plain.items()}
     fields = attrs.fields(cls)  # type: ignore[arg-type]
     return cls(**{f.alias: restore_value(plain[toml_name(f.name)]) for f in fields})
+
+
+def former_names(cls: Any) -> dict[str, str]:
+    """Return former name -> name of the parameters that were renamed, as written in TOML."""
+    return {old: toml_name(f.name) for f in attrs.fields(cls) for old in f.metadata.get("was", ())}
 
 
 def restore_value(plain: Any) -> Any:
@@ -233,8 +242,13 @@ def _flatten(error: BaseException, document: Document, path: KeyPath) -> Iterato
             yield from _flatten(child, document, path + _step(child))
     elif isinstance(error, ForbiddenExtraKeysError):
         known = [toml_name(f.name) for f in attrs.fields(error.cl) if f.init]
+        current = former_names(error.cl)
         for key in sorted(error.extra_fields):
-            yield Problem("unknown key", document.where((*path, key)), did_you_mean(key, known))
+            where = document.where((*path, key))
+            if key in current:
+                yield Problem(f"is now called {current[key]!r}", where, "rename the key")
+            else:
+                yield Problem("unknown key", where, did_you_mean(key, known))
     elif isinstance(error, KeyError):
         yield Problem("is missing", document.where(path), "add it")
     else:

@@ -2,30 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from vlrb import NoParams, RouterSpec, hookimpl
-
-if TYPE_CHECKING:
-    from vlrb import Fitted, Router
-
-
-def _router(name: str) -> Callable[[Any], Router]:
-    def make(_: NoParams) -> Router:
-        from vlrb_plugins.baselines import routers
-
-        made: Router = getattr(routers, name)()
-        return made
-
-    return make
-
-
-def _load(directory: Path) -> Fitted:
-    from vlrb_plugins.baselines.routers import load
-
-    return load(directory)
+from vlrb import RouterSpec, hookimpl
 
 
 @hookimpl
@@ -33,15 +10,21 @@ def vlrb_routers() -> list[RouterSpec]:
     """Return the three baselines."""
     return [
         RouterSpec(
-            name="random", summary="a model drawn by a hash of the sample id", factory=_router("Random"), load=_load
+            name="random",
+            summary="a model drawn by a hash of the sample id",
+            factory="vlrb_plugins.baselines.routers:Random",
+            load="vlrb_plugins.baselines.routers:load",
         ),
         RouterSpec(
             name="strongest",
             summary="always the most accurate model on train",
-            factory=_router("Strongest"),
-            load=_load,
+            factory="vlrb_plugins.baselines.routers:Strongest",
+            load="vlrb_plugins.baselines.routers:load",
         ),
         RouterSpec(
-            name="cheapest", summary="always the cheapest model on train", factory=_router("Cheapest"), load=_load
+            name="cheapest",
+            summary="always the cheapest model on train",
+            factory="vlrb_plugins.baselines.routers:Cheapest",
+            load="vlrb_plugins.baselines.routers:load",
         ),
     ]

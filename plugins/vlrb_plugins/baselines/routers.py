@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb import Array, DataError, FitContext, Labelled, Queries, cheapest_model, read_json, strongest_model, write_json
+from vlrb import Array, FitContext, Labelled, NoParams, Queries, cheapest_model, strongest_model, write_json
+from vlrb_plugins.shared.fitted import read_saved
 
 SCHEMA_VERSION = 1
 
@@ -46,24 +47,33 @@ class HashedChoice:
         write_json(directory / "router.json", content)
 
 
+@attrs.frozen
 class Random:
     """A model drawn by a hash of the sample id."""
+
+    params: NoParams = NoParams()
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> HashedChoice:  # noqa: ARG002
         """Learn nothing."""
         return HashedChoice(context.seed, len(context.candidates))
 
 
+@attrs.frozen
 class Strongest:
     """The most accurate model on train; ties as in :mod:`vlrb.evaluation.reference`."""
+
+    params: NoParams = NoParams()
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""
         return Constant(strongest_model(train.quality, train.cost))
 
 
+@attrs.frozen
 class Cheapest:
     """The model with the smallest mean cost on train; ties as in :mod:`vlrb.evaluation.reference`."""
+
+    params: NoParams = NoParams()
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Constant:  # noqa: ARG002
         """Find the model."""
@@ -75,13 +85,7 @@ def load(directory: Path) -> Constant | HashedChoice:
 
     :raises DataError: when it is of another schema version
     """
-    content = read_json(directory / "router.json")
-    if content.get("schema") != SCHEMA_VERSION:
-        raise DataError(
-            f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}",
-            where=str(directory),
-            fix="fit the router again",
-        )
+    content = read_saved(directory, SCHEMA_VERSION)
     if content["kind"] == "constant":
         return Constant(content["choice"])
     return HashedChoice(content["seed"], content["models"])

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 from vlrb import RouterSpec, hookimpl
 from vlrb_plugins.feature_routers.params import (
     KmeansParams,
@@ -17,38 +12,58 @@ from vlrb_plugins.feature_routers.params import (
     PrknnParams,
 )
 
-if TYPE_CHECKING:
-    from vlrb import Fitted, Router
-
-
-def _spec(name: str, params: type, summary: str, **more: Any) -> RouterSpec:
-    """Return the record of the router in the module of this name, which is imported when it is used."""
-    module = f"{__name__}.{name}"
-
-    def make(chosen: Any) -> Router:
-        made: Router = getattr(import_module(module), name.capitalize())(chosen)
-        return made
-
-    def load(directory: Path) -> Fitted:
-        loader: Callable[[Path], Fitted] = import_module(module).load
-        return loader(directory)
-
-    return RouterSpec(name=name, summary=summary, factory=make, params=params, load=load, needs_features=True, **more)
-
 
 @hookimpl
 def vlrb_routers() -> list[RouterSpec]:
     """Return the six feature-level routers."""
     return [
-        _spec("knn", KnnParams, "the k nearest train samples vote for their cheapest correct model"),
-        _spec("prknn", PrknnParams, "the k nearest train samples compare the models pairwise"),
-        _spec("ovr", OvrParams, "a logistic regression per model says how likely it is right"),
-        _spec("kmeans", KmeansParams, "clusters of samples, each with its best model"),
-        _spec("linear", LinearParams, "multinomial logistic regression on hard labels or soft targets"),
-        _spec(
-            "mlp",
-            MlpParams,
-            "a multilayer perceptron on hard labels or soft targets",
+        RouterSpec(
+            name="knn",
+            summary="the k nearest train samples vote for their cheapest correct model",
+            factory="vlrb_plugins.feature_routers.knn:Knn",
+            params=KnnParams,
+            load="vlrb_plugins.feature_routers.knn:load",
+            needs_features=True,
+        ),
+        RouterSpec(
+            name="prknn",
+            summary="the k nearest train samples compare the models pairwise",
+            factory="vlrb_plugins.feature_routers.prknn:Prknn",
+            params=PrknnParams,
+            load="vlrb_plugins.feature_routers.prknn:load",
+            needs_features=True,
+        ),
+        RouterSpec(
+            name="ovr",
+            summary="a logistic regression per model says how likely it is right",
+            factory="vlrb_plugins.feature_routers.ovr:Ovr",
+            params=OvrParams,
+            load="vlrb_plugins.feature_routers.ovr:load",
+            needs_features=True,
+        ),
+        RouterSpec(
+            name="kmeans",
+            summary="clusters of samples, each with its best model",
+            factory="vlrb_plugins.feature_routers.kmeans:Kmeans",
+            params=KmeansParams,
+            load="vlrb_plugins.feature_routers.kmeans:load",
+            needs_features=True,
+        ),
+        RouterSpec(
+            name="linear",
+            summary="multinomial logistic regression on hard labels or soft targets",
+            factory="vlrb_plugins.feature_routers.linear:Linear",
+            params=LinearParams,
+            load="vlrb_plugins.feature_routers.linear:load",
+            needs_features=True,
+        ),
+        RouterSpec(
+            name="mlp",
+            summary="a multilayer perceptron on hard labels or soft targets",
+            factory="vlrb_plugins.feature_routers.mlp:Mlp",
+            params=MlpParams,
+            load="vlrb_plugins.feature_routers.mlp:load",
+            needs_features=True,
             requires=("torch",),
             extra="torch",
         ),

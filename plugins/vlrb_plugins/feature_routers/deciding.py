@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vlrb import COST_SCALE, Array, Estimate, decide
+from vlrb import COST_SCALE, Array, Estimate, Queries, decide, lift_choices
 
 TIE = 1e-12
 """Scores that differ by less, relative to the highest, are equal: their sums were rounded in another order."""
@@ -30,16 +30,43 @@ def decides(params: Deciding) -> bool:
     return params.lambda_ is not None or params.budget is not None
 
 
-def choose(estimate: Estimate, params: Deciding) -> Array:
-    """Return what ``decide`` chooses, int[n]."""
-    return decide(estimate, lambda_=params.lambda_, budget=params.budget)
+class HighestScore:
+    """A fitted router that chooses the model of highest score, of equals the first."""
+
+    def scores(self, queries: Queries) -> Array:
+        """Return a score for each model, float64[n, k]."""
+        raise NotImplementedError
+
+    def route(self, queries: Queries) -> Array:
+        """Return the model of highest score."""
+        return np.asarray(self.scores(queries).argmax(axis=1))
+
+
+class ByEstimate(HighestScore):
+    """A fitted router that follows its own rule, or what ``decide`` makes of its estimate at a lambda or within a budget."""
+
+    params: Deciding
+
+    def estimate(self, queries: Queries) -> Estimate:
+        """Return the probability of being right and the expected cost, float64[n, k] each."""
+        raise NotImplementedError
+
+    def own_scores(self, queries: Queries) -> Array:
+        """Return what the router's own rule gives each model, float64[n, k]."""
+        raise NotImplementedError
+
+    def scores(self, queries: Queries) -> Array:
+        """Return what the rule gives each model, float64[n, k]; with lambda or a budget, what each model is worth."""
+        if decides(self.params):
+            return worth(self.estimate(queries), self.params)
+        return self.own_scores(queries)
 
 
 def worth(estimate: Estimate, params: Deciding) -> Array:
     """Return what every model is worth, float64[n, k], at least 0; the chosen one has the highest of its row.
 
     With lambda the expected utility, relative to the cheapest model's price; with a budget the probability of being right
-    where it is within the budget, else 0.  Of equals, and where all are 0, the chosen one is lifted by the least step.
+    where it is within the budget, else 0.
     """
     p, cost = estimate.p_correct, estimate.cost
     if params.lambda_ is None:
@@ -49,10 +76,7 @@ def worth(estimate: Estimate, params: Deciding) -> Array:
         with np.errstate(over="ignore"):
             prices = np.where(above > 0, params.lambda_, 0.0) * COST_SCALE * above
         scores = p * np.exp(-prices)
-    rows, choices = np.arange(len(p)), choose(estimate, params)
-    lifted = np.nextafter(scores.max(axis=1), np.inf)
-    scores[rows, choices] = np.where(scores.argmax(axis=1) == choices, scores[rows, choices], lifted)
-    return np.asarray(scores)
+    return lift_choices(scores, decide(estimate, lambda_=params.lambda_, budget=params.budget))
 
 
 def settled(scores: Array, *then: Callable[[Array], Array]) -> Array:
@@ -69,11 +93,9 @@ def settled(scores: Array, *then: Callable[[Array], Array]) -> Array:
     for key in then:
         if rows.size:
             left &= _highest(np.where(left, key(rows), -np.inf))
-    choices, tops = left.argmax(axis=1), scores[rows].max(axis=1, initial=-np.inf)
-    apart = scores[rows].argmax(axis=1) != choices
-    result = scores.copy()
-    result[rows[apart], choices[apart]] = np.nextafter(tops[apart], np.inf)
-    return result
+    choices = scores.argmax(axis=1)
+    choices[rows] = left.argmax(axis=1)
+    return lift_choices(scores, choices)
 
 
 def _highest(values: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from vlrb import COST_SCALE, Array, Column, DataError, Features, Labelled, Queries, sealed, soft_targets
 from vlrb_plugins.feature_routers.scaling import ZScore
+from vlrb_plugins.shared.fitted import given_features
 
 
 def features_of(queries: Queries, router: str, width: int | None = None) -> Features:
@@ -17,10 +18,7 @@ def features_of(queries: Queries, router: str, width: int | None = None) -> Feat
     :param width: the number of columns, such ones among them, that the router was fitted on
     :raises DataError: when there are none, or not so many columns
     """
-    if queries.features is None:
-        fix = 'set features = "NAME" of a [features.NAME] table'
-        raise DataError(f"{router} needs features", where="[[router]]", fix=fix)
-    features = _prepared(queries.features)
+    features = _prepared(given_features(queries, router))
     columns = features.matrix.shape[1]
     if width is not None and columns != width:
         raise DataError(

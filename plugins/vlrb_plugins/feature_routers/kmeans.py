@@ -28,13 +28,13 @@ import attrs
 import numpy as np
 
 from vlrb import Array, ConfigError, DataError, Estimate, FitContext, Labelled, Queries, solved_rows
-from vlrb_plugins.feature_routers.deciding import choose, decides, settled, worth
+from vlrb_plugins.feature_routers.deciding import ByEstimate, decides, settled
 from vlrb_plugins.feature_routers.inputs import features_of
+from vlrb_plugins.feature_routers.kmeans_init import starting_centres
 from vlrb_plugins.feature_routers.params import KmeansParams
 from vlrb_plugins.feature_routers.prototypes import FittedPrototypes, fit_prototypes, load_prototypes
 from vlrb_plugins.feature_routers.rules import RULES, Rule
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
-from vlrb_plugins.feature_routers.seeding import starting_centres
 from vlrb_plugins.feature_routers.storage import store, stored
 
 logger = logging.getLogger("vlrb")
@@ -43,11 +43,11 @@ BETA, ACCURACY_WEIGHT = 9.0, 0.7
 """What AvengersPro's code uses."""
 
 
+@attrs.frozen
 class Kmeans:
     """The router ``kmeans``."""
 
-    def __init__(self, params: KmeansParams) -> None:
-        self.params = params
+    params: KmeansParams
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedClusters | FittedPrototypes:  # noqa: ARG002
         """Find clusters, or prototypes.
@@ -68,7 +68,7 @@ class Kmeans:
 
 
 @attrs.frozen(eq=False)
-class FittedClusters:
+class FittedClusters(ByEstimate):
     """Centres float64[c, d], and per cluster the accuracy and the mean cost of every model, float64[c, k]."""
 
     params: KmeansParams
@@ -82,16 +82,8 @@ class FittedClusters:
         """What the rule uses."""
         return RULES[self.params.rule]
 
-    def route(self, queries: Queries) -> Array:
-        """Return the model that the rule, lambda or the budget chooses."""
-        if decides(self.params):
-            return choose(self.estimate(queries), self.params)
-        return np.asarray(self.scores(queries).argmax(axis=1))
-
-    def scores(self, queries: Queries) -> Array:
-        """Return what the rule gives each model, float64[n, k]; with lambda or a budget, what each model is worth."""
-        if decides(self.params):
-            return worth(self.estimate(queries), self.params)
+    def own_scores(self, queries: Queries) -> Array:
+        """Return what the rule gives each model, float64[n, k]."""
         weights, near = self._voters(queries)
         shares = weights / weights.sum(axis=1, keepdims=True)
         given = _added(weights, self.given(), near)
@@ -152,9 +144,8 @@ class FittedClusters:
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale, "centres": self.centres}
-        arrays |= {"accuracy": self.accuracy, "cost": self.cost}
-        store(directory, "kmeans", self.params, arrays)
+        more = {"centres": self.centres, "accuracy": self.accuracy, "cost": self.cost}
+        store(directory, "kmeans", self.params, self.scaler.arrays() | more)
 
 
 def load(directory: Path) -> FittedClusters | FittedPrototypes:
@@ -166,8 +157,7 @@ def load(directory: Path) -> FittedClusters | FittedPrototypes:
     params, a = found.parameters(KmeansParams), found.arrays
     if params.variant == "reference":
         return load_prototypes(found, params)
-    scaler = ZScore(a["mean"], a["scale"])
-    return FittedClusters(params, scaler, a["centres"], a["accuracy"], a["cost"])
+    return FittedClusters(params, ZScore.restored(a), a["centres"], a["accuracy"], a["cost"])
 
 
 def _added(weights: Array, values: Array, near: Array) -> Array:

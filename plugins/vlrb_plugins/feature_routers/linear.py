@@ -15,22 +15,24 @@ import attrs
 import numpy as np
 
 from vlrb import COST_SCALE, Array, FitContext, Labelled, Queries, solved_rows
+from vlrb_plugins.feature_routers.deciding import HighestScore
+from vlrb_plugins.feature_routers.epochs import run_epochs
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
-from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import LinearParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear
 from vlrb_plugins.feature_routers.solver import Softmax, softmax, solve
 from vlrb_plugins.feature_routers.storage import store, stored
+from vlrb_plugins.shared.early_stopping import EarlyStopping
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's, as torch has them."""
 
 
+@attrs.frozen
 class Linear:
     """The router ``linear``."""
 
-    def __init__(self, params: LinearParams) -> None:
-        self.params = params
+    params: LinearParams
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedLinear:
         """Fit the regression.
@@ -45,8 +47,8 @@ class Linear:
         matrix = scaler.apply(features.matrix, kept)
         if reference:
             start = initial(matrix.shape[1], targets.shape[1], context.rng)
-            asked = scaled_dev(dev, scaler, "linear") if self.params.monitor else matrix[:0]
-            weights, intercepts = adam(matrix, targets, asked, start, self.params, context)
+            asked = scaled_dev(dev, scaler, "linear") if self.params.early_stopping else matrix[:0]
+            weights, intercepts = train_by_adam(matrix, targets, asked, start, self.params, context)
         else:
             solution = solve(matrix, Softmax(targets), targets.shape[1], self.params, context, "linear")
             weights, intercepts = solution.weights, solution.intercepts
@@ -54,17 +56,13 @@ class Linear:
 
 
 @attrs.frozen(eq=False)
-class FittedLinear:
+class FittedLinear(HighestScore):
     """Weights float64[d, k] and intercepts float64[k]."""
 
     params: LinearParams
     scaler: ZScore
     weights: Array
     intercepts: Array
-
-    def route(self, queries: Queries) -> Array:
-        """Return the model of highest score; of equals the first."""
-        return np.asarray(self.scores(queries).argmax(axis=1))
 
     def scores(self, queries: Queries) -> Array:
         """Return the predicted target, a distribution over the models, float64[n, k]."""
@@ -73,8 +71,8 @@ class FittedLinear:
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale}
-        store(directory, "linear", self.params, arrays | {"weights": self.weights, "intercepts": self.intercepts})
+        more = {"weights": self.weights, "intercepts": self.intercepts}
+        store(directory, "linear", self.params, self.scaler.arrays() | more)
 
 
 def load(directory: Path) -> FittedLinear:
@@ -84,7 +82,7 @@ def load(directory: Path) -> FittedLinear:
     """
     found = stored(directory, "linear")
     a = found.arrays
-    return FittedLinear(found.parameters(LinearParams), ZScore(a["mean"], a["scale"]), a["weights"], a["intercepts"])
+    return FittedLinear(found.parameters(LinearParams), ZScore.restored(a), a["weights"], a["intercepts"])
 
 
 # --- the reference's training -------------------------------------------------------------------------------------------
@@ -96,7 +94,7 @@ def initial(width: int, models: int, rng: np.random.Generator) -> Array:
     return rng.uniform(-bound, bound, (models, width + 1)).astype(np.float32)
 
 
-def adam(
+def train_by_adam(
     matrix: Array, targets: Array, dev: Array, start: Array, params: LinearParams, context: FitContext
 ) -> tuple[Array, Array]:
     """Return weights float64[d, k] and intercepts float64[k] after steps of Adam from ``start``, those of the best epoch.
@@ -105,28 +103,42 @@ def adam(
     :param dev: scaled rows of the dev samples
     :param start: weights and, in the last column, intercepts, float32[k, d + 1]
     """
-    most = params.max_iter
-    point = start.astype(np.float32)
-    first, second = np.zeros_like(point), np.zeros_like(point)
-    goal, penalty = targets.astype(np.float32), np.float32(1.0 / params.c)
-    monitor = Monitor(params.patience, params.min_delta)
-    for epoch in range(1, most + 1):
-        p = softmax(matrix @ point[:, :-1].T + point[:, -1])
+    adam = Adam(matrix, targets.astype(np.float32), start.astype(np.float32), params)
+    to_the_end = EarlyStopping(params.max_iter, 0.0)
+    best = run_epochs(
+        adam.step, lambda: adam.margins(dev).argmax(axis=1), lambda: adam.point, params, context, "linear", to_the_end
+    ).astype(np.float64)
+    return best[:, :-1].T, best[:, -1]
+
+
+@attrs.define(eq=False)
+class Adam:
+    """Adam on all rows at once, in single precision; ``point`` are weights and, in the last column, intercepts [k, d + 1]."""
+
+    matrix: Array
+    goal: Array
+    point: Array
+    params: LinearParams
+    first: Array = attrs.field(init=False)
+    second: Array = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.first, self.second = np.zeros_like(self.point), np.zeros_like(self.point)
+
+    def margins(self, rows: Array) -> Array:
+        """Return the margins of scaled rows."""
+        return np.asarray(rows @ self.point[:, :-1].T + self.point[:, -1])
+
+    def step(self, number: int) -> float:
+        """Make a step, counted from 1; return the loss before it."""
+        point, goal, penalty = self.point, self.goal, np.float32(1.0 / self.params.c)
+        p = softmax(self.margins(self.matrix))
         loss = float(-(goal * np.log(np.maximum(p, 1e-30))).sum() / len(goal)) + 0.5 * float(penalty * (point**2).sum())
         slopes = (p - goal) / np.float32(len(goal))
-        gradient = np.hstack([slopes.T @ matrix, slopes.sum(axis=0)[:, None]]) + penalty * point
-        first += np.float32(1 - BETAS[0]) * (gradient - first)
-        second = np.float32(BETAS[1]) * second + np.float32(1 - BETAS[1]) * gradient * gradient
-        size = params.learning_rate / (1 - BETAS[0] ** epoch)
-        root = np.sqrt(second) / np.float32(math.sqrt(1 - BETAS[1] ** epoch)) + np.float32(EPSILON)
-        point = point - np.float32(size) * (first / root)
-        context.progress(epoch, most)
-        if not params.monitor:
-            context.log(epoch, {"loss": loss})
-            continue
-        score = context.dev_score((dev @ point[:, :-1].T + point[:, -1]).argmax(axis=1))
-        context.log(epoch, curve(score, loss))
-        if monitor.stops(epoch, score, point.copy):
-            break
-    best = (monitor.chosen("linear") if params.monitor else point).astype(np.float64)
-    return best[:, :-1].T, best[:, -1]
+        gradient = np.hstack([slopes.T @ self.matrix, slopes.sum(axis=0)[:, None]]) + penalty * point
+        self.first += np.float32(1 - BETAS[0]) * (gradient - self.first)
+        self.second = np.float32(BETAS[1]) * self.second + np.float32(1 - BETAS[1]) * gradient * gradient
+        size = self.params.learning_rate / (1 - BETAS[0] ** number)
+        root = np.sqrt(self.second) / np.float32(math.sqrt(1 - BETAS[1] ** number)) + np.float32(EPSILON)
+        self.point = point - np.float32(size) * (self.first / root)
+        return loss

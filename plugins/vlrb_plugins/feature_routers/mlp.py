@@ -1,6 +1,6 @@
 """A multilayer perceptron on hard labels or soft targets (VL-RouterBench, MLP), trained with torch.
 
-Adam on batches, stopped early on dev; without the monitor, when the train loss no longer falls.  The penalty is part of the
+Adam on batches, stopped early on dev; without early stopping, when the train loss no longer falls.  The penalty is part of the
 gradient: in the variant ``published`` that of the weights, in the variant ``reference`` that of the biases too, and there the mean
 loss of an epoch is its sum over one batch too many where the batches fill it evenly.  The fitted router needs no torch.
 """
@@ -17,25 +17,27 @@ import attrs
 import numpy as np
 
 from vlrb import Array, ConfigError, FitContext, Labelled, Queries, solved_rows
+from vlrb_plugins.feature_routers.deciding import HighestScore
+from vlrb_plugins.feature_routers.epochs import run_epochs
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
-from vlrb_plugins.feature_routers.monitor import Monitor, curve
 from vlrb_plugins.feature_routers.params import MlpParams
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks
 from vlrb_plugins.feature_routers.solver import softmax
 from vlrb_plugins.feature_routers.storage import store, stored
+from vlrb_plugins.shared.early_stopping import EarlyStopping
 
 if TYPE_CHECKING:
     import torch
 
 LOSS_DELTA = 1e-4
-"""By how much the train loss must fall to count as falling (without monitor)."""
+"""By how much the train loss must fall to count as falling (without early stopping)."""
 
 
+@attrs.frozen
 class Mlp:
     """The router ``mlp``."""
 
-    def __init__(self, params: MlpParams) -> None:
-        self.params = params
+    params: MlpParams
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedMlp:
         """Train the network.
@@ -47,23 +49,19 @@ class Mlp:
         scaler = ZScore.fit(features.matrix, kept)
         targets = targets_of(train, kept, self.params.lambda_, self.params.variant)
         matrix = scaler.apply(features.matrix, kept)
-        asked = scaled_dev(dev, scaler, "mlp") if self.params.monitor else matrix[:0]
+        asked = scaled_dev(dev, scaler, "mlp") if self.params.early_stopping else matrix[:0]
         with _threads(context.threads):
             layers = Training(self.params, context).run(matrix, targets, asked)
         return FittedMlp(self.params, scaler, layers)
 
 
 @attrs.frozen(eq=False)
-class FittedMlp:
+class FittedMlp(HighestScore):
     """Weights float32[out, in] and biases float32[out] of every layer."""
 
     params: MlpParams
     scaler: ZScore
     layers: tuple[tuple[Array, Array], ...]
-
-    def route(self, queries: Queries) -> Array:
-        """Return the model of highest score; of equals the first."""
-        return np.asarray(self.scores(queries).argmax(axis=1))
 
     def scores(self, queries: Queries) -> Array:
         """Return the predicted target, a distribution over the models, float64[n, k]."""
@@ -78,7 +76,7 @@ class FittedMlp:
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale}
+        arrays = self.scaler.arrays()
         for i, (weight, bias) in enumerate(self.layers):
             arrays |= {f"weight{i}": weight, f"bias{i}": bias}
         store(directory, "mlp", self.params, arrays)
@@ -92,7 +90,7 @@ def load(directory: Path) -> FittedMlp:
     found = stored(directory, "mlp")
     params, a = found.parameters(MlpParams), found.arrays
     layers = tuple((a[f"weight{i}"], a[f"bias{i}"]) for i in range(len(params.hidden) + 1))
-    return FittedMlp(params, ZScore(a["mean"], a["scale"]), layers)
+    return FittedMlp(params, ZScore.restored(a), layers)
 
 
 class Training:
@@ -106,7 +104,7 @@ class Training:
         self.device = _device(params.device)
 
     def run(self, matrix: Array, targets: Array, dev: Array) -> tuple[tuple[Array, Array], ...]:
-        """Train; return the layers of the best epoch, or with no monitor those of the last.
+        """Train; return the layers of the best epoch, or without early stopping those of the last.
 
         :param matrix: scaled rows float32[n, d]
         """
@@ -124,37 +122,20 @@ class Training:
         inputs, goals, asked = (
             torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)).to(self.device) for v in (matrix, targets, dev)
         )
-        return self._epochs(layers, optimiser, inputs, goals, asked)
 
-    def _epochs(
-        self,
-        layers: list[torch.Tensor],
-        optimiser: torch.optim.Optimizer,
-        inputs: torch.Tensor,
-        goals: torch.Tensor,
-        asked: torch.Tensor,
-    ) -> tuple[tuple[Array, Array], ...]:
-        import torch
+        def choices() -> Array:
+            with torch.no_grad():
+                return np.asarray(forward(layers, asked).argmax(dim=1).cpu().numpy())
 
-        params, context = self.params, self.context
-        by_dev = Monitor(params.patience, params.min_delta)
-        by_loss = Monitor(params.loss_patience, LOSS_DELTA)
-        for epoch in range(1, params.max_iter + 1):
-            loss = self._epoch(layers, optimiser, inputs, goals)
-            context.progress(epoch, params.max_iter)
-            if params.monitor:
-                with torch.no_grad():
-                    choices = forward(layers, asked).argmax(dim=1).cpu().numpy()
-                score = context.dev_score(choices)
-                context.log(epoch, curve(score, loss))
-                stops = by_dev.stops(epoch, score, lambda: _arrays(layers))
-            else:
-                context.log(epoch, {"loss": loss})
-                stops = by_loss.stops(epoch, -loss, lambda: None)
-            if stops:
-                break
-        best: tuple[tuple[Array, Array], ...] = by_dev.chosen("mlp") if params.monitor else _arrays(layers)
-        return best
+        return run_epochs(
+            lambda _: self._epoch(layers, optimiser, inputs, goals),
+            choices,
+            lambda: _arrays(layers),
+            self.params,
+            self.context,
+            "mlp",
+            EarlyStopping(self.params.loss_patience, LOSS_DELTA),
+        )
 
     def _epoch(
         self,

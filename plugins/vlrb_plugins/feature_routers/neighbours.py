@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import attrs
 import numpy as np
 
-from vlrb import Array, DataError, Features
+from vlrb import Array, Features
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
 
 BLOCK_FLOATS = 16 * 1024**2
@@ -73,11 +73,11 @@ class Index:
     @classmethod
     def restored(cls, metric: Metric, arrays: Mapping[str, Array]) -> Index:
         """Bring back an index from what ``arrays`` gave."""
-        return cls(metric, ZScore(arrays["mean"], arrays["scale"]), arrays["rows"], arrays["kept"])
+        return cls(metric, ZScore.restored(arrays), arrays["rows"], arrays["kept"])
 
     def arrays(self) -> dict[str, Array]:
         """Return the index as plain arrays."""
-        return {"mean": self.scaler.mean, "scale": self.scaler.scale, "rows": self.rows, "kept": self.kept}
+        return {**self.scaler.arrays(), "rows": self.rows, "kept": self.kept}
 
     def find(self, features: Features, k: int) -> tuple[Found, float]:
         """Return the k nearest rows of every query, and the seconds of that work that were spent earlier, by others."""
@@ -197,18 +197,6 @@ def index_of(features: Features, kept: Array, metric: Metric) -> tuple[Index, fl
     index.seconds = time.perf_counter() - began
     _INDEXES[features][metric] = index
     return index, 0.0
-
-
-def check_k(k: int, rows: int, router: str) -> None:
-    """Check that there are k rows.
-
-    :raises DataError: when there are fewer
-    """
-    if k > rows:
-        fix = f"set k to at most {rows}"
-        raise DataError(
-            f"k is {k:,}, but only {rows:,} train samples have a model that is right", where=router, fix=fix
-        )
 
 
 def votes(found: Found, weights: str, inverse: Callable[[Array], Array]) -> Array:

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 
 from vlrb import Array, Estimate, FitContext, Labelled, Queries, solved_rows
-from vlrb_plugins.feature_routers.deciding import choose, decides, each_row, settled, worth
+from vlrb_plugins.feature_routers.deciding import ByEstimate, each_row, settled
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import OvrParams
 from vlrb_plugins.feature_routers.scaling import ZScore, linear
@@ -27,13 +27,17 @@ from vlrb_plugins.feature_routers.solver import Binary, sigmoid, solve
 from vlrb_plugins.feature_routers.storage import store, stored
 
 
+@attrs.frozen
 class Ovr:
     """The router ``ovr``."""
 
-    def __init__(self, params: OvrParams) -> None:
-        self.params = params
-        default = "balanced" if params.variant == "reference" else "none"
-        self.balanced = (params.class_weight or default) == "balanced"
+    params: OvrParams
+
+    @property
+    def balanced(self) -> bool:
+        """Whether right and wrong answers weigh the same."""
+        default = "balanced" if self.params.variant == "reference" else "none"
+        return (self.params.class_weight or default) == "balanced"
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedOvr:  # noqa: ARG002
         """Fit the regressions.
@@ -67,7 +71,7 @@ class Ovr:
 
 
 @attrs.frozen(eq=False)
-class FittedOvr:
+class FittedOvr(ByEstimate):
     """Weights float64[d, k] and intercepts float64[k]; the log odds that balancing took away, and mean costs, float64[k]."""
 
     params: OvrParams
@@ -77,19 +81,11 @@ class FittedOvr:
     shift: Array
     cost: Array
 
-    def route(self, queries: Queries) -> Array:
-        """Return the model that is likeliest to be right, or what lambda or the budget make of the estimate."""
-        if decides(self.params):
-            return choose(self.estimate(queries), self.params)
-        return np.asarray(self.scores(queries).argmax(axis=1))
-
-    def scores(self, queries: Queries) -> Array:
-        """Return the probabilities that decide, float64[n, k]; with lambda or a budget, what each model is worth.
+    def own_scores(self, queries: Queries) -> Array:
+        """Return the probabilities that decide, float64[n, k].
 
         Those of the estimate; in the variant ``reference`` the regressions' own, with the balance of classes in them.
         """
-        if decides(self.params):
-            return worth(self.estimate(queries), self.params)
         if self.params.variant == "reference":
             return sigmoid(self._margins(queries))
         return settled(self.estimate(queries).p_correct, each_row(-self.cost))
@@ -105,9 +101,8 @@ class FittedOvr:
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale, "weights": self.weights}
-        arrays |= {"intercepts": self.intercepts, "shift": self.shift, "cost": self.cost}
-        store(directory, "ovr", self.params, arrays)
+        more = {"weights": self.weights, "intercepts": self.intercepts, "shift": self.shift, "cost": self.cost}
+        store(directory, "ovr", self.params, self.scaler.arrays() | more)
 
 
 def load(directory: Path) -> FittedOvr:
@@ -116,6 +111,5 @@ def load(directory: Path) -> FittedOvr:
     :raises DataError: when it is of another schema version
     """
     found = stored(directory, "ovr")
-    a = found.arrays
-    scaler = ZScore(a["mean"], a["scale"])
-    return FittedOvr(found.parameters(OvrParams), scaler, a["weights"], a["intercepts"], a["shift"], a["cost"])
+    params, a = found.parameters(OvrParams), found.arrays
+    return FittedOvr(params, ZScore.restored(a), a["weights"], a["intercepts"], a["shift"], a["cost"])

@@ -192,7 +192,9 @@ class LinearParams:
         default=1e-4, validator=above_0, help="published: largest slope of the mean loss that counts as flat"
     )
     learning_rate: float = param(default=0.01, validator=above_0, help="reference: step size of Adam")
-    monitor: bool = param(default=True, help="reference: stop early by the selection metric on dev")
+    early_stopping: bool = param(
+        default=True, was=("monitor",), help="reference: stop early by the selection metric on dev"
+    )
     patience: int = param(default=3, validator=validators.ge(1), help="reference: epochs without a better dev score")
     min_delta: float = param(default=1e-4, validator=at_least_0, help="reference: what makes a dev score better")
 
@@ -208,11 +210,13 @@ class MlpParams:
     alpha: float = param(default=1e-4, validator=at_least_0, help="L2 penalty (reference: on biases as well)")
     batch_size: int = param(default=1024, validator=validators.ge(1), help="samples per step")
     max_iter: int = param(default=300, validator=validators.ge(1), help="most epochs")
-    monitor: bool = param(default=True, help="stop early by the selection metric on dev, and keep the best epoch")
+    early_stopping: bool = param(
+        default=True, was=("monitor",), help="stop early by the selection metric on dev, and keep the best epoch"
+    )
     patience: int = param(default=3, validator=validators.ge(1), help="epochs without a better dev score")
     min_delta: float = param(default=1e-4, validator=at_least_0, help="what makes a dev score better")
     loss_patience: int = param(
-        default=10, validator=validators.ge(1), help="without monitor: epochs without a smaller train loss"
+        default=10, validator=validators.ge(1), help="without early_stopping: epochs without a smaller train loss"
     )
     device: Literal["cpu", "cuda", "auto"] = param(
         default="cpu", help="where it is trained; auto: cuda if there is one"

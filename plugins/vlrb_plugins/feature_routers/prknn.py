@@ -12,97 +12,62 @@ then the first; in the variant ``reference`` the first.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import attrs
 import numpy as np
 
-from vlrb import Array, FitContext, Labelled, Queries, solved_rows
-from vlrb_plugins.feature_routers.deciding import TIE, each_row, settled
-from vlrb_plugins.feature_routers.inputs import features_of
-from vlrb_plugins.feature_routers.neighbours import Index, check_k, index_of, votes
+from vlrb import Array, FitContext, Labelled
+from vlrb_plugins.feature_routers.deciding import TIE
+from vlrb_plugins.feature_routers.neighbours import Found, votes
 from vlrb_plugins.feature_routers.params import PrknnParams
 from vlrb_plugins.feature_routers.scaling import blocks
-from vlrb_plugins.feature_routers.storage import store, stored
+from vlrb_plugins.feature_routers.voting import FittedNeighbours
 
 OFFSET = 1e-6
 """What is added to distances, so that an equal vector has a weight."""
 
 
+@attrs.frozen
 class Prknn:
     """The router ``prknn``."""
 
-    def __init__(self, params: PrknnParams) -> None:
-        self.params = params
+    params: PrknnParams
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedPrknn:  # noqa: ARG002
         """Keep the train samples.
 
         :raises DataError: when no model is right on any train sample, or on fewer samples than k
         """
-        features, kept = features_of(train.queries, "prknn"), solved_rows(train, "prknn")
-        check_k(self.params.k, kept.size, "prknn")
-        index, borrowed = index_of(features, kept, self.params.metric)
-        quality = train.quality[kept]
-        ranked = ranks(quality, train.cost[kept])
-        return FittedPrknn(self.params, index, ranked, quality, train.cost.mean(axis=0), borrowed)
+        return FittedPrknn.fit(self.params, train)
 
 
 @attrs.define(eq=False)
-class FittedPrknn:
-    """An index of train rows with the ranks of the models on them int16[n, k] and who is right bool[n, k]; mean costs float64[k].
+class FittedPrknn(FittedNeighbours):
+    """Knows the ranks of the models on the train rows, int16[n, k]; a model's score is a share of what it could have.
 
-    ``borrowed_seconds`` is the work that other routers did and the last ``fit`` or ``route`` made use of.
+    ``wins`` and ``correctness``: from 0 to 1, the share of the weighted comparisons won, or of the neighbours on which it is
+    right.  ``majority``: from -1, beaten by all others, to 1.
     """
 
-    params: PrknnParams
-    index: Index
-    ranks: Array
-    quality: Array
-    cost: Array
-    borrowed_seconds: float = 0.0
+    router, known_as, params_class = "prknn", "ranks", PrknnParams
 
-    def route(self, queries: Queries) -> Array:
-        """Return the model with the highest score."""
-        scores, self.borrowed_seconds = self._scores(queries)
-        return np.asarray(scores.argmax(axis=1))
+    @staticmethod
+    def learn(params: PrknnParams, train: Labelled, kept: Array) -> Array:  # noqa: ARG004
+        """Return the ranks."""
+        return ranks(train.quality[kept], train.cost[kept])
 
-    def scores(self, queries: Queries) -> Array:
-        """Return the score of each model, as a share of what it could have, float64[n, k].
-
-        ``wins`` and ``correctness``: from 0 to 1, the share of the weighted comparisons won, or of the neighbours on which it is
-        right.  ``majority``: from -1, beaten by all others, to 1.
-        """
-        return self._scores(queries)[0]
-
-    def _scores(self, queries: Queries) -> tuple[Array, float]:
-        features = features_of(queries, "prknn", self.index.rows.shape[1])
-        found, borrowed = self.index.find(features, self.params.k)
-        rule, known = self.params.rule, self.quality if self.params.rule == "correctness" else self.ranks
+    def count(self, found: Found) -> Array:
+        """Return the score of each model by the rule."""
+        rule, known = self.params.rule, self.quality if self.params.rule == "correctness" else self.known
         kind = self.params.weights or ("uniform" if rule == "correctness" else "distance")
         weights = votes(found, kind, lambda d: 1.0 / (OFFSET + d))
         models = known.shape[1]
         scores = np.empty((len(weights), models))
         for part in blocks(len(weights), self.params.k * models * models):
             scores[part] = SCORES[rule](weights[part], known[found.rows[part]])
-        if self.params.variant == "published":
-            scores = settled(scores, lambda r: self.quality[found.rows[r]].mean(axis=1), each_row(-self.cost))
-        return scores, borrowed
-
-    def save(self, directory: Path) -> None:
-        """Write an npz file of plain arrays, and the parameters as JSON."""
-        known = {"ranks": self.ranks, "quality": self.quality, "cost": self.cost}
-        store(directory, "prknn", self.params, {**self.index.arrays(), **known})
+        return scores
 
 
-def load(directory: Path) -> FittedPrknn:
-    """Bring back what ``save`` wrote.
-
-    :raises DataError: when it is of another schema version
-    """
-    found = stored(directory, "prknn")
-    params, a = found.parameters(PrknnParams), found.arrays
-    return FittedPrknn(params, Index.restored(params.metric, a), a["ranks"], a["quality"], a["cost"])
+load = FittedPrknn.load
 
 
 def ranks(quality: Array, cost: Array) -> Array:

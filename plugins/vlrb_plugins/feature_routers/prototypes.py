@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 
 from vlrb import Array, Queries
+from vlrb_plugins.feature_routers.deciding import HighestScore
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.params import KmeansParams
 from vlrb_plugins.feature_routers.scaling import ZScore, blocks, unit
@@ -15,7 +16,7 @@ from vlrb_plugins.feature_routers.storage import Stored, store
 
 
 @attrs.frozen(eq=False)
-class FittedPrototypes:
+class FittedPrototypes(HighestScore):
     """The mean float64[k, d] of the scaled train rows on which each model is right.
 
     A query goes to the model whose prototype has the largest product with it (the cosine, with ``normalize``).  There is no
@@ -25,10 +26,6 @@ class FittedPrototypes:
     params: KmeansParams
     scaler: ZScore
     prototypes: Array
-
-    def route(self, queries: Queries) -> Array:
-        """Return the model of highest score; of equals the first."""
-        return np.asarray(self.scores(queries).argmax(axis=1))
 
     def scores(self, queries: Queries) -> Array:
         """Return the products with the prototypes, float64[n, k]."""
@@ -40,8 +37,7 @@ class FittedPrototypes:
 
     def save(self, directory: Path) -> None:
         """Write an npz file of plain arrays, and the parameters as JSON."""
-        arrays = {"mean": self.scaler.mean, "scale": self.scaler.scale, "prototypes": self.prototypes}
-        store(directory, "kmeans", self.params, arrays)
+        store(directory, "kmeans", self.params, self.scaler.arrays() | {"prototypes": self.prototypes})
 
 
 def fit_prototypes(matrix: Array, quality: Array, kept: Array, params: KmeansParams) -> FittedPrototypes:
@@ -62,8 +58,7 @@ def fit_prototypes(matrix: Array, quality: Array, kept: Array, params: KmeansPar
 
 def load_prototypes(found: Stored, params: KmeansParams) -> FittedPrototypes:
     """Bring back what ``save`` wrote."""
-    a = found.arrays
-    return FittedPrototypes(params, ZScore(a["mean"], a["scale"]), a["prototypes"])
+    return FittedPrototypes(params, ZScore.restored(found.arrays), found.arrays["prototypes"])
 
 
 def _prepared(scaled: Array, params: KmeansParams) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 import numpy as np
@@ -44,6 +44,15 @@ class ZScore:
         scale = np.sqrt(squares / np.maximum(count - ddof, 1))
         tiny = 10 * np.finfo(np.float64).eps * np.abs(mean)
         return cls(mean, np.where(scale > tiny, scale, 1.0))
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, Array]) -> ZScore:
+        """Bring back what ``arrays`` gave."""
+        return cls(arrays["mean"], arrays["scale"])
+
+    def arrays(self) -> dict[str, Array]:
+        """Return mean and scale by name, as they are saved."""
+        return {"mean": self.mean, "scale": self.scale}
 
     def apply(self, matrix: Array, rows: Array | None = None) -> Array:
         """Return scaled rows (all, or some) as float32; a gap becomes 0, the mean."""

@@ -10,7 +10,8 @@ from zipfile import BadZipFile
 import attrs
 import numpy as np
 
-from vlrb import Array, DataError, new_file, read_json, restructure, unstructure, write_json
+from vlrb import Array, DataError, new_file, restructure, unstructure, write_json
+from vlrb_plugins.shared.fitted import read_saved
 
 SCHEMA_VERSION = 2
 
@@ -45,19 +46,7 @@ def stored(directory: Path, router: str) -> Stored:
 
     :raises DataError: when it is of another router or another schema version, or cannot be read
     """
-    content = read_json(directory / "router.json")
-    if content.get("schema") != SCHEMA_VERSION:
-        raise DataError(
-            f"has schema version {content.get('schema')!r}, not {SCHEMA_VERSION}",
-            where=str(directory),
-            fix="fit the router again",
-        )
-    if content.get("router") != router:
-        raise DataError(
-            f"holds a router {content.get('router')!r}, not {router!r}",
-            where=str(directory),
-            fix=f"name a folder that {router} was saved in",
-        )
+    content = read_saved(directory, SCHEMA_VERSION, router)
     try:
         with (directory / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Stored({k: arrays[k] for k in arrays.files}, content)

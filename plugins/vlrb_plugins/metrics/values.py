@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from vlrb import Evaluation, Metric, MetricValue, Timing, Undefined
+from vlrb import Evaluation, Metric, MetricValue, NoParams, Timing, Undefined
+from vlrb_plugins.metrics.params import RankScoreParams
 
 NOT_ROUTED = Undefined("no router was timed")
 
@@ -29,13 +31,13 @@ def cost_per_10k(evaluation: Evaluation) -> MetricValue:
     return 1e4 * float(evaluation.chosen(evaluation.cost).mean())
 
 
-def rank_score_of(beta: float) -> Metric:
-    """Return the metric ``rank-score`` for a beta."""
+def make_rank_score(params: RankScoreParams) -> Metric:
+    """Return the metric ``rank-score``."""
 
     def metric(evaluation: Evaluation) -> MetricValue:
         right = float(evaluation.chosen(evaluation.quality).mean())
         cost = float(evaluation.chosen(evaluation.cost).mean())
-        return rank_score(right, cost, evaluation.bounds.low, evaluation.bounds.high, beta)
+        return rank_score(right, cost, evaluation.bounds.low, evaluation.bounds.high, params.beta)
 
     return metric
 
@@ -113,3 +115,19 @@ def encoding_ms(evaluation: Evaluation) -> MetricValue:
     """Return milliseconds per query that its features took; 0 for a router that uses none."""
     timing = evaluation.timing
     return 1e3 * timing.encode_seconds / timing.requests if timing is not None else NOT_ROUTED
+
+
+def _maker(metric: Metric) -> Callable[[NoParams], Metric]:
+    """Return the factory of a metric without parameters."""
+    return lambda _: metric
+
+
+make_accuracy = _maker(accuracy)
+make_mean_score = _maker(mean_score)
+make_average_cost = _maker(average_cost)
+make_cost_per_10k = _maker(cost_per_10k)
+make_oracle_gap_closed = _maker(oracle_gap_closed)
+make_requests_per_second = _maker(requests_per_second)
+make_tokens_per_second = _maker(tokens_per_second)
+make_routing_ms = _maker(routing_ms)
+make_encoding_ms = _maker(encoding_ms)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlrb import DataError, new_directory, read_json, remove_folder, shorten_list, write_json
-from vlrb_plugins.neural_routers.schedule import Monitor
+from vlrb_plugins.shared.early_stopping import EarlyStopping
 
 SCHEMA_VERSION = 1
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
@@ -29,7 +29,7 @@ class Reached:
     """How far a training has come: finished epochs, and the state of early stopping."""
 
     epoch: int
-    monitor: Monitor
+    monitor: EarlyStopping
 
 
 @attrs.frozen
@@ -67,7 +67,7 @@ class Checkpoints:
             if state.get("schema") == SCHEMA_VERSION and state.get("identity") == self.identity:
                 restore(network, folder / WEIGHTS)
                 _restore_moments(network, optimizer, _read(folder / OPTIMIZER))
-                return Reached(epoch, Monitor(**state["monitor"]))
+                return Reached(epoch, EarlyStopping(**state["monitor"]))
             remove_folder(folder)
         return None
 

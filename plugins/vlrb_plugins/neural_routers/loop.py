@@ -22,7 +22,8 @@ from vlrb_plugins.neural_routers.machine import Machine, memory
 from vlrb_plugins.neural_routers.objectives import Objective
 from vlrb_plugins.neural_routers.params import NeuralParams
 from vlrb_plugins.neural_routers.samples import Batch, Samples, ahead, parts
-from vlrb_plugins.neural_routers.schedule import Monitor, rate_factor
+from vlrb_plugins.neural_routers.schedule import rate_factor
+from vlrb_plugins.shared.early_stopping import EarlyStopping
 
 logger = logging.getLogger("vlrb")
 
@@ -67,7 +68,7 @@ class Task:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def train(task: Task) -> Monitor:
+def train(task: Task) -> EarlyStopping:
     """Train the network and leave it at its best epoch; go on from the last checkpoint, if there is one.
 
     :raises DataError: when the loss or its gradient is not finite
@@ -78,7 +79,7 @@ def train(task: Task) -> Monitor:
     optimizer = torch.optim.AdamW(
         [p for p in network.parameters() if p.requires_grad], lr=task.params.rate, weight_decay=task.params.decay
     )
-    monitor = Monitor(task.params.patience, task.params.min_delta)
+    monitor = EarlyStopping(task.params.patience, task.params.min_delta)
     reached = checkpoints.last(network, optimizer) or Reached(0, monitor)
     if reached.epoch:
         logger.info("%s goes on after epoch %d of %d", task.name, reached.epoch, task.params.epochs)

@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 import attrs
 import numpy as np
 
-from vlrb import Array, ConfigError
-from vlrb_plugins.tree_routers import TreeParams
+from vlrb import Array
+from vlrb_plugins.tree_routers.params import TreeParams
 from vlrb_plugins.tree_routers.table import Table
 
 Objective = Literal["right", "cost"]
@@ -72,29 +72,6 @@ class Library(Protocol):
 
     def load(self, content: bytes) -> Booster:
         """Bring back a booster from its ``content``; what is broken raises the library's own error."""
-
-
-def library(name: str) -> Library:
-    """Return the library of this name.
-
-    :raises ConfigError: when it is not installed, or a system library that it needs is missing
-    """
-    try:
-        if name == "lightgbm":
-            from vlrb_plugins.tree_routers.with_lightgbm import Lightgbm
-
-            return Lightgbm()
-        from vlrb_plugins.tree_routers.with_xgboost import Xgboost
-
-        return Xgboost()
-    except ImportError as error:
-        raise ConfigError(f"{name} cannot be imported: {error}", where=name, fix='pip install "vlrb[trees]"') from None
-    except OSError as error:
-        raise ConfigError(
-            f"{name} is installed, but cannot be loaded: {error}",
-            where=name,
-            fix="install the OpenMP runtime: apt-get install libgomp1 on Debian and Ubuntu, or libgomp elsewhere",
-        ) from None
 
 
 @attrs.frozen

@@ -6,9 +6,9 @@ import attrs
 import numpy as np
 
 from vlrb import Array
-from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Booster, Rounds, Trainer, best_rounds, halves
 from vlrb_plugins.tree_routers.calibration import Calibration, calibrate, log_loss, log_odds
+from vlrb_plugins.tree_routers.params import TreeParams
 
 FLOOR = 1e-3
 """Costs count as at least this share of the model's mean before their logarithm is taken."""

@@ -13,27 +13,27 @@ has its mean there, as in the fitted router.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from pathlib import Path
 
 import attrs
 import numpy as np
 
-from vlrb import Array, DataError, Estimate, FitContext, Labelled, Queries, Undefined, decide, shorten_list
-from vlrb_plugins.tree_routers import TreeParams
-from vlrb_plugins.tree_routers.boosters import Library, library, threads_for
+from vlrb import Array, DataError, Estimate, FitContext, Labelled, Undefined
+from vlrb_plugins.tree_routers.boosters import threads_for
+from vlrb_plugins.tree_routers.fitted import FittedTrees
+from vlrb_plugins.tree_routers.libraries import library
 from vlrb_plugins.tree_routers.models import Chance, Cost, Learner
-from vlrb_plugins.tree_routers.selection import best_lambda, best_shrinkage, shrunken, utilities
+from vlrb_plugins.tree_routers.params import TreeParams
+from vlrb_plugins.tree_routers.selection import best_lambda, best_shrinkage, shrunken
 from vlrb_plugins.tree_routers.table import Table
 
 logger = logging.getLogger("vlrb")
 
 
+@attrs.frozen
 class Trees:
     """The routers ``lightgbm`` and ``xgboost``."""
 
-    def __init__(self, params: TreeParams) -> None:
-        self.params = params
+    params: TreeParams
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedTrees:
         """Learn every model's chance and cost, then choose shrinkage and lambda.
@@ -96,63 +96,3 @@ def _learn(
         context.log(m, {"trees": float(learnt.rounds)})
         context.progress(m + 1, models)
     return tuple(chances), tuple(costs), p
-
-
-@attrs.frozen(eq=False)
-class FittedTrees:
-    """Chance and cost of every model, how far chances are shrunken, and the lambda to decide by (None: the budget decides)."""
-
-    params: TreeParams
-    library: Library
-    table: Table
-    models: tuple[str, ...]
-    chances: tuple[Chance, ...]
-    costs: tuple[Cost, ...]
-    shrinkage: float
-    lambda_: float | None
-    threads: int = 1
-
-    @property
-    def chosen(self) -> Mapping[str, float]:
-        """Return the parameters that the fit chose on dev, by their names in an experiment file.
-
-        ``lambda`` where neither lambda nor a budget was given, ``shrinkage`` where it was "auto".
-        """
-        found = {}
-        if self.lambda_ is not None and self.params.lambda_ is None:
-            found["lambda"] = self.lambda_
-        if self.params.shrinkage == "auto":
-            found["shrinkage"] = self.shrinkage
-        return found
-
-    def estimate(self, queries: Queries) -> Estimate:
-        """Return the probability of being right and the expected cost in USD per sample, both float64[n, k].
-
-        :raises DataError: for other features or candidates than in the fit
-        """
-        name = self.library.name
-        found = tuple(c.name for c in queries.candidates)
-        if found != self.models:
-            what = f"was fitted for the models {shorten_list(self.models)}, not {shorten_list(found)}"
-            raise DataError(what, where=name, fix="fit it for these models")
-        rows, n = self.table.matrix(queries, name), len(queries)
-        threads = threads_for(rows.size, self.threads)
-        prepared = self.library.prepare(rows, self.table, threads) if n else None
-        p = np.column_stack([c.probabilities(prepared, n, threads) if n else np.empty(0) for c in self.chances])
-        cost = np.column_stack([c.predict(prepared, n, threads) if n else np.empty(0) for c in self.costs])
-        means = np.array([c.mean for c in self.chances])
-        return Estimate(shrunken(p, means, self.shrinkage), cost)
-
-    def route(self, queries: Queries) -> Array:
-        """Return what ``decide`` makes of the estimate, int64[n]."""
-        return decide(self.estimate(queries), lambda_=self.lambda_, budget=self.params.budget)
-
-    def scores(self, queries: Queries) -> Array:
-        """Return what the decision maximises, float64[n, k]: see ``utilities``."""
-        return utilities(self.estimate(queries), self.lambda_, self.params.budget)
-
-    def save(self, directory: Path) -> None:
-        """Write boosters in the library's own format, the rest as JSON, and how much each column is worth."""
-        from vlrb_plugins.tree_routers.storage import save
-
-        save(self, directory)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vlrb import COST_SCALE, Array, Estimate, MetricValue, Undefined, decide
+from vlrb import COST_SCALE, Array, Estimate, MetricValue, Undefined, decide, lift_choices
 from vlrb_plugins.tree_routers.calibration import log_loss
 
 SHRINKAGES = tuple(i / 10 for i in range(11))
@@ -53,7 +53,7 @@ def utilities(estimate: Estimate, lambda_: float | None, budget: float | None) -
     """Return finite float64[n, k] whose argmax is what ``decide`` chooses.
 
     With lambda the logarithm of the expected utility (for inf, minus the cost); with a budget the probability of being right,
-    and minus 1 minus the cost beyond the budget.  Where several are highest, the one that is chosen is lifted by the least step.
+    and minus 1 minus the cost beyond the budget.
     """
     p, cost = estimate.p_correct, estimate.cost
     if budget is not None:
@@ -65,7 +65,4 @@ def utilities(estimate: Estimate, lambda_: float | None, budget: float | None) -
             worth = np.log(p) - lambda_ * COST_SCALE * cost
     largest = np.finfo(np.float64).max
     worth = np.clip(worth, -largest, largest)
-    choices = decide(estimate, lambda_=lambda_, budget=budget)
-    differing = np.flatnonzero(worth.argmax(axis=1) != choices)
-    worth[differing, choices[differing]] = np.nextafter(worth[differing].max(axis=1), np.inf)
-    return np.asarray(worth)
+    return lift_choices(worth, decide(estimate, lambda_=lambda_, budget=budget))

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from vlrb import Array, Column, DataError, Queries
+from vlrb_plugins.shared.fitted import given_features
 
 
 @attrs.frozen(eq=False)
@@ -24,27 +25,28 @@ class Table:
 
         :raises DataError: when there are no features
         """
-        matrix, columns = _features(queries, router)
+        features = given_features(queries, router)
         categories = {}
-        for j, column in enumerate(columns):
+        for j, column in enumerate(features.columns):
             if column.kind == "categorical":
-                values = np.unique(matrix[:, j])
+                values = np.unique(features.matrix[:, j])
                 categories[j] = values[~np.isnan(values)].astype(np.float64)
-        return cls(columns, categories)
+        return cls(features.columns, categories)
 
     def matrix(self, queries: Queries, router: str) -> Array:
         """Return float32[n, d] with codes 0, 1 ... in categorical columns; a category never seen is a gap.
 
         :raises DataError: when there are no features, or of other columns than in the fit
         """
-        matrix, columns = _features(queries, router)
-        if columns != self.columns:
-            raise DataError(_difference(columns, self.columns), where=router, fix="use the feature set of the fit")
+        features = given_features(queries, router)
+        if features.columns != self.columns:
+            what = _difference(features.columns, self.columns)
+            raise DataError(what, where=router, fix="use the feature set of the fit")
         if not self.categories:
-            return matrix
-        coded = np.array(matrix)
+            return features.matrix
+        coded = np.array(features.matrix)
         for j, values in self.categories.items():
-            coded[:, j] = _codes(matrix[:, j], values)
+            coded[:, j] = _codes(features.matrix[:, j], values)
         return coded
 
     @property
@@ -71,14 +73,6 @@ def _codes(values: Array, known: Array) -> Array:
         return np.full(len(values), np.nan, dtype=np.float32)
     places = np.minimum(np.searchsorted(known, values), len(known) - 1)
     return np.where(known[places] == values, places, np.nan).astype(np.float32)
-
-
-def _features(queries: Queries, router: str) -> tuple[Array, tuple[Column, ...]]:
-    if queries.features is None:
-        raise DataError(
-            f"{router} needs features", where="[[router]]", fix='set features = "NAME" of a [features.NAME] table'
-        )
-    return queries.features.matrix, queries.features.columns
 
 
 def _difference(found: Sequence[Column], fitted: Sequence[Column]) -> str:

@@ -8,8 +8,8 @@ import lightgbm
 import numpy as np
 
 from vlrb import Array
-from vlrb_plugins.tree_routers import TreeParams
 from vlrb_plugins.tree_routers.boosters import Objective, Stopping, column_share, halves
+from vlrb_plugins.tree_routers.params import TreeParams
 from vlrb_plugins.tree_routers.table import Table
 
 OBJECTIVES: dict[Objective, dict[str, str]] = {

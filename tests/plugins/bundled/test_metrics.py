@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vlrb.api.routing import CostBounds, Evaluation, Timing, Undefined
 from vlrb_plugins.metrics import values
+from vlrb_plugins.metrics.params import RankScoreParams
 from vlrb_plugins.metrics.values import rank_score
 
 
@@ -177,11 +178,11 @@ def test_metrics_look_at_the_chosen_models() -> None:
     assert values.average_cost(found) == (4.0 + 1.5 + 0.5 + 2.0) / 4
     assert values.cost_per_10k(found) == 20000
     assert values.oracle_gap_closed(found) == (0.5 - 0.25) / 0.75
-    assert values.rank_score_of(1.0)(found) == pytest.approx(2 * 0.5 * 0.5 / (0.5 + 0.5))
+    assert values.make_rank_score(RankScoreParams(beta=1.0))(found) == pytest.approx(2 * 0.5 * 0.5 / (0.5 + 0.5))
     bounds = CostBounds(0.5, 8.0)
-    assert values.rank_score_of(3.0)(evaluation(bounds=bounds, choices=np.zeros(4, dtype=int))) == pytest.approx(
-        4 * 0.5 * 0.25 / (3 * 0.5 + 0.25)
-    )
+    assert values.make_rank_score(RankScoreParams(beta=3.0))(
+        evaluation(bounds=bounds, choices=np.zeros(4, dtype=int))
+    ) == pytest.approx(4 * 0.5 * 0.25 / (3 * 0.5 + 0.25))
 
 
 def test_throughput_counts_routing_and_encoding() -> None:

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp": ("mlp", {"hidden": (8, 4), "max_iter": 20, "batch_size": 32, "learning_rate": 0.03, "patience": 20}),
     "mlp-reference": (
         "mlp",
-        {"variant": "reference", "hidden": (8,), "max_iter": 4, "monitor": False, "lambda_": 10.0},
+        {"variant": "reference", "hidden": (8,), "max_iter": 4, "early_stopping": False, "lambda_": 10.0},
     ),
 }
 
@@ -107,7 +107,7 @@ def test_it_learns(case: str, make: Any) -> None:
     if CASES[case][0] == "mlp":
         pytest.importorskip("torch")
     train, test = make.random(400, seed=3), make.random(300, seed=4)
-    more = {"max_iter": 60, "monitor": False} if CASES[case][0] == "mlp" else {}
+    more = {"max_iter": 60, "early_stopping": False} if CASES[case][0] == "mlp" else {}
     choices = fitted(case, make, train, make.random(100, seed=5), **more).route(test.queries)
     hits = test.quality[np.arange(300), choices].mean()
     assert hits > test.quality.mean(axis=0).mean() + 0.1
@@ -296,6 +296,17 @@ def test_what_another_version_or_router_saved_is_refused(name: str, routers: Any
     (tmp_path / "arrays.npz").write_bytes((tmp_path / "arrays.npz").read_bytes()[:100])
     with pytest.raises(DataError, match="cannot be read"):
         SPECS[name].load(tmp_path)
+
+
+def test_a_router_saved_under_former_names_is_read(routers: Any, tmp_path: Path) -> None:
+    """``early_stopping`` was ``monitor``: the folder that an older version wrote still loads."""
+    routers("linear").save(tmp_path)
+    file = tmp_path / "router.json"
+    text = file.read_text(encoding="utf-8")
+    assert '"early_stopping"' in text
+    file.write_text(text.replace('"early_stopping"', '"monitor"'), encoding="utf-8")
+
+    assert SPECS["linear"].load(tmp_path).params == routers("linear").params
 
 
 @pytest.mark.parametrize("name", ["knn", "prknn"])

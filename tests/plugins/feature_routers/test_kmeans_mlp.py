@@ -11,10 +11,10 @@ import pytest
 from vlrb.errors import ConfigError, DataError
 from vlrb_plugins.feature_routers import mlp
 from vlrb_plugins.feature_routers.kmeans import FittedClusters, Kmeans
+from vlrb_plugins.feature_routers.kmeans_init import starting_centres
 from vlrb_plugins.feature_routers.params import KmeansParams, MlpParams
 from vlrb_plugins.feature_routers.rules import RULES
 from vlrb_plugins.feature_routers.scaling import ZScore
-from vlrb_plugins.feature_routers.seeding import starting_centres
 
 NO_SCALE = ZScore(np.zeros(2), np.ones(2))
 ACCURACY = np.array([[0.9, 0.8, 0.5], [0.2, 0.6, 0.6], [0.5, 0.5, 0.5]])
@@ -242,28 +242,28 @@ def test_it_stops_by_dev_and_keeps_the_best_epoch(make: Any) -> None:
         return next(scores)
 
     fitted, logged = train_mlp(make, dev_score, learning_rate=0.05)
-    two, _ = train_mlp(make, learning_rate=0.05, max_iter=2, monitor=False)
+    two, _ = train_mlp(make, learning_rate=0.05, max_iter=2, early_stopping=False)
     assert [v["dev_score"] for _, v in logged.curves] == [0.1, 0.5, 0.4, 0.3, 0.2]
     assert logged.progress == [(e, 6) for e in range(1, 6)]
     assert np.array_equal(fitted.layers[0][0], two.layers[0][0])
     assert fitted.route(make.random(60, seed=1).queries).tolist() == seen[1]
 
 
-def test_without_monitor_it_stops_by_the_loss(make: Any) -> None:
+def test_without_early_stopping_it_stops_by_the_loss(make: Any) -> None:
     """A step size of almost nothing: the loss does not fall, and after loss_patience epochs it ends; dev is not looked at."""
 
     def dev_score(choices: Any) -> float:
         raise AssertionError("dev is not to be looked at")
 
     _, logged = train_mlp(
-        make, dev_score, monitor=False, learning_rate=1e-12, loss_patience=3, max_iter=50, batch_size=200
+        make, dev_score, early_stopping=False, learning_rate=1e-12, loss_patience=3, max_iter=50, batch_size=200
     )
     assert len(logged.curves) == 4
 
 
 def test_the_penalty_spares_biases_unless_it_is_the_reference(make: Any) -> None:
     """With a huge penalty all that is penalised goes to 0: weights in both variants, biases in the reference's only."""
-    given = {"alpha": 1e4, "max_iter": 150, "monitor": False, "learning_rate": 0.02, "loss_patience": 200}
+    given = {"alpha": 1e4, "max_iter": 150, "early_stopping": False, "learning_rate": 0.02, "loss_patience": 200}
     for variant, spared in (("published", True), ("reference", False)):
         fitted, _ = train_mlp(make, variant=variant, **given)
         assert np.abs(fitted.layers[-1][0]).max() < 0.05

@@ -10,9 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.api.routing import Undefined
 from vlrb_plugins.feature_routers import linear, mlp
-from vlrb_plugins.feature_routers.monitor import Monitor
 from vlrb_plugins.feature_routers.params import LinearParams, MlpParams
 
 Rows = list[list[float]]
@@ -134,7 +132,9 @@ START = [[0.3, -0.2, 0.1], [0.0, 0.4, -0.3], [-0.5, 0.1, 0.2]]
 def test_the_references_linear(make: Any, train: Any, lam: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten steps of Adam on all rows; the penalty holds intercepts too, deviations divide by n - 1, and lambda prices a dollar."""
     monkeypatch.setattr(linear, "initial", lambda *_: np.array(START))
-    params = LinearParams(variant="reference", lambda_=lam, c=2.0, learning_rate=0.05, max_iter=10, monitor=False)
+    params = LinearParams(
+        variant="reference", lambda_=lam, c=2.0, learning_rate=0.05, max_iter=10, early_stopping=False
+    )
     fitted = linear.Linear(params).fit(train, train, make.context(train)[0])
 
     expected = np.array(reference_linear(sum(START, []), lam, 0.5, 0.05, 10)).reshape(3, 3)  # noqa: RUF017
@@ -146,7 +146,9 @@ def test_the_references_linear_logs_its_loss(make: Any, train: Any, monkeypatch:
     """Before each step: the mean cross-entropy, and the penalty on all weights and intercepts."""
     monkeypatch.setattr(linear, "initial", lambda *_: np.array(START))
     context, logged = make.context(train)
-    params = LinearParams(variant="reference", lambda_=50.0, c=2.0, learning_rate=0.05, max_iter=3, monitor=False)
+    params = LinearParams(
+        variant="reference", lambda_=50.0, c=2.0, learning_rate=0.05, max_iter=3, early_stopping=False
+    )
     linear.Linear(params).fit(train, train, context)
 
     expected = []
@@ -232,7 +234,7 @@ def test_mlp(make: Any, train: Any, variant: Any, lam: float, batch: int) -> Non
                     slopes[i] += decay * x
             network.numbers = adam.step(network.numbers, slopes)
 
-    given = {"alpha": decay, "learning_rate": rate, "max_iter": epochs, "batch_size": batch, "monitor": False}
+    given = {"alpha": decay, "learning_rate": rate, "max_iter": epochs, "batch_size": batch, "early_stopping": False}
     params = MlpParams(variant=variant, lambda_=lam, hidden=(hidden,), **given)  # type: ignore[arg-type]
     fitted = mlp.Mlp(params).fit(train, train, make.context(train, seed=42)[0])
     w1, b1, w2, b2 = network.layers()
@@ -241,29 +243,3 @@ def test_mlp(make: Any, train: Any, variant: Any, lam: float, batch: int) -> Non
         assert np.allclose(bias, expected[1], atol=1e-5)
     scores = [shares(layer(w2, b2, [max(0.0, v) for v in layer(w1, b1, row)])) for row in rows]
     assert np.allclose(fitted.scores(train.queries)[: len(rows)], scores, atol=1e-5)
-
-
-# --- early stopping ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("scores", "best", "last"),
-    [
-        ([0.5, 0.4, 0.4, 0.4, 0.9], 1, 4),  # three epochs without a better one
-        ([0.5, 0.5001, 0.50005, 0.5, 0.9], 1, 4),  # gains of no more than min_delta do not count
-        ([0.5, 0.50011, 0.50015, 0.50022, 0.4, 0.4], 4, -1),  # each against the best, not against the epoch before
-        ([0.1, 0.2, 0.3], 3, -1),
-        ([0.3, 0.2, 0.2, 0.4, 0.3, 0.3, 0.3, 0.9], 4, 7),  # counted anew after a better one
-        ([None, None, 0.1, None, 0.05, 0.0, 0.2], 3, 6),
-        ([-0.5, -0.4, -0.6, -0.6, -0.6], 2, 5),  # scores below 0 are scores
-    ],
-)
-def test_early_stopping_in_figures(scores: list[float | None], best: int, last: int) -> None:
-    """The best epoch, whose state is kept, and the one that ends the training (-1: none), with patience 3 and min_delta 1e-4."""
-    monitor, stopped = Monitor(3, 1e-4), -1
-    for epoch, score in enumerate(scores, 1):
-        if monitor.stops(epoch, Undefined("none") if score is None else score, lambda epoch=epoch: epoch):  # type: ignore[misc]
-            stopped = epoch
-            break
-
-    assert (monitor.best_epoch, monitor.chosen("x"), stopped) == (best, best, last)

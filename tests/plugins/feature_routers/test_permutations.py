@@ -45,8 +45,11 @@ EXACT: dict[str, tuple[str, dict[str, Any]]] = {
 """Routers in which nothing is drawn per model, and no ties are left to the order of the candidates."""
 
 NOISY: dict[str, tuple[str, dict[str, Any]]] = {
-    "linear-reference": ("linear", {"variant": "reference", "monitor": False}),
-    "mlp": ("mlp", {"hidden": (16,), "max_iter": 40, "batch_size": 128, "monitor": False, "learning_rate": 0.02}),
+    "linear-reference": ("linear", {"variant": "reference", "early_stopping": False}),
+    "mlp": (
+        "mlp",
+        {"hidden": (16,), "max_iter": 40, "batch_size": 128, "early_stopping": False, "learning_rate": 0.02},
+    ),
     "mlp-reference": (
         "mlp",
         {
@@ -54,7 +57,7 @@ NOISY: dict[str, tuple[str, dict[str, Any]]] = {
             "hidden": (16,),
             "max_iter": 40,
             "batch_size": 128,
-            "monitor": False,
+            "early_stopping": False,
             "learning_rate": 0.02,
         },
     ),

@@ -14,7 +14,6 @@ from vlrb.api.routing import Undefined
 from vlrb.api.targets import soft_targets
 from vlrb.errors import DataError
 from vlrb_plugins.feature_routers.linear import Linear, initial
-from vlrb_plugins.feature_routers.monitor import Monitor
 from vlrb_plugins.feature_routers.ovr import Ovr
 from vlrb_plugins.feature_routers.params import LinearParams, OvrParams
 from vlrb_plugins.feature_routers.solver import Binary, Softmax, minimise, sigmoid, softmax
@@ -252,33 +251,12 @@ def test_initial_weights_are_bounded_and_drawn_from_the_given_generator() -> Non
     assert np.array_equal(drawn, initial(100, 5, np.random.default_rng(1)))
 
 
-# --- the monitor --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("case", ["a", "b", "c"])
-def test_monitor_equals_the_reference(vectors: Any, case: str) -> None:
-    """The best epoch and the one it stops at, with patience 3 and min_delta 1e-4."""
-    expected = vectors("training_monitor")
-    monitor, stopped = Monitor(3, 1e-4), -1
-    for epoch, value in enumerate(expected[f"{case}_values"].tolist(), start=1):
-        if monitor.stops(epoch, value, lambda epoch=epoch: epoch):  # type: ignore[misc]
-            stopped = epoch
-            break
-    assert (monitor.best_epoch, stopped) == (expected[f"{case}_best_epoch"], expected[f"{case}_stop_epoch"])
-    assert monitor.chosen("x") == monitor.best_epoch
-
-
 def test_a_dev_score_that_is_undefined_selects_nothing(make: Any) -> None:
-    """Undefined is not better than a value; if it always is, there is no model, and the error says why and what to do."""
-    monitor = Monitor(2, 0.0)
-    assert [monitor.stops(e, v, lambda: "kept") for e, v in enumerate([Undefined("no"), 0.1, Undefined("no")], 1)] == [
-        False
-    ] * 3
-    assert (monitor.chosen("x"), monitor.best_epoch) == ("kept", 2)
+    """If it always is, there is no model, and the error says why and what to do."""
     train = make.random(60)
     context = attrs.evolve(make.context(train)[0], dev_score=lambda _: Undefined("the mean cost is 0"))
     with pytest.raises(
-        DataError, match=r"linear: no epoch could be selected on dev: the mean cost is 0\n.*monitor = false"
+        DataError, match=r"linear: no epoch could be selected on dev: the mean cost is 0\n.*early_stopping = false"
     ):
         Linear(LinearParams(variant="reference")).fit(train, train, context)
 

@@ -183,15 +183,15 @@ def _best(fitted: Any, clusters: Any) -> Any:
 # --- linear and mlp, from the stored initial weights ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("monitor", [True, False])
+@pytest.mark.parametrize("early_stopping", [True, False])
 @pytest.mark.parametrize("lam", LAMBDAS)
-def test_linear(small: Any, vectors: Vectors, make: Any, lam: str, monitor: bool, monkeypatch: Any) -> None:
+def test_linear(small: Any, vectors: Vectors, make: Any, lam: str, early_stopping: bool, monkeypatch: Any) -> None:
     """Every decision of the torch path on 120 test rows, its weights, its dev curve and the epoch that it stops at."""
     data, expected = small("normalize_concat"), vectors("routers_torch")
-    name = f"linear_lam{lam}_{'mon3' if monitor else 'nomon'}__"
+    name = f"linear_lam{lam}_{'mon3' if early_stopping else 'nomon'}__"
     init = expected[name + "init__linear.weight"], expected[name + "init__linear.bias"]
     monkeypatch.setattr(linear, "initial", lambda *_: np.hstack([init[0], init[1][:, None]]))
-    params = LinearParams(variant="reference", lambda_=float(lam), monitor=monitor)
+    params = LinearParams(variant="reference", lambda_=float(lam), early_stopping=early_stopping)
     context, logged = make.context(data.dev, low=data.low, high=data.high)
     fitted = linear.Linear(params).fit(data.train, data.dev, context)
 
@@ -200,19 +200,21 @@ def test_linear(small: Any, vectors: Vectors, make: Any, lam: str, monitor: bool
     assert np.allclose(fitted.intercepts, expected[name + "final__linear.bias"], atol=2e-5)
     assert np.allclose(fitted.scaler.mean, expected["linear_scaler_mean_ddof1"][0], atol=1e-6)
     assert np.allclose(fitted.scaler.scale, expected["linear_scaler_scale_ddof1"][0], atol=1e-6)
-    if monitor:
+    if early_stopping:
         found = [v["dev_score"] for _, v in logged.curves]
         assert np.allclose(found, expected[name + "dev_rank_curve"], atol=1e-6)
 
 
-@pytest.mark.parametrize("monitor", [True, False])
+@pytest.mark.parametrize("early_stopping", [True, False])
 @pytest.mark.parametrize("lam", LAMBDAS)
-def test_mlp(small: Any, vectors: Vectors, make: Any, lam: str, monitor: bool) -> None:
+def test_mlp(small: Any, vectors: Vectors, make: Any, lam: str, early_stopping: bool) -> None:
     """With the reference's seed: its initial weights, every decision, its dev curve and the epoch that it stops at."""
     pytest.importorskip("torch")
     data, expected = small("normalize_concat"), vectors("routers_torch")
-    name = f"mlp_lam{lam}_{'mon3' if monitor else 'nomon'}__"
-    params = MlpParams(variant="reference", lambda_=float(lam), hidden=(32, 16), max_iter=60, monitor=monitor)
+    name = f"mlp_lam{lam}_{'mon3' if early_stopping else 'nomon'}__"
+    params = MlpParams(
+        variant="reference", lambda_=float(lam), hidden=(32, 16), max_iter=60, early_stopping=early_stopping
+    )
     context, logged = make.context(data.dev, low=data.low, high=data.high)
 
     drawn = mlp.Training(params, context)._drawn(28, 5)
@@ -224,7 +226,7 @@ def test_mlp(small: Any, vectors: Vectors, make: Any, lam: str, monitor: bool) -
     for i, (weight, bias) in enumerate(fitted.layers):
         assert np.allclose(weight, expected[f"{name}final__network.{2 * i}.weight"], atol=1e-4)
         assert np.allclose(bias, expected[f"{name}final__network.{2 * i}.bias"], atol=1e-4)
-    if monitor:
+    if early_stopping:
         found = [v["dev_score"] for _, v in logged.curves]
         assert np.allclose(found, expected[name + "dev_rank_curve"], atol=1e-6)
 

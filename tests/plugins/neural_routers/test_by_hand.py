@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlrb.api.routing import Undefined
 from vlrb_plugins.neural_routers import heads, losses
-from vlrb_plugins.neural_routers.schedule import Monitor
 
 LOGITS = [
     [2.0, 1.0, 0.0, -1.0],
@@ -109,30 +107,6 @@ def test_cosine_heads(learnt_scale: bool, factor: float) -> None:
     found = head(torch.tensor(queries)).detach().numpy()
 
     assert np.allclose(found, [[factor * cosine(q, m) for m in models] for q in queries], rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("scores", "best", "last"),
-    [
-        ([0.5, 0.4, 0.4, 0.4, 0.9], 1, 4),  # three epochs without a better one
-        ([0.5, 0.5001, 0.50005, 0.5, 0.9], 1, 4),  # gains of no more than min_delta do not count
-        ([0.5, 0.50011, 0.50015, 0.50022, 0.4, 0.4], 4, -1),  # each against the best, not against the epoch before
-        ([0.1, 0.2, 0.3], 3, -1),
-        ([0.3, 0.2, 0.2, 0.4, 0.3, 0.3, 0.3, 0.9], 4, 7),  # counted anew after a better one
-        ([None, None, 0.1, None, 0.05, 0.0, 0.2], 3, 6),
-        ([-0.5, -0.4, -0.6, -0.6, -0.6], 2, 5),  # scores below 0 are scores
-    ],
-)
-def test_early_stopping_in_figures(scores: list[float | None], best: int, last: int) -> None:
-    """The best epoch and the epoch that ends the training (-1: none does), with patience 3 and min_delta 1e-4."""
-    monitor, stopped = Monitor(patience=3, min_delta=1e-4), -1
-    for epoch, score in enumerate(scores, 1):
-        monitor = monitor.after(epoch, Undefined("none") if score is None else score)
-        if monitor.stop:
-            stopped = epoch
-            break
-
-    assert (monitor.best_epoch, stopped) == (best, last)
 
 
 def test_a_batch_without_pairs_has_no_contrast() -> None:

@@ -1,4 +1,4 @@
-"""Losses, schedule and early stopping against the reference implementation, and by hand."""
+"""Losses and schedule against the reference implementation, and by hand."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from vlrb.api.routing import Undefined
 from vlrb.api.targets import soft_targets
 from vlrb_plugins.neural_routers import heads, losses, objectives
-from vlrb_plugins.neural_routers.schedule import Monitor, rate_factor
+from vlrb_plugins.neural_routers.schedule import rate_factor
 
 
 @pytest.fixture
@@ -47,28 +46,6 @@ def test_the_head_of_cosinecls_gives_the_references_logits(vectors: dict[str, An
 
     found = head(torch.from_numpy(vectors["query"]).float()).detach().numpy()
     assert np.allclose(found, vectors["logits"], atol=1e-4)
-
-
-@pytest.mark.parametrize("case", ["a", "b", "c"])
-def test_early_stopping_equals_the_reference(shared: Callable[[str], Path], case: str) -> None:
-    """Best epoch and last epoch of sequences of dev scores, with gains below min_delta among them."""
-    with np.load(shared("vectors/training_monitor.npz")) as found:
-        values, best, stop = (found[f"{case}_{k}"] for k in ("values", "best_epoch", "stop_epoch"))
-    monitor, stopped = Monitor(patience=3, min_delta=1e-4), -1
-    for epoch, value in enumerate(values.tolist(), 1):
-        monitor = monitor.after(epoch, value)
-        if monitor.stop:
-            stopped = epoch
-            break
-
-    assert (monitor.best_epoch, stopped) == (int(best), int(stop))
-
-
-def test_an_undefined_dev_score_is_never_the_best() -> None:
-    """An undefined score counts as no better, before and after a defined one."""
-    monitor = Monitor(2, 1e-4).after(1, Undefined("none")).after(2, 0.1).after(3, Undefined("none"))
-
-    assert (monitor.best_epoch, monitor.best_score, monitor.waited) == (2, 0.1, 1)
 
 
 def test_the_step_size_rises_and_falls() -> None:

@@ -15,8 +15,8 @@ from vlrb.api.images import Images, ImageStore
 from vlrb.api.routing import Candidate, Column, Features, Labelled, Queries
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
-from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.calibration import sigmoid
+from vlrb_plugins.tree_routers.params import PARAMS
 
 CANDIDATES = tuple(Candidate(n) for n in ("large", "middle", "small", "never"))
 COLUMNS = (

@@ -11,8 +11,8 @@ import pytest
 
 from vlrb.api.decide import decide
 from vlrb.api.routing import Estimate, Undefined
-from vlrb_plugins.tree_routers import PARAMS
 from vlrb_plugins.tree_routers.models import Learner
+from vlrb_plugins.tree_routers.params import PARAMS
 from vlrb_plugins.tree_routers.selection import LAMBDAS, best_lambda, utilities
 
 

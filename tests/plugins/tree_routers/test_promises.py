@@ -125,7 +125,7 @@ def test_what_cannot_be_loaded_is_said(trees: Any, name: str, tmp_path: Path) ->
     with pytest.raises(DataError, match=r"right-0\..*cannot be read"):
         loader(tmp_path)
     router = json.loads((tmp_path / "router.json").read_text(encoding="utf-8"))
-    for key, value, message in (("library", "forest", "is a router of 'forest'"), ("schema", 99, "schema version 99")):
+    for key, value, message in (("library", "forest", "holds a router 'forest'"), ("schema", 99, "schema version 99")):
         router[key] = value
         (tmp_path / "router.json").write_text(json.dumps(router), encoding="utf-8")
         with pytest.raises(DataError, match=message):

@@ -12,8 +12,8 @@ import pytest
 
 from vlrb.api.routing import Column
 from vlrb.errors import ConfigError, DataError
-from vlrb_plugins.tree_routers import PARAMS
-from vlrb_plugins.tree_routers.boosters import library
+from vlrb_plugins.tree_routers.libraries import library
+from vlrb_plugins.tree_routers.params import PARAMS
 
 
 def test_features_that_are_missing_or_others_are_an_error(trees: Any, name: str) -> None:
