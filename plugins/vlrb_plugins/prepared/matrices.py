@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from vlrb import HIGHEST_COST, Array, DataError, shorten_list
-from vlrb_plugins.records.findings import Findings
+from vlrb_plugins.shared.log_tables.findings import Findings
 
 BLOCK_ROWS = 50_000
 _HEADER = 64 * 1024

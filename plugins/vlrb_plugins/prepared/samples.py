@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb import SAMPLES, Array, shorten_list
-from vlrb_plugins.prepared import PreparedParams
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.table import Rows
 from vlrb_plugins.prepared.tree import Tree
 from vlrb_plugins.prepared.tsv import TsvImages
-from vlrb_plugins.records.columns import is_unicode
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.images import ImageFolder, ImageProblem
-from vlrb_plugins.records.jsonl import json_lines
-from vlrb_plugins.records.names import Names
-from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem
+from vlrb_plugins.shared.log_tables.json_lines import json_lines
+from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.shared.log_tables.names import Names
+from vlrb_plugins.shared.log_tables.texts import is_unicode
 
 _WITH_SPLIT = pa.schema([*SAMPLES, ("split", pa.string())])
 

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb import Catalog, Listing, Part
-from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.matrices import Asked, open_cost, read_quality
 from vlrb_plugins.prepared.outcomes import OutcomeReader
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.samples import SampleReader
 from vlrb_plugins.prepared.table import Rows, read_names, read_rows
 from vlrb_plugins.prepared.tree import Tree, find_tree
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.names import Names
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.names import Names
 
 
 class PreparedSource:

@@ -13,16 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import Array, DataError, did_you_mean, shorten_list
-from vlrb_plugins.prepared.tree import SPLITS, Tree
-from vlrb_plugins.records import nested
-from vlrb_plugins.records.columns import is_text, is_unicode
-from vlrb_plugins.records.delimited import refuse_special
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.jsonl import json_lines
-from vlrb_plugins.records.parquet import batches, opened
+from vlrb_plugins.prepared.tree import Tree
+from vlrb_plugins.shared.log_tables.arrays import is_text, nulls_of
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.json_lines import json_lines
+from vlrb_plugins.shared.log_tables.limits import refuse_special
+from vlrb_plugins.shared.log_tables.names import SPLITS
+from vlrb_plugins.shared.log_tables.parquet_files import Expected, check_schema, open_parquet, parquet_batches
+from vlrb_plugins.shared.log_tables.texts import is_unicode
 
 _UNKNOWN = ("", "unknown")
 """What the scripts write where a sample has no split."""
+
+
+_META = (
+    Expected("sample_id", "text", is_text),
+    Expected("dataset", "text", is_text),
+    Expected("split", "text", lambda t: is_text(t) or bool(pa.types.is_null(t)), required=False),
+)
+"""The columns of meta.parquet that are read."""
 
 
 @attrs.frozen(eq=False)
@@ -116,23 +125,13 @@ def read_rows(tree: Tree) -> Rows:
 
 def _read_meta(path: Path) -> dict[str, pa.Array]:
     """Read the columns of meta.parquet that are used: sample_id, dataset, and split where it is there."""
-    file = opened(path)
+    file = open_parquet(path)
     findings = Findings()
-    have = file.schema_arrow.names
-    used = [n for n in ("sample_id", "dataset", "split") if n in have]
-    for name in ("sample_id", "dataset"):
-        if name not in have:
-            fix = f"write the file again; {did_you_mean(name, have)}"
-            findings.add(f"has no column {name!r}", str(path), fix)
-    for name in used:
-        found = file.schema_arrow.field(name).type
-        if not (is_text(found) or (name == "split" and pa.types.is_null(found))):
-            findings.add(
-                f"holds {found}, must hold text", f"{path}, column {name}", "write the column with another type"
-            )
+    check_schema(path, file.schema_arrow, _META, findings)
     findings.stop_if_any()
+    used = [c.name for c in _META if c.name in file.schema_arrow.names]
     try:
-        table = pa.Table.from_batches([b.cast(_texts(used)) for b in batches(path, file, used)], _texts(used))
+        table = pa.Table.from_batches([b.cast(_texts(used)) for b in parquet_batches(path, file, used)], _texts(used))
         table.validate(full=True)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", where=str(path), fix="write the file again") from None
@@ -160,7 +159,7 @@ def _check_meta(path: Path, columns: dict[str, pa.Array], findings: Findings) ->
     if "split" in columns:
         known = pc.if_else(pc.is_in(columns["split"], pa.array(_UNKNOWN)), None, columns["split"])
         columns["split"] = known
-        for row in np.flatnonzero(~nested.nulls_of(known) & ~_among(known, SPLITS))[:3].tolist():
+        for row in np.flatnonzero(~nulls_of(known) & ~_among(known, SPLITS))[:3].tolist():
             message = f"{known[row].as_py()!r} is no split"
             fix = did_you_mean(known[row].as_py(), SPLITS)
             findings.add(message, f"{path}, row {row + 1}, column split", fix)

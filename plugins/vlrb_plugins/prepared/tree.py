@@ -8,9 +8,9 @@ from pathlib import Path
 import attrs
 
 from vlrb import DataError, Problem, shorten_list
-from vlrb_plugins.prepared import PreparedParams
+from vlrb_plugins.prepared.params import PreparedParams
+from vlrb_plugins.shared.log_tables.names import SPLITS
 
-SPLITS = ("train", "dev", "test")
 _MATRICES = Path("data", "matrices")
 _REGISTRY = Path("data", "registry")
 _IDS = ("sample_ids",)

@@ -17,7 +17,6 @@ VERSION = b"1"
 SYNTHETIC_KEY = b"vlrb.synthetic"
 """A Parquet file of synthetic data says under this key of its metadata what they are."""
 
-SPLITS = ("train", "dev", "test")
 ColumnKind = Literal[
     "name", "text", "split", "score", "cost", "count", "flag", "options", "images", "fields", "texts", "rotations"
 ]
@@ -100,21 +99,6 @@ def _table(kind: Literal["samples", "outcomes"], always: pa.Schema, optional: pa
 
 SAMPLE_TABLE = _table("samples", SAMPLES, SAMPLES_OPTIONAL)
 OUTCOME_TABLE = _table("outcomes", OUTCOMES, OUTCOMES_OPTIONAL)
-
-
-def is_text(t: pa.DataType) -> bool:
-    """Tell whether a type is one of Arrow's types of text, dictionaries of texts included."""
-    inner = t.value_type if pa.types.is_dictionary(t) else t
-    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner))
-
-
-def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8; JSON can hold half of a surrogate pair, which cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def table_of(part: Part) -> TableSchema:

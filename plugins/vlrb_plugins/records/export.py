@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vlrb import Array, Benchmark, DataError, cache_directory, locked, new_directory, shorten_list, write_text
-from vlrb_plugins.records.checks import stand_again
 from vlrb_plugins.records.columns import OUTCOME_TABLE, SAMPLE_TABLE, SYNTHETIC_KEY, VERSION, VERSION_KEY
+from vlrb_plugins.shared.log_tables.arrays import repeated_pairs
 
 FILES = ("samples.parquet", "outcomes.parquet", "models.toml")
 ROW_GROUP_BYTES = 32 * 1024**2
@@ -170,7 +170,7 @@ def _answered_batches(benchmark: Benchmark, outcomes: Iterable[pa.RecordBatch]) 
         models = pc.index_in(batch.column("model"), value_set=pairs.models)
         known = pc.and_(rows.is_valid(), models.is_valid())
         at = tuple(np.asarray(a.filter(known).to_numpy(zero_copy_only=False)) for a in (rows, models))
-        again = stand_again(seen, at)
+        again = repeated_pairs(seen, at)
         if again.any():
             twice = ids.filter(known).filter(pa.array(again)).to_pylist()
             message = f"{len(twice):,} pairs of the benchmark are in the logs twice: {shorten_list(twice)}"

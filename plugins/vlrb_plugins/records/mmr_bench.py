@@ -24,12 +24,12 @@ from vlrb import (
     did_you_mean,
     shorten_list,
 )
-from vlrb_plugins.records import MmrBenchParams
-from vlrb_plugins.records.delimited import CsvRow, header_of, read_rows
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.images import ImageFolder, ImageProblem, listed
-from vlrb_plugins.records.names import Names
-from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.records.params import MmrBenchParams
+from vlrb_plugins.shared.log_tables.delimited import CsvRow, header_of, read_rows
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem, parse_list
+from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.shared.log_tables.names import Names
 
 FIXED = ("sample_id", "dataset_idx", "question", "answer", "image_paths")
 SUFFIXES = ("prediction", "correct", "token", "cost")
@@ -194,7 +194,7 @@ def _sample_batches(reader: _Reader, rows: Iterator[CsvRow], folder: ImageFolder
 def _images(reader: _Reader, row: CsvRow, folder: ImageFolder) -> list[bytes]:
     text = reader.cell(row, "image_paths")
     images = []
-    for path in reader.parsed(row, "image_paths", text, listed, "write a path, or a list ['a.png', 'b.png']") or ():
+    for path in reader.parsed(row, "image_paths", text, parse_list, "write a path, or a list ['a.png', 'b.png']") or ():
         try:
             images.append(folder.load(path))
         except ImageProblem as problem:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import TEXTS, Array
+from vlrb_plugins.shared.log_tables.arrays import nulls_of
 
 
 def elements(lists: pa.Array) -> tuple[Array, pa.Array]:
@@ -30,11 +31,6 @@ def _offsets(lengths: Array, null: Array) -> pa.Array:
     """Return the offsets of lists; a null offset marks a list that is null."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.array(offsets, mask=np.concatenate([null, [False]]))
-
-
-def nulls_of(array: pa.Array) -> Array:
-    """Return bool[n]: which values are null."""
-    return np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def lists(lengths: Array, values: pa.Array, null: Array) -> pa.Array:

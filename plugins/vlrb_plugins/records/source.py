@@ -10,14 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import Array, Catalog, DataError, Listing, Part, Problem
-from vlrb_plugins.records import RecordsParams, nested
-from vlrb_plugins.records.checks import check_block, check_names, note
+from vlrb_plugins.records import nested
+from vlrb_plugins.records.checks import check_block, check_names, note_rows
 from vlrb_plugins.records.columns import Block, TableSchema, table_of
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.images import ImageFolder, ImageProblem
 from vlrb_plugins.records.jsonl import jsonl_blocks
-from vlrb_plugins.records.names import NameKind, Names
-from vlrb_plugins.records.parquet import BATCH_BYTES, parquet_blocks, synthetic_mark
+from vlrb_plugins.records.params import RecordsParams
+from vlrb_plugins.records.parquet import parquet_blocks, synthetic_mark
+from vlrb_plugins.shared.log_tables.arrays import nulls_of
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem
+from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES
+from vlrb_plugins.shared.log_tables.names import NameKind, Names
 
 SUFFIXES = (".parquet", ".jsonl")
 
@@ -104,7 +107,7 @@ def select(block: Block, kinds: tuple[NameKind, ...], names: Names, findings: Fi
         columns[kind] = pa.array(resolved, pa.string()).take(encoded.indices)
         wanted = np.array([names.wanted(kind, n) for n in resolved], dtype=np.bool_)
         codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-        keep &= wanted[codes] & ~nested.nulls_of(columns[kind])
+        keep &= wanted[codes] & ~nulls_of(columns[kind])
     chosen = Block(block.file, block.unit, block.numbers, columns).filter(keep)
     for kind in kinds:
         names.use(kind, chosen.columns[kind].unique().to_pylist())
@@ -127,7 +130,7 @@ def _batches(block: Block, table: TableSchema, folder: ImageFolder, findings: Fi
         lengths, values = nested.elements(images)
         empty = np.zeros(len(block), dtype=np.bool_)
         empty[nested.rows_of(lengths)[_sizes(values) == 0]] = True
-        note(block, "images", empty, "an image is empty", "leave it out of the list", findings)
+        note_rows(block, "images", empty, "an image is empty", "leave it out of the list", findings)
         yield _batch(block, table)
 
 

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, DataError, Dataset, Problem, shorten_list
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.log_tables.texts import python_literal
 from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
 from vlrb_plugins.vlmevalkit.table import NAN_LIKE, Cell, text, texts, whole_numbers
-from vlrb_plugins.vlmevalkit.texts import literal
 
 STORED_VERDICTS: Mapping[str, str] = {
     "mcq": "hit",
@@ -287,7 +287,7 @@ def _matched(cells: Sequence[Cell], score: Callable[[list[float]], float]) -> li
 
 def _numbers(cell: str) -> list[float] | None:
     try:
-        values = literal(cell)
+        values = python_literal(cell)
     except ValueError:
         return None
     listed = values if isinstance(values, list) else [values]

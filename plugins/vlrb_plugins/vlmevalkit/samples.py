@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vlrb import LARGEST_IMAGE_FILE, DataError, Dataset, from_base64, shorten_list
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.log_tables.image_files import LONGEST_REFERENCE
+from vlrb_plugins.shared.log_tables.texts import python_literal
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
 from vlrb_plugins.vlmevalkit.table import NAN_LIKE, texts
-from vlrb_plugins.vlmevalkit.texts import AGAIN, check_width, literal, tsv_lines
+from vlrb_plugins.vlmevalkit.texts import AGAIN, check_width, tsv_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-LONGEST_REFERENCE = 64
-"""An ``image`` cell of at most this many characters is the index of the row that holds the image (VLMEvalKit's rule)."""
 
 _IMAGE_COLUMNS = ("image", "image_path")
 
@@ -196,7 +195,7 @@ def _is_gap(cell: str) -> bool:
     if not cell.startswith("["):
         return cell.strip() in NAN_LIKE
     try:
-        listed = literal(cell.replace("nan", "None") if "'" not in cell else cell)
+        listed = python_literal(cell.replace("nan", "None") if "'" not in cell else cell)
     except ValueError:
         return False
     return isinstance(listed, list) and all(str(item).strip() in NAN_LIKE for item in listed)
@@ -326,7 +325,7 @@ def _existing(path: Path) -> Path | None:
 
 def _literal_list(cell: str, line: str) -> list[str]:
     try:
-        value = literal(cell)
+        value = python_literal(cell)
     except ValueError:
         value = None
     if not isinstance(value, list):

@@ -156,22 +156,3 @@ def whole_numbers(cells: Sequence[Cell]) -> list[int] | None:
     return (
         numbers if numbers and numbers == list(cells) and min(numbers) >= 0 and max(numbers) < LARGEST_EXACT else None
     )
-
-
-def read_table(path: Path) -> Table:
-    """Read a table of results.
-
-    :raises DataError: when it cannot be read; a complete pickle beside a broken file is named, and not loaded
-    """
-    from vlrb_plugins.vlmevalkit.texts import read_json_table, read_tsv_table
-    from vlrb_plugins.vlmevalkit.workbook import read_sheet
-
-    readers = {".xlsx": read_sheet, ".tsv": read_tsv_table, ".json": read_json_table}
-    try:
-        return readers[path.suffix](path)
-    except DataError as error:
-        twin = path.with_suffix(".pkl")
-        if not twin.is_file():
-            raise
-        hint = f"; {twin.name} in the same folder may hold the complete rows: vlrb never loads pickles, convert it to xlsx yourself"
-        raise DataError([attrs.evolve(p, fix=p.fix + hint) for p in error.problems]) from None

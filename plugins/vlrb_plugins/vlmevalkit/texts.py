@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import itertools
 import json
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vlrb import DataError, shorten_list
-from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
+from vlrb_plugins.shared.log_tables.limits import MAX_COLUMNS, refuse_special, too_wide
 from vlrb_plugins.vlmevalkit.table import Cell, SuspectCell, Table, refuse_many_cells
 
 MAX_BYTES = 4 * 1024**3
@@ -23,19 +20,6 @@ MAX_GAPS = 1_000_000
 """Keys that objects of a JSON list may lack, all together: each gap is remembered with its place."""
 
 AGAIN = "download or copy the file again"
-
-
-def literal(source: str) -> Any:
-    """Return the value of a Python literal; nothing is ever evaluated.
-
-    :raises ValueError: when the text is none
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a backslash before an unusual letter, as LaTeX has it, is no matter here
-        try:
-            return ast.literal_eval(source)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-            raise ValueError(str(error)) from None
 
 
 # --- TSV --------------------------------------------------------------------------------------------------------------

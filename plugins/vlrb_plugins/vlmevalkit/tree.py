@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 
 from vlrb import Catalog, DataError, Problem, did_you_mean, shorten_list
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.naming import SUMMARIES, Kind, judge_name, judge_order, parse
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 
 RUN_DIRECTORY = re.compile(r"T\d{8}(-\d{6}|_G.*)")
 """VLMEvalKit's run directories: T20260901-120000, and the older T20251025_G1a2b3c4d."""

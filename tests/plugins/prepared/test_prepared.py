@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from vlrb.errors import DataError
-from vlrb_plugins.prepared import PreparedParams, matrices, outcomes, samples, vlrb_log_sources
+from vlrb_plugins.prepared import matrices, outcomes, samples, vlrb_log_sources
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.source import PreparedSource
 
 PAIRS = {

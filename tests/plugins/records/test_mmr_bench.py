@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from vlrb.api.records import Dataset
 from vlrb.errors import DataError
-from vlrb_plugins.records import MmrBenchParams, mmr_bench
-from vlrb_plugins.records.mmr_bench import MmrBenchSource, listed
+from vlrb_plugins.records import mmr_bench
+from vlrb_plugins.records.mmr_bench import MmrBenchSource
+from vlrb_plugins.records.params import MmrBenchParams
+from vlrb_plugins.shared.log_tables.image_files import parse_list
 
 FIXED = ("sample_id", "dataset_idx", "question", "answer", "image_paths")
 MODELS = ("large-2024", "my_model")
@@ -196,7 +198,7 @@ def test_batches_are_bounded(table: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_image_paths(cell: str, paths: list[str] | None) -> None:
     """One path, or a list in JSON or Python notation; a broken list is no path, and nothing is run."""
-    assert listed(cell) == paths
+    assert parse_list(cell) == paths
 
 
 def test_images(table: Any, folder: Any) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from vlrb.api.logs import Part
 from vlrb.errors import DataError
-from vlrb_plugins.records import jsonl, parquet, source, vlrb_log_sources
+from vlrb_plugins.records import jsonl, source, vlrb_log_sources
+from vlrb_plugins.shared.log_tables import parquet_files
 
 FULL_SAMPLE = {
     "dataset": "Charts",
@@ -305,7 +306,7 @@ def test_schema_version(folder: Any) -> None:
 def test_blocks_are_bounded(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows come in batches, in the order of the file, from both forms."""
     monkeypatch.setattr(jsonl, "BATCH_ROWS", 7)
-    monkeypatch.setattr(parquet, "BATCH_ROWS", 7)
+    monkeypatch.setattr(parquet_files, "BATCH_ROWS", 7)
     for path in folder.both_forms("outcomes", [folder.outcome(str(i)) for i in range(20)]):
         part = attrs.evolve(folder.source(samples=path, outcomes=path).list(folder.catalog).parts[1])
         batches = list(folder.source().read(part, folder.catalog))

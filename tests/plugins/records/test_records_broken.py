@@ -10,7 +10,8 @@ import pytest
 
 from vlrb.api.schemas import TEXTS
 from vlrb.errors import DataError
-from vlrb_plugins.records import checks, images, jsonl
+from vlrb_plugins.records import checks, jsonl
+from vlrb_plugins.shared.log_tables import image_files, json_lines
 
 LINES: dict[str, tuple[str, Any, list[str]]] = {
     "cut off": ("samples", '{"dataset": "Charts", "key": "1', ["line 2", "is no JSON", "cut off"]),
@@ -337,14 +338,14 @@ def test_nothing_is_handed_on_after_a_problem(folder: Any, monkeypatch: pytest.M
 
 def test_a_line_that_is_too_long(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without line breaks is not taken into memory."""
-    monkeypatch.setattr(jsonl, "LONGEST_LINE", 100)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 100)
     path = folder.jsonl("samples", [folder.sample(hint="x" * 200)])
     assert "line 1: is longer than 100 bytes" in str(folder.refused(path, "samples"))
 
 
 def test_an_image_that_is_too_large(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its size is looked at before it is read."""
-    monkeypatch.setattr(images, "LARGEST_FILE", 10)
+    monkeypatch.setattr(image_files, "LARGEST_IMAGE_FILE", 10)
     folder.image("a.png")
     path = folder.jsonl("samples", [folder.sample(images=["a.png"])])
     assert "'a.png' is larger than 10 bytes" in str(folder.refused(path, "samples"))

@@ -513,7 +513,7 @@ def reading(logs: Any, broken: Broken, path: Path) -> None:
 @pytest.mark.parametrize("broken", TABLE, ids=[b.id.replace("\0", "NUL") for b in TABLE])
 def test_broken_inputs(logs: Any, refused: Any, monkeypatch: Any, broken: Broken) -> None:
     """Every broken input is refused with an error that names the thing, the value, the place and the fix."""
-    monkeypatch.setattr("vlrb_plugins.vlmevalkit.samples.LARGEST_FILE", 1000)
+    monkeypatch.setattr("vlrb_plugins.vlmevalkit.samples.LARGEST_IMAGE_FILE", 1000)
     path = logs.root / broken.name
     path.parent.mkdir(parents=True)
     broken.make(logs, path)

@@ -12,7 +12,8 @@ import pytest
 from vlrb.api.images import open_image
 from vlrb.api.logs import Part
 from vlrb.errors import DataError
-from vlrb_plugins.vlmevalkit import VlmevalkitParams, samples
+from vlrb_plugins.vlmevalkit import samples
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 
 
 def row(index: str, image: str, **more: str) -> dict[str, str]:

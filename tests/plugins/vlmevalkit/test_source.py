@@ -11,7 +11,8 @@ import pytest
 from vlrb.api.logs import Catalog, Part
 from vlrb.api.records import Dataset, Model
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb_plugins.vlmevalkit import VlmevalkitParams, vlrb_log_sources
+from vlrb_plugins.vlmevalkit import vlrb_log_sources
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 
 REAL = Path(__file__).parents[3].parent / "shared" / "real-logs" / "mathvision"

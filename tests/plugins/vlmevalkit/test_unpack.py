@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlrb.errors import DataError, ExitCode
-from vlrb_plugins.vlmevalkit import unpack as module
-from vlrb_plugins.vlmevalkit.unpack import Unpacked, amount, unpack
+from vlrb_plugins.vlmevalkit.fetch import unpack as module
+from vlrb_plugins.vlmevalkit.fetch.unpack import Unpacked, amount, unpack
 
 MEGABYTE = 10**6
 Member = tuple[tarfile.TarInfo, bytes]

@@ -1,4 +1,4 @@
-"""Names of datasets and models in files, and which of them an experiment asks for."""
+"""Names of splits, datasets and models in files, and which of these an experiment asks for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Literal
 import attrs
 
 from vlrb import Catalog, did_you_mean, shorten_list
-from vlrb_plugins.records.findings import Findings
+from vlrb_plugins.shared.log_tables.findings import Findings
+
+SPLITS = ("train", "dev", "test")
 
 NameKind = Literal["dataset", "model"]
 

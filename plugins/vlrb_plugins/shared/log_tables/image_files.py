@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import warnings
 from functools import cached_property
 from pathlib import Path
 
 import attrs
 
 from vlrb import LARGEST_IMAGE_FILE, from_base64
+from vlrb_plugins.shared.log_tables.texts import python_literal
 
 _DATA = "data:"
+
+LONGEST_REFERENCE = 64
+"""An ``image`` cell of at most this many characters is the index of the row whose image it shares (VLMEvalKit's rule)."""
 
 
 class ImageProblem(Exception):
@@ -51,7 +53,7 @@ class ImageFolder:
                 raise ImageProblem(
                     f"{_shown(text)} is no data of base64", "write data:image/png;base64, and the base64"
                 )
-            return decoded(body)
+            return decode_base64(body)
         path = self.find(text)
         try:
             if path.stat().st_size > LARGEST_IMAGE_FILE:
@@ -82,7 +84,7 @@ class ImageFolder:
         return path
 
 
-def decoded(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """Return what base64 stands for; it may be broken into lines.
 
     :raises ImageProblem: when it is none, or empty
@@ -96,27 +98,21 @@ def decoded(text: str) -> bytes:
     return data
 
 
-def listed(cell: str) -> list[str] | None:
+def parse_list(cell: str) -> list[str] | None:
     """Return the texts of a cell: the cell itself, or those of a list in JSON or Python notation; None for a broken list.
 
     Nothing is evaluated.
     """
     if not cell.startswith("["):
         return [cell]
-    for parse in (json.loads, _literal):
+    for parse in (json.loads, python_literal):
         try:
             value = parse(cell)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, list) and all(isinstance(v, str) and v for v in value):
             return value
     return None
-
-
-def _literal(text: str) -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an odd backslash in a path
-        return ast.literal_eval(text)
 
 
 def _shown(text: str) -> str:

@@ -9,27 +9,27 @@ from pathlib import Path
 
 import attrs
 
-from vlrb_plugins.datasets import DATASETS
-from vlrb_plugins.demo.ages import (
-    AGES,
+from vlrb_plugins.demo.answer_texts import AnswerText, answer_texts, with_real_golds
+from vlrb_plugins.demo.generate import Simulated, simulate, write_note
+from vlrb_plugins.demo.profiles import PROFILES
+from vlrb_plugins.demo.run_settings import (
     CURRENT,
     IN_SUPERSEDED,
     IN_UNFINISHED,
     RUN,
+    SETTINGS,
     SUPERSEDED,
     SUPERSEDED_RUN,
     UNFINISHED,
     UNFINISHED_RUN,
-    Age,
-    age_of,
+    RunSettings,
     scored_suffix,
+    settings_of,
     summary_suffix,
 )
-from vlrb_plugins.demo.generate import Simulated, simulate, write_note
-from vlrb_plugins.demo.profiles import PROFILES
-from vlrb_plugins.demo.sayings import Said, as_published, sayings
 from vlrb_plugins.demo.scoring import accuracy, extracts, predictions, scored
 from vlrb_plugins.demo.sheets import write_table, write_tsv
+from vlrb_plugins.shared.paper_datasets import DATASETS
 
 NO_PICKLE = b"\x80\x04vlrb: a stand-in, which no program can load"
 
@@ -37,11 +37,11 @@ NO_PICKLE = b"\x80\x04vlrb: a stand-in, which no program can load"
 def write_output(directory: Path, samples: int, seed: int) -> None:
     """Write TSV files and results, one dataset after the other; then what VLMEvalKit leaves lying about."""
     for simulated in simulate(samples, seed):
-        plain = as_published(simulated)
+        plain = with_real_golds(simulated)
         write_tsv(directory / "LMUData" / f"{plain.dataset.name}.tsv", plain.rows)
         for k, profile in enumerate(PROFILES):
-            age = age_of(profile.name, plain.scorer)
-            _write(directory / profile.name, age, plain, sayings(plain, k, seed))
+            age = settings_of(profile.name, plain.scorer)
+            _write(directory / profile.name, age, plain, answer_texts(plain, k, seed))
             _write_other_runs(directory / profile.name, plain, k, seed)
     _write_leftovers(directory)
     write_note(directory, samples, seed)
@@ -52,13 +52,13 @@ def _write_other_runs(folder: Path, simulated: Simulated, k: int, seed: int) -> 
     name = simulated.dataset.name
     if folder.name == SUPERSEDED and name in IN_SUPERSEDED:
         old = attrs.evolve(CURRENT, run=SUPERSEDED_RUN, links=False)
-        _write(folder, old, simulated, sayings(simulated, k, seed, contrary=True))
+        _write(folder, old, simulated, answer_texts(simulated, k, seed, contrary=True))
     if folder.name == UNFINISHED and name in IN_UNFINISHED:
         new = attrs.evolve(CURRENT, run=UNFINISHED_RUN, links=False, scored=False)
-        _write(folder, new, simulated, sayings(simulated, k, seed, contrary=True))
+        _write(folder, new, simulated, answer_texts(simulated, k, seed, contrary=True))
 
 
-def _write(folder: Path, age: Age, simulated: Simulated, said: Sequence[Said]) -> None:
+def _write(folder: Path, age: RunSettings, simulated: Simulated, said: Sequence[AnswerText]) -> None:
     """Write the files of one model on one dataset."""
     stem = folder / age.run / f"{folder.name}_{simulated.dataset.name}"
     table = predictions(simulated, said, split=age.thinking == "split")
@@ -83,7 +83,7 @@ def _named(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
 
 
-def _write_summary(path: Path, simulated: Simulated, said: Sequence[Said]) -> None:
+def _write_summary(path: Path, simulated: Simulated, said: Sequence[AnswerText]) -> None:
     overall = accuracy(simulated, said)
     if path.suffix == ".json":
         path.write_text(json.dumps({"Final Score": overall, "Final Score Norm": overall}, indent=4), encoding="utf-8")
@@ -121,7 +121,7 @@ def _status(run: Path, model: str) -> dict[str, object]:
     """Return what newer versions note of a run."""
     files = {d.name: next(run.glob(f"{model}_{d.name}.*"), None) for d in DATASETS}
     status = "infer" if run.name == UNFINISHED_RUN else "done"
-    age = AGES.get(model, CURRENT)
+    age = SETTINGS.get(model, CURRENT)
     return {
         "schema_version": 1,
         "eval_id": run.name,
