@@ -1,6 +1,6 @@
-"""What models say in the tree of VLMEvalKit's own output, and what is true of it.
+"""The answers in the tree of VLMEvalKit's own output, and how its rules score them.
 
-Who is right on what is as in the other form; some answers are worded otherwise, so that VLMEvalKit's rules decide them.
+Models are right where they are in the other form; some answers are worded differently, so that VLMEvalKit's rules apply.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FAILURES = 40
 
 @attrs.frozen
 class AnswerText:
-    """A model's answer as it stands in a table, what rules or a judge find in it, and whether that is right."""
+    """A model's answer in a table, what rules or a judge extract from it, and whether that is right."""
 
     prediction: str
     extracted: str
@@ -46,7 +46,7 @@ class Truth:
 
 
 def truths(samples: int, seed: int) -> dict[tuple[str, str, str], Truth]:
-    """Return (dataset, key, model) -> what is true of the answer in the tree of VLMEvalKit's own output."""
+    """Return (dataset, key, model) -> the truth about the answer in the tree of VLMEvalKit's own output."""
     found: dict[tuple[str, str, str], Truth] = {}
     for simulated in simulate(samples, seed):
         plain = with_real_golds(simulated)
@@ -91,15 +91,15 @@ def golds_of(row: Row) -> list[str]:
 def answer_texts(simulated: Simulated, k: int, seed: int, *, contrary: bool = False) -> list[AnswerText]:
     """Return what model k says on each row.
 
-    :param contrary: as in another run: right where it is wrong otherwise
+    :param contrary: as in another run: right where it is wrong in this one
     """
-    age = settings_of(PROFILES[k].name, simulated.scorer)
-    profile = attrs.evolve(PROFILES[k], thinks=age.thinking != "none")
+    settings = settings_of(PROFILES[k].name, simulated.scorer)
+    profile = attrs.evolve(PROFILES[k], thinks=settings.thinking != "none")
     told = attrs.evolve(simulated, right=~simulated.right) if contrary else simulated
-    lost = _lost(simulated, k, seed) if age.remote else frozenset()
+    lost = _lost(simulated, k, seed) if settings.remote else frozenset()
     answers = told.answers(k, profile, seed)
     return [
-        AnswerText(FAILED, UNREAD, right=False, failed=True) if row.index in lost else _said(row, answer, age)
+        AnswerText(FAILED, UNREAD, right=False, failed=True) if row.index in lost else _said(row, answer, settings)
         for row, answer in zip(simulated.rows, answers, strict=True)
     ]
 
@@ -111,7 +111,7 @@ def _lost(simulated: Simulated, k: int, seed: int) -> frozenset[str]:
     return frozenset(indices[i] for i in rng.permutation(len(indices))[: round(len(indices) / FAILURES)].tolist())
 
 
-def _said(row: Row, answer: Answer, age: RunSettings) -> AnswerText:
+def _said(row: Row, answer: Answer, settings: RunSettings) -> AnswerText:
     prediction, thinking = answer.text, ""
     if (
         "question_type" in row.cells
@@ -121,13 +121,13 @@ def _said(row: Row, answer: Answer, age: RunSettings) -> AnswerText:
     ):
         # any other wrong answer to an open question of MMMU has to be read by a judge
         prediction = f"Cannot determine the answer, {answer.said} is a guess."
-    if age.thinking == "split":
+    if settings.thinking == "split":
         head, _, tail = prediction.rpartition("</think>")
         prediction, thinking = tail.strip(), head.removeprefix("<think>") or thought(row, 0.5, THINKING)
     return AnswerText(prediction, answer.said, answer.right, thinking)
 
 
-# --- what the rules make of them ------------------------------------------------------------------------------------------
+# --- scores -----------------------------------------------------------------------------------------------------------
 
 
 def score_of(scorer: str, row: Row, said: AnswerText) -> float:

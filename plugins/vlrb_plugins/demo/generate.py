@@ -111,7 +111,7 @@ def write_tree(directory: Path, samples: int, seed: int) -> None:
 
 
 def write_note(directory: Path, samples: int, seed: int) -> None:
-    """Write beside the logs that they are synthetic."""
+    """Write a note that the logs are synthetic."""
     note = (
         "These data are synthetic.  vlrb's demo source drew the images, made up the questions and simulated the answers.\n"
         "No model was asked anything: the names of models and datasets only show where real logs would have theirs.\n"

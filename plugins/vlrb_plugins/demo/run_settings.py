@@ -1,4 +1,4 @@
-"""How VLMEvalKit was run for each of the models whose output is simulated: versions, formats and judges of several years."""
+"""How VLMEvalKit was run for each simulated model: versions, formats and judges of several years."""
 
 from __future__ import annotations
 
@@ -93,19 +93,19 @@ def settings_of(model: str, scorer: str) -> RunSettings:
 
     The model whose predictions are in JSON was run once more, the usual way, where nothing but a judge decides.
     """
-    age = SETTINGS.get(model, CURRENT)
-    return age if age.scored or scorer not in ONLY_JUDGES else CURRENT
+    settings = SETTINGS.get(model, CURRENT)
+    return settings if settings.scored or scorer not in ONLY_JUDGES else CURRENT
 
 
-def scored_suffix(scorer: str, age: RunSettings) -> str:
+def scored_suffix(scorer: str, settings: RunSettings) -> str:
     """Return how the names of per-sample scored files end; empty where there are none."""
-    if not age.scored:
+    if not settings.scored:
         return ""
-    suffix = _SCORED.get(scorer, "").format(judge=age.judge, mathematician=age.mathematician)
-    return suffix and suffix + age.extension
+    suffix = _SCORED.get(scorer, "").format(judge=settings.judge, mathematician=settings.mathematician)
+    return suffix and suffix + settings.extension
 
 
-def summary_suffix(scorer: str, age: RunSettings) -> str:
+def summary_suffix(scorer: str, settings: RunSettings) -> str:
     """Return how the names of summaries of scores end; empty where there are none."""
-    suffix = _SUMMARIES.get(scorer, "_acc.csv").format(mathematician=age.mathematician)
-    return suffix if age.scored else ""
+    suffix = _SUMMARIES.get(scorer, "_acc.csv").format(mathematician=settings.mathematician)
+    return suffix if settings.scored else ""

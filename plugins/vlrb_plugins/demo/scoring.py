@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from vlrb_plugins.demo.answer_texts import AnswerText, distances, golds_of, matches, simplified, score_of
+from vlrb_plugins.demo.answer_texts import AnswerText, distances, golds_of, matches, score_of, simplified
 from vlrb_plugins.demo.generate import Simulated, index_cell
 from vlrb_plugins.demo.rows import Row
 from vlrb_plugins.demo.sheets import Cell, Columns

@@ -1,4 +1,4 @@
-"""Logs as VL-RouterBench's own scripts prepare them: matrices Y and C, and the samples beside them."""
+"""Logs as VL-RouterBench's own scripts prepare them: matrices Y and C, and the samples."""
 
 from __future__ import annotations
 

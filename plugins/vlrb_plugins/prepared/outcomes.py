@@ -20,7 +20,7 @@ from vlrb_plugins.shared.log_tables.limits import BATCH_ROWS
 from vlrb_plugins.shared.log_tables.parquet_files import Expected, check_schema, open_parquet, parquet_batches
 
 _UNSCORED, _SCORED = 1, 2
-"""What ORACLE/score has held of a pair: a row without a raw score, or one with it."""
+"""What ORACLE/score holds for a pair: a row without a raw score, or with one."""
 
 
 def _is_number(t: pa.DataType) -> bool:
@@ -101,7 +101,7 @@ class OutcomeReader:
     def _raw_scores(self, path: Path, seen: Array) -> Iterator[tuple[tuple[Array, Array], Array]]:
         """Yield the pairs of a file that are asked for and have a raw score, and these scores.
 
-        :param seen: int8[n, k], what earlier rows and files have held of each pair; brought up to date
+        :param seen: int8[n, k], what earlier rows and files hold for each pair; updated
         """
         file = open_parquet(path)
         problems = Findings()
@@ -126,7 +126,7 @@ class OutcomeReader:
                 yield (at[0][there], at[1][there]), raw.filter(pa.array(there)).to_numpy(zero_copy_only=False)
 
     def _placed(self, path: Path, batch: pa.RecordBatch, first: int) -> tuple[Array, Array] | None:
-        """Return the rows and columns of the matrices that a batch speaks of, or None after noting unknown ones."""
+        """Return the rows and columns of the matrices for a batch, or None after noting unknown ones."""
         names = batch.column("sample_id").cast(pa.string()), batch.column("model_id").cast(pa.string())
         places = self.rows.find(names[0]), pc.index_in(names[1], value_set=pa.array(self.models, pa.string()))
         known = True
@@ -160,9 +160,9 @@ class OutcomeReader:
                 self.findings.add(message, where, "use files that were written together")
 
     def _check_once(self, path: Path, batch: pa.RecordBatch, at: tuple[Array, Array], seen: Array) -> None:
-        """Note pairs that stand twice in the batch, or stood in an earlier one."""
+        """Note pairs that appear twice in the batch, or in an earlier one."""
         again = repeated_pairs(seen, at)
         if again.any():
             ids = batch.column("sample_id").filter(pa.array(again)).to_pylist()
-            message = f"{int(again.sum()):,} pairs of sample and model are there twice: {shorten_list(map(repr, ids))}"
+            message = f"{int(again.sum()):,} pairs of sample and model appear twice: {shorten_list(map(repr, ids))}"
             self.findings.add(message, str(path), "keep one row of each")

@@ -27,7 +27,7 @@ class PreparedSource:
     def list(self, catalog: Catalog) -> Listing:  # noqa: ARG002  (rows are filtered when they are read)
         """List two parts: the samples of all datasets, and the outcomes of all models.
 
-        :raises DataError: naming files that are missing, are there twice, or are pickles
+        :raises DataError: naming files that are missing, appear twice, or are pickles
         """
         tree = find_tree(self.params)
         rows = tuple(p for p in (tree.ids, tree.meta) if p is not None)

@@ -38,7 +38,7 @@ _META = (
 class Rows:
     """The samples in the order of the rows of Y and C.
 
-    ``splits`` are train, dev, test or null; None where no file says anything of splits.
+    ``splits`` are train, dev, test or null; None where no file has splits.
     """
 
     ids: pa.Array
@@ -60,7 +60,7 @@ class Rows:
 def read_names(path: Path, what: str) -> list[str]:
     """Read a list of names: JSON, or a text file with one on a line.
 
-    :raises DataError: naming the file and what is wrong: no list of texts, an empty name, one that stands there twice
+    :raises DataError: naming the file and what is wrong: no list of texts, an empty name, one that appears twice
     """
     refuse_special(path)
     try:
@@ -88,11 +88,9 @@ def _check_names(path: Path, names: Sequence[str], what: str) -> None:
         if not name:
             findings.add("is empty", where, f"write the {what} in the order of the matrices, without gaps")
         elif not is_unicode(name):
-            findings.add(f"{name!r} is no text that can be written as UTF-8", where, "write the file again")
+            findings.add(f"{name!r} is not a text that can be written as UTF-8", where, "write the file again")
         elif seen.setdefault(name, i) != i:
-            findings.add(
-                f"{name!r} stands there already, in place {seen[name] + 1}", where, "the names must be distinct"
-            )
+            findings.add(f"{name!r} is already there, in place {seen[name] + 1}", where, "the names must be distinct")
     findings.stop_if_any()
 
 
@@ -102,7 +100,7 @@ def _check_names(path: Path, names: Sequence[str], what: str) -> None:
 def read_rows(tree: Tree) -> Rows:
     """Join the list of ids with meta.parquet and the split files, by sample id.
 
-    :raises DataError: naming ids that one file has and another has not, that stand twice, or contradict each other
+    :raises DataError: naming ids that one file has and another has not, that appear twice, or contradict each other
     """
     meta = _read_meta(tree.meta)
     ids = meta["sample_id"]
@@ -154,13 +152,13 @@ def _check_meta(path: Path, columns: dict[str, pa.Array], findings: Findings) ->
             findings.add("is empty", f"{path}, row {row + 1}, column {name}", f"give every sample its {name}")
     twice = repeated(columns["sample_id"])
     if twice:
-        message = f"{len(twice):,} sample ids are there twice: {shorten_list(map(repr, twice))}"
+        message = f"{len(twice):,} sample ids appear twice: {shorten_list(map(repr, twice))}"
         findings.add(message, f"{path}, column sample_id", "keep one row of each")
     if "split" in columns:
         known = pc.if_else(pc.is_in(columns["split"], pa.array(_UNKNOWN)), None, columns["split"])
         columns["split"] = known
         for row in np.flatnonzero(~nulls_of(known) & ~_among(known, SPLITS))[:3].tolist():
-            message = f"{known[row].as_py()!r} is no split"
+            message = f"{known[row].as_py()!r} is not a split"
             fix = did_you_mean(known[row].as_py(), SPLITS)
             findings.add(message, f"{path}, row {row + 1}, column split", fix)
 
@@ -170,7 +168,7 @@ def _among(values: pa.Array, names: Sequence[str]) -> Array:
 
 
 def repeated(values: pa.Array) -> list[str]:
-    """Return the texts that stand there more than once."""
+    """Return the texts that appear more than once."""
     counts = pc.value_counts(values)
     return list(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
 

@@ -32,7 +32,7 @@ class TsvImages:
 
     @classmethod
     def open(cls, path: Path) -> TsvImages:
-        """Go through a file once and note where its rows begin.
+        """Read a file once and note where its rows begin.
 
         :raises DataError: when it is broken, or has no columns ``index`` and ``image``
         """
@@ -63,7 +63,7 @@ class TsvImages:
         if 0 < len(cell) <= LONGEST_REFERENCE:
             if self.rows.get(cell) == _SEVERAL:
                 raise ImageProblem(
-                    f"the image of row {row} is said to be that of index {cell!r}, which stands in {self.path} twice",
+                    f"the image of row {row} is said to be that of index {cell!r}, which appears twice in {self.path}",
                     "keep one row of each index",
                 )
             if cell not in self.rows:
@@ -77,7 +77,7 @@ class TsvImages:
         texts = parse_list(cell)
         if texts is None:
             fix = "write it as ['...', '...']"
-            raise ImageProblem(f"row {row} of {self.path} holds {cell[:60]!r}, which is no list of texts", fix)
+            raise ImageProblem(f"row {row} of {self.path} holds {cell[:60]!r}, which is not a list of texts", fix)
         return [decode_base64(text) for text in texts]
 
     def _cell(self, row: int) -> str:

@@ -1,4 +1,4 @@
-"""Checks of values, block by block: what may be null, empty, outside its range, or there twice."""
+"""Checks of values, block by block: nulls, empty texts, values out of range, duplicates."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import HIGHEST_COST, Array, did_you_mean
-from vlrb_plugins.records import nested
 from vlrb_plugins.records.columns import Block, TableSchema
+from vlrb_plugins.records.nested import list_elements, map_entries, rows_of
 from vlrb_plugins.shared.log_tables.arrays import nulls_of, true_values
 from vlrb_plugins.shared.log_tables.findings import Findings
 from vlrb_plugins.shared.log_tables.names import SPLITS
 
 SHOWN_ROWS = 3
-"""Of rows with the same fault in a block, so many are named."""
+"""How many rows with the same fault in a block are named."""
 
 _OTHERS = {"val": "dev", "validation": "dev", "valid": "dev"}
 
@@ -24,7 +24,7 @@ _OTHERS = {"val": "dev", "validation": "dev", "valid": "dev"}
 def note_rows(
     block: Block, column: str, bad: Array, message: Callable[[int], str] | str, fix: str, findings: Findings
 ) -> None:
-    """Note the first of the rows that are bad, and how many more there are."""
+    """Note the first bad rows, and how many more there are."""
     rows = np.flatnonzero(bad).tolist()
     for row in rows[:SHOWN_ROWS]:
         findings.add(message if isinstance(message, str) else message(row), block.where(row, column), fix)
@@ -42,7 +42,7 @@ def check_names(block: Block, column: str, findings: Findings) -> None:
 
 
 def check_block(block: Block, table: TableSchema, findings: Findings) -> None:
-    """Note whatever is wrong with the values of a block."""
+    """Note what is wrong with the values of a block."""
     for column in table.columns:
         if column.name not in block.columns:
             continue
@@ -84,26 +84,26 @@ def _check_split(block: Block, findings: Findings) -> None:
     bad = ~true_values(pc.is_in(values, pa.array([*SPLITS, None])))
     for name in sorted(pc.unique(values.filter(pa.array(bad))).to_pylist()) if bad.any() else []:
         fix = f"write {_OTHERS[name]!r}" if name in _OTHERS else did_you_mean(name, SPLITS)
-        note_rows(block, "split", true_values(pc.equal(values, name)), f"{name!r} is no split", fix, findings)
+        note_rows(block, "split", true_values(pc.equal(values, name)), f"{name!r} is not a split", fix, findings)
 
 
 def _check_elements(block: Block, column: str, findings: Findings) -> None:
     array = block.columns[column]
-    lengths, values = nested.elements(array)
+    lengths, values = list_elements(array)
     if values.null_count:
         bad = np.zeros(len(array), dtype=np.bool_)
-        bad[nested.rows_of(lengths)[nulls_of(values)]] = True
+        bad[rows_of(lengths)[nulls_of(values)]] = True
         note_rows(block, column, bad, "the list holds a null", "leave it out of the list", findings)
 
 
 def _check_options(block: Block, column: str, lists: pa.Array, owner: Array, findings: Findings) -> None:
-    """Note options without a letter or text, and letters that stand there twice.
+    """Note options without a letter or text, and letters that appear twice.
 
     :param lists: of options
     :param owner: the row of the block that each list belongs to, int[len(lists)]
     """
-    lengths, values = nested.elements(lists)
-    of = nested.rows_of(lengths)
+    lengths, values = list_elements(lists)
+    of = rows_of(lengths)
     letter, text = values.field("letter"), values.field("text")
     bad = np.zeros(len(lists), dtype=np.bool_)
     bad[of[true_values(pc.equal(letter, "")) | nulls_of(letter) | nulls_of(text)]] = True
@@ -116,9 +116,9 @@ def _check_options(block: Block, column: str, lists: pa.Array, owner: Array, fin
 
 
 def _check_rotations(block: Block, findings: Findings) -> None:
-    """Note rotations that lack something, or have one key; their options are checked as those of a sample."""
-    lengths, values = nested.elements(block.columns["rotations"])
-    rows, there = nested.rows_of(lengths), ~nulls_of(values)
+    """Note rotations that are incomplete or share a key; their options are checked like a sample's."""
+    lengths, values = list_elements(block.columns["rotations"])
+    rows, there = rows_of(lengths), ~nulls_of(values)
     names = [f.name for f in values.type]
     bad = np.zeros(len(block), dtype=np.bool_)
     for name in names:
@@ -134,14 +134,14 @@ def _check_rotations(block: Block, findings: Findings) -> None:
 
 
 def _check_fields(block: Block, column: str, findings: Findings) -> None:
-    """Note maps in which a name stands twice: one of its values would be lost."""
-    lengths, names, _ = nested.entries(block.columns[column])
-    twice = _repeated(nested.rows_of(lengths), names, len(block))
+    """Note maps in which a name appears twice: one of its values would be lost."""
+    lengths, names, _ = map_entries(block.columns[column])
+    twice = _repeated(rows_of(lengths), names, len(block))
     note_rows(block, column, twice, "a name stands twice in the map", "keep one of its values", findings)
 
 
 def _repeated(owner: Array, values: pa.Array, n: int) -> Array:
-    """Return bool[n]: which of n owners have a value more than once; nulls are passed over.
+    """Return bool[n]: which of n owners have a value more than once; nulls are ignored.
 
     :param owner: of every value, int[len(values)]
     """

@@ -1,4 +1,4 @@
-"""The schema of the tables of samples and outcomes: which columns there are, and what may stand in them."""
+"""The schema of the tables of samples and outcomes: the columns and what they may hold."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vlrb import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL, Array, 
 
 VERSION_KEY = b"vlrb.records"
 VERSION = b"1"
-"""A Parquet file says under this key of its metadata which version of the schema it follows; it need not."""
+"""Key of a Parquet file's metadata that holds the version of the schema; optional."""
 
 SYNTHETIC_KEY = b"vlrb.synthetic"
-"""A Parquet file of synthetic data says under this key of its metadata what they are."""
+"""Key of a Parquet file's metadata that describes synthetic data."""
 
 ColumnKind = Literal[
     "name", "text", "split", "score", "cost", "count", "flag", "options", "images", "fields", "texts", "rotations"
@@ -40,7 +40,7 @@ EXPECTED: Mapping[ColumnKind, str] = {
 
 @attrs.frozen
 class Column:
-    """A column of a table, with the type in which it is handed on."""
+    """A column of a table, with the type in which it is yielded."""
 
     name: str
     kind: ColumnKind

@@ -134,7 +134,7 @@ def _fields(value: object, column: Column) -> list[tuple[str, str]]:
 
 
 def _options(value: object, column: Column) -> list[dict[str, str]]:
-    """Return options; mere texts get the letters A, B and so on."""
+    """Return options; plain texts get the letters A, B and so on."""
     listed = _list(value, column)
     if listed and all(isinstance(o, str) for o in listed):
         if len(listed) > len(string.ascii_uppercase):

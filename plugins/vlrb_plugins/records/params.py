@@ -14,8 +14,8 @@ class RecordsParams:
     """Parameters of the log source ``records``."""
 
     path: Path = param(help="folder with samples.parquet or samples.jsonl, and outcomes.parquet or outcomes.jsonl")
-    samples: Path | None = param(default=None, help="file with the samples, if it is elsewhere or called otherwise")
-    outcomes: Path | None = param(default=None, help="file with the outcomes, if it is elsewhere or called otherwise")
+    samples: Path | None = param(default=None, help="file with the samples, if it is elsewhere or has another name")
+    outcomes: Path | None = param(default=None, help="file with the outcomes, if it is elsewhere or has another name")
     images: Path | None = param(default=None, help="folder that the paths of images start from; default: path")
 
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb import MOST_TOKENS, did_you_mean
-from vlrb_plugins.records import nested
 from vlrb_plugins.records.checks import note_rows
 from vlrb_plugins.records.columns import (
     EXPECTED,
@@ -24,6 +23,14 @@ from vlrb_plugins.records.columns import (
     Column,
     ColumnKind,
     TableSchema,
+)
+from vlrb_plugins.records.nested import (
+    list_elements,
+    make_lists,
+    make_text_maps,
+    map_entries,
+    places_of,
+    struct_entries,
 )
 from vlrb_plugins.shared.log_tables.arrays import is_binary, is_list, is_text, nulls_of
 from vlrb_plugins.shared.log_tables.findings import Findings
@@ -160,27 +167,27 @@ def _count(block: Block, array: pa.Array, column: Column, findings: Findings) ->
     good = (values >= 0) & (values <= MOST_TOKENS) & (np.floor(values) == values)
     if not good.all():
         fix = "write the number of tokens, or null where it is not known"
-        note_rows(block, column.name, ~good, lambda r: f"{array[r].as_py()} is no number of tokens", fix, findings)
+        note_rows(block, column.name, ~good, lambda r: f"{array[r].as_py()} is not a number of tokens", fix, findings)
     return pa.array(np.where(good, values, 0).astype(np.int64), mask=nulls_of(array))
 
 
 def _options(block: Block, array: pa.Array, column: Column, findings: Findings) -> pa.Array:
-    """Return options; mere texts get the letters A, B and so on."""
-    lengths, values = nested.elements(array.cast(pa.list_(array.type.value_type)))
+    """Return options; plain texts get the letters A, B and so on."""
+    lengths, values = list_elements(array.cast(pa.list_(array.type.value_type)))
     if pa.types.is_null(values.type):
         values = values.cast(pa.string())
     if not is_text(values.type):
         parts = [values.field(n).cast(pa.string()) for n in ("letter", "text")]
         both = pa.StructArray.from_arrays(parts, ["letter", "text"], mask=values.is_null())
-        return nested.lists(lengths, both, nulls_of(array)).cast(column.type)
+        return make_lists(lengths, both, nulls_of(array)).cast(column.type)
     most = len(string.ascii_uppercase)
     if (lengths > most).any():
         message = f"there are more than {most} options, and no letters"
         note_rows(block, column.name, lengths > most, message, "write them as {letter, text}", findings)
         return pa.nulls(len(array), column.type)
-    letters = pa.array(list(string.ascii_uppercase)).take(pa.array(nested.places_of(lengths)))
+    letters = pa.array(list(string.ascii_uppercase)).take(pa.array(places_of(lengths)))
     both = pa.StructArray.from_arrays([letters, values.cast(pa.string())], ["letter", "text"])
-    return nested.lists(lengths, both, nulls_of(array)).cast(column.type)
+    return make_lists(lengths, both, nulls_of(array)).cast(column.type)
 
 
 def _images(_block: Block, array: pa.Array, column: Column, _findings: Findings) -> pa.Array:
@@ -189,8 +196,8 @@ def _images(_block: Block, array: pa.Array, column: Column, _findings: Findings)
 
 
 def _fields(_block: Block, array: pa.Array, _column: Column, _findings: Findings) -> pa.Array:
-    split = nested.entries if pa.types.is_map(array.type) else nested.struct_entries
-    return nested.text_maps(*split(array), nulls_of(array))
+    split = map_entries if pa.types.is_map(array.type) else struct_entries
+    return make_text_maps(*split(array), nulls_of(array))
 
 
 _CASTS: Mapping[ColumnKind, Callable[[Block, pa.Array, Column, Findings], Any]] = {

@@ -107,7 +107,7 @@ def _row_counts(answers: Rows, scored: Rows) -> Counter[str]:
     counts = Counter({"rows left out, their index stood in an earlier one": answers.repeated})
     if scored is not answers:
         counts["verdicts left out, their index stood in an earlier row"] = scored.repeated
-    counts["texts with half of a character (a lone surrogate), which became U+FFFD"] = answers.table.mended
+    counts["texts with half of a character (a lone surrogate), which became U+FFFD"] = answers.table.repaired
     counts["rotations left out, there is no row of their question"] = sum(
         len(turned) for question, turned in answers.rotations.items() if question not in answers.position
     )
@@ -279,7 +279,7 @@ def _truth(cell: Cell) -> float | None:
 
 
 def _matched(cells: Sequence[Cell], score: Callable[[list[float]], float]) -> list[float | None]:
-    """Return the scores of what ``eval_match`` holds, None where that is no list of numbers from 0 to 1."""
+    """Return the scores of what ``eval_match`` holds, None where that is not a list of numbers from 0 to 1."""
     written = texts(cells)
     read = {cell: _numbers(cell) for cell in set(written)}
     return [score(numbers) if (numbers := read[cell]) else None for cell in written]

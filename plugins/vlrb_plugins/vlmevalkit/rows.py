@@ -45,7 +45,7 @@ class Rows:
     def keys(self, dataset: Dataset) -> Sequence[str]:
         """Return the keys that name the samples, in ``order``.
 
-        :raises DataError: when a key is empty or stands there twice
+        :raises DataError: when a key is empty or appears twice
         """
         if dataset.id_column == "index":
             return self.order

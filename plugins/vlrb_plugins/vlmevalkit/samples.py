@@ -182,7 +182,7 @@ def _with_images(
 
 
 def _row_of(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    """Return a row by column name, with an empty cell where there is no image, however that is written."""
+    """Return a row by column name, with an empty cell where there is no image, however a gap is written."""
     row = dict(zip(header, cells, strict=True))
     for column in _IMAGE_COLUMNS:
         if 0 < len(row.get(column, "")) <= LONGEST_REFERENCE and _is_gap(row[column]):
@@ -266,7 +266,7 @@ def _own_images(
         try:
             return [from_base64(p) for p in parts]
         except ValueError as error:
-            raise DataError(f"the image is no valid base64: {error}", where=line, fix="copy the file again") from None
+            raise DataError(f"the image is not valid base64: {error}", where=line, fix="copy the file again") from None
     named = row.get("image_path", "") if "image" not in row else ""
     parts = _literal_list(named, line) if named.startswith("[") else [named]
     return [_file(p, path.parent, dataset, params, line, files) for p in parts if p]
@@ -329,7 +329,7 @@ def _literal_list(cell: str, line: str) -> list[str]:
     except ValueError:
         value = None
     if not isinstance(value, list):
-        raise DataError(f"{cell[:60]!r} is no list literal", where=line, fix="write it as ['...', '...']")
+        raise DataError(f"{cell[:60]!r} is not a list literal", where=line, fix="write it as ['...', '...']")
     return [str(v) for v in value]
 
 

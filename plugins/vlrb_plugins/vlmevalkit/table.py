@@ -42,7 +42,7 @@ class Table:
     """The header and the rows below it.
 
     ``name`` is that of a workbook's sheet.  ``unit`` is what rows are called in messages, and ``numbers`` says which number
-    each has; a workbook's first row below the header is row 2.  ``mended`` counts texts that had to be changed when they
+    each has; a workbook's first row below the header is row 2.  ``repaired`` counts texts that had to be changed when they
     were read.
     """
 
@@ -53,7 +53,7 @@ class Table:
     suspects: tuple[SuspectCell, ...] = ()
     unit: str = "row"
     numbers: Sequence[int] = ()
-    mended: int = 0
+    repaired: int = 0
 
     def where(self, row: int | None = None) -> str:
         """Return file, sheet and, for a row counted from 0 below the header, its number."""
@@ -73,7 +73,7 @@ class Table:
 
         :param formulas: accept the stored value of a formula; a text column never does, because a text that begins with
             ``=`` becomes a formula in some writers, and its stored value is not the text
-        :raises DataError: when the column is missing, stands there twice, or holds cells that cannot be trusted
+        :raises DataError: when the column is missing, appears twice, or holds cells that cannot be trusted
         """
         places = self._places.get(name, ())
         if len(places) != 1:

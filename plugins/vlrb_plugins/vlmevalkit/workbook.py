@@ -46,7 +46,7 @@ _UNREADABLE = (
 def read_sheet(path: Path) -> Table:
     """Read the first sheet of a workbook.
 
-    :raises DataError: when it is no workbook, is too large, or has no header
+    :raises DataError: when it is not a workbook, is too large, or has no header
     """
     import python_calamine
 

@@ -169,7 +169,7 @@ def test_a_folder_that_is_not_empty(tiny: Benchmark, tmp_path: Path) -> None:
     export_benchmark(tiny, tmp_path / "out")
     with pytest.raises(DataError, match="out: is not empty"):
         export_benchmark(tiny, tmp_path / "out")
-    with pytest.raises(DataError, match="tiny.py: is no folder"):
+    with pytest.raises(DataError, match="tiny.py: is not a folder"):
         export_benchmark(tiny, tmp_path / "tiny.py")
 
 

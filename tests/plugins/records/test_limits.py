@@ -158,7 +158,7 @@ def test_a_long_object_with_a_key_twice_is_refused_at_once(tmp_path: Path, count
     """Finding the key takes no time per pair of keys."""
     pairs = [(counted(f"k{i}"), 1) for i in range(N)] + [(counted("k499"), 2)]
 
-    with pytest.raises(ValueError, match="'k499' is there twice"):
+    with pytest.raises(ValueError, match="'k499' appears twice"):
         json_lines._unique(pairs)
     assert counted.compared < MOST
 

@@ -270,7 +270,7 @@ def test_two_forms_side_by_side(folder: Any) -> None:
     [
         ({"samples": Path("/nowhere/x.jsonl")}, "/nowhere/x.jsonl: there is no such file"),
         ({"outcomes": Path("x.csv")}, "x.csv: is neither .parquet nor .jsonl"),
-        ({"images": Path("/nowhere")}, "/nowhere: is no folder"),
+        ({"images": Path("/nowhere")}, "/nowhere: is not a folder"),
     ],
 )
 def test_files_that_are_not_there(folder: Any, params: dict[str, Any], message: str) -> None:
@@ -284,7 +284,7 @@ def test_files_that_are_not_there(folder: Any, params: dict[str, Any], message: 
 def test_no_folder(folder: Any) -> None:
     """A path that is wrong is told as such, once."""
     folder.path = folder.path / "typo"
-    with pytest.raises(DataError, match="typo: is no folder") as caught:
+    with pytest.raises(DataError, match="typo: is not a folder") as caught:
         folder.source().list(folder.catalog)
     assert len(caught.value.problems) == 1
 

@@ -51,7 +51,7 @@ def test_texts_are_kept(logs: Any, said: str, extension: str) -> None:
 
 
 def test_empty_cells_of_json(logs: Any) -> None:
-    """VLMEvalKit writes gaps as bare NaN, which is no JSON: they are empty texts, as null is."""
+    """VLMEvalKit writes gaps as bare NaN, which is not JSON: they are empty texts, as null is."""
     path = logs.text("x.json", '[{"index": 1, "prediction": NaN}, {"index": 2, "prediction": null}]')
     assert [row["prediction"] for row in logs.outcomes(path)] == ["", ""]
 

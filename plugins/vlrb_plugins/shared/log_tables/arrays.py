@@ -19,9 +19,9 @@ def true_values(array: pa.Array) -> Array:
 
 
 def repeated_pairs(seen: Array, at: tuple[Array, ...]) -> Array:
-    """Return bool[m]: which of m pairs have been seen before, or stand earlier among the m.
+    """Return bool[m]: which of m pairs were seen before, or appear earlier among the m.
 
-    :param seen: [n, k], not 0 where a pair has been seen
+    :param seen: [n, k], not 0 where a pair was seen
     :param at: rows and columns of the pairs, int[m] each
     """
     flat = at[0].astype(np.int64) * seen.shape[1] + at[1]

@@ -24,7 +24,7 @@ class CsvRow:
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[CsvRow]:
-    """Yield the rows of a file, the header first; empty lines are passed over.
+    """Yield the rows of a file, the header first; empty lines are skipped.
 
     :raises DataError: naming file, row and line, when it is broken, cut off or not UTF-8, or a row has too few or many cells
     """
@@ -72,7 +72,7 @@ def parse_rows(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[Csv
 def header_of(path: Path, rows: Iterator[CsvRow], required: Sequence[str]) -> Sequence[str]:
     """Return the names of the columns.
 
-    :raises DataError: when there is no header, a name is empty or stands twice, or a required column is missing
+    :raises DataError: when there is no header, a name is empty or appears twice, or a required column is missing
     """
     first = next(rows, None)
     where = f"{path}, row 1"
@@ -86,7 +86,7 @@ def header_of(path: Path, rows: Iterator[CsvRow], required: Sequence[str]) -> Se
         raise DataError(f"column {names.index('') + 1} has no name", where=where, fix=fix)
     twice = sorted(n for n, count in Counter(names).items() if count > 1)
     if twice:
-        raise DataError(f"column {twice[0]!r} stands there twice", where=where, fix="keep one of them")
+        raise DataError(f"column {twice[0]!r} appears twice", where=where, fix="keep one of them")
     missing = [n for n in required if n not in names]
     if missing:
         fix = f"add it; the columns are: {shorten_list(names, 20)}"

@@ -18,7 +18,7 @@ LONGEST_REFERENCE = 64
 
 
 class ImageProblem(Exception):
-    """An image cannot be had: what is wrong, and how to mend it."""
+    """An image cannot be read: what is wrong, and how to fix it."""
 
     def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class ImageProblem(Exception):
 
 @attrs.define(slots=False)
 class ImageFolder:
-    """A folder that paths of images start from; none of them may leave it.  Remembers which files were looked for."""
+    """A folder that paths of images start from; none of them may leave it.  Remembers which files it looked for."""
 
     root: Path
     _named: dict[str, None] = attrs.field(factory=dict, init=False)
@@ -50,9 +50,7 @@ class ImageFolder:
         if text.startswith(_DATA):
             head, comma, body = text.partition(",")
             if not comma or not head.endswith(";base64"):
-                raise ImageProblem(
-                    f"{_shown(text)} is no data of base64", "write data:image/png;base64, and the base64"
-                )
+                raise ImageProblem(f"{_shown(text)} is not base64 data", "write data:image/png;base64, and the base64")
             return decode_base64(body)
         path = self.find(text)
         try:
@@ -74,25 +72,26 @@ class ImageFolder:
             path = (self._resolved / text).resolve()
             inside, there = path.is_relative_to(self._resolved), path.is_file()
         except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name that is too long, links in a circle
-            raise ImageProblem(f"{_shown(text)} is no path: {error}", "write a path below the folder") from None
+            raise ImageProblem(f"{_shown(text)} is not a path: {error}", "write a path below the folder") from None
         if not inside:
             raise ImageProblem(f"{_shown(text)} is outside the folder {self.root}", "keep images below that folder")
         if not there:
             raise ImageProblem(
-                f"{_shown(text)} is no file below {self.root}", "add it, or name the folder that the paths start from"
+                f"{_shown(text)} is not a file below {self.root}",
+                "add it, or name the folder that the paths start from",
             )
         return path
 
 
 def decode_base64(text: str) -> bytes:
-    """Return what base64 stands for; it may be broken into lines.
+    """Decode base64, which may be broken into lines.
 
-    :raises ImageProblem: when it is none, or empty
+    :raises ImageProblem: when it is invalid or empty
     """
     try:
         data = from_base64(text)
     except ValueError as error:
-        raise ImageProblem(f"the image is no valid base64: {error}", "copy the file again") from None
+        raise ImageProblem(f"the image is not valid base64: {error}", "copy the file again") from None
     if not data:
         raise ImageProblem("the image is empty", "leave it out of the list")
     return data

@@ -17,7 +17,7 @@ _SHOWN = 60
 
 
 def json_lines(path: Path, findings: Findings) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield number, length in bytes, and object of every line; empty lines are passed over, broken ones are noted.
+    """Yield number, length in bytes, and object of every line; empty lines are skipped, broken ones are noted.
 
     :raises DataError: when the file cannot be read, or a line is too long
     """
@@ -46,11 +46,11 @@ def _object(line: bytes, path: Path, number: int, findings: Findings) -> dict[st
     except UnicodeDecodeError as error:
         findings.add(f"is not encoded as UTF-8: {error}", where, "save the file as UTF-8")
     except (ValueError, RecursionError) as error:
-        findings.add(f"is no JSON: {error}", where, "write the line again; the file may be cut off")
+        findings.add(f"is not JSON: {error}", where, "write the line again; the file may be cut off")
     else:
         if isinstance(value, dict):
             return value
-        findings.add(f"is no JSON object but {shorten_value(value)}", where, "write an object {...} per line")
+        findings.add(f"is not a JSON object but {shorten_value(value)}", where, "write an object {...} per line")
     return None
 
 
@@ -60,7 +60,7 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         raise ValueError(f"an object has {len(pairs):,} keys, above the limit of {MAX_COLUMNS:,}")
     if len(value) < len(pairs):
         twice = next(n for n, count in Counter(n for n, _ in pairs).items() if count > 1)
-        raise ValueError(f"{shorten_value(twice)} is there twice in one object")
+        raise ValueError(f"{shorten_value(twice)} appears twice in one object")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What is refused before it is read: special files and tables that are too wide; and how much is read at once."""
+"""Limits of reading: how much is read at once; special files and tables that are too wide are refused."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vlrb import DataError
 BATCH_ROWS = 100_000
 BATCH_BYTES = 32 * 1024**2
 MAX_COLUMNS = 10_000
-"""Columns of the widest table or object that is read: no log has as many."""
+"""Columns of the widest table or object that is read; no log has that many."""
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse a device, a pipe, a socket or a folder in the place of a file: reading it might never end.
+    """Refuse a device, a pipe, a socket or a folder: reading one might never end.
 
-    :raises DataError: when there is none that can be read
+    :raises DataError: when it is not a regular file, or cannot be read
     """
     try:
         mode = path.stat().st_mode

@@ -16,7 +16,7 @@ from vlrb_plugins.shared.log_tables.findings import Findings
 from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES, BATCH_ROWS, MAX_COLUMNS, refuse_special, too_wide
 
 FEW_ROWS = 1_000
-"""Most rows of a batch that holds image files: their sizes in the file's metadata are those of distinct ones only."""
+"""Most rows of a batch with image files: the file's metadata counts the sizes of distinct images only."""
 
 MAX_ROW_BYTES = 1024**3
 """Bytes of the largest row, images included."""
@@ -38,7 +38,7 @@ class Expected:
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a Parquet file without reading its rows.
 
-    :raises DataError: when it is none, or cut off
+    :raises DataError: when it is not one, or cut off
     """
     refuse_special(path)
     try:
@@ -52,7 +52,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 
 
 def _refuse_vast_rows(path: Path, about: pq.FileMetaData) -> None:
-    """Refuse rows that take too much memory, by what the file says of its row groups."""
+    """Refuse rows that take too much memory, by the sizes of the row groups in the file's metadata."""
     for i in range(about.num_row_groups):
         group = about.row_group(i)
         if group.total_byte_size > max(group.num_rows, 1) * MAX_ROW_BYTES:
@@ -65,7 +65,7 @@ def _refuse_vast_rows(path: Path, about: pq.FileMetaData) -> None:
 
 
 def check_schema(path: Path, schema: pa.Schema, columns: Sequence[Expected], findings: Findings) -> None:
-    """Note columns that are there twice, are missing, or have a type that cannot hold what they should."""
+    """Note columns that appear twice, are missing, or have a type that cannot hold what they should."""
     names = Counter(schema.names)  # Arrow makes the list anew each time
     for name in sorted(n for n, count in names.items() if count > 1):
         findings.add(f"has several columns {name!r}", str(path), "keep one of them")
@@ -82,7 +82,7 @@ def check_schema(path: Path, schema: pa.Schema, columns: Sequence[Expected], fin
 def parquet_batches(path: Path, file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Stream the rows in batches of bounded size.
 
-    :raises DataError: when the file is broken on the way
+    :raises DataError: when the file turns out to be broken
     """
     try:
         for batch in file.iter_batches(_rows_at_once(file, columns), columns=columns):
@@ -94,13 +94,13 @@ def parquet_batches(path: Path, file: pq.ParquetFile, columns: list[str] | None 
 
 def _broken(path: Path, error: Exception) -> DataError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(f"is no readable Parquet file: {reason}", where=str(path), fix="write or copy the file again")
+    return DataError(f"is not a readable Parquet file: {reason}", where=str(path), fix="write or copy the file again")
 
 
 def _rows_at_once(file: pq.ParquetFile, columns: list[str] | None) -> int:
     """Return the rows of a batch of about BATCH_BYTES.
 
-    A text that stands in many rows is held once in the file, and once per row in memory: the first rows tell.
+    A text that many rows share is held once in the file, but once per row in memory: the first rows show this.
     """
     about = file.metadata
     size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))

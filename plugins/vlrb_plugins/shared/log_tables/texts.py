@@ -10,10 +10,10 @@ from typing import Any
 def python_literal(source: str) -> Any:
     """Return the value of a Python literal; nothing is ever evaluated.
 
-    :raises ValueError: when the text is none
+    :raises ValueError: when the text is not one
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a backslash before an unusual letter, as LaTeX has it, is no matter here
+        warnings.simplefilter("ignore")  # an invalid escape, as LaTeX has many, is harmless here
         try:
             return ast.literal_eval(source)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
@@ -21,7 +21,7 @@ def python_literal(source: str) -> Any:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8; JSON can hold half of a surrogate pair, which cannot."""
+    """Tell whether a text can be written as UTF-8; JSON can hold lone surrogates, which cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

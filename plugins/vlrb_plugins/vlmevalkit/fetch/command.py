@@ -33,7 +33,7 @@ _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 @click.option("--repo", default=REPO, show_default=True, help="Data set on the Hugging Face Hub.")
 @click.option("--file", default=FILE, show_default=True, help="The archive in it: .tar.gz, .tgz or .tar.")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit (default: main).")
-@click.option("--keep-archive/--no-keep-archive", default=False, help="Keep the archive beside what it holds.")
+@click.option("--keep-archive/--no-keep-archive", default=False, help="Keep the archive next to its folder.")
 @click.option("--force", is_flag=True, help="Fetch again what an earlier fetch has made.")
 @click.option(
     "--max-size", metavar="GiB", default=200.0, show_default=True, type=click.FloatRange(min=0, min_open=True),
@@ -47,9 +47,9 @@ _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 def fetch(to: Path, as_json: bool, **options: Any) -> None:
     """Download the published VL-RouterBench logs and unpack them.
 
-    A download that was stopped goes on where it stopped.  What is there already is left alone, and an archive that this
+    A download that was stopped is resumed.  What is there already is left alone, and an archive that this
     command did not download is used and never deleted: in the hub's cache, where `hf download` puts it, or in DIR.
-    HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the other variables of the Hugging Face Hub are heeded.
+    HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the other variables of the Hugging Face Hub are respected.
     """
     request = Request(to=to, **options)
     outcome = find_finished(request)
@@ -63,7 +63,7 @@ def fetch(to: Path, as_json: bool, **options: Any) -> None:
 
 
 def find_finished(request: Request) -> dict[str, Any] | None:
-    """Return what an earlier fetch has made and recorded, or nothing if there is work to do.
+    """Return the record of an earlier fetch, or nothing if there is work to do.
 
     :raises DataError: when the folder holds something else
     """

@@ -35,7 +35,7 @@ class RemoteArchive:
 
 
 class UnreachableError(DataError):
-    """The hub cannot be asked now: what is on this machine will do, and another attempt may help."""
+    """The hub is unreachable: a local archive is used instead, and another attempt may help."""
 
 
 def hub_library() -> Any:
@@ -62,7 +62,7 @@ def place_of(request: Request) -> str:
 def look_up(request: Request) -> RemoteArchive:
     """Ask the hub what the archive is.
 
-    :raises UnreachableError: when it cannot be asked, which what is on this machine may make up for
+    :raises UnreachableError: when it is unreachable
     """
     hub = hub_library()
     with explain_errors(request):
@@ -88,7 +88,7 @@ def cached_archive(request: Request, revision: str | None) -> Path | None:
 
 @contextlib.contextmanager
 def explain_errors(request: Request) -> Iterator[None]:
-    """Turn what huggingface_hub and its HTTP library raise into errors that say what to do."""
+    """Turn errors of huggingface_hub and its HTTP library into errors with a fix."""
     try:
         yield
     except DataError:
@@ -127,7 +127,7 @@ def _explain(error: Exception, request: Request) -> DataError | None:
 
 
 def _explain_status(error: Any, request: Request) -> DataError:
-    """Return what a status that is no success means."""
+    """Return the error for an HTTP status."""
     errors = hub_library().errors
     status = error.response.status_code
     login = "set HF_TOKEN or run `hf auth login`"

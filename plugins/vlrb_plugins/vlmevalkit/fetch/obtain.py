@@ -20,7 +20,7 @@ from vlrb_plugins.vlmevalkit.fetch.unpack import CHUNK, amount, check_space
 
 @attrs.frozen
 class LocalArchive:
-    """The archive on this machine; ``received`` tells that this command has downloaded it."""
+    """The archive on this machine; ``received`` if this command downloaded it."""
 
     path: Path
     sha256: str
@@ -29,9 +29,9 @@ class LocalArchive:
 
 
 def obtain_archive(request: Request) -> LocalArchive:
-    """Return the archive: from the hub's cache or from beside the target if it is there, else from the hub.
+    """Return the archive: from the hub's cache or from the target's folder if it is there, else from the hub.
 
-    :raises DataError: when it can be had nowhere, is too large, or would be kept where another file is
+    :raises DataError: when it is unavailable, too large, or would be kept where another file is
     """
     beside = request.to / request.name
     try:
@@ -56,7 +56,7 @@ def obtain_archive(request: Request) -> LocalArchive:
 
 
 def _without_hub(request: Request, beside: Path, error: DataError) -> LocalArchive:
-    """Return the archive that is on this machine, unverified; what is damaged does not unpack."""
+    """Return the archive that is on this machine, unverified; a damaged one fails to unpack."""
     reason = error.problems[0]
     cached = cached_archive(request, request.revision)
     if cached is not None:
@@ -81,9 +81,9 @@ def sha256_of(path: Path, name: str) -> str:
 
 
 def _download(request: Request, remote: RemoteArchive) -> LocalArchive:
-    """Receive the archive into a hidden file beside the target, which is kept until it is whole.
+    """Receive the archive into a hidden file in the target's folder, which is kept until it is complete.
 
-    :raises DataError: when the disk is too small, nothing arrives any more, or what arrived is not what the hub announced
+    :raises DataError: when the disk is too small, no more data arrive, or what arrived is not what the hub announced
     """
     known = re.sub(r"\W", "", remote.etag)[:16]
     part = request.to / f".{request.name}.{known}.download"

@@ -1,6 +1,6 @@
 """Receiving the archive into a partial file, resumed where an earlier attempt stopped.
 
-The hub's own download starts from nothing again when the process ends, which is hours with an archive of this size.
+The hub's own download starts over when the process ends, which costs hours with an archive of this size.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vlrb_plugins.vlmevalkit.fetch.request import Request
 from vlrb_plugins.vlmevalkit.fetch.unpack import amount
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further attempt that follows one which brought nothing."""
+"""Seconds before each further attempt that follows one that brought nothing."""
 
 
 def receive_archive(request: Request, remote: RemoteArchive, part: Path) -> None:
-    """Receive what is missing, in as many attempts as it takes while each brings something.
+    """Receive the rest, in as many attempts as it takes while each brings data.
 
-    :raises DataError: when several attempts have brought nothing, or the disk takes no more; what has arrived is kept
+    :raises DataError: when several attempts brought nothing, or the disk is full; what has arrived is kept
     """
     part.touch()
     vain = 0
@@ -53,12 +53,12 @@ def receive_archive(request: Request, remote: RemoteArchive, part: Path) -> None
                 raise DataError(reason, where=place_of(request), fix=fix)
             if now < remote.size:
                 told = f"after {amount(now)} of {amount(remote.size)}: {reason}; going on"
-                hub_library().utils.tqdm.write(told, file=sys.stderr)  # on a line of its own, beside a bar
+                hub_library().utils.tqdm.write(told, file=sys.stderr)  # on a line of its own, next to a bar
                 time.sleep(PAUSES[vain])
 
 
 def _receive(request: Request, remote: RemoteArchive, part: Path, show: Callable[[int], None]) -> None:
-    """Receive the rest of a file, or all of it where the server cannot go on in the middle."""
+    """Receive the rest of a file, or all of it from a server without ranges."""
     hub, size, have = hub_library(), remote.size, part.stat().st_size
     headers = {**hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
     if have:
@@ -91,7 +91,7 @@ def _wrong_size(much: str, request: Request, size: int) -> DataError:
 
 @contextlib.contextmanager
 def _show_arriving(name: str, have: int, size: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows how much has arrived: the hub's bar on a terminal, else a line now and then."""
+    """Give a function that shows how much has arrived: the hub's bar on a terminal, else occasional lines."""
     if not sys.stderr.isatty():
         with show_megabytes(f"downloading {name}") as show:
             yield lambda done: show(done, size)
