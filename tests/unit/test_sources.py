@@ -264,9 +264,9 @@ def test_installed_packages_count_only_where_they_are_plugins(digest: Any, tmp_p
 
 
 def test_a_bundled_plugin_counts_with_those_that_it_imports() -> None:
-    """`prepared` reads with modules of `records`, the neural routers with those of `hf`, the demo through `vlmevalkit`."""
+    """`prepared` reads with a shared library, the neural routers with those of `hf`, the demo through `vlmevalkit`."""
     for name, needs in (
-        ("prepared", "records.images"),
+        ("prepared", "shared.log_tables.image_files"),
         ("neural_routers", "hf.weights"),
         ("demo", "vlmevalkit.source"),
     ):

@@ -2,45 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-import attrs
-
-from vlrb import LogSourceSpec, hookimpl, param
-
-if TYPE_CHECKING:
-    from vlrb_plugins.demo.source import DemoSource
-
-FEWEST_SAMPLES = 300
-MOST_SAMPLES = 30_540
-"""The paper's number of samples (VL-RouterBench, arXiv 2512.23562)."""
-
-
-@attrs.frozen
-class DemoParams:
-    """Parameters of the log source ``demo``."""
-
-    samples: int = param(
-        default=3000,
-        validator=attrs.validators.and_(attrs.validators.ge(FEWEST_SAMPLES), attrs.validators.le(MOST_SAMPLES)),
-        help=f"number of samples, {FEWEST_SAMPLES} to {MOST_SAMPLES}, in the paper's proportions over the 14 datasets",
-    )
-    seed: int = param(
-        default=0,
-        validator=attrs.validators.ge(0),
-        help="of images, questions and answers; the same seed, the same logs",
-    )
-    form: Literal["archive", "vlmevalkit"] = param(
-        default="archive",
-        help="archive: the published archive's layout; vlmevalkit: VLMEvalKit's own output, of several ages and settings, "
-        "with neither is_correct nor token counts",
-    )
-
-
-def _source(params: DemoParams) -> DemoSource:
-    from vlrb_plugins.demo.source import DemoSource
-
-    return DemoSource(params)
+from vlrb import LogSourceSpec, hookimpl
+from vlrb_plugins.demo.params import DemoParams
 
 
 @hookimpl
@@ -50,7 +13,7 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
         LogSourceSpec(
             name="demo",
             summary="synthetic images, questions and answers of 17 models, in VLMEvalKit's formats",
-            factory=_source,
+            factory="vlrb_plugins.demo.source:DemoSource",
             params=DemoParams,
         )
     ]

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vlrb import Dataset
-from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.answers import Answer, answers, correctness
 from vlrb_plugins.demo.profiles import PROFILES, Profile
 from vlrb_plugins.demo.rows import RECIPES, Row, dataset_rows
 from vlrb_plugins.demo.sheets import Cell, write_sheet, write_tsv
+from vlrb_plugins.shared.paper_datasets import DATASETS
 
 GENERATOR_VERSION = 5
 """Changes with everything that changes what is written, in either form."""
@@ -111,7 +111,7 @@ def write_tree(directory: Path, samples: int, seed: int) -> None:
 
 
 def write_note(directory: Path, samples: int, seed: int) -> None:
-    """Write beside the logs that they are synthetic."""
+    """Write a note that the logs are synthetic."""
     note = (
         "These data are synthetic.  vlrb's demo source drew the images, made up the questions and simulated the answers.\n"
         "No model was asked anything: the names of models and datasets only show where real logs would have theirs.\n"

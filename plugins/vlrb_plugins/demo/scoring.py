@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from vlrb_plugins.demo.answer_texts import AnswerText, distances, golds_of, matches, score_of, simplified
 from vlrb_plugins.demo.generate import Simulated, index_cell
 from vlrb_plugins.demo.rows import Row
-from vlrb_plugins.demo.sayings import Said, distances, golds, matches, score, small
 from vlrb_plugins.demo.sheets import Cell, Columns
 
 CHOICE = frozenset({"mcq", "mmbench", "mmmu"})
@@ -16,7 +16,7 @@ _PREFETCHED = "Prefetch succeed"
 _READ = "Succeed"
 
 
-def predictions(simulated: Simulated, said: Sequence[Said], *, split: bool = False) -> dict[str, Sequence[Cell]]:
+def predictions(simulated: Simulated, said: Sequence[AnswerText], *, split: bool = False) -> dict[str, Sequence[Cell]]:
     """Return a table of predictions: all columns of the dataset but the image, and what the model said.
 
     :param split: whether thoughts have a column of their own
@@ -42,7 +42,7 @@ def inferred(column: Sequence[Cell]) -> Sequence[Cell]:
     return [kind(c) if c != "" else c for c in column]
 
 
-def scored(simulated: Simulated, said: Sequence[Said], table: Columns) -> dict[str, Sequence[Cell]]:
+def scored(simulated: Simulated, said: Sequence[AnswerText], table: Columns) -> dict[str, Sequence[Cell]]:
     """Return a table of predictions as scoring writes it again: without rotations, with verdicts of its own."""
     base = [(i, row, s) for i, (row, s) in enumerate(zip(simulated.rows, said, strict=True)) if not row.rotation]
     kept = {name: inferred([column[i] for i, _, _ in base]) for name, column in table.items()}
@@ -68,7 +68,7 @@ def _closed(rows: Sequence[Row], kept: Columns) -> dict[str, Sequence[Cell]]:
     }
 
 
-def verdicts(scorer: str, row: Row, said: Said) -> dict[str, Cell]:
+def verdicts(scorer: str, row: Row, said: AnswerText) -> dict[str, Cell]:
     """Return the columns that scoring adds to a row."""
     if scorer in CHOICE:
         grouped: dict[str, Cell] = {"g_index": index_cell(row.index)} if scorer == "mmbench" else {}
@@ -83,7 +83,7 @@ def verdicts(scorer: str, row: Row, said: Said) -> dict[str, Cell]:
     return _compared(scorer, row, said)
 
 
-def _judged(scorer: str, row: Row, said: Said) -> dict[str, Cell]:
+def _judged(scorer: str, row: Row, said: AnswerText) -> dict[str, Cell]:
     """Return what is left of a mathematical answer: no verdict, only what was found in it by the rules, else by a judge."""
     by_rules = not said.failed and (row.form == "letter" or said.right)
     number = scorer == "mathvista" and row.form == "text" and said.right
@@ -93,21 +93,21 @@ def _judged(scorer: str, row: Row, said: Said) -> dict[str, Cell]:
     }
 
 
-def _compared(scorer: str, row: Row, said: Said) -> dict[str, Cell]:
+def _compared(scorer: str, row: Row, said: AnswerText) -> dict[str, Cell]:
     """Return what is left of a short answer: a distance or a match per gold answer, and their mean."""
-    listed: Iterable[str] = golds(row)
+    listed: Iterable[str] = golds_of(row)
     pred = said.prediction.strip()
     if scorer == "anls":
         found = distances(row, said)
     elif scorer == "vqa":
-        found, listed, pred = matches(row, said), [small(g) for g in listed], small(pred)
+        found, listed, pred = matches(row, said), [simplified(g) for g in listed], simplified(pred)
     else:
         found = [float(said.right and gold == row.right) for gold in listed]
     mean = sum(found) / len(found)
     return {"eval_gt": repr(list(listed)), "eval_pred": pred, "eval_match": repr(found), "eval_score": mean}
 
 
-def accuracy(simulated: Simulated, said: Sequence[Said]) -> float:
+def accuracy(simulated: Simulated, said: Sequence[AnswerText]) -> float:
     """Return the mean score in per cent, which summaries show."""
-    scores = [score(simulated.scorer, r, s) for r, s in zip(simulated.rows, said, strict=True) if not r.rotation]
+    scores = [score_of(simulated.scorer, r, s) for r, s in zip(simulated.rows, said, strict=True) if not r.rotation]
     return 100 * sum(scores) / len(scores)

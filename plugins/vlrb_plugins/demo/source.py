@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from vlrb import Catalog, Listing, Part, cache_directory, locked, new_directory
-from vlrb_plugins.demo import DemoParams
 from vlrb_plugins.demo.generate import GENERATOR_VERSION, write_tree
-from vlrb_plugins.demo.plain import write_output
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.demo.params import DemoParams
+from vlrb_plugins.demo.vlmevalkit_output import write_output
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 
 if TYPE_CHECKING:

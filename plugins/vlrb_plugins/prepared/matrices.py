@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from vlrb import HIGHEST_COST, Array, DataError, shorten_list
-from vlrb_plugins.records.findings import Findings
+from vlrb_plugins.shared.log_tables.findings import Findings
 
 BLOCK_ROWS = 50_000
 _HEADER = 64 * 1024
@@ -38,7 +38,7 @@ class Asked:
 def read_quality(path: Path, models: Sequence[str], asked: Asked) -> Array:
     """Read Y, a row per sample and a column per model, with values in [0, 1] wherever it is asked for.
 
-    :raises DataError: naming the file, when it is broken, of another shape, or holds anything else
+    :raises DataError: naming the file, when it is broken, has another shape, or holds other values
     """
     try:
         _check_size(path, asked.shape)
@@ -47,13 +47,11 @@ def read_quality(path: Path, models: Sequence[str], asked: Asked) -> Array:
                 fix = "write it by numpy.savez(path, Y=matrix)"
                 raise DataError(f"has no array Y; it holds: {shorten_list(file.files)}", where=str(path), fix=fix)
             matrix = file["Y"]
-            if not isinstance(matrix, np.ndarray):  # numpy hands on the bytes of what does not begin as an array does
+            if not isinstance(matrix, np.ndarray):  # numpy returns raw bytes where a member is not an array
                 raise DataError("Y is not an array", where=str(path), fix="write or copy the file again")
     except DataError:
         raise
-    except (
-        Exception
-    ) as error:  # numpy and zipfile raise what comes up in their depths; whatever it is, the file is broken
+    except Exception as error:  # numpy and zipfile raise errors of many kinds; each means that the file is broken
         raise _broken(path, error) from None
     _check_matrix(path, matrix, asked.shape)
     findings = Findings()
@@ -141,4 +139,4 @@ def _check_matrix(path: Path, matrix: Array, shape: tuple[int, int]) -> None:
 
 def _broken(path: Path, error: Exception) -> DataError:
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    return DataError(f"is no readable array: {reason}", where=str(path), fix="write or copy the file again")
+    return DataError(f"is not a readable array: {reason}", where=str(path), fix="write or copy the file again")

@@ -11,20 +11,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import OUTCOMES, Array, did_you_mean, shorten_list
+from vlrb import OUTCOMES, Array, shorten_list
 from vlrb_plugins.prepared.matrices import Asked, free_models
 from vlrb_plugins.prepared.table import Rows
-from vlrb_plugins.records import nested
-from vlrb_plugins.records.checks import stand_again
-from vlrb_plugins.records.columns import is_text
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.parquet import BATCH_ROWS, batches, opened
+from vlrb_plugins.shared.log_tables.arrays import is_text, nulls_of, repeated_pairs
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.limits import BATCH_ROWS
+from vlrb_plugins.shared.log_tables.parquet_files import Expected, check_schema, open_parquet, parquet_batches
 
 _UNSCORED, _SCORED = 1, 2
-"""What ORACLE/score has held of a pair: a row without a raw score, or one with it."""
+"""What ORACLE/score holds for a pair: a row without a raw score, or with one."""
 
-_NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
-"""What a type of scores may be: a column in which all are null has Arrow's type null."""
+
+def _is_number(t: pa.DataType) -> bool:
+    tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)  # null: all scores are
+    return any(test(t) for test in tests)
+
+
+_SCORES = (
+    Expected("sample_id", "text", is_text),
+    Expected("model_id", "text", is_text),
+    Expected("quality_raw", "numbers", _is_number),
+    Expected("quality", "numbers", _is_number, required=False),
+)
+"""The columns of ORACLE/score that are read."""
 
 _SCHEMA = pa.schema([*OUTCOMES, ("model", pa.string())])
 
@@ -91,12 +101,15 @@ class OutcomeReader:
     def _raw_scores(self, path: Path, seen: Array) -> Iterator[tuple[tuple[Array, Array], Array]]:
         """Yield the pairs of a file that are asked for and have a raw score, and these scores.
 
-        :param seen: int8[n, k], what earlier rows and files have held of each pair; brought up to date
+        :param seen: int8[n, k], what earlier rows and files hold for each pair; updated
         """
-        file = opened(path)
-        used = self._check_types(path, file.schema_arrow)
+        file = open_parquet(path)
+        problems = Findings()
+        check_schema(path, file.schema_arrow, _SCORES, problems)
+        problems.stop_if_any()
+        used = [c.name for c in _SCORES if c.name in file.schema_arrow.names]
         first = 1
-        for batch in batches(path, file, used):
+        for batch in parquet_batches(path, file, used):
             found = self._placed(path, batch, first)
             first += batch.num_rows
             if found is None:
@@ -107,37 +120,13 @@ class OutcomeReader:
             raw = batch.column("quality_raw").cast(pa.float64(), safe=False)
             self._check_values(path, batch, at, raw, rows)
             self._check_once(path, batch, at, seen)
-            there = ~nested.nulls_of(raw)
+            there = ~nulls_of(raw)
             seen[at] = np.where(there, _SCORED, _UNSCORED)
             if there.any() and not self.findings:
                 yield (at[0][there], at[1][there]), raw.filter(pa.array(there)).to_numpy(zero_copy_only=False)
 
-    def _check_types(self, path: Path, schema: pa.Schema) -> list[str]:
-        """Return the columns to read.
-
-        :raises DataError: when one is missing or of a wrong type
-        """
-        problems = Findings()
-        for name in ("sample_id", "model_id", "quality_raw"):
-            if name not in schema.names:
-                problems.add(
-                    f"has no column {name!r}", str(path), f"write it again; {did_you_mean(name, schema.names)}"
-                )
-                continue
-            found = schema.field(name).type
-            if name != "quality_raw" and not is_text(found):
-                problems.add(f"holds {found}, must hold text", f"{path}, column {name}", "write it with another type")
-        for name in (n for n in ("quality_raw", "quality") if n in schema.names):
-            found = schema.field(name).type
-            if not any(test(found) for test in _NUMBERS):
-                problems.add(
-                    f"holds {found}, must hold numbers", f"{path}, column {name}", "write it with another type"
-                )
-        problems.stop_if_any()
-        return [n for n in ("sample_id", "model_id", "quality_raw", "quality") if n in schema.names]
-
     def _placed(self, path: Path, batch: pa.RecordBatch, first: int) -> tuple[Array, Array] | None:
-        """Return the rows and columns of the matrices that a batch speaks of, or None after noting unknown ones."""
+        """Return the rows and columns of the matrices for a batch, or None after noting unknown ones."""
         names = batch.column("sample_id").cast(pa.string()), batch.column("model_id").cast(pa.string())
         places = self.rows.find(names[0]), pc.index_in(names[1], value_set=pa.array(self.models, pa.string()))
         known = True
@@ -146,7 +135,7 @@ class OutcomeReader:
             ("model_id", names[1], places[1], "the models of the matrices"),
         ):
             if found.null_count:
-                row = int(np.flatnonzero(nested.nulls_of(found))[0])
+                row = int(np.flatnonzero(nulls_of(found))[0])
                 message = f"{found.null_count:,} rows name what is not in {there}, the first: {values[row].as_py()!r}"
                 where = f"{path}, row {first + row}, column {column}"
                 self.findings.add(message, where, "use files that were written together")
@@ -164,16 +153,16 @@ class OutcomeReader:
         if "quality" in batch.schema.names:
             quality = batch.column("quality").cast(pa.float64(), safe=False)
             matrix = np.asarray(self.quality[at], dtype=np.float64)
-            other = ~nested.nulls_of(quality) & (quality.fill_null(0.0).to_numpy(zero_copy_only=False) != matrix)
+            other = ~nulls_of(quality) & (quality.fill_null(0.0).to_numpy(zero_copy_only=False) != matrix)
             for row in np.flatnonzero(other)[:3].tolist():
                 where = f"{path}, row {rows[row]}, column quality"
                 message = f"{quality[row].as_py():g} contradicts {matrix[row]:g} in {self.paths[0]}"
                 self.findings.add(message, where, "use files that were written together")
 
     def _check_once(self, path: Path, batch: pa.RecordBatch, at: tuple[Array, Array], seen: Array) -> None:
-        """Note pairs that stand twice in the batch, or stood in an earlier one."""
-        again = stand_again(seen, at)
+        """Note pairs that appear twice in the batch, or in an earlier one."""
+        again = repeated_pairs(seen, at)
         if again.any():
             ids = batch.column("sample_id").filter(pa.array(again)).to_pylist()
-            message = f"{int(again.sum()):,} pairs of sample and model are there twice: {shorten_list(map(repr, ids))}"
+            message = f"{int(again.sum()):,} pairs of sample and model appear twice: {shorten_list(map(repr, ids))}"
             self.findings.add(message, str(path), "keep one row of each")

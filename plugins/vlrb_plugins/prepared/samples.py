@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb import SAMPLES, Array, shorten_list
-from vlrb_plugins.prepared import PreparedParams
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.table import Rows
 from vlrb_plugins.prepared.tree import Tree
 from vlrb_plugins.prepared.tsv import TsvImages
-from vlrb_plugins.records.columns import is_unicode
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.images import ImageFolder, ImageProblem
-from vlrb_plugins.records.jsonl import json_lines
-from vlrb_plugins.records.names import Names
-from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem
+from vlrb_plugins.shared.log_tables.json_lines import json_lines
+from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.shared.log_tables.names import Names
+from vlrb_plugins.shared.log_tables.texts import is_unicode
 
 _WITH_SPLIT = pa.schema([*SAMPLES, ("split", pa.string())])
 
@@ -39,13 +39,13 @@ class Assets:
         """
         if not isinstance(asset, dict) or asset.get("type") not in ("image", "image_tsv"):
             fix = 'write {"type": "image", "uri": ...} or {"type": "image_tsv", "tsv_file": ..., "index": ...}'
-            raise ImageProblem(f"{str(asset)[:80]} is no image", fix)
+            raise ImageProblem(f"{str(asset)[:80]} is not an image", fix)
         if asset["type"] == "image":
             return [self.folder.load(_text(asset, "uri"))]
         path = self.folder.find(_text(asset, "tsv_file"))
         row = asset.get("index")
         if isinstance(row, bool) or not isinstance(row, int):
-            raise ImageProblem(f"index {str(row)[:60]!r} is no row number", "write the number of the row, from 0")
+            raise ImageProblem(f"index {str(row)[:60]!r} is not a row number", "write the number of the row, from 0")
         if path not in self._tables:
             self._tables[path] = TsvImages.open(path)
         return self._tables[path].images(row)
@@ -54,7 +54,7 @@ class Assets:
 def _text(asset: Mapping[str, Any], name: str) -> str:
     value = asset.get(name)
     if not isinstance(value, str) or not value:
-        raise ImageProblem(f"{name} is {str(value)[:60]!r}, which is no path", "write a path below the folder")
+        raise ImageProblem(f"{name} is {str(value)[:60]!r}, which is not a path", "write a path below the folder")
     return value
 
 
@@ -69,7 +69,7 @@ class SampleReader:
     findings: Findings
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Stream the samples that are asked for; what is wrong is noted."""
+        """Stream the samples that are asked for, noting problems."""
         position = {name: i for i, name in enumerate(self.rows.ids.to_pylist())}
         datasets, keys = self.rows.datasets.to_pylist(), self.rows.keys.to_pylist()
         splits = self.rows.splits.to_pylist() if self.rows.splits is not None else None
@@ -112,10 +112,10 @@ class SampleReader:
             message = f"sample {name!r} is not in {self.rows.source}"
             self.findings.add(message, where, "use files that were written together")
         elif seen[position[name]]:
-            self.findings.add(f"sample {name!r} stands there already", where, "keep one line of each")
+            self.findings.add(f"sample {name!r} is already there", where, "keep one line of each")
         elif not isinstance(prompt, str) or not is_unicode(prompt):
             seen[position[name]] = True
-            self.findings.add(f"prompt of {name!r} is no text", where, "write the question as a text")
+            self.findings.add(f"prompt of {name!r} is not a text", where, "write the question as a text")
         elif row.get("dataset", datasets[position[name]]) != datasets[position[name]]:
             message = f"dataset of {name!r} is {str(row['dataset'])[:60]!r}, in {self.tree.meta} it is another"
             self.findings.add(message, where, "use files that were written together")
@@ -129,7 +129,7 @@ class SampleReader:
         if self.params.images == "none" or listed is None:
             return []
         if not isinstance(listed, list):
-            self.findings.add(f"assets is {str(listed)[:60]!r}, which is no list", where, "write a list of assets")
+            self.findings.add(f"assets is {str(listed)[:60]!r}, which is not a list", where, "write a list of assets")
             return []
         images: list[bytes] = []
         for asset in listed:

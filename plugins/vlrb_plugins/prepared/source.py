@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb import Catalog, Listing, Part
-from vlrb_plugins.prepared import PreparedParams
 from vlrb_plugins.prepared.matrices import Asked, open_cost, read_quality
 from vlrb_plugins.prepared.outcomes import OutcomeReader
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.samples import SampleReader
 from vlrb_plugins.prepared.table import Rows, read_names, read_rows
 from vlrb_plugins.prepared.tree import Tree, find_tree
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.names import Names
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.names import Names
 
 
 class PreparedSource:
@@ -27,7 +27,7 @@ class PreparedSource:
     def list(self, catalog: Catalog) -> Listing:  # noqa: ARG002  (rows are filtered when they are read)
         """List two parts: the samples of all datasets, and the outcomes of all models.
 
-        :raises DataError: naming files that are missing, are there twice, or are pickles
+        :raises DataError: naming files that are missing, appear twice, or are pickles
         """
         tree = find_tree(self.params)
         rows = tuple(p for p in (tree.ids, tree.meta) if p is not None)

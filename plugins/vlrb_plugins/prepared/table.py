@@ -13,23 +13,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import Array, DataError, did_you_mean, shorten_list
-from vlrb_plugins.prepared.tree import SPLITS, Tree
-from vlrb_plugins.records import nested
-from vlrb_plugins.records.columns import is_text, is_unicode
-from vlrb_plugins.records.delimited import refuse_special
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.jsonl import json_lines
-from vlrb_plugins.records.parquet import batches, opened
+from vlrb_plugins.prepared.tree import Tree
+from vlrb_plugins.shared.log_tables.arrays import is_text, nulls_of
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.json_lines import json_lines
+from vlrb_plugins.shared.log_tables.limits import refuse_special
+from vlrb_plugins.shared.log_tables.names import SPLITS
+from vlrb_plugins.shared.log_tables.parquet_files import Expected, check_schema, open_parquet, parquet_batches
+from vlrb_plugins.shared.log_tables.texts import is_unicode
 
 _UNKNOWN = ("", "unknown")
 """What the scripts write where a sample has no split."""
+
+
+_META = (
+    Expected("sample_id", "text", is_text),
+    Expected("dataset", "text", is_text),
+    Expected("split", "text", lambda t: is_text(t) or bool(pa.types.is_null(t)), required=False),
+)
+"""The columns of meta.parquet that are read."""
 
 
 @attrs.frozen(eq=False)
 class Rows:
     """The samples in the order of the rows of Y and C.
 
-    ``splits`` are train, dev, test or null; None where no file says anything of splits.
+    ``splits`` are train, dev, test or null; None where no file has splits.
     """
 
     ids: pa.Array
@@ -51,7 +60,7 @@ class Rows:
 def read_names(path: Path, what: str) -> list[str]:
     """Read a list of names: JSON, or a text file with one on a line.
 
-    :raises DataError: naming the file and what is wrong: no list of texts, an empty name, one that stands there twice
+    :raises DataError: naming the file and what is wrong: no list of texts, an empty name, one that appears twice
     """
     refuse_special(path)
     try:
@@ -79,11 +88,9 @@ def _check_names(path: Path, names: Sequence[str], what: str) -> None:
         if not name:
             findings.add("is empty", where, f"write the {what} in the order of the matrices, without gaps")
         elif not is_unicode(name):
-            findings.add(f"{name!r} is no text that can be written as UTF-8", where, "write the file again")
+            findings.add(f"{name!r} is not a text that can be written as UTF-8", where, "write the file again")
         elif seen.setdefault(name, i) != i:
-            findings.add(
-                f"{name!r} stands there already, in place {seen[name] + 1}", where, "the names must be distinct"
-            )
+            findings.add(f"{name!r} is already there, in place {seen[name] + 1}", where, "the names must be distinct")
     findings.stop_if_any()
 
 
@@ -93,7 +100,7 @@ def _check_names(path: Path, names: Sequence[str], what: str) -> None:
 def read_rows(tree: Tree) -> Rows:
     """Join the list of ids with meta.parquet and the split files, by sample id.
 
-    :raises DataError: naming ids that one file has and another has not, that stand twice, or contradict each other
+    :raises DataError: naming ids that one file has and another has not, that appear twice, or contradict each other
     """
     meta = _read_meta(tree.meta)
     ids = meta["sample_id"]
@@ -116,23 +123,13 @@ def read_rows(tree: Tree) -> Rows:
 
 def _read_meta(path: Path) -> dict[str, pa.Array]:
     """Read the columns of meta.parquet that are used: sample_id, dataset, and split where it is there."""
-    file = opened(path)
+    file = open_parquet(path)
     findings = Findings()
-    have = file.schema_arrow.names
-    used = [n for n in ("sample_id", "dataset", "split") if n in have]
-    for name in ("sample_id", "dataset"):
-        if name not in have:
-            fix = f"write the file again; {did_you_mean(name, have)}"
-            findings.add(f"has no column {name!r}", str(path), fix)
-    for name in used:
-        found = file.schema_arrow.field(name).type
-        if not (is_text(found) or (name == "split" and pa.types.is_null(found))):
-            findings.add(
-                f"holds {found}, must hold text", f"{path}, column {name}", "write the column with another type"
-            )
+    check_schema(path, file.schema_arrow, _META, findings)
     findings.stop_if_any()
+    used = [c.name for c in _META if c.name in file.schema_arrow.names]
     try:
-        table = pa.Table.from_batches([b.cast(_texts(used)) for b in batches(path, file, used)], _texts(used))
+        table = pa.Table.from_batches([b.cast(_texts(used)) for b in parquet_batches(path, file, used)], _texts(used))
         table.validate(full=True)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", where=str(path), fix="write the file again") from None
@@ -155,13 +152,13 @@ def _check_meta(path: Path, columns: dict[str, pa.Array], findings: Findings) ->
             findings.add("is empty", f"{path}, row {row + 1}, column {name}", f"give every sample its {name}")
     twice = repeated(columns["sample_id"])
     if twice:
-        message = f"{len(twice):,} sample ids are there twice: {shorten_list(map(repr, twice))}"
+        message = f"{len(twice):,} sample ids appear twice: {shorten_list(map(repr, twice))}"
         findings.add(message, f"{path}, column sample_id", "keep one row of each")
     if "split" in columns:
         known = pc.if_else(pc.is_in(columns["split"], pa.array(_UNKNOWN)), None, columns["split"])
         columns["split"] = known
-        for row in np.flatnonzero(~nested.nulls_of(known) & ~_among(known, SPLITS))[:3].tolist():
-            message = f"{known[row].as_py()!r} is no split"
+        for row in np.flatnonzero(~nulls_of(known) & ~_among(known, SPLITS))[:3].tolist():
+            message = f"{known[row].as_py()!r} is not a split"
             fix = did_you_mean(known[row].as_py(), SPLITS)
             findings.add(message, f"{path}, row {row + 1}, column split", fix)
 
@@ -171,7 +168,7 @@ def _among(values: pa.Array, names: Sequence[str]) -> Array:
 
 
 def repeated(values: pa.Array) -> list[str]:
-    """Return the texts that stand there more than once."""
+    """Return the texts that appear more than once."""
     counts = pc.value_counts(values)
     return list(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import attrs
 
 from vlrb import DataError, Problem, shorten_list
-from vlrb_plugins.prepared import PreparedParams
+from vlrb_plugins.prepared.params import PreparedParams
+from vlrb_plugins.shared.log_tables.names import SPLITS
 
-SPLITS = ("train", "dev", "test")
 _MATRICES = Path("data", "matrices")
 _REGISTRY = Path("data", "registry")
 _IDS = ("sample_ids",)
@@ -19,7 +19,7 @@ _MODELS = ("model_names", "models")
 
 @attrs.frozen
 class Tree:
-    """The files of a prepared folder; ``ids`` and ``models`` are None where the experiment says what they would."""
+    """The files of a prepared folder; ``ids`` and ``models`` are None where the experiment gives their content."""
 
     quality: Path
     cost: Path
@@ -35,12 +35,12 @@ class Tree:
 def find_tree(params: PreparedParams) -> Tree:
     """Find the files.
 
-    :raises DataError: naming all that are missing, or there twice
+    :raises DataError: naming all that are missing or ambiguous
     """
     root = params.path
     if not root.is_dir():
         raise DataError(
-            "is no folder", where=str(root), fix="check [logs] path: it is the folder that holds data/matrices"
+            "is not a folder", where=str(root), fix="check [logs] path: it is the folder that holds data/matrices"
         )
     problems: list[Problem] = []
     quality, cost = root / _MATRICES / "Y.npz", root / _MATRICES / "C.npy"
@@ -54,7 +54,7 @@ def find_tree(params: PreparedParams) -> Tree:
         fix = "add the questions: the scripts write a file dataset_samples.jsonl per task"
         problems.append(Problem("holds no TASK/dataset_samples.jsonl", where, fix))
     if params.assets is not None and not params.assets.is_dir():
-        problems.append(Problem("is no folder", str(params.assets), "check [logs] assets"))
+        problems.append(Problem("is not a folder", str(params.assets), "check [logs] assets"))
     ids, models = _ids_file(params, problems), _models_file(params, problems)
     splits = _split_files(root, problems)
     if problems:
@@ -112,7 +112,7 @@ def _pickled(pickle: Path, target: Path, unknown: str) -> Problem:
         f"json.dump(list(pickle.load(open({str(pickle)!r}, 'rb'))), open({str(target)!r}, 'w'))"
     )
     return Problem(
-        f"is a pickle, which may run any program when it is read, so vlrb reads none; {unknown} without it",
+        f"is a pickle, which can run any program when it is read, so vlrb reads none; {unknown} without it",
         str(pickle),
         f'if you trust the file, convert it yourself: python -c "{program}"',
     )

@@ -10,14 +10,12 @@ from typing import BinaryIO
 import attrs
 
 from vlrb import DataError
-from vlrb_plugins.records.delimited import header_of, parse_rows, refuse_special
-from vlrb_plugins.records.images import ImageProblem, decoded, listed
+from vlrb_plugins.shared.log_tables.delimited import header_of, parse_rows
+from vlrb_plugins.shared.log_tables.image_files import LONGEST_REFERENCE, ImageProblem, decode_base64, parse_list
+from vlrb_plugins.shared.log_tables.limits import refuse_special
 
 _SEVERAL = -1
 """Stands for the row of an index that several rows have."""
-
-LONGEST_REFERENCE = 64
-"""An ``image`` cell of at most this many characters is the index of the row whose image it shares (VLMEvalKit's rule)."""
 
 
 @attrs.frozen
@@ -34,7 +32,7 @@ class TsvImages:
 
     @classmethod
     def open(cls, path: Path) -> TsvImages:
-        """Go through a file once and note where its rows begin.
+        """Read a file once and note where its rows begin.
 
         :raises DataError: when it is broken, or has no columns ``index`` and ``image``
         """
@@ -65,7 +63,7 @@ class TsvImages:
         if 0 < len(cell) <= LONGEST_REFERENCE:
             if self.rows.get(cell) == _SEVERAL:
                 raise ImageProblem(
-                    f"the image of row {row} is said to be that of index {cell!r}, which stands in {self.path} twice",
+                    f"the image of row {row} is said to be that of index {cell!r}, which appears twice in {self.path}",
                     "keep one row of each index",
                 )
             if cell not in self.rows:
@@ -76,11 +74,11 @@ class TsvImages:
             cell = self._cell(self.rows[cell])
         if len(cell) <= LONGEST_REFERENCE:
             raise ImageProblem(f"row {row} of {self.path} holds no image", "copy the file again")
-        texts = listed(cell)
+        texts = parse_list(cell)
         if texts is None:
             fix = "write it as ['...', '...']"
-            raise ImageProblem(f"row {row} of {self.path} holds {cell[:60]!r}, which is no list of texts", fix)
-        return [decoded(text) for text in texts]
+            raise ImageProblem(f"row {row} of {self.path} holds {cell[:60]!r}, which is not a list of texts", fix)
+        return [decode_base64(text) for text in texts]
 
     def _cell(self, row: int) -> str:
         if not 0 <= row < len(self.offsets):

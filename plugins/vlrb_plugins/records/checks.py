@@ -1,4 +1,4 @@
-"""Checks of values, block by block: what may be null, empty, outside its range, or there twice."""
+"""Checks of values, block by block: nulls, empty texts, values out of range, duplicates."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import HIGHEST_COST, Array, did_you_mean
-from vlrb_plugins.records import nested
-from vlrb_plugins.records.columns import SPLITS, Block, TableSchema
-from vlrb_plugins.records.findings import Findings
+from vlrb_plugins.records.columns import Block, TableSchema
+from vlrb_plugins.records.nested import list_elements, map_entries, rows_of
+from vlrb_plugins.shared.log_tables.arrays import nulls_of, true_values
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.names import SPLITS
 
 SHOWN_ROWS = 3
-"""Of rows with the same fault in a block, so many are named."""
+"""How many rows with the same fault in a block are named."""
 
 _OTHERS = {"val": "dev", "validation": "dev", "valid": "dev"}
 
 
-def note(
+def note_rows(
     block: Block, column: str, bad: Array, message: Callable[[int], str] | str, fix: str, findings: Findings
 ) -> None:
-    """Note the first of the rows that are bad, and how many more there are."""
+    """Note the first bad rows, and how many more there are."""
     rows = np.flatnonzero(bad).tolist()
     for row in rows[:SHOWN_ROWS]:
         findings.add(message if isinstance(message, str) else message(row), block.where(row, column), fix)
@@ -34,13 +36,13 @@ def note(
 def check_names(block: Block, column: str, findings: Findings) -> None:
     """Note rows without a dataset, model or key."""
     array = block.columns[column]
-    note(block, column, nested.nulls_of(array), "is null", f"give every row its {column}", findings)
-    empty = flags(pc.equal(array, ""))
-    note(block, column, empty, "is empty", f"give every row its {column}", findings)
+    note_rows(block, column, nulls_of(array), "is null", f"give every row its {column}", findings)
+    empty = true_values(pc.equal(array, ""))
+    note_rows(block, column, empty, "is empty", f"give every row its {column}", findings)
 
 
 def check_block(block: Block, table: TableSchema, findings: Findings) -> None:
-    """Note whatever is wrong with the values of a block."""
+    """Note what is wrong with the values of a block."""
     for column in table.columns:
         if column.name not in block.columns:
             continue
@@ -48,7 +50,7 @@ def check_block(block: Block, table: TableSchema, findings: Findings) -> None:
         if column.kind == "name":
             check_names(block, column.name, findings)
         elif column.not_null:
-            note(block, column.name, nested.nulls_of(array), "is null", "write a text", findings)
+            note_rows(block, column.name, nulls_of(array), "is null", "write a text", findings)
         elif column.kind in ("score", "cost"):
             _check_range(block, column.name, 1.0 if column.kind == "score" else HIGHEST_COST, findings)
         elif column.kind == "split":
@@ -65,11 +67,6 @@ def check_block(block: Block, table: TableSchema, findings: Findings) -> None:
         _check_answers(block, findings)
 
 
-def flags(array: pa.Array) -> Array:
-    """Return booleans as bool[n], nulls as false."""
-    return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-
 def _check_range(block: Block, column: str, high: float, findings: Findings) -> None:
     array = block.columns[column]
     values = array.fill_null(0.0).to_numpy(zero_copy_only=False)
@@ -79,86 +76,76 @@ def _check_range(block: Block, column: str, high: float, findings: Findings) -> 
         fix = "write null where there is no verdict" if high == 1.0 else "write null where the cost is not known"
         if high == 1.0 and (values[~good] > 1).all() and (values[~good] <= 100).all():
             fix = "scores are shares in [0, 1], and these look like per cent: divide all of them by 100"
-        note(block, column, ~good, lambda row: f"{values[row]!s} is not {limits}", fix, findings)
+        note_rows(block, column, ~good, lambda row: f"{values[row]!s} is not {limits}", fix, findings)
 
 
 def _check_split(block: Block, findings: Findings) -> None:
     values = block.columns["split"]
-    bad = ~flags(pc.is_in(values, pa.array([*SPLITS, None])))
+    bad = ~true_values(pc.is_in(values, pa.array([*SPLITS, None])))
     for name in sorted(pc.unique(values.filter(pa.array(bad))).to_pylist()) if bad.any() else []:
         fix = f"write {_OTHERS[name]!r}" if name in _OTHERS else did_you_mean(name, SPLITS)
-        note(block, "split", flags(pc.equal(values, name)), f"{name!r} is no split", fix, findings)
+        note_rows(block, "split", true_values(pc.equal(values, name)), f"{name!r} is not a split", fix, findings)
 
 
 def _check_elements(block: Block, column: str, findings: Findings) -> None:
     array = block.columns[column]
-    lengths, values = nested.elements(array)
+    lengths, values = list_elements(array)
     if values.null_count:
         bad = np.zeros(len(array), dtype=np.bool_)
-        bad[nested.rows_of(lengths)[nested.nulls_of(values)]] = True
-        note(block, column, bad, "the list holds a null", "leave it out of the list", findings)
+        bad[rows_of(lengths)[nulls_of(values)]] = True
+        note_rows(block, column, bad, "the list holds a null", "leave it out of the list", findings)
 
 
 def _check_options(block: Block, column: str, lists: pa.Array, owner: Array, findings: Findings) -> None:
-    """Note options without a letter or text, and letters that stand there twice.
+    """Note options without a letter or text, and letters that appear twice.
 
     :param lists: of options
     :param owner: the row of the block that each list belongs to, int[len(lists)]
     """
-    lengths, values = nested.elements(lists)
-    of = nested.rows_of(lengths)
+    lengths, values = list_elements(lists)
+    of = rows_of(lengths)
     letter, text = values.field("letter"), values.field("text")
     bad = np.zeros(len(lists), dtype=np.bool_)
-    bad[of[flags(pc.equal(letter, "")) | nested.nulls_of(letter) | nested.nulls_of(text)]] = True
+    bad[of[true_values(pc.equal(letter, "")) | nulls_of(letter) | nulls_of(text)]] = True
     twice = _repeated(of, letter, len(lists)) & ~bad
     for wrong, message, fix in (
         (bad, "an option has no letter or no text", "give every option both"),
         (twice, "two options have one letter", "give each its own"),
     ):
-        note(block, column, np.isin(np.arange(len(block)), owner[wrong]), message, fix, findings)
+        note_rows(block, column, np.isin(np.arange(len(block)), owner[wrong]), message, fix, findings)
 
 
 def _check_rotations(block: Block, findings: Findings) -> None:
-    """Note rotations that lack something, or have one key; their options are checked as those of a sample."""
-    lengths, values = nested.elements(block.columns["rotations"])
-    rows, there = nested.rows_of(lengths), ~nested.nulls_of(values)
+    """Note rotations that are incomplete or share a key; their options are checked like a sample's."""
+    lengths, values = list_elements(block.columns["rotations"])
+    rows, there = rows_of(lengths), ~nulls_of(values)
     names = [f.name for f in values.type]
     bad = np.zeros(len(block), dtype=np.bool_)
     for name in names:
-        bad[rows[there & nested.nulls_of(values.field(name))]] = True
-    bad[rows[there & flags(pc.equal(values.field("key"), ""))]] = True
-    note(block, "rotations", bad, f"a rotation lacks its {' or its '.join(names)}", "give every rotation all", findings)
+        bad[rows[there & nulls_of(values.field(name))]] = True
+    bad[rows[there & true_values(pc.equal(values.field("key"), ""))]] = True
+    note_rows(
+        block, "rotations", bad, f"a rotation lacks its {' or its '.join(names)}", "give every rotation all", findings
+    )
     twice = _repeated(rows, values.field("key"), len(block)) & ~bad
-    note(block, "rotations", twice, "two rotations have one key", "give each its own", findings)
+    note_rows(block, "rotations", twice, "two rotations have one key", "give each its own", findings)
     if "options" in names:
         _check_options(block, "rotations", values.field("options"), rows, findings)
 
 
 def _check_fields(block: Block, column: str, findings: Findings) -> None:
-    """Note maps in which a name stands twice: one of its values would be lost."""
-    lengths, names, _ = nested.entries(block.columns[column])
-    twice = _repeated(nested.rows_of(lengths), names, len(block))
-    note(block, column, twice, "a name stands twice in the map", "keep one of its values", findings)
-
-
-def stand_again(seen: Array, at: tuple[Array, ...]) -> Array:
-    """Return bool[m]: which of m pairs have been seen before, or stand earlier among the m.
-
-    :param seen: [n, k], not 0 where a pair has been seen
-    :param at: rows and columns of the pairs, int[m] each
-    """
-    flat = at[0].astype(np.int64) * seen.shape[1] + at[1]
-    again = np.ones(flat.size, dtype=np.bool_)
-    again[np.unique(flat, return_index=True)[1]] = False
-    return np.asarray(again | (seen[at] != 0))
+    """Note maps in which a name appears twice: one of its values would be lost."""
+    lengths, names, _ = map_entries(block.columns[column])
+    twice = _repeated(rows_of(lengths), names, len(block))
+    note_rows(block, column, twice, "a name stands twice in the map", "keep one of its values", findings)
 
 
 def _repeated(owner: Array, values: pa.Array, n: int) -> Array:
-    """Return bool[n]: which of n owners have a value more than once; nulls are passed over.
+    """Return bool[n]: which of n owners have a value more than once; nulls are ignored.
 
     :param owner: of every value, int[len(values)]
     """
-    there = ~nested.nulls_of(values)
+    there = ~nulls_of(values)
     codes = values.dictionary_encode().indices.filter(pa.array(there)).to_numpy(zero_copy_only=False).astype(np.int64)
     width = codes.max(initial=0) + 1
     pairs, counts = np.unique(owner[there] * width + codes, return_counts=True)
@@ -172,6 +159,6 @@ def _check_answers(block: Block, findings: Findings) -> None:
     nothing = np.ones(len(block), dtype=np.bool_)
     for name in ("score", "prediction"):
         if name in block.columns:
-            nothing &= nested.nulls_of(block.columns[name])
+            nothing &= nulls_of(block.columns[name])
     fix = "leave the row out where the model was not asked"
-    note(block, "score", nothing, "there is neither a score nor a prediction", fix, findings)
+    note_rows(block, "score", nothing, "there is neither a score nor a prediction", fix, findings)

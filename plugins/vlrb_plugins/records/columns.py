@@ -1,4 +1,4 @@
-"""The schema of the tables of samples and outcomes: which columns there are, and what may stand in them."""
+"""The schema of the tables of samples and outcomes: the columns and what they may hold."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from vlrb import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL, Array, 
 
 VERSION_KEY = b"vlrb.records"
 VERSION = b"1"
-"""A Parquet file says under this key of its metadata which version of the schema it follows; it need not."""
+"""Key of a Parquet file's metadata that holds the version of the schema; optional."""
 
 SYNTHETIC_KEY = b"vlrb.synthetic"
-"""A Parquet file of synthetic data says under this key of its metadata what they are."""
+"""Key of a Parquet file's metadata that describes synthetic data."""
 
-SPLITS = ("train", "dev", "test")
 ColumnKind = Literal[
     "name", "text", "split", "score", "cost", "count", "flag", "options", "images", "fields", "texts", "rotations"
 ]
@@ -41,7 +40,7 @@ EXPECTED: Mapping[ColumnKind, str] = {
 
 @attrs.frozen
 class Column:
-    """A column of a table, with the type in which it is handed on."""
+    """A column of a table, with the type in which it is yielded."""
 
     name: str
     kind: ColumnKind
@@ -100,21 +99,6 @@ def _table(kind: Literal["samples", "outcomes"], always: pa.Schema, optional: pa
 
 SAMPLE_TABLE = _table("samples", SAMPLES, SAMPLES_OPTIONAL)
 OUTCOME_TABLE = _table("outcomes", OUTCOMES, OUTCOMES_OPTIONAL)
-
-
-def is_text(t: pa.DataType) -> bool:
-    """Tell whether a type is one of Arrow's types of text, dictionaries of texts included."""
-    inner = t.value_type if pa.types.is_dictionary(t) else t
-    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner))
-
-
-def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8; JSON can hold half of a surrogate pair, which cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def table_of(part: Part) -> TableSchema:

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vlrb import Array, Benchmark, DataError, cache_directory, locked, new_directory, shorten_list, write_text
-from vlrb_plugins.records.checks import stand_again
 from vlrb_plugins.records.columns import OUTCOME_TABLE, SAMPLE_TABLE, SYNTHETIC_KEY, VERSION, VERSION_KEY
+from vlrb_plugins.shared.log_tables.arrays import repeated_pairs
 
 FILES = ("samples.parquet", "outcomes.parquet", "models.toml")
 ROW_GROUP_BYTES = 32 * 1024**2
@@ -26,7 +26,7 @@ OUTCOME_ROWS = 500_000
 SAMPLE_ROWS = 10_000
 
 ANSWER_COLUMNS = ("prediction", "thinking", "judged", "rotations", "failed", "judge_failed")
-"""What the benchmark does not hold, and is taken from the outcomes that are handed over."""
+"""What the benchmark does not hold, and is taken from the given outcomes."""
 
 _FROM_MATRICES = ("score", "cost", "input_tokens", "output_tokens")
 
@@ -36,13 +36,13 @@ def export_benchmark(
 ) -> tuple[Path, ...]:
     """Write a benchmark into a folder, which appears when it is complete.
 
-    Costs, tokens and raw scores are those of the benchmark, whatever ``outcomes`` say of them.
+    Costs, tokens and raw scores are those of the benchmark, whatever ``outcomes`` hold.
 
     :param benchmark: whose scores, costs and tokens are written
     :param directory: the folder, new or empty
     :param outcomes: batches with dataset, key, model, and prediction, thinking, judged, rotations or failed, in any order;
         without them the tables hold scores and no predictions.  Rows of samples and models that the benchmark left out are
-        passed over.
+        ignored.
     :return: the files: samples.parquet, outcomes.parquet, and models.toml, which an experiment can include
     :raises DataError: when the folder is not empty, or ``outcomes`` lack a pair of the benchmark or hold it twice
     """
@@ -60,12 +60,12 @@ def export_benchmark(
 
 def _check_empty(target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        what = "is not empty" if target.is_dir() else "is no folder"
+        what = "is not empty" if target.is_dir() else "is not a folder"
         raise DataError(what, where=str(target), fix="name a new folder; nothing is ever overwritten")
 
 
 def _marked(fields: Iterable[pa.Field], benchmark: Benchmark) -> pa.Schema:
-    """Return a schema that says which version of the tables it follows, and what synthetic data are."""
+    """Return a schema with the version of the tables, and a mark where the data are synthetic."""
     synthetic = benchmark.info().synthetic
     mark = {SYNTHETIC_KEY: synthetic.encode()} if synthetic else {}
     return pa.schema(list(fields), metadata={VERSION_KEY: VERSION, **mark})
@@ -170,7 +170,7 @@ def _answered_batches(benchmark: Benchmark, outcomes: Iterable[pa.RecordBatch]) 
         models = pc.index_in(batch.column("model"), value_set=pairs.models)
         known = pc.and_(rows.is_valid(), models.is_valid())
         at = tuple(np.asarray(a.filter(known).to_numpy(zero_copy_only=False)) for a in (rows, models))
-        again = stand_again(seen, at)
+        again = repeated_pairs(seen, at)
         if again.any():
             twice = ids.filter(known).filter(pa.array(again)).to_pylist()
             message = f"{len(twice):,} pairs of the benchmark are in the logs twice: {shorten_list(twice)}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import string
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,75 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vlrb import MOST_TOKENS, DataError, did_you_mean
-from vlrb_plugins.records.columns import EXPECTED, Block, Column, ColumnKind, TableSchema, is_unicode
-from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
+from vlrb import MOST_TOKENS, did_you_mean
+from vlrb_plugins.records.columns import EXPECTED, Block, Column, ColumnKind, TableSchema
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.json_lines import json_lines, shorten_value
+from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.shared.log_tables.texts import is_unicode
 
-LONGEST_LINE = 256 * 1024**2
 _TEXT_LIST = pa.list_(pa.string())
-_SHOWN = 60
 
 
 class _Wrong(Exception):
     """A value is not what its column holds."""
-
-
-def json_lines(path: Path, findings: Findings) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield number, length in bytes, and object of every line; empty lines are passed over, broken ones are noted.
-
-    :raises DataError: when the file cannot be read, or a line is too long
-    """
-    refuse_special(path)
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while line := file.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(line) > LONGEST_LINE:
-                    fix = "write a JSON object per line"
-                    raise DataError(f"is longer than {LONGEST_LINE:,} bytes", where=f"{path}, line {number}", fix=fix)
-                row = _object(line, path, number, findings) if line.strip() else None
-                if row is not None:
-                    yield number, len(line), row
-    except OSError as error:
-        raise DataError(
-            f"cannot be read: {error.strerror}", where=str(path), fix="check the file's permissions"
-        ) from None
-
-
-def _object(line: bytes, path: Path, number: int, findings: Findings) -> dict[str, Any] | None:
-    where = f"{path}, line {number}"
-    try:
-        value = _DECODER.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        findings.add(f"is not encoded as UTF-8: {error}", where, "save the file as UTF-8")
-    except (ValueError, RecursionError) as error:
-        findings.add(f"is no JSON: {error}", where, "write the line again; the file may be cut off")
-    else:
-        if isinstance(value, dict):
-            return value
-        findings.add(f"is no JSON object but {_shown(value)}", where, "write an object {...} per line")
-    return None
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(pairs) > MAX_COLUMNS:
-        raise ValueError(f"an object has {len(pairs):,} keys, above the limit of {MAX_COLUMNS:,}")
-    if len(value) < len(pairs):
-        twice = next(n for n, count in Counter(n for n, _ in pairs).items() if count > 1)
-        raise ValueError(f"{_shown(twice)} is there twice in one object")
-    return value
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 # --- blocks -------------------------------------------------------------------------------------------------------------
@@ -127,7 +68,7 @@ def _checked(
     for name, value in row.items():
         if name not in known:
             fix = f"{did_you_mean(name, known)} What scorers need beyond these goes into fields"
-            findings.add(f"has an unknown key {_shown(name)}", where, fix)
+            findings.add(f"has an unknown key {shorten_value(name)}", where, fix)
             wrong = True
         elif value is not None:
             try:
@@ -135,7 +76,7 @@ def _checked(
             except _Wrong as error:
                 number = type(value) in (int, float) and EXPECTED[known[name].kind].startswith("text")
                 fix = f'write it in quotation marks: "{value}"' if number else f"write {str(error).partition(': ')[0]}"
-                findings.add(f"{_shown(value)} is not {error}", f"{where}, column {name}", fix)
+                findings.add(f"{shorten_value(value)} is not {error}", f"{where}, column {name}", fix)
                 wrong = True
     return None if wrong else checked
 
@@ -193,7 +134,7 @@ def _fields(value: object, column: Column) -> list[tuple[str, str]]:
 
 
 def _options(value: object, column: Column) -> list[dict[str, str]]:
-    """Return options; mere texts get the letters A, B and so on."""
+    """Return options; plain texts get the letters A, B and so on."""
     listed = _list(value, column)
     if listed and all(isinstance(o, str) for o in listed):
         if len(listed) > len(string.ascii_uppercase):

@@ -24,12 +24,12 @@ from vlrb import (
     did_you_mean,
     shorten_list,
 )
-from vlrb_plugins.records import MmrBenchParams
-from vlrb_plugins.records.delimited import CsvRow, header_of, read_rows
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.images import ImageFolder, ImageProblem, listed
-from vlrb_plugins.records.names import Names
-from vlrb_plugins.records.parquet import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.records.params import MmrBenchParams
+from vlrb_plugins.shared.log_tables.delimited import CsvRow, header_of, read_rows
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem, parse_list
+from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES, BATCH_ROWS
+from vlrb_plugins.shared.log_tables.names import Names
 
 FIXED = ("sample_id", "dataset_idx", "question", "answer", "image_paths")
 SUFFIXES = ("prediction", "correct", "token", "cost")
@@ -67,13 +67,13 @@ class MmrBenchSource:
         if not path.is_file():
             raise DataError("there is no such file", where=str(path), fix="check [logs] path: it is a CSV file")
         if self.params.images is not None and not self.params.images.is_dir():
-            raise DataError("is no folder", where=str(self.params.images), fix="check [logs] images")
+            raise DataError("is not a folder", where=str(self.params.images), fix="check [logs] images")
         return Listing((Part("samples", "samples", (path,)), Part("outcomes", "outcomes", (path,))))
 
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
         """Stream a part.
 
-        :raises DataError: at once when the file or its header is broken, else with what is wrong with its rows
+        :raises DataError: at once when the file or its header is broken, else with the problems of its rows
         """
         path = part.files[0]
         rows = read_rows(path)
@@ -89,7 +89,7 @@ class MmrBenchSource:
 
 
 def layout_of(path: Path, header: Sequence[str]) -> Layout:
-    """Take the columns apart.
+    """Find the columns of each model.
 
     :raises DataError: naming the columns that a model lacks, or when there are no models
     """
@@ -109,7 +109,7 @@ def layout_of(path: Path, header: Sequence[str]) -> Layout:
         have = shorten_list(header[i] for i in places.values())
         for suffix in (s for s in SUFFIXES if s not in places):
             near = f"; {did_you_mean(f'{model}_{suffix}', others)}" if others else ""
-            fix = f"add the column, or call {have} otherwise if there is no such model{near}"
+            fix = f"add the column, or rename {have} if there is no such model{near}"
             findings.add(f"model {model!r} has no column '{model}_{suffix}'", where, fix)
     if not found:
         findings.add(f"has no model's columns: NAME_{', NAME_'.join(SUFFIXES)}", where, "copy the file again")
@@ -194,7 +194,7 @@ def _sample_batches(reader: _Reader, rows: Iterator[CsvRow], folder: ImageFolder
 def _images(reader: _Reader, row: CsvRow, folder: ImageFolder) -> list[bytes]:
     text = reader.cell(row, "image_paths")
     images = []
-    for path in reader.parsed(row, "image_paths", text, listed, "write a path, or a list ['a.png', 'b.png']") or ():
+    for path in reader.parsed(row, "image_paths", text, parse_list, "write a path, or a list ['a.png', 'b.png']") or ():
         try:
             images.append(folder.load(path))
         except ImageProblem as problem:
@@ -261,18 +261,18 @@ def _number(text: str) -> float | None:
 
 
 def verdict_of(text: str) -> float | None:
-    """Return a verdict in [0, 1], or None when the text is none."""
+    """Return a verdict in [0, 1], or None when the text is not one."""
     value = _VERDICTS.get(text, _number(text))
     return value if value is not None and 0 <= value <= 1 else None
 
 
 def tokens_of(text: str) -> int | None:
-    """Return a number of tokens, or None when the text is none."""
+    """Return a number of tokens, or None when the text is not one."""
     value = _number(text)
     return int(value) if value is not None and 0 <= value <= MOST_TOKENS and value.is_integer() else None
 
 
 def dollars_of(text: str) -> float | None:
-    """Return a cost in US dollars, or None when the text is none, or beyond all use."""
+    """Return a cost in US dollars, or None when the text is not one, or out of range."""
     value = _number(text)
     return value if value is not None and 0 <= value <= HIGHEST_COST else None

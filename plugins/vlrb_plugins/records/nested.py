@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import TEXTS, Array
+from vlrb_plugins.shared.log_tables.arrays import nulls_of
 
 
-def elements(lists: pa.Array) -> tuple[Array, pa.Array]:
+def list_elements(lists: pa.Array) -> tuple[Array, pa.Array]:
     """Return the lengths int64[n] of lists (0 for a null) and all their elements, one after the other."""
     lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return lengths, lists.flatten()
@@ -32,25 +33,20 @@ def _offsets(lengths: Array, null: Array) -> pa.Array:
     return pa.array(offsets, mask=np.concatenate([null, [False]]))
 
 
-def nulls_of(array: pa.Array) -> Array:
-    """Return bool[n]: which values are null."""
-    return np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-
-def lists(lengths: Array, values: pa.Array, null: Array) -> pa.Array:
+def make_lists(lengths: Array, values: pa.Array, null: Array) -> pa.Array:
     """Put lists together again; where ``null`` is true, the list is null."""
     return pa.ListArray.from_arrays(_offsets(lengths, null), values)
 
 
-def entries(maps: pa.Array) -> tuple[Array, pa.Array, pa.Array]:
+def map_entries(maps: pa.Array) -> tuple[Array, pa.Array, pa.Array]:
     """Return the lengths of maps, all their keys and all their values."""
     key, value = maps.type.key_type, maps.type.item_type
     pairs = maps.cast(pa.list_(pa.struct([("key", key), ("value", value)])))
-    lengths, both = elements(pairs)
+    lengths, both = list_elements(pairs)
     return lengths, both.field("key"), both.field("value")
 
 
-def text_maps(lengths: Array, keys: pa.Array, values: pa.Array, null: Array) -> pa.Array:
+def make_text_maps(lengths: Array, keys: pa.Array, values: pa.Array, null: Array) -> pa.Array:
     """Put maps of text to text together; an entry whose value is null is left out."""
     there = ~nulls_of(values)
     kept = np.bincount(rows_of(lengths)[there], minlength=len(lengths))

@@ -10,14 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import Array, Catalog, DataError, Listing, Part, Problem
-from vlrb_plugins.records import RecordsParams, nested
-from vlrb_plugins.records.checks import check_block, check_names, note
+from vlrb_plugins.records.checks import check_block, check_names, note_rows
 from vlrb_plugins.records.columns import Block, TableSchema, table_of
-from vlrb_plugins.records.findings import Findings
-from vlrb_plugins.records.images import ImageFolder, ImageProblem
 from vlrb_plugins.records.jsonl import jsonl_blocks
-from vlrb_plugins.records.names import NameKind, Names
-from vlrb_plugins.records.parquet import BATCH_BYTES, parquet_blocks, synthetic_mark
+from vlrb_plugins.records.nested import list_elements, rows_of
+from vlrb_plugins.records.params import RecordsParams
+from vlrb_plugins.records.parquet import parquet_blocks, synthetic_mark
+from vlrb_plugins.shared.log_tables.arrays import nulls_of
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem
+from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES
+from vlrb_plugins.shared.log_tables.names import NameKind, Names
 
 SUFFIXES = (".parquet", ".jsonl")
 
@@ -31,14 +34,16 @@ class RecordsSource:
     def list(self, catalog: Catalog) -> Listing:  # noqa: ARG002  (rows are filtered when they are read)
         """List two parts: the samples of all datasets, and the outcomes of all models.
 
-        :raises DataError: naming folders and files that are not there, or are there twice
+        :raises DataError: naming folders and files that are not there, or appear twice
         """
         problems: list[Problem] = []
         folder = self.params.path
         if not folder.is_dir():
-            problems.append(Problem("is no folder", str(folder), "check [logs] path: it is the folder of the tables"))
+            problems.append(
+                Problem("is not a folder", str(folder), "check [logs] path: it is the folder of the tables")
+            )
         if self.params.images is not None and not self.params.images.is_dir():
-            problems.append(Problem("is no folder", str(self.params.images), "check [logs] images"))
+            problems.append(Problem("is not a folder", str(self.params.images), "check [logs] images"))
         samples = _table_file(folder, "samples", self.params.samples, problems)
         outcomes = _table_file(folder, "outcomes", self.params.outcomes, problems)
         if problems:
@@ -50,7 +55,7 @@ class RecordsSource:
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
         """Stream a part.
 
-        :raises DataError: once the file has been read, with what is wrong with it; no batch follows the first problem
+        :raises DataError: once the file was read, with its problems; no batch follows the first of them
         """
         path, table = part.files[0], table_of(part)
         findings, names = Findings(), Names(catalog)
@@ -104,7 +109,7 @@ def select(block: Block, kinds: tuple[NameKind, ...], names: Names, findings: Fi
         columns[kind] = pa.array(resolved, pa.string()).take(encoded.indices)
         wanted = np.array([names.wanted(kind, n) for n in resolved], dtype=np.bool_)
         codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-        keep &= wanted[codes] & ~nested.nulls_of(columns[kind])
+        keep &= wanted[codes] & ~nulls_of(columns[kind])
     chosen = Block(block.file, block.unit, block.numbers, columns).filter(keep)
     for kind in kinds:
         names.use(kind, chosen.columns[kind].unique().to_pylist())
@@ -124,10 +129,10 @@ def _batches(block: Block, table: TableSchema, folder: ImageFolder, findings: Fi
     elif images.type.value_type == pa.string():
         yield from _with_loaded_images(block, table, folder, findings)
     else:
-        lengths, values = nested.elements(images)
+        lengths, values = list_elements(images)
         empty = np.zeros(len(block), dtype=np.bool_)
-        empty[nested.rows_of(lengths)[_sizes(values) == 0]] = True
-        note(block, "images", empty, "an image is empty", "leave it out of the list", findings)
+        empty[rows_of(lengths)[_sizes(values) == 0]] = True
+        note_rows(block, "images", empty, "an image is empty", "leave it out of the list", findings)
         yield _batch(block, table)
 
 
@@ -138,7 +143,7 @@ def _sizes(values: pa.Array) -> Array:
 def _with_loaded_images(
     block: Block, table: TableSchema, folder: ImageFolder, findings: Findings
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of bounded size with the image files in the place of their paths."""
+    """Yield batches of bounded size with image files in place of their paths."""
     start, size = 0, 0
     loaded: list[list[bytes] | None] = []
     for row, paths in enumerate(block.columns["images"].to_pylist()):

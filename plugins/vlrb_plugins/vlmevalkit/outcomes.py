@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vlrb import MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, DataError, Dataset, Problem, shorten_list
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.log_tables.texts import python_literal
 from vlrb_plugins.vlmevalkit.judges import FAILURE, count_without_judge, extracted, failed_judges
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, refuse_nested
 from vlrb_plugins.vlmevalkit.table import NAN_LIKE, Cell, text, texts, whole_numbers
-from vlrb_plugins.vlmevalkit.texts import literal
 
 STORED_VERDICTS: Mapping[str, str] = {
     "mcq": "hit",
@@ -107,7 +107,7 @@ def _row_counts(answers: Rows, scored: Rows) -> Counter[str]:
     counts = Counter({"rows left out, their index stood in an earlier one": answers.repeated})
     if scored is not answers:
         counts["verdicts left out, their index stood in an earlier row"] = scored.repeated
-    counts["texts with half of a character (a lone surrogate), which became U+FFFD"] = answers.table.mended
+    counts["texts with half of a character (a lone surrogate), which became U+FFFD"] = answers.table.repaired
     counts["rotations left out, there is no row of their question"] = sum(
         len(turned) for question, turned in answers.rotations.items() if question not in answers.position
     )
@@ -279,7 +279,7 @@ def _truth(cell: Cell) -> float | None:
 
 
 def _matched(cells: Sequence[Cell], score: Callable[[list[float]], float]) -> list[float | None]:
-    """Return the scores of what ``eval_match`` holds, None where that is no list of numbers from 0 to 1."""
+    """Return the scores of what ``eval_match`` holds, None where that is not a list of numbers from 0 to 1."""
     written = texts(cells)
     read = {cell: _numbers(cell) for cell in set(written)}
     return [score(numbers) if (numbers := read[cell]) else None for cell in written]
@@ -287,7 +287,7 @@ def _matched(cells: Sequence[Cell], score: Callable[[list[float]], float]) -> li
 
 def _numbers(cell: str) -> list[float] | None:
     try:
-        values = literal(cell)
+        values = python_literal(cell)
     except ValueError:
         return None
     listed = values if isinstance(values, list) else [values]

@@ -9,7 +9,8 @@ from pathlib import Path
 import attrs
 
 from vlrb import DataError, Dataset, Problem
-from vlrb_plugins.vlmevalkit.table import LARGEST_EXACT, Cell, Table, read_table, text, texts, whole_numbers
+from vlrb_plugins.vlmevalkit.formats import read_table
+from vlrb_plugins.vlmevalkit.table import LARGEST_EXACT, Cell, Table, text, texts, whole_numbers
 
 ROTATION = 1_000_000
 """MMBench: the index of rotation r of a question is the question's index + r times this."""
@@ -44,7 +45,7 @@ class Rows:
     def keys(self, dataset: Dataset) -> Sequence[str]:
         """Return the keys that name the samples, in ``order``.
 
-        :raises DataError: when a key is empty or stands there twice
+        :raises DataError: when a key is empty or appears twice
         """
         if dataset.id_column == "index":
             return self.order

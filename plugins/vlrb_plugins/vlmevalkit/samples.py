@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vlrb import LARGEST_IMAGE_FILE, DataError, Dataset, from_base64, shorten_list
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.log_tables.image_files import LONGEST_REFERENCE
+from vlrb_plugins.shared.log_tables.texts import python_literal
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import Rows, index_text, is_rotation, question_of
 from vlrb_plugins.vlmevalkit.table import NAN_LIKE, texts
-from vlrb_plugins.vlmevalkit.texts import AGAIN, check_width, literal, tsv_lines
+from vlrb_plugins.vlmevalkit.texts import AGAIN, check_width, tsv_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-LONGEST_REFERENCE = 64
-"""An ``image`` cell of at most this many characters is the index of the row that holds the image (VLMEvalKit's rule)."""
 
 _IMAGE_COLUMNS = ("image", "image_path")
 
@@ -183,7 +182,7 @@ def _with_images(
 
 
 def _row_of(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    """Return a row by column name, with an empty cell where there is no image, however that is written."""
+    """Return a row by column name, with an empty cell where there is no image, however a gap is written."""
     row = dict(zip(header, cells, strict=True))
     for column in _IMAGE_COLUMNS:
         if 0 < len(row.get(column, "")) <= LONGEST_REFERENCE and _is_gap(row[column]):
@@ -196,7 +195,7 @@ def _is_gap(cell: str) -> bool:
     if not cell.startswith("["):
         return cell.strip() in NAN_LIKE
     try:
-        listed = literal(cell.replace("nan", "None") if "'" not in cell else cell)
+        listed = python_literal(cell.replace("nan", "None") if "'" not in cell else cell)
     except ValueError:
         return False
     return isinstance(listed, list) and all(str(item).strip() in NAN_LIKE for item in listed)
@@ -267,7 +266,7 @@ def _own_images(
         try:
             return [from_base64(p) for p in parts]
         except ValueError as error:
-            raise DataError(f"the image is no valid base64: {error}", where=line, fix="copy the file again") from None
+            raise DataError(f"the image is not valid base64: {error}", where=line, fix="copy the file again") from None
     named = row.get("image_path", "") if "image" not in row else ""
     parts = _literal_list(named, line) if named.startswith("[") else [named]
     return [_file(p, path.parent, dataset, params, line, files) for p in parts if p]
@@ -326,11 +325,11 @@ def _existing(path: Path) -> Path | None:
 
 def _literal_list(cell: str, line: str) -> list[str]:
     try:
-        value = literal(cell)
+        value = python_literal(cell)
     except ValueError:
         value = None
     if not isinstance(value, list):
-        raise DataError(f"{cell[:60]!r} is no list literal", where=line, fix="write it as ['...', '...']")
+        raise DataError(f"{cell[:60]!r} is not a list literal", where=line, fix="write it as ['...', '...']")
     return [str(v) for v in value]
 
 

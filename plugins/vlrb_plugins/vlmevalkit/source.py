@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlrb import Catalog, DataError, Listing, Part, Problem
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.rows import read_rows
 from vlrb_plugins.vlmevalkit.tree import Files, Tree, read_tree, tsv_folder
 

@@ -42,7 +42,7 @@ class Table:
     """The header and the rows below it.
 
     ``name`` is that of a workbook's sheet.  ``unit`` is what rows are called in messages, and ``numbers`` says which number
-    each has; a workbook's first row below the header is row 2.  ``mended`` counts texts that had to be changed when they
+    each has; a workbook's first row below the header is row 2.  ``repaired`` counts texts that had to be changed when they
     were read.
     """
 
@@ -53,7 +53,7 @@ class Table:
     suspects: tuple[SuspectCell, ...] = ()
     unit: str = "row"
     numbers: Sequence[int] = ()
-    mended: int = 0
+    repaired: int = 0
 
     def where(self, row: int | None = None) -> str:
         """Return file, sheet and, for a row counted from 0 below the header, its number."""
@@ -73,7 +73,7 @@ class Table:
 
         :param formulas: accept the stored value of a formula; a text column never does, because a text that begins with
             ``=`` becomes a formula in some writers, and its stored value is not the text
-        :raises DataError: when the column is missing, stands there twice, or holds cells that cannot be trusted
+        :raises DataError: when the column is missing, appears twice, or holds cells that cannot be trusted
         """
         places = self._places.get(name, ())
         if len(places) != 1:
@@ -156,22 +156,3 @@ def whole_numbers(cells: Sequence[Cell]) -> list[int] | None:
     return (
         numbers if numbers and numbers == list(cells) and min(numbers) >= 0 and max(numbers) < LARGEST_EXACT else None
     )
-
-
-def read_table(path: Path) -> Table:
-    """Read a table of results.
-
-    :raises DataError: when it cannot be read; a complete pickle beside a broken file is named, and not loaded
-    """
-    from vlrb_plugins.vlmevalkit.texts import read_json_table, read_tsv_table
-    from vlrb_plugins.vlmevalkit.workbook import read_sheet
-
-    readers = {".xlsx": read_sheet, ".tsv": read_tsv_table, ".json": read_json_table}
-    try:
-        return readers[path.suffix](path)
-    except DataError as error:
-        twin = path.with_suffix(".pkl")
-        if not twin.is_file():
-            raise
-        hint = f"; {twin.name} in the same folder may hold the complete rows: vlrb never loads pickles, convert it to xlsx yourself"
-        raise DataError([attrs.evolve(p, fix=p.fix + hint) for p in error.problems]) from None

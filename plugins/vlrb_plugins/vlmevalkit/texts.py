@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import itertools
 import json
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vlrb import DataError, shorten_list
-from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
+from vlrb_plugins.shared.log_tables.limits import MAX_COLUMNS, refuse_special, too_wide
 from vlrb_plugins.vlmevalkit.table import Cell, SuspectCell, Table, refuse_many_cells
 
 MAX_BYTES = 4 * 1024**3
@@ -23,19 +20,6 @@ MAX_GAPS = 1_000_000
 """Keys that objects of a JSON list may lack, all together: each gap is remembered with its place."""
 
 AGAIN = "download or copy the file again"
-
-
-def literal(source: str) -> Any:
-    """Return the value of a Python literal; nothing is ever evaluated.
-
-    :raises ValueError: when the text is none
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a backslash before an unusual letter, as LaTeX has it, is no matter here
-        try:
-            return ast.literal_eval(source)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-            raise ValueError(str(error)) from None
 
 
 # --- TSV --------------------------------------------------------------------------------------------------------------
@@ -87,7 +71,7 @@ def check_width(cells: list[str], header: list[str], where: str) -> None:
 
 
 def read_tsv_table(path: Path) -> Table:
-    """Read a TSV file; every cell is the text that stands there.
+    """Read a TSV file; every cell is kept as text.
 
     :raises DataError: naming file and line of what is broken
     """
@@ -113,15 +97,15 @@ def read_json_table(path: Path) -> Table:
 
     Half of a pair of surrogates is no character and cannot be stored: it becomes U+FFFD, which is counted.
 
-    :raises DataError: when it is anything else
+    :raises DataError: when it is not one
     """
     _refuse_large(path)
-    mended: list[str] = []
+    repaired: list[str] = []
 
     def of_pairs(pairs: list[tuple[str, Cell]]) -> dict[str, Cell]:
         if len(pairs) > MAX_COLUMNS:
             raise ValueError(f"an object has {len(pairs):,} keys, above the limit of {MAX_COLUMNS:,}")
-        made = {_whole(name, mended): _whole(cell, mended) if type(cell) is str else cell for name, cell in pairs}
+        made = {_whole(name, repaired): _whole(cell, repaired) if type(cell) is str else cell for name, cell in pairs}
         if len(made) != len(pairs):
             raise ValueError(f"an object has one key twice; its keys are {shorten_list((n for n, _ in pairs), 20)}")
         return made
@@ -134,7 +118,7 @@ def read_json_table(path: Path) -> Table:
         fix = 'write it again by rows: [{"index": 1, "prediction": "..."}, ...] (pandas: orient="records")'
         raise DataError(f"is a table by columns ({shorten_list(listed)})", where=str(path), fix=fix)
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
-        raise DataError("is no JSON list of objects, one per row", where=str(path), fix=AGAIN)
+        raise DataError("is not a JSON list of objects, one per row", where=str(path), fix=AGAIN)
     if not listed:
         raise DataError(
             "is an empty list: there are no rows", where=str(path), fix="run the model again, or leave it out"
@@ -153,7 +137,7 @@ def read_json_table(path: Path) -> Table:
         if name not in row
     )
     numbers = range(1, len(rows) + 1)
-    return Table(path, header, rows, suspects=absent, unit="object", numbers=numbers, mended=len(mended))
+    return Table(path, header, rows, suspects=absent, unit="object", numbers=numbers, repaired=len(repaired))
 
 
 def _refuse_many_gaps(gaps: int, path: Path) -> None:
@@ -165,12 +149,12 @@ def _refuse_many_gaps(gaps: int, path: Path) -> None:
         )
 
 
-def _whole(said: str, mended: list[str]) -> str:
+def _whole(said: str, repaired: list[str]) -> str:
     """Return a text that can be encoded, and note it where it had to be changed."""
     try:
         said.encode()
     except UnicodeEncodeError:
-        mended.append(said)
+        repaired.append(said)
         return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return said
 

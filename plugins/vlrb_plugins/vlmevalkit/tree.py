@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 
 from vlrb import Catalog, DataError, Problem, did_you_mean, shorten_list
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.naming import SUMMARIES, Kind, judge_name, judge_order, parse
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 
 RUN_DIRECTORY = re.compile(r"T\d{8}(-\d{6}|_G.*)")
 """VLMEvalKit's run directories: T20260901-120000, and the older T20251025_G1a2b3c4d."""
@@ -58,7 +58,7 @@ class Files:
 
 @attrs.frozen
 class Tree:
-    """A log tree, taken apart."""
+    """The files of a log tree, by dataset and model, and why others are ignored."""
 
     files: Mapping[tuple[str, str], Files]
     ignored: Mapping[str, str]
@@ -73,7 +73,7 @@ class _Found:
 
 
 def read_tree(params: VlmevalkitParams, catalog: Catalog) -> Tree:
-    """Take a log tree apart.
+    """Find the files of a log tree.
 
     :raises DataError: when it is missing or empty, or holds what belongs to no known model or dataset
     """
@@ -137,8 +137,8 @@ def _read_model(folder: Path, tree: str, catalog: Catalog, found: _Found) -> Non
     elif model is None:
         hint = did_you_mean(folder.name, {m.name for m in catalog.models})
         fix = f"declare it with [[model]], or name the models to use in [benchmark]; {hint}"
-        if folder.name not in found.strangers:  # of two trees the first tells
-            found.problems.append(Problem(f"{folder.name!r} is no known model", str(folder), fix))
+        if folder.name not in found.strangers:  # reported once for two trees
+            found.problems.append(Problem(f"{folder.name!r} is not a known model", str(folder), fix))
         found.strangers.add(folder.name)
     else:
         entries = sorted(folder.iterdir())
@@ -244,7 +244,7 @@ def _read_file(
 
 
 def _why_not_read(file: Path) -> str:
-    """Return why a file inside a model's folder is passed over, or an empty text."""
+    """Return why a file inside a model's folder is ignored, or an empty text."""
     if file.name.startswith(("~$", ".")) or file.suffix in _LEFTOVERS or file.name.startswith("status.json"):
         return "a left-over of a program"
     if file.suffix == ".pkl":

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vlrb import Array, DataError, Problem
-from vlrb_plugins.records.delimited import MAX_COLUMNS, refuse_special, too_wide
+from vlrb_plugins.shared.log_tables.limits import MAX_COLUMNS, refuse_special, too_wide
 from vlrb_plugins.vlmevalkit.table import FORMULA, MAX_CELLS, SuspectCell, Table, text
 
 MAX_UNPACKED_BYTES = 1024**3
@@ -46,7 +46,7 @@ _UNREADABLE = (
 def read_sheet(path: Path) -> Table:
     """Read the first sheet of a workbook.
 
-    :raises DataError: when it is no workbook, is too large, or has no header
+    :raises DataError: when it is not a workbook, is too large, or has no header
     """
     import python_calamine
 

@@ -10,13 +10,14 @@ import attrs
 import pytest
 
 from vlrb.api.logs import Catalog, Listing, Part
-from vlrb_plugins.datasets import DATASETS
-from vlrb_plugins.demo.plain import write_output
-from vlrb_plugins.demo.sayings import Truth, truths
+from vlrb_plugins.demo.answer_texts import Truth, truths
+from vlrb_plugins.demo.vlmevalkit_output import write_output
 from vlrb_plugins.models import MODELS
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.paper_datasets import DATASETS
+from vlrb_plugins.vlmevalkit.formats import read_table
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
-from vlrb_plugins.vlmevalkit.table import Cell, Table, read_table
+from vlrb_plugins.vlmevalkit.table import Cell, Table
 
 SAMPLES, SEED = 300, 0
 

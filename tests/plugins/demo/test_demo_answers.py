@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from vlrb.api.logs import Catalog
-from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.generate import write_tree
 from vlrb_plugins.models import MODELS
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.paper_datasets import DATASETS
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 from vlrb_plugins.vlmevalkit.table import Table, text
 from vlrb_plugins.vlmevalkit.workbook import read_sheet

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vlrb_plugins.datasets import DATASETS
-from vlrb_plugins.demo.ages import IN_SUPERSEDED, IN_UNFINISHED, RUN, SUPERSEDED_RUN, UNFINISHED_RUN
+from vlrb_plugins.demo.answer_texts import FAILED, simplified
 from vlrb_plugins.demo.profiles import PROFILES
-from vlrb_plugins.demo.sayings import FAILED, small
+from vlrb_plugins.demo.run_settings import IN_SUPERSEDED, IN_UNFINISHED, RUN, SUPERSEDED_RUN, UNFINISHED_RUN
 from vlrb_plugins.demo.scoring import inferred
 from vlrb_plugins.scorers.vqa import normalised
-from vlrb_plugins.vlmevalkit.table import read_table, text
+from vlrb_plugins.shared.paper_datasets import DATASETS
+from vlrb_plugins.vlmevalkit.formats import read_table
+from vlrb_plugins.vlmevalkit.table import text
 from vlrb_plugins.vlmevalkit.tree import RUN_DIRECTORY
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def stored(output: Output, model: str, dataset: str, suffix: str) -> Path:
 
 def test_equal_parameters_give_equal_files(output: Output, tmp_path: Path) -> None:
     """Anyone who names samples and seed gets the very same tree, links included, in a process with other hashes too."""
-    code = "from pathlib import Path; from vlrb_plugins.demo.plain import write_output; write_output(Path('.'), 300, 0)"
+    code = "from pathlib import Path; from vlrb_plugins.demo.vlmevalkit_output import write_output; write_output(Path('.'), 300, 0)"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONHASHSEED": "7"}, check=True)
     assert contents(tmp_path) == contents(output.root)
 
@@ -191,7 +192,7 @@ def test_short_answers_are_normalised_as_the_rules_have_it(output: Output) -> No
     for sample in output.samples["TextVQA_VAL"].values():
         texts.update(ast.literal_eval(sample["answer"]))
     assert FAILED in texts
-    assert {t: small(t) for t in texts} == {t: normalised(t) for t in texts}
+    assert {t: simplified(t) for t in texts} == {t: normalised(t) for t in texts}
 
 
 def test_json_is_predictions_only(output: Output) -> None:

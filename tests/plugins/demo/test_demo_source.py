@@ -9,11 +9,12 @@ import pytest
 
 from vlrb.api.logs import Catalog
 from vlrb_plugins import demo
-from vlrb_plugins.datasets import DATASETS
-from vlrb_plugins.demo import DemoParams, generate, source
+from vlrb_plugins.demo import generate, source
 from vlrb_plugins.demo.generate import GENERATOR_VERSION
+from vlrb_plugins.demo.params import DemoParams
 from vlrb_plugins.demo.source import DemoSource
 from vlrb_plugins.models import MODELS
+from vlrb_plugins.shared.paper_datasets import DATASETS
 
 CATALOG = Catalog(datasets=DATASETS, models=MODELS)
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from vlrb.api.logs import Case, Catalog, Rotation, Score
-from vlrb_plugins.datasets import DATASETS
 from vlrb_plugins.demo.generate import sample_counts, write_tree
 from vlrb_plugins.models import MODELS
 from vlrb_plugins.scorers import vlrb_scorers
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.paper_datasets import DATASETS
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset, Model
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.errors import DataError
-from vlrb_plugins.prepared import PreparedParams
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.source import PreparedSource
 
 IDS = ("Charts/2", "Maths/a", "Charts/1", "Maths/b/c")

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from vlrb.errors import DataError
-from vlrb_plugins.prepared import PreparedParams, matrices, outcomes, samples, vlrb_log_sources
+from vlrb_plugins.prepared import matrices, outcomes, samples, vlrb_log_sources
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.source import PreparedSource
 
 PAIRS = {
@@ -191,7 +192,7 @@ def test_a_pair_twice_in_two_files(prepared: Any, first: float | None) -> None:
     """Whether or not the first row has a raw score."""
     prepared.oracle([RAW | {"quality_raw": first}], "a")
     path = prepared.oracle([RAW], "b")
-    message = f"{path}: 1 pairs of sample and model are there twice: 'Charts/1'"
+    message = f"{path}: 1 pairs of sample and model appear twice: 'Charts/1'"
     assert message in str(prepared.refused("outcomes"))
 
 
@@ -199,7 +200,7 @@ RAW = {"sample_id": "Charts/1", "model_id": "small", "quality_raw": 0.5, "qualit
 SCORES: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
     "sample": ([RAW, RAW | {"sample_id": "Charts/9"}], ["row 2, column sample_id", "'Charts/9'", "sample_ids.json"]),
     "model": ([RAW | {"model_id": "tiny"}], ["row 1, column model_id", "'tiny'"]),
-    "twice": ([RAW, RAW], ["1 pairs of sample and model are there twice: 'Charts/1'"]),
+    "twice": ([RAW, RAW], ["1 pairs of sample and model appear twice: 'Charts/1'"]),
     "score": ([RAW | {"quality_raw": 1.5}], ["row 1, column quality_raw: 1.5 is not in [0, 1]"]),
     "NaN": (
         [RAW, RAW | {"model_id": "large-2024", "quality_raw": float("nan")}],
@@ -226,7 +227,7 @@ def test_scores_that_are_cut_off(prepared: Any) -> None:
     """A Parquet file that is cut off is named."""
     path = prepared.oracle([RAW])
     path.write_bytes(path.read_bytes()[:-9])
-    assert f"{path}: is no readable Parquet file" in str(prepared.refused("outcomes"))
+    assert f"{path}: is not a readable Parquet file" in str(prepared.refused("outcomes"))
 
 
 # --- splits ---------------------------------------------------------------------------------------------------------------
@@ -321,21 +322,24 @@ def test_folder_of_assets(prepared: Any) -> None:
 ASSETS: dict[str, tuple[Any, list[str]]] = {
     "row": (tsv(9), ["has rows 0 to 7, and no row 9"]),
     "row -1": (tsv(-1), ["has rows 0 to 7, and no row -1"]),
-    "row as text": (tsv("1"), ["index '1' is no row number"]),
-    "row true": (tsv(True), ["index 'True' is no row number"]),
+    "row as text": (tsv("1"), ["index '1' is not a row number"]),
+    "row true": (tsv(True), ["index 'True' is not a row number"]),
     "no image": (tsv(1), ["row 1 of", "holds no image"]),
     "reference": (tsv(2), ["is said to be that of index '999', which is not in"]),
-    "base64": (tsv(3), ["is no valid base64"]),
-    "list": (tsv(4), ["row 4 of", "is no list of texts"]),
-    "index": (tsv(5), ["is said to be that of index '7', which stands in", "twice", "keep one row of each index"]),
-    "no TSV": (tsv(0, "no.tsv"), ["'no.tsv' is no file below"]),
+    "base64": (tsv(3), ["is not valid base64"]),
+    "list": (tsv(4), ["row 4 of", "is not a list of texts"]),
+    "index": (
+        tsv(5),
+        ["is said to be that of index '7', which appears twice in", "twice", "keep one row of each index"],
+    ),
+    "no TSV": (tsv(0, "no.tsv"), ["'no.tsv' is not a file below"]),
     "TSV leaves": (tsv(0, "../x.tsv"), ["'../x.tsv' is outside the folder"]),
-    "no file": (image("no.png"), ["'no.png' is no file below"]),
+    "no file": (image("no.png"), ["'no.png' is not a file below"]),
     "file leaves": (image("../../etc/passwd"), ["is outside the folder"]),
     "absolute": (image("/etc/passwd"), ["'/etc/passwd' is outside the folder"]),
-    "no uri": (image(None), ["uri is 'None', which is no path"]),
-    "other": ({"type": "video", "uri": "x"}, ["is no image", "image_tsv"]),
-    "text": ("a.png", ["a.png is no image"]),
+    "no uri": (image(None), ["uri is 'None', which is not a path"]),
+    "other": ({"type": "video", "uri": "x"}, ["is not an image", "image_tsv"]),
+    "text": ("a.png", ["a.png is not an image"]),
 }
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vlrb.errors import DataError
-from vlrb_plugins.prepared import PreparedParams
+from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.source import PreparedSource
 
 
@@ -96,7 +96,7 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     ),
     "pickled ids": (
         pickled("sample_ids"),
-        ["sample_ids.pkl: is a pickle, which may run any program", "python -c", "json.dump(list(pickle.load(open("],
+        ["sample_ids.pkl: is a pickle, which can run any program", "python -c", "json.dump(list(pickle.load(open("],
     ),
     "pickled names": (
         pickled("model_names"),
@@ -110,10 +110,10 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "ids are numbers": (text(IDS, "[1, 2]"), ["must be a list of sample ids (texts), but holds 1"]),
     "ids are cut off": (text(IDS, '["Charts/1", '), ["sample_ids.json: cannot be read"]),
     "no ids in it": (text(IDS, "[]"), ["sample_ids.json: holds no sample ids"]),
-    "surrogate": (text(IDS, '["\\ud800"]'), ["item 1", "is no text that can be written as UTF-8"]),
+    "surrogate": (text(IDS, '["\\ud800"]'), ["item 1", "is not a text that can be written as UTF-8"]),
     "an id twice": (
         text(IDS, '["Charts/1", "Charts/1", "Charts/2", "Maths/a"]'),
-        ["item 2: 'Charts/1' stands there already, in place 1"],
+        ["item 2: 'Charts/1' is already there, in place 1"],
     ),
     "other ids": (
         text(IDS, '["Charts/1", "Charts/2", "Maths/a", "Maths/new"]'),
@@ -130,14 +130,14 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "Y is flat": (quality(Y.ravel()), ["Y.npz: is 8, but there are"]),
     "Y is a number": (quality(np.array(1)), ["Y.npz: is a single number"]),
     "Y is text": (quality(Y.astype("U1")), ["Y.npz: holds <U1, must hold numbers"]),
-    "Y of objects": (quality(Y.astype(object)), ["Y.npz: is no readable array", "allow_pickle=False"]),
+    "Y of objects": (quality(Y.astype(object)), ["Y.npz: is not a readable array", "allow_pickle=False"]),
     "Y is 2": (quality(changed(Y, 2, np.int8)), ["row 1, column 1 (model 'small'): 2 is not in [0, 1]"]),
     "Y is -1": (quality(changed(Y, -1, np.int8)), ["row 1, column 1 (model 'small'): -1 is not in [0, 1]"]),
     "Y is NaN": (quality(changed(Y, np.nan)), ["row 1, column 1 (model 'small'): nan is not in [0, 1]"]),
     "Y is huge": (quality(np.zeros((100_000, 2))), ["Y holds 1,600,128 bytes, too many for 4 samples and 2 models"]),
     "Y is no zip": (
         text("data/matrices/Y.npz", "hello"),
-        ["Y.npz: is no readable array", "write or copy the file again"],
+        ["Y.npz: is not a readable array", "write or copy the file again"],
     ),
     "C is NaN": (
         cost(changed(C, np.nan)),
@@ -147,9 +147,9 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "C is infinite": (cost(changed(C, np.inf)), ["1 of 4 costs of model 'small' are infinite"]),
     "C has a row less": (cost(C[1:]), ["C.npy: is 3 x 2, but there are 4 samples and 2 models"]),
     "C is text": (cost(C.astype("U3")), ["C.npy: holds <U3, must hold numbers"]),
-    "C of objects": (cost(C.astype(object)), ["C.npy: is no readable array"]),
+    "C of objects": (cost(C.astype(object)), ["C.npy: is not a readable array"]),
     "C is complex": (cost(C.astype(complex)), ["C.npy: holds complex128, must hold numbers"]),
-    "C is empty": (text("data/matrices/C.npy", ""), ["C.npy: is no readable array"]),
+    "C is empty": (text("data/matrices/C.npy", ""), ["C.npy: is not a readable array"]),
     "C is an archive": (
         lambda p: (p.matrices / "C.npy").write_bytes((p.matrices / "Y.npz").read_bytes()),
         ["C.npy: is an archive, not an array"],
@@ -166,17 +166,17 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     ),
     "meta with an id twice": (
         lambda p: p.meta([*p.ids, "Charts/1"]),
-        ["meta.parquet, column sample_id: 1 sample ids are there twice: 'Charts/1'"],
+        ["meta.parquet, column sample_id: 1 sample ids appear twice: 'Charts/1'"],
     ),
     "meta with a split": (
         lambda p: p.meta(split=["dev", "tset", "dev", "dev"]),
-        ["row 2, column split: 'tset' is no split"],
+        ["row 2, column split: 'tset' is not a split"],
     ),
     "other dataset": (
         lambda p: p.meta(dataset=["Maths", "Charts", "unknown", "Charts"]),
         ["sample id 'Maths/a' is not 'unknown/' and a key, though its dataset is 'unknown'"],
     ),
-    "meta is cut off": (text("data/registry/meta.parquet", "PAR1"), ["meta.parquet: is no readable Parquet file"]),
+    "meta is cut off": (text("data/registry/meta.parquet", "PAR1"), ["meta.parquet: is not a readable Parquet file"]),
 }
 
 
@@ -191,18 +191,18 @@ def test_broken_folders(prepared: Any, case: str) -> None:
 
 
 LINES: dict[str, tuple[Callable[[Any], list[Any]], list[str]]] = {
-    "cut off": (lambda rows: [*rows[:-1], '{"sample_id": "Ma'], ["line 4: is no JSON"]),
+    "cut off": (lambda rows: [*rows[:-1], '{"sample_id": "Ma'], ["line 4: is not JSON"]),
     "missing": (lambda rows: rows[:-1], ["1 samples have no prompt: 'Maths/b/c'", "sample_ids.json has them"]),
     "unknown": (lambda rows: [*rows, rows[0] | {"sample_id": "Charts/9"}], ["line 5: sample 'Charts/9' is not in"]),
-    "twice": (lambda rows: [*rows, rows[0]], ["line 5: sample 'Charts/2' stands there already"]),
+    "twice": (lambda rows: [*rows, rows[0]], ["line 5: sample 'Charts/2' is already there"]),
     "no id": (lambda rows: [*rows, {"prompt": "x"}], ["line 5: has no text sample_id"]),
-    "no prompt": (lambda rows: [rows[0] | {"prompt": None}, *rows[1:]], ["line 1: prompt of 'Charts/2' is no text"]),
+    "no prompt": (lambda rows: [rows[0] | {"prompt": None}, *rows[1:]], ["line 1: prompt of 'Charts/2' is not a text"]),
     "surrogate": (
         lambda rows: [rows[0] | {"prompt": "\ud800"}, *rows[1:]],
-        ["line 1: prompt of 'Charts/2' is no text"],
+        ["line 1: prompt of 'Charts/2' is not a text"],
     ),
     "dataset": (lambda rows: [rows[0] | {"dataset": "x"}, *rows[1:]], ["line 1: dataset of 'Charts/2' is 'x', in"]),
-    "assets": (lambda rows: [rows[0] | {"assets": "x"}, *rows[1:]], ["line 1: assets is 'x', which is no list"]),
+    "assets": (lambda rows: [rows[0] | {"assets": "x"}, *rows[1:]], ["line 1: assets is 'x', which is not a list"]),
 }
 
 
@@ -238,9 +238,9 @@ def test_parameters() -> None:
 def test_no_folder(prepared: Any) -> None:
     """A path that is wrong is told as such."""
     source = PreparedSource(PreparedParams(path=prepared.root / "typo"))
-    with pytest.raises(DataError, match="typo: is no folder"):
+    with pytest.raises(DataError, match="typo: is not a folder"):
         source.list(prepared.catalog)
-    assert "is no folder" in str(prepared.refused("samples", assets=prepared.root / "typo"))
+    assert "is not a folder" in str(prepared.refused("samples", assets=prepared.root / "typo"))
 
 
 def whole_npz() -> bytes:

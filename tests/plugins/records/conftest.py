@@ -17,7 +17,7 @@ from vlrb.api.logs import Catalog, Part
 from vlrb.api.records import Dataset, Model
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.errors import DataError
-from vlrb_plugins.records import RecordsParams
+from vlrb_plugins.records.params import RecordsParams
 from vlrb_plugins.records.source import RecordsSource
 
 CATALOG = Catalog(

@@ -17,8 +17,9 @@ from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
-from vlrb_plugins.records import RecordsParams, export
+from vlrb_plugins.records import export
 from vlrb_plugins.records.export import export_benchmark
+from vlrb_plugins.records.params import RecordsParams
 from vlrb_plugins.records.source import RecordsSource
 
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
@@ -168,7 +169,7 @@ def test_a_folder_that_is_not_empty(tiny: Benchmark, tmp_path: Path) -> None:
     export_benchmark(tiny, tmp_path / "out")
     with pytest.raises(DataError, match="out: is not empty"):
         export_benchmark(tiny, tmp_path / "out")
-    with pytest.raises(DataError, match="tiny.py: is no folder"):
+    with pytest.raises(DataError, match="tiny.py: is not a folder"):
         export_benchmark(tiny, tmp_path / "tiny.py")
 
 

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 
 from vlrb.errors import DataError
-from vlrb_plugins.records import delimited, jsonl, mmr_bench, names, parquet
+from vlrb_plugins.records import mmr_bench, parquet
 from vlrb_plugins.records.columns import OUTCOME_TABLE
-from vlrb_plugins.records.findings import Findings
+from vlrb_plugins.shared.log_tables import delimited, json_lines, names, parquet_files
+from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.log_tables.limits import MAX_COLUMNS
 
 
 class Counted(str):
@@ -84,7 +86,7 @@ def test_columns_of_a_parquet_file_are_checked_in_linear_time() -> None:
 
 def wide(folder: Any, form: str) -> Path:
     """Write a table with a column too many."""
-    row = folder.outcome() | {f"c{i}": "1" for i in range(delimited.MAX_COLUMNS)}
+    row = folder.outcome() | {f"c{i}": "1" for i in range(MAX_COLUMNS)}
     if form == "parquet":
         return Path(folder.parquet("outcomes", pa.table({n: [v] for n, v in row.items()})))
     return Path(folder.jsonl("outcomes", [row]))
@@ -102,7 +104,7 @@ def test_more_columns_than_the_limit_are_refused(folder: Any, form: str) -> None
 def test_a_csv_file_with_too_many_columns_is_refused(tmp_path: Path) -> None:
     """Before any row is read."""
     path = tmp_path / "x.csv"
-    path.write_text(",".join(f"c{i}" for i in range(delimited.MAX_COLUMNS + 1)) + "\n", encoding="utf-8")
+    path.write_text(",".join(f"c{i}" for i in range(MAX_COLUMNS + 1)) + "\n", encoding="utf-8")
 
     with pytest.raises(DataError, match=r"10,001 columns, above the limit of 10,000"):
         delimited.header_of(path, delimited.read_rows(path), ())
@@ -110,7 +112,7 @@ def test_a_csv_file_with_too_many_columns_is_refused(tmp_path: Path) -> None:
 
 def test_a_row_group_that_unpacks_to_too_much_is_refused(folder: Any, monkeypatch: Any) -> None:
     """What a file says of its sizes is looked at before its rows are read."""
-    monkeypatch.setattr(parquet, "MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr(parquet_files, "MAX_ROW_BYTES", 1000)
     path = folder.parquet("samples", pa.Table.from_pylist([folder.sample(question=os.urandom(9000).hex())]))
 
     error = folder.refused(path, "samples")
@@ -120,11 +122,11 @@ def test_a_row_group_that_unpacks_to_too_much_is_refused(folder: Any, monkeypatc
 
 def test_a_text_that_many_rows_share_does_not_fill_the_memory(folder: Any, monkeypatch: Any) -> None:
     """Such a text stands once in the file: the size of a batch follows from the rows as they are read."""
-    monkeypatch.setattr(parquet, "BATCH_BYTES", 1_000_000)
+    monkeypatch.setattr(parquet_files, "BATCH_BYTES", 1_000_000)
     rows = [folder.sample(str(i), question="x" * 10_000) for i in range(1000)]
     path = folder.parquet("samples", pa.Table.from_pylist(rows))
 
-    batches = list(parquet.batches(path, parquet.opened(path)))
+    batches = list(parquet_files.parquet_batches(path, parquet_files.open_parquet(path)))
 
     assert sum(b.num_rows for b in batches) == len(rows)
     assert max(b.num_rows for b in batches) <= 100
@@ -142,9 +144,9 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str, reader: str) -> 
     else:
         path.mkdir()
     readers: dict[str, Any] = {
-        "jsonl": lambda: list(jsonl.json_lines(path, Findings())),
+        "jsonl": lambda: list(json_lines.json_lines(path, Findings())),
         "csv": lambda: list(delimited.read_rows(path)),
-        "parquet": lambda: parquet.opened(path),
+        "parquet": lambda: parquet_files.open_parquet(path),
     }
 
     with pytest.raises(DataError, match="is not a regular file") as caught:
@@ -156,8 +158,8 @@ def test_a_long_object_with_a_key_twice_is_refused_at_once(tmp_path: Path, count
     """Finding the key takes no time per pair of keys."""
     pairs = [(counted(f"k{i}"), 1) for i in range(N)] + [(counted("k499"), 2)]
 
-    with pytest.raises(ValueError, match="'k499' is there twice"):
-        jsonl._unique(pairs)
+    with pytest.raises(ValueError, match="'k499' appears twice"):
+        json_lines._unique(pairs)
     assert counted.compared < MOST
 
 

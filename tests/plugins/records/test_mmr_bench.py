@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from vlrb.api.records import Dataset
 from vlrb.errors import DataError
-from vlrb_plugins.records import MmrBenchParams, mmr_bench
-from vlrb_plugins.records.mmr_bench import MmrBenchSource, listed
+from vlrb_plugins.records import mmr_bench
+from vlrb_plugins.records.mmr_bench import MmrBenchSource
+from vlrb_plugins.records.params import MmrBenchParams
+from vlrb_plugins.shared.log_tables.image_files import parse_list
 
 FIXED = ("sample_id", "dataset_idx", "question", "answer", "image_paths")
 MODELS = ("large-2024", "my_model")
@@ -195,8 +197,8 @@ def test_batches_are_bounded(table: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_image_paths(cell: str, paths: list[str] | None) -> None:
-    """One path, or a list in JSON or Python notation; a broken list is no path, and nothing is run."""
-    assert listed(cell) == paths
+    """One path, or a list in JSON or Python notation; a broken list is not a path, and nothing is run."""
+    assert parse_list(cell) == paths
 
 
 def test_images(table: Any, folder: Any) -> None:
@@ -228,7 +230,7 @@ CELLS: dict[str, tuple[str, dict[str, str], list[str]]] = {
         {"my_model_correct": "", "my_model_prediction": ""},
         ["neither a verdict nor a prediction"],
     ),
-    "image": ("samples", {"image_paths": "no.png"}, ["column image_paths: 'no.png' is no file below"]),
+    "image": ("samples", {"image_paths": "no.png"}, ["column image_paths: 'no.png' is not a file below"]),
     "image leaves": ("samples", {"image_paths": "../../x.png"}, ["is outside the folder"]),
     "image list": ("samples", {"image_paths": "['a.png'"}, ["is not what the column holds", "write a path, or a list"]),
 }
@@ -256,10 +258,10 @@ FILES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "other column": (
         b"sample_id,dataset_idx,question,answer,image_paths,m_prediction,m_correct,m_token,m_cost,total_cost\n",
-        ["model 'total' has no column 'total_token'", "or call total_cost otherwise if there is no such model"],
+        ["model 'total' has no column 'total_token'", "or rename total_cost if there is no such model"],
     ),
     "index": (b",sample_id\n0,1\n", ["column 1 has no name", "index=False"]),
-    "twice": (b"sample_id,sample_id\n0,1\n", ["column 'sample_id' stands there twice"]),
+    "twice": (b"sample_id,sample_id\n0,1\n", ["column 'sample_id' appears twice"]),
     "cells": (
         b"sample_id,dataset_idx,question,answer,image_paths,m_prediction,m_correct,m_token,m_cost\n1,a,b\n",
         ["row 2 (line 2)", "the row has 3 cells, the header 9"],
@@ -292,7 +294,7 @@ def test_no_file(table: Any) -> None:
     with pytest.raises(DataError, match="mmr.csv: there is no such file"):
         table.read("samples")
     table.write([row()])
-    with pytest.raises(DataError, match="/nowhere: is no folder"):
+    with pytest.raises(DataError, match="/nowhere: is not a folder"):
         table.read("samples", images=Path("/nowhere"))
 
 

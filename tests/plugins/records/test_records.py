@@ -15,7 +15,8 @@ import pytest
 
 from vlrb.api.logs import Part
 from vlrb.errors import DataError
-from vlrb_plugins.records import jsonl, parquet, source, vlrb_log_sources
+from vlrb_plugins.records import jsonl, source, vlrb_log_sources
+from vlrb_plugins.shared.log_tables import parquet_files
 
 FULL_SAMPLE = {
     "dataset": "Charts",
@@ -269,7 +270,7 @@ def test_two_forms_side_by_side(folder: Any) -> None:
     [
         ({"samples": Path("/nowhere/x.jsonl")}, "/nowhere/x.jsonl: there is no such file"),
         ({"outcomes": Path("x.csv")}, "x.csv: is neither .parquet nor .jsonl"),
-        ({"images": Path("/nowhere")}, "/nowhere: is no folder"),
+        ({"images": Path("/nowhere")}, "/nowhere: is not a folder"),
     ],
 )
 def test_files_that_are_not_there(folder: Any, params: dict[str, Any], message: str) -> None:
@@ -283,7 +284,7 @@ def test_files_that_are_not_there(folder: Any, params: dict[str, Any], message: 
 def test_no_folder(folder: Any) -> None:
     """A path that is wrong is told as such, once."""
     folder.path = folder.path / "typo"
-    with pytest.raises(DataError, match="typo: is no folder") as caught:
+    with pytest.raises(DataError, match="typo: is not a folder") as caught:
         folder.source().list(folder.catalog)
     assert len(caught.value.problems) == 1
 
@@ -305,7 +306,7 @@ def test_schema_version(folder: Any) -> None:
 def test_blocks_are_bounded(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows come in batches, in the order of the file, from both forms."""
     monkeypatch.setattr(jsonl, "BATCH_ROWS", 7)
-    monkeypatch.setattr(parquet, "BATCH_ROWS", 7)
+    monkeypatch.setattr(parquet_files, "BATCH_ROWS", 7)
     for path in folder.both_forms("outcomes", [folder.outcome(str(i)) for i in range(20)]):
         part = attrs.evolve(folder.source(samples=path, outcomes=path).list(folder.catalog).parts[1])
         batches = list(folder.source().read(part, folder.catalog))

@@ -10,14 +10,15 @@ import pytest
 
 from vlrb.api.schemas import TEXTS
 from vlrb.errors import DataError
-from vlrb_plugins.records import checks, images, jsonl
+from vlrb_plugins.records import checks, jsonl
+from vlrb_plugins.shared.log_tables import image_files, json_lines
 
 LINES: dict[str, tuple[str, Any, list[str]]] = {
-    "cut off": ("samples", '{"dataset": "Charts", "key": "1', ["line 2", "is no JSON", "cut off"]),
-    "no object": ("samples", "[1, 2]", ["line 2", "is no JSON object but [1, 2]", "write an object"]),
-    "a number": ("samples", "7", ["line 2", "is no JSON object but 7"]),
-    "deep": ("samples", "[" * 100_000, ["line 2", "is no JSON"]),
-    "twice": ("samples", '{"key": "1", "key": "2"}', ["line 2", "'key' is there twice in one object"]),
+    "cut off": ("samples", '{"dataset": "Charts", "key": "1', ["line 2", "is not JSON", "cut off"]),
+    "no object": ("samples", "[1, 2]", ["line 2", "is not a JSON object but [1, 2]", "write an object"]),
+    "a number": ("samples", "7", ["line 2", "is not a JSON object but 7"]),
+    "deep": ("samples", "[" * 100_000, ["line 2", "is not JSON"]),
+    "twice": ("samples", '{"key": "1", "key": "2"}', ["line 2", "'key' appears twice in one object"]),
     "unknown": (
         "samples",
         {"quetsion": "?"},
@@ -45,8 +46,8 @@ LINES: dict[str, tuple[str, Any, list[str]]] = {
     "no letter": ("samples", {"options": [{"letter": "", "text": "x"}]}, ["an option has no letter or no text"]),
     "fields": ("samples", {"fields": {"level": 3}}, ["column fields", "is not a map of text to text"]),
     "groups": ("samples", {"groups": "a"}, ["column groups", "'a' is not a list of texts"]),
-    "split": ("samples", {"split": "val"}, ["line 2, column split", "'val' is no split", "write 'dev'"]),
-    "other split": ("samples", {"split": "trian"}, ["'trian' is no split", "did you mean 'train'?"]),
+    "split": ("samples", {"split": "val"}, ["line 2, column split", "'val' is not a split", "write 'dev'"]),
+    "other split": ("samples", {"split": "trian"}, ["'trian' is not a split", "did you mean 'train'?"]),
     "image leaves": (
         "samples",
         {"images": ["../x.png"]},
@@ -54,14 +55,14 @@ LINES: dict[str, tuple[str, Any, list[str]]] = {
     ),
     "image is absolute": ("samples", {"images": ["/etc/passwd"]}, ["'/etc/passwd' is outside the folder"]),
     "image by link": ("samples", {"images": ["link.png"]}, ["'link.png' is outside the folder", "keep images below"]),
-    "image is absent": ("samples", {"images": ["no.png"]}, ["line 2, column images", "'no.png' is no file below"]),
-    "image is a folder": ("samples", {"images": ["."]}, ["'.' is no file below"]),
-    "image with NUL": ("samples", {"images": ["a\0b"]}, ["is no path: embedded null byte"]),
-    "image too long": ("samples", {"images": ["a" * 5000]}, ["is no path", "File name too long"]),
+    "image is absent": ("samples", {"images": ["no.png"]}, ["line 2, column images", "'no.png' is not a file below"]),
+    "image is a folder": ("samples", {"images": ["."]}, ["'.' is not a file below"]),
+    "image with NUL": ("samples", {"images": ["a\0b"]}, ["is not a path: embedded null byte"]),
+    "image too long": ("samples", {"images": ["a" * 5000]}, ["is not a path", "File name too long"]),
     "image in a circle": ("samples", {"images": ["circle.png"]}, ["line 2, column images", "circle.png"]),
-    "broken base64": ("samples", {"images": ["data:image/png;base64,@@"]}, ["is no valid base64"]),
+    "broken base64": ("samples", {"images": ["data:image/png;base64,@@"]}, ["is not valid base64"]),
     "empty base64": ("samples", {"images": ["data:image/png;base64,"]}, ["the image is empty"]),
-    "data without base64": ("samples", {"images": ["data:text/plain,x"]}, ["is no data of base64"]),
+    "data without base64": ("samples", {"images": ["data:text/plain,x"]}, ["is not base64 data"]),
     "images is a text": ("samples", {"images": "a.png"}, ["column images", "'a.png' is not a list of paths"]),
     "no model": ("outcomes", {"model": None}, ["line 2, column model", "is null", "give every row its model"]),
     "score 85": ("outcomes", {"score": 85}, ["85.0 is not in [0, 1]", "divide all of them by 100"]),
@@ -172,10 +173,10 @@ VALUES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         ["row 2, column options: two options have one letter"],
     ),
     "null group": ("samples", {"groups": [["a"], ["b", None], []]}, ["row 2, column groups: the list holds a null"]),
-    "split": ("samples", {"split": ["dev", "tset", None]}, ["row 2, column split: 'tset' is no split", "'test'?"]),
+    "split": ("samples", {"split": ["dev", "tset", None]}, ["row 2, column split: 'tset' is not a split", "'test'?"]),
     "empty image": ("samples", {"images": [[b"x"], [b""], None]}, ["row 2, column images: an image is empty"]),
     "null image": ("samples", {"images": [[b"x"], [None], None]}, ["row 2, column images: the list holds a null"]),
-    "no image": ("samples", {"images": [None, ["x.png"], None]}, ["row 2, column images: 'x.png' is no file below"]),
+    "no image": ("samples", {"images": [None, ["x.png"], None]}, ["row 2, column images: 'x.png' is not a file below"]),
     "name twice": (
         "samples",
         {"fields": pa.array([[], [("a", "1"), ("b", "1"), ("a", "2")], [("a", "1")]], TEXTS)},
@@ -222,13 +223,21 @@ VALUES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         ["row 2, column input_tokens: 9007199254740992 is no"],
     ),
     "infinite cost": ("outcomes", {"cost": [0.0, float("inf"), None]}, ["row 2, column cost: inf is not"]),
-    "tokens": ("outcomes", {"input_tokens": [1, -5, None]}, ["row 2, column input_tokens: -5 is no number of tokens"]),
-    "half a token": ("outcomes", {"output_tokens": [1.0, 2.5, None]}, ["column output_tokens: 2.5 is no number"]),
-    "NaN tokens": ("outcomes", {"output_tokens": [1.0, float("nan"), 3.0]}, ["column output_tokens: nan is no number"]),
+    "tokens": (
+        "outcomes",
+        {"input_tokens": [1, -5, None]},
+        ["row 2, column input_tokens: -5 is not a number of tokens"],
+    ),
+    "half a token": ("outcomes", {"output_tokens": [1.0, 2.5, None]}, ["column output_tokens: 2.5 is not a number"]),
+    "NaN tokens": (
+        "outcomes",
+        {"output_tokens": [1.0, float("nan"), 3.0]},
+        ["column output_tokens: nan is not a number"],
+    ),
     "too many": (
         "outcomes",
         {"output_tokens": pa.array([1, 2**64 - 1, 3], pa.uint64())},
-        ["row 2, column output_tokens: 18446744073709551615 is no number of tokens"],
+        ["row 2, column output_tokens: 18446744073709551615 is not a number of tokens"],
     ),
     "nothing": (
         "outcomes",
@@ -267,9 +276,9 @@ def parquet_faults(folder: Any) -> dict[str, tuple[Any, list[str]]]:
         "no verdict": (rows.drop_columns(["score"]), ["neither a column 'score' nor a column 'prediction'"]),
         "no rows": (rows.slice(0, 0), ["holds no rows"]),
         "twice": (rows.append_column("key", [["1"]]), ["has several columns 'key'"]),
-        "cut": (whole[:-20], ["is no readable Parquet file", "write or copy the file again"]),
-        "empty": (b"", ["is no readable Parquet file"]),
-        "other": (b"PK\x03\x04 not Parquet", ["is no readable Parquet file"]),
+        "cut": (whole[:-20], ["is not a readable Parquet file", "write or copy the file again"]),
+        "empty": (b"", ["is not a readable Parquet file"]),
+        "other": (b"PK\x03\x04 not Parquet", ["is not a readable Parquet file"]),
         "damaged": (damaged, ["fix: "]),
         "encoding": (
             rows.append_column("prediction", [bad]),
@@ -337,14 +346,14 @@ def test_nothing_is_handed_on_after_a_problem(folder: Any, monkeypatch: pytest.M
 
 def test_a_line_that_is_too_long(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without line breaks is not taken into memory."""
-    monkeypatch.setattr(jsonl, "LONGEST_LINE", 100)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 100)
     path = folder.jsonl("samples", [folder.sample(hint="x" * 200)])
     assert "line 1: is longer than 100 bytes" in str(folder.refused(path, "samples"))
 
 
 def test_an_image_that_is_too_large(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its size is looked at before it is read."""
-    monkeypatch.setattr(images, "LARGEST_FILE", 10)
+    monkeypatch.setattr(image_files, "LARGEST_IMAGE_FILE", 10)
     folder.image("a.png")
     path = folder.jsonl("samples", [folder.sample(images=["a.png"])])
     assert "'a.png' is larger than 10 bytes" in str(folder.refused(path, "samples"))

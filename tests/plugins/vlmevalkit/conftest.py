@@ -22,8 +22,8 @@ from PIL import Image
 from vlrb.api.logs import Catalog, Listing, Part
 from vlrb.api.records import Dataset, Model
 from vlrb.errors import DataError
-from vlrb_plugins.datasets import DATASETS
-from vlrb_plugins.vlmevalkit import VlmevalkitParams
+from vlrb_plugins.shared.paper_datasets import DATASETS
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 from vlrb_plugins.vlmevalkit.table import Table
 from vlrb_plugins.vlmevalkit.workbook import read_sheet

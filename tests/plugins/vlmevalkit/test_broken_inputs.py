@@ -250,7 +250,7 @@ def cells() -> Iterator[Broken]:
 def json_files() -> Iterator[Broken]:
     """Yield what is wrong with JSON files only."""
     again = "again"
-    listed = "no JSON list of objects"
+    listed = "not a JSON list of objects"
     contents: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         "half a list": ('[{"index": 1, "prediction": "A"}, {"ind', ("not valid JSON",), "", again),
         "half a text": ('[{"index": 1, "prediction": "A', ("not valid JSON",), "", again),
@@ -358,7 +358,7 @@ def tsv_samples() -> Iterator[Broken]:
         "a URL": "http://x/" * 9,
     }.items():
         rows = table(question(), question(index="2", image=image))
-        yield broken(f"image of {what}", rows, ("no valid base64",), ", line 3", "copy the file")
+        yield broken(f"image of {what}", rows, ("not valid base64",), ", line 3", "copy the file")
     for what, image in {
         "nothing": "7",
         "itself": "2",
@@ -370,10 +370,10 @@ def tsv_samples() -> Iterator[Broken]:
         yield broken(f"image of {what}", rows, words, ", line 3", "as base64")
     for cell in (f"['{PICTURE}'", f"[{PICTURE}]", f"['{PICTURE}'] + []", "[" * 90):
         rows = table(question(), question(index="2", image=cell))
-        yield broken(f"images {cell[:3]}...{cell[-3:]}", rows, ("no list literal",), ", line 3", "['...', '...']")
+        yield broken(f"images {cell[:3]}...{cell[-3:]}", rows, ("not a list literal",), ", line 3", "['...', '...']")
     for cell in ("['a'", "[{[]: 1}]", "[open('x')]"):
         rows = table(question(choices="[]"), question(index="2", choices=cell))
-        yield broken(f"choices {cell}", rows, ("no list literal",), ", line 3", "['...', '...']")
+        yield broken(f"choices {cell}", rows, ("not a list literal",), ", line 3", "['...', '...']")
     many = table(question(choices=str(list(range(27)))))
     yield broken("27 choices", many, ("27 choices, more than there are letters",), ", line 2", "at most 26")
 
@@ -416,7 +416,9 @@ def image_files() -> Iterator[Broken]:
     large = with_files("large.png")
     yield Broken("an image that is large", "x.tsv", large, words, ", line 3", "a smaller one", read="samples")
     broken = with_files("['a.png'")
-    yield Broken("paths that are no list", "x.tsv", broken, ("no list literal",), ", line 3", "['...'", read="samples")
+    yield Broken(
+        "paths that are no list", "x.tsv", broken, ("not a list literal",), ", line 3", "['...'", read="samples"
+    )
 
 
 def pairs_of_files() -> Iterator[Broken]:
@@ -444,7 +446,11 @@ def trees() -> Iterator[Broken]:
         yield tree(f"dataset {rest}", f"Gemini/Gemini_{rest}.xlsx", unknown, f"Gemini_{rest}.xlsx", "[[dataset]]")
     yield tree("another model's file", "Gemini/GPT4o_MMStar.tsv", unknown, "GPT4o_MMStar.tsv", "[[dataset]]")
     yield tree(
-        "an unknown model", "Gemini2/Gemini2_MMStar.xlsx", ("'Gemini2' is no known model",), "Gemini2", "did you mean"
+        "an unknown model",
+        "Gemini2/Gemini2_MMStar.xlsx",
+        ("'Gemini2' is not a known model",),
+        "Gemini2",
+        "did you mean",
     )
     nothing = ("holds no results of a known model and dataset",)
     yield tree(
@@ -456,7 +462,7 @@ def trees() -> Iterator[Broken]:
     )
     yield tree("one model's own folder", "Gemini_MMStar.xlsx", nothing, "", "a folder per model")
     yield tree(
-        "one level too deep", "outputs/Gemini/Gemini_MMStar.xlsx", ("'outputs' is no known model",), "", "[[model]]"
+        "one level too deep", "outputs/Gemini/Gemini_MMStar.xlsx", ("'outputs' is not a known model",), "", "[[model]]"
     )
     yield tree(
         "a run that is not there",
@@ -513,7 +519,7 @@ def reading(logs: Any, broken: Broken, path: Path) -> None:
 @pytest.mark.parametrize("broken", TABLE, ids=[b.id.replace("\0", "NUL") for b in TABLE])
 def test_broken_inputs(logs: Any, refused: Any, monkeypatch: Any, broken: Broken) -> None:
     """Every broken input is refused with an error that names the thing, the value, the place and the fix."""
-    monkeypatch.setattr("vlrb_plugins.vlmevalkit.samples.LARGEST_FILE", 1000)
+    monkeypatch.setattr("vlrb_plugins.vlmevalkit.samples.LARGEST_IMAGE_FILE", 1000)
     path = logs.root / broken.name
     path.parent.mkdir(parents=True)
     broken.make(logs, path)

@@ -13,7 +13,8 @@ import pytest
 
 from vlrb.errors import DataError
 from vlrb_plugins.vlmevalkit import table, texts
-from vlrb_plugins.vlmevalkit.table import SuspectCell, Table, read_table
+from vlrb_plugins.vlmevalkit.formats import read_table
+from vlrb_plugins.vlmevalkit.table import SuspectCell, Table
 
 WIDE = {"index": 1, "prediction": "A"} | {f"c{i}": "1" for i in range(10_000)}
 

@@ -361,5 +361,5 @@ def test_a_stranger_in_both_trees_is_told_once(logs: Any, refused: Any) -> None:
     """The published layout has two folders per model: one problem each is enough."""
     for tree in ("VLMEvalKit_evaluation", "VLMEvalKit_inference"):
         logs.book(f"{tree}/NoName/NoName_MMStar.xlsx", scored())
-    with refused("'NoName' is no known model", place=logs.root, fix="[[model]]"):
+    with refused("'NoName' is not a known model", place=logs.root, fix="[[model]]"):
         logs.list()

@@ -12,7 +12,8 @@ import pytest
 from vlrb.api.images import open_image
 from vlrb.api.logs import Part
 from vlrb.errors import DataError
-from vlrb_plugins.vlmevalkit import VlmevalkitParams, samples
+from vlrb_plugins.vlmevalkit import samples
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 
 
 def row(index: str, image: str, **more: str) -> dict[str, str]:
@@ -97,7 +98,7 @@ def test_lettered_options_come_before_choices(logs: Any, png: Any) -> None:
 def test_broken_choices(logs: Any, refused: Any, png: Any, choices: str) -> None:
     """A list literal that is none is an error with its line; nothing is evaluated."""
     path = logs.tsv("x.tsv", [row("1", png(), choices=choices)])
-    with refused("no list literal", choices[:10], place=f"{path}, line 2", fix="['...', '...']"):
+    with refused("not a list literal", choices[:10], place=f"{path}, line 2", fix="['...', '...']"):
         logs.samples(path)
 
 
@@ -202,7 +203,7 @@ def test_rotations_are_no_samples(logs: Any, png: Any) -> None:
 def test_broken_base64(logs: Any, refused: Any, png: Any, broken: str) -> None:
     """An image that is no base64 is an error with its line."""
     path = logs.tsv("x.tsv", [row("1", png()), row("2", broken)])
-    with refused("no valid base64", place=f"{path}, line 3", fix="copy the file"):
+    with refused("not valid base64", place=f"{path}, line 3", fix="copy the file"):
         logs.samples(path)
 
 
@@ -374,7 +375,7 @@ def test_the_first_of_duplicates(logs: Any, png: Any) -> None:
 
 
 def test_repeated_rotations(logs: Any, png: Any) -> None:
-    """A rotation that stands there twice is one rotation."""
+    """A rotation that appears twice is one rotation."""
     rows = [row("5", png(), answer=""), row("1000005", "5", answer="A"), row("1000005", "5", answer="B")]
     path = logs.tsv("x.tsv", rows)
     sample = logs.samples(path, "MMBench_DEV_EN_V11", duplicates="first")["5"]
@@ -397,7 +398,7 @@ def test_cut_off_inside_an_image(logs: Any, refused: Any, png: Any) -> None:
     """Three of four cuts inside an image leave no valid base64; the fourth is a broken picture for whoever decodes it."""
     path = logs.tsv("x.tsv", [row("1", png()), row("2", png())])
     path.write_bytes(path.read_bytes()[:-4])
-    with refused("no valid base64", place=f"{path}, line 3", fix="copy the file"):
+    with refused("not valid base64", place=f"{path}, line 3", fix="copy the file"):
         logs.samples(path)
 
 

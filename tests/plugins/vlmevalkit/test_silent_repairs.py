@@ -70,7 +70,7 @@ def test_the_tree_as_it_is(study: Study) -> None:
 def test_a_folder_is_not_taken_for_a_model(study: Study) -> None:
     """Reference: the name of the parent folder becomes the model."""
     study.book("backup", RIGHT["GPT4o"], "backup/GPT4o_MMStar.xlsx")
-    study.refused("'backup' is no known model")
+    study.refused("'backup' is not a known model")
 
 
 def test_prices_that_cannot_be_read_are_no_default_list(study: Study) -> None:

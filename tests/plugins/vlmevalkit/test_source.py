@@ -11,7 +11,8 @@ import pytest
 from vlrb.api.logs import Catalog, Part
 from vlrb.api.records import Dataset, Model
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb_plugins.vlmevalkit import VlmevalkitParams, vlrb_log_sources
+from vlrb_plugins.vlmevalkit import vlrb_log_sources
+from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 
 REAL = Path(__file__).parents[3].parent / "shared" / "real-logs" / "mathvision"
@@ -329,7 +330,7 @@ def test_lost_texts_of_questions(logs: Any, refused: Any, column: str) -> None:
 
 
 def test_repeated_questions(logs: Any, refused: Any) -> None:
-    """A sample that stands there twice is refused with both rows."""
+    """A sample that appears twice is refused with both rows."""
     path = logs.book("book.xlsx", [{"index": 1, "question": q, "prediction": "A"} for q in ("a", "b")])
     with refused("index '1' stands in row 2", place=f"{path}, sheet 'Sheet1', row 3", fix="remove one"):
         logs.samples(path)
@@ -339,7 +340,7 @@ def test_broken_choices_in_a_workbook(logs: Any, refused: Any) -> None:
     """A list literal that is none is an error with sheet and row; it is never evaluated as code."""
     rows = [{"index": 1, "question": "?", "choices": "[__import__('os').getcwd()]", "prediction": "A"}]
     path = logs.book("book.xlsx", rows)
-    with refused("no list literal", "__import__", place=f"{path}, sheet 'Sheet1', row 2", fix="['...', '...']"):
+    with refused("not a list literal", "__import__", place=f"{path}, sheet 'Sheet1', row 2", fix="['...', '...']"):
         logs.samples(path)
 
 

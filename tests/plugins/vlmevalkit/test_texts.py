@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vlrb.errors import DataError
+from vlrb_plugins.shared.log_tables.texts import python_literal
 from vlrb_plugins.vlmevalkit import texts
-from vlrb_plugins.vlmevalkit.texts import literal
 
 TEXTS = [
     "None",
@@ -51,7 +51,7 @@ def test_texts_are_kept(logs: Any, said: str, extension: str) -> None:
 
 
 def test_empty_cells_of_json(logs: Any) -> None:
-    """VLMEvalKit writes gaps as bare NaN, which is no JSON: they are empty texts, as null is."""
+    """VLMEvalKit writes gaps as bare NaN, which is not JSON: they are empty texts, as null is."""
     path = logs.text("x.json", '[{"index": 1, "prediction": NaN}, {"index": 2, "prediction": null}]')
     assert [row["prediction"] for row in logs.outcomes(path)] == ["", ""]
 
@@ -172,7 +172,7 @@ def test_what_is_no_literal(source: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ValueError):
-            literal(source)
+            python_literal(source)
 
 
 @pytest.mark.parametrize(
@@ -180,4 +180,4 @@ def test_what_is_no_literal(source: str) -> None:
 )
 def test_literals(source: str, value: object) -> None:
     """LaTeX in a list literal needs no doubled backslashes, and warns of nothing."""
-    assert literal(source) == value
+    assert python_literal(source) == value

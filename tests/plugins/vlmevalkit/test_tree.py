@@ -211,12 +211,12 @@ def test_unknown_models(logs: Any, refused: Any) -> None:
     """A model without a record has no price: an error that offers the nearest name."""
     logs.book("Gemini/Gemini_MMStar.xlsx", SCORED)
     path = logs.book("Gemini-Prp/Gemini-Prp_MMStar.xlsx", SCORED).parent
-    with refused("'Gemini-Prp' is no known model", place=path, fix="did you mean 'Gemini-Pro'"):
+    with refused("'Gemini-Prp' is not a known model", place=path, fix="did you mean 'Gemini-Pro'"):
         logs.list()
 
 
 def test_all_unknown_names_are_reported_at_once(logs: Any, refused: Any) -> None:
-    """One run of the command shows everything that is to be mended."""
+    """One run of the command shows everything that is to be repaired."""
     logs.book("Gemini/Gemini_Unheard.xlsx", SCORED)
     logs.book("NoName/NoName_MMStar.xlsx", SCORED)
     with refused("'NoName'", "Gemini_Unheard.xlsx", place=logs.root, fix="declare"):
@@ -302,7 +302,7 @@ def test_missing_folder(logs: Any, refused: Any) -> None:
 
 
 def test_a_file_in_place_of_the_folder(logs: Any, refused: Any) -> None:
-    """An archive that was not unpacked is no folder."""
+    """An archive that was not unpacked is not a folder."""
     logs.root.write_text("no folder", encoding="utf-8")
     with refused(f"no folder {logs.root}", place="[logs] path", fix="a folder per model"):
         logs.list()

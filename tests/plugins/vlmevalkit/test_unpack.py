@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlrb.errors import DataError, ExitCode
-from vlrb_plugins.vlmevalkit import unpack as module
-from vlrb_plugins.vlmevalkit.unpack import Unpacked, amount, unpack
+from vlrb_plugins.vlmevalkit.fetch import unpack as module
+from vlrb_plugins.vlmevalkit.fetch.unpack import Unpacked, amount, unpack
 
 MEGABYTE = 10**6
 Member = tuple[tarfile.TarInfo, bytes]
@@ -387,15 +387,15 @@ def test_any_damage_to_gzip(changes: dict[int, int]) -> None:
 
 
 @settings(max_examples=60)
-@given(data=st.data(), mended=st.booleans())
-def test_any_damage_to_headers(data: st.DataObject, mended: bool) -> None:
+@given(data=st.data(), repaired=st.booleans())
+def test_any_damage_to_headers(data: st.DataObject, repaired: bool) -> None:
     """Protects against hostile headers, right checksum included: no other error, and nothing outside the target."""
     packed = bytearray(PACKED["plain"])
     headers = [i for i in range(0, len(packed), 512) if packed[i + 257 : i + 262] == b"ustar"]
     start = data.draw(st.sampled_from(headers))
     for place in data.draw(st.lists(st.sampled_from([*range(100), *range(124, 257), *range(345, 400)]), max_size=6)):
         packed[start + place] = data.draw(st.sampled_from(list(b"\0/.07123456\xff\x80xgLKDS ")))
-    if mended:
+    if repaired:
         head = packed[start : start + 512]
         total = sum(head[:148]) + 8 * 32 + sum(head[156:])
         packed[start + 148 : start + 156] = b"%06o\0 " % total

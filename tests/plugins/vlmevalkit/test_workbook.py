@@ -61,7 +61,7 @@ def test_damaged_content_is_refused(logs: Any, refused: Any) -> None:
 
 
 def test_a_zip_of_something_else_is_refused(logs: Any, refused: Any) -> None:
-    """A zip archive that is no workbook says which part of a workbook it lacks."""
+    """A zip archive that is not a workbook says which part of a workbook it lacks."""
     path = logs.text("book.xlsx")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "hello")

@@ -26,8 +26,8 @@ import attrs
 import pytest
 
 from vlrb.errors import VlrbError
-from vlrb_plugins.vlmevalkit import fetch as module
-from vlrb_plugins.vlmevalkit.fetch import FILE, RECORD, REPO
+from vlrb_plugins.vlmevalkit.fetch import command, receive
+from vlrb_plugins.vlmevalkit.fetch.command import FILE, RECORD, REPO
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -203,8 +203,8 @@ TOKEN = "hf_SecretSecretSecretSecret"
 COMMAND = """
 import sys
 from vlrb.cli import commands, run
-from vlrb_plugins.vlmevalkit import unpack
-from vlrb_plugins.vlmevalkit.fetch import fetch
+from vlrb_plugins.vlmevalkit.fetch import unpack
+from vlrb_plugins.vlmevalkit.fetch.command import fetch
 commands.vlrb.add_command(fetch)
 {first}
 sys.exit(int(run(["fetch", *sys.argv[1:]])))
@@ -263,7 +263,7 @@ class Site:
         self.capsys.readouterr()
         error = None
         try:
-            module.fetch.main(list(arguments), standalone_mode=False)
+            command.fetch.main(list(arguments), standalone_mode=False)
         except VlrbError as raised:
             error = raised
         captured = self.capsys.readouterr()
@@ -311,7 +311,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(receive, "PAUSES", (0.0, 0.0))
     with serving(ARCHIVE) as hub:
         made = Site(tmp_path, hub, monkeypatch, capsys)
         made.constants(HF_HUB_CACHE=str(made.home / "hub"), HF_TOKEN_PATH=str(made.home / "token"))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from vlrb.errors import DataError
-from vlrb_plugins.vlmevalkit import fetch as module
-from vlrb_plugins.vlmevalkit.fetch import FILE, RECORD, REPO
+from vlrb_plugins.vlmevalkit.fetch import hub, receive
+from vlrb_plugins.vlmevalkit.fetch.command import FILE, RECORD, REPO
 
 
 @pytest.mark.parametrize("rudely", [False, True], ids=["closed", "reset"])
@@ -48,14 +48,14 @@ def test_download_goes_on_in_the_next_process(site: Any) -> None:
 def test_disk_that_fills_up(site: Any) -> None:
     """Protects what has arrived when the disk takes no more: it is told, kept, and gone on with."""
     site.hub.drops = [250_000]
-    plain = module._receive
+    plain = receive._receive
 
     def full_once(*arguments: Any) -> None:
         if site.hub.gets:
             raise OSError(28, "No space left on device")
         plain(*arguments)
 
-    site.patch.setattr(module, "_receive", full_once)
+    site.patch.setattr(receive, "_receive", full_once)
     shown = site.fetch()
 
     for piece in (
@@ -65,7 +65,7 @@ def test_disk_that_fills_up(site: Any) -> None:
         "is kept: run the command again",
     ):
         assert piece in str(shown.error)
-    site.patch.setattr(module, "_receive", plain)
+    site.patch.setattr(receive, "_receive", plain)
     site.fetch()
     assert site.complete()
     assert "bytes=250000-" == site.hub.gets[-1]["headers"]["range"]
@@ -91,13 +91,13 @@ def test_server_that_cannot_go_on_in_the_middle(site: Any) -> None:
 def test_busy_hub_is_asked_again(site: Any) -> None:
     """Protects a download from a hub that is busy for a moment."""
     site.hub.drops = [100_000]
-    plain = module._receive
+    plain = receive._receive
 
     def busy_once(*arguments: Any) -> None:
         site.hub.busy = 1 if len(site.hub.gets) == 1 else 0
         plain(*arguments)
 
-    site.patch.setattr(module, "_receive", busy_once)
+    site.patch.setattr(receive, "_receive", busy_once)
     shown = site.fetch()
 
     assert site.complete()
@@ -212,7 +212,7 @@ def test_credentials_in_the_endpoint_are_not_shown(site: Any) -> None:
     site.hub.drops = [1000]
     site.patch.setattr(logging.getLogger(), "level", logging.DEBUG)
     assert site.token not in site.fetch("--json").out
-    assert "http://***@x" == module._reason(OSError(f"http://me:{site.token}@x"))
+    assert "http://***@x" == hub.error_text(OSError(f"http://me:{site.token}@x"))
     assert site.token not in (site.target / RECORD).read_text()
 
 
@@ -283,7 +283,7 @@ def test_refused_in_a_process_of_its_own(site: Any) -> None:
 def test_bar_on_a_terminal(site: Any) -> None:
     """Protects people who watch: the hub's bar with rate and rest, and where it goes on after a stop."""
     site.patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with module._arriving("x.tar.gz", 500_000, 1_000_000) as show:
+    with receive._show_arriving("x.tar.gz", 500_000, 1_000_000) as show:
         show(750_000)
         show(1_000_000)
 

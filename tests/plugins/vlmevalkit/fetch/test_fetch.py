@@ -13,8 +13,8 @@ import click
 import pytest
 
 from vlrb.errors import ConfigError, DataError, VlrbError
-from vlrb_plugins.vlmevalkit import fetch as module
-from vlrb_plugins.vlmevalkit.fetch import FILE, RECORD, REPO
+from vlrb_plugins.vlmevalkit.fetch import command
+from vlrb_plugins.vlmevalkit.fetch.command import FILE, RECORD, REPO
 
 KILL = """
 import os, signal, tarfile
@@ -29,7 +29,7 @@ tarfile.TarFile.extract = extract
 
 def test_plugin_imports_nothing_heavy() -> None:
     """Protects the speed of `vlrb --help`, which imports the command, and the telemetry switch, read at import."""
-    code = "import sys, vlrb_plugins.vlmevalkit.fetch\n"
+    code = "import sys, vlrb_plugins.vlmevalkit.fetch.command\n"
     code += "names = {m.partition('.')[0] for m in sys.modules}\n"
     code += "assert not names & {'huggingface_hub', 'httpx', 'httpx2', 'numpy', 'pyarrow', 'rich'}, names"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
@@ -273,4 +273,4 @@ def test_impossible_names(site: Any, arguments: list[str], error: type[VlrbError
 def test_impossible_numbers(site: Any, arguments: list[str]) -> None:
     """Protects against limits that let nothing through."""
     with pytest.raises(click.UsageError):
-        module.fetch.main(arguments, standalone_mode=False)
+        command.fetch.main(arguments, standalone_mode=False)

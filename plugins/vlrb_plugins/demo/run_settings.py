@@ -1,4 +1,4 @@
-"""How VLMEvalKit was run for each of the models whose output is simulated: versions, formats and judges of several years."""
+"""How VLMEvalKit was run for each simulated model: versions, formats and judges of several years."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IN_UNFINISHED = frozenset({"RealWorldQA", "TextVQA_VAL"})
 
 
 @attrs.frozen
-class Age:
+class RunSettings:
     """A version of VLMEvalKit and its settings, as far as they show in its output.
 
     ``run`` is the run directory, empty where files stand in the model's folder; ``judge`` and ``mathematician`` are the judges of
@@ -41,26 +41,26 @@ class Age:
     remote: bool = False
 
 
-CURRENT = Age()
-FLAT = Age(run="", judge="openai", mathematician="gpt-4-turbo", links=False)
-TSV = Age(run="T20260903-074500", extension=".tsv")
-JSON = Age(run="T20260905-213000", extension=".json", links=False, scored=False)
+CURRENT = RunSettings()
+FLAT = RunSettings(run="", judge="openai", mathematician="gpt-4-turbo", links=False)
+TSV = RunSettings(run="T20260903-074500", extension=".tsv")
+JSON = RunSettings(run="T20260905-213000", extension=".json", links=False, scored=False)
 """No evaluation reads predictions in JSON: each one ends with an error, so nothing is scored and no link is made."""
 
-AGES: Mapping[str, Age] = {
-    "GPT4o": Age(remote=True),
-    "GeminiFlash2-5": Age(remote=True),
-    "InternVL2_5-78B": Age(run="T20251025_G1a2b3c4d"),
+SETTINGS: Mapping[str, RunSettings] = {
+    "GPT4o": RunSettings(remote=True),
+    "GeminiFlash2-5": RunSettings(remote=True),
+    "InternVL2_5-78B": RunSettings(run="T20251025_G1a2b3c4d"),
     "Janus-Pro-1B": FLAT,
     "Janus-Pro-7B": FLAT,
-    "Kimi-VL-A3B-Thinking-2506": Age(thinking="before"),
-    "MiMo-VL-7B-RL": Age(thinking="split"),
+    "Kimi-VL-A3B-Thinking-2506": RunSettings(thinking="before"),
+    "MiMo-VL-7B-RL": RunSettings(thinking="split"),
     "Phi-3.5-Vision": JSON,
-    "Pixtral-12B": Age(run="T20251025_G", judge="openai", mathematician="gpt-4-turbo"),
+    "Pixtral-12B": RunSettings(run="T20251025_G", judge="openai", mathematician="gpt-4-turbo"),
     "Qwen2.5-VL-32B-Instruct": TSV,
-    "SmolVLM2": Age(judge="exact_matching"),
+    "SmolVLM2": RunSettings(judge="exact_matching"),
     "deepseek_vl2": TSV,
-    "deepseek_vl2_tiny": Age(run="T20251102_G9f8e7d6c", links=False),
+    "deepseek_vl2_tiny": RunSettings(run="T20251102_G9f8e7d6c", links=False),
 }
 """Model -> how it was run, where that is not the current way."""
 
@@ -88,24 +88,24 @@ _SUMMARIES: Mapping[str, str] = {
 }
 
 
-def age_of(model: str, scorer: str) -> Age:
+def settings_of(model: str, scorer: str) -> RunSettings:
     """Return how a model was run on datasets of a scorer.
 
     The model whose predictions are in JSON was run once more, the usual way, where nothing but a judge decides.
     """
-    age = AGES.get(model, CURRENT)
-    return age if age.scored or scorer not in ONLY_JUDGES else CURRENT
+    settings = SETTINGS.get(model, CURRENT)
+    return settings if settings.scored or scorer not in ONLY_JUDGES else CURRENT
 
 
-def scored_suffix(scorer: str, age: Age) -> str:
+def scored_suffix(scorer: str, settings: RunSettings) -> str:
     """Return how the names of per-sample scored files end; empty where there are none."""
-    if not age.scored:
+    if not settings.scored:
         return ""
-    suffix = _SCORED.get(scorer, "").format(judge=age.judge, mathematician=age.mathematician)
-    return suffix and suffix + age.extension
+    suffix = _SCORED.get(scorer, "").format(judge=settings.judge, mathematician=settings.mathematician)
+    return suffix and suffix + settings.extension
 
 
-def summary_suffix(scorer: str, age: Age) -> str:
+def summary_suffix(scorer: str, settings: RunSettings) -> str:
     """Return how the names of summaries of scores end; empty where there are none."""
-    suffix = _SUMMARIES.get(scorer, "_acc.csv").format(mathematician=age.mathematician)
-    return suffix if age.scored else ""
+    suffix = _SUMMARIES.get(scorer, "_acc.csv").format(mathematician=settings.mathematician)
+    return suffix if settings.scored else ""

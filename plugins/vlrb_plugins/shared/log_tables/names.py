@@ -1,4 +1,4 @@
-"""Names of datasets and models in files, and which of them an experiment asks for."""
+"""Names of splits, datasets and models in files, and which of these an experiment asks for."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Literal
 import attrs
 
 from vlrb import Catalog, did_you_mean, shorten_list
-from vlrb_plugins.records.findings import Findings
+from vlrb_plugins.shared.log_tables.findings import Findings
+
+SPLITS = ("train", "dev", "test")
 
 NameKind = Literal["dataset", "model"]
 
 
 @attrs.define
 class Names:
-    """Resolves aliases, and remembers which names a file holds.
+    """Resolves aliases, and remembers the names in a file.
 
-    A name that the catalog does not know is kept as it stands.
+    A name that the catalog does not know is kept unchanged.
     """
 
     catalog: Catalog
@@ -41,7 +43,7 @@ class Names:
         return names is None or name in names
 
     def columns(self, models: Sequence[str], where: str, findings: Findings) -> list[str]:
-        """Return the records' names of the models that columns stand for, noting models that several columns stand for.
+        """Return the records' names of the columns' models, noting models with several columns.
 
         :param where: the place that names the columns, for messages
         """
@@ -55,11 +57,11 @@ class Names:
         return resolved
 
     def use(self, kind: NameKind, names: Iterable[str]) -> None:
-        """Note the names of rows that are handed on."""
+        """Note the names of rows that were yielded."""
         self.used[kind].update(names)
 
     def report(self, path: Path, kinds: Sequence[NameKind], findings: Findings) -> None:
-        """Note what is asked for and not there, once a file has been read."""
+        """Note what is asked for and missing, once a file was read."""
         if not self.held["dataset"]:
             findings.add("holds no rows", str(path), "write the file again")
             return

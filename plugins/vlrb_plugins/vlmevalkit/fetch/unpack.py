@@ -1,4 +1,4 @@
-"""Unpacking an archive that came from elsewhere: each member is checked before it is written, and nothing half is left.
+"""Unpacking an archive that came from elsewhere: each member is checked before it is written, and a failure leaves nothing behind.
 
 tarfile's ``data`` filter is one line of defence.  It bounds neither number nor size, takes a damaged header for the end
 of the archive, and lets links be written through; so names, kinds, sizes and the end are checked here, and links are
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 CHUNK = 1 << 20
 LARGEST_READ = 8 * CHUNK
-"""Bytes that tarfile may ask for at once: it reads extended headers whole, however large they say they are."""
+"""Bytes that tarfile may ask for at once: it reads extended headers whole, whatever their size."""
 
 LONGEST_PATH = 1024
 LONGEST_NAME = 255
@@ -56,7 +56,7 @@ def unpack(
     """Unpack a tar archive, plain or compressed with gzip, into the folder ``target``, which must be absent or empty.
 
     If all of the archive lies in one folder, that folder's content becomes the target's; if there is more at its top,
-    everything is unpacked as it is.  Owners and rights are not taken over, times of change are.
+    everything is unpacked as it is.  Owners and permissions are not kept, modification times are.
 
     :param max_bytes: of what comes out, headers included
     :param max_files: of files and folders
@@ -94,7 +94,7 @@ def check_space(folder: Path, needed: int, where: str) -> None:
 
 
 def amount(size: int) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes in readable form."""
     if size < 1000:
         return f"{size} bytes"
     power = min(int(math.log10(size)) // 3, 5)
@@ -292,9 +292,9 @@ class _Unpacking:
         """Check that nothing is in the way: not the same path, nor a file or link where a folder is needed."""
         for parent in PurePosixPath(path).parents[:-1]:  # the last is the archive itself
             if self.kinds.setdefault(str(parent), "folder") != "folder":
-                raise self._refuse(member, f"lies inside {_shown(str(parent))}, which is no folder")
+                raise self._refuse(member, f"lies inside {_shown(str(parent))}, which is not a folder")
         if path in self.kinds and (kind, self.kinds[path]) != ("folder", "folder"):
-            raise self._refuse(member, "is there twice")
+            raise self._refuse(member, "appears twice")
         self.kinds[path] = kind
 
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
@@ -312,7 +312,7 @@ class _Unpacking:
     def _hard_link(self, member: tarfile.TarInfo, path: str) -> None:
         to = str(PurePosixPath(member.linkname))
         if self.kinds.get(to) != "file" or to == path:
-            raise self._refuse(member, f"is a link to {_shown(to)}, which is no file before it in the archive")
+            raise self._refuse(member, f"is a link to {_shown(to)}, which is not a file before it in the archive")
         file = self.target / path
         file.parent.mkdir(parents=True, exist_ok=True)
         os.link(self.target / to, file)

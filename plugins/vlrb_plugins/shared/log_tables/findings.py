@@ -1,4 +1,4 @@
-"""Problems found in files: reading goes on after the first, so that several are told at once."""
+"""Problems found in files: reading continues after the first, so that several are reported together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Findings:
     def add(self, message: str, where: str, fix: str = "") -> None:
         """Note a problem.
 
-        :raises DataError: with all of them, when there are too many to go on
+        :raises DataError: with all of them, when there are too many to continue
         """
         problem = Problem(message, where, fix)
         if problem not in self.problems:
@@ -36,9 +36,9 @@ class Findings:
             )
 
     def stop_if_any(self) -> None:
-        """Raise what has been found.
+        """Raise the problems found.
 
-        :raises DataError: when there is anything
+        :raises DataError: when there are any
         """
         if self.problems:
             raise DataError(self.problems)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import warnings
 from functools import cached_property
 from pathlib import Path
 
 import attrs
 
 from vlrb import LARGEST_IMAGE_FILE, from_base64
+from vlrb_plugins.shared.log_tables.texts import python_literal
 
 _DATA = "data:"
 
+LONGEST_REFERENCE = 64
+"""An ``image`` cell of at most this many characters is the index of the row whose image it shares (VLMEvalKit's rule)."""
+
 
 class ImageProblem(Exception):
-    """An image cannot be had: what is wrong, and how to mend it."""
+    """An image cannot be read: what is wrong, and how to fix it."""
 
     def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)
@@ -25,7 +27,7 @@ class ImageProblem(Exception):
 
 @attrs.define(slots=False)
 class ImageFolder:
-    """A folder that paths of images start from; none of them may leave it.  Remembers which files were looked for."""
+    """A folder that paths of images start from; none of them may leave it.  Remembers which files it looked for."""
 
     root: Path
     _named: dict[str, None] = attrs.field(factory=dict, init=False)
@@ -48,10 +50,8 @@ class ImageFolder:
         if text.startswith(_DATA):
             head, comma, body = text.partition(",")
             if not comma or not head.endswith(";base64"):
-                raise ImageProblem(
-                    f"{_shown(text)} is no data of base64", "write data:image/png;base64, and the base64"
-                )
-            return decoded(body)
+                raise ImageProblem(f"{_shown(text)} is not base64 data", "write data:image/png;base64, and the base64")
+            return decode_base64(body)
         path = self.find(text)
         try:
             if path.stat().st_size > LARGEST_IMAGE_FILE:
@@ -72,51 +72,46 @@ class ImageFolder:
             path = (self._resolved / text).resolve()
             inside, there = path.is_relative_to(self._resolved), path.is_file()
         except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name that is too long, links in a circle
-            raise ImageProblem(f"{_shown(text)} is no path: {error}", "write a path below the folder") from None
+            raise ImageProblem(f"{_shown(text)} is not a path: {error}", "write a path below the folder") from None
         if not inside:
             raise ImageProblem(f"{_shown(text)} is outside the folder {self.root}", "keep images below that folder")
         if not there:
             raise ImageProblem(
-                f"{_shown(text)} is no file below {self.root}", "add it, or name the folder that the paths start from"
+                f"{_shown(text)} is not a file below {self.root}",
+                "add it, or name the folder that the paths start from",
             )
         return path
 
 
-def decoded(text: str) -> bytes:
-    """Return what base64 stands for; it may be broken into lines.
+def decode_base64(text: str) -> bytes:
+    """Decode base64, which may be broken into lines.
 
-    :raises ImageProblem: when it is none, or empty
+    :raises ImageProblem: when it is invalid or empty
     """
     try:
         data = from_base64(text)
     except ValueError as error:
-        raise ImageProblem(f"the image is no valid base64: {error}", "copy the file again") from None
+        raise ImageProblem(f"the image is not valid base64: {error}", "copy the file again") from None
     if not data:
         raise ImageProblem("the image is empty", "leave it out of the list")
     return data
 
 
-def listed(cell: str) -> list[str] | None:
+def parse_list(cell: str) -> list[str] | None:
     """Return the texts of a cell: the cell itself, or those of a list in JSON or Python notation; None for a broken list.
 
     Nothing is evaluated.
     """
     if not cell.startswith("["):
         return [cell]
-    for parse in (json.loads, _literal):
+    for parse in (json.loads, python_literal):
         try:
             value = parse(cell)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, list) and all(isinstance(v, str) and v for v in value):
             return value
     return None
-
-
-def _literal(text: str) -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an odd backslash in a path
-        return ast.literal_eval(text)
 
 
 def _shown(text: str) -> str:

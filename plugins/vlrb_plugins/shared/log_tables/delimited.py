@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,33 +11,7 @@ from pathlib import Path
 import attrs
 
 from vlrb import DataError, shorten_list
-
-MAX_COLUMNS = 10_000
-"""Columns of the widest table or object that is read: no log has as many."""
-
-
-def refuse_special(path: Path) -> None:
-    """Refuse a device, a pipe, a socket or a folder in the place of a file: reading it might never end.
-
-    :raises DataError: when there is none that can be read
-    """
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"cannot be read: {reason}", where=str(path), fix="copy the file again, or check its permissions"
-        ) from None
-    if not stat.S_ISREG(mode):
-        raise DataError(
-            "is not a regular file", where=str(path), fix="put a file there, not a folder, a device or a pipe"
-        )
-
-
-def too_wide(columns: int, where: str) -> DataError:
-    """Return the error for a table that has more than MAX_COLUMNS columns."""
-    fix = "check whether rows and columns are swapped, or write the file without the columns that are not needed"
-    return DataError(f"has {columns:,} columns, above the limit of {MAX_COLUMNS:,}", where=where, fix=fix)
+from vlrb_plugins.shared.log_tables.limits import MAX_COLUMNS, refuse_special, too_wide
 
 
 @attrs.frozen
@@ -51,7 +24,7 @@ class CsvRow:
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[CsvRow]:
-    """Yield the rows of a file, the header first; empty lines are passed over.
+    """Yield the rows of a file, the header first; empty lines are skipped.
 
     :raises DataError: naming file, row and line, when it is broken, cut off or not UTF-8, or a row has too few or many cells
     """
@@ -99,7 +72,7 @@ def parse_rows(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[Csv
 def header_of(path: Path, rows: Iterator[CsvRow], required: Sequence[str]) -> Sequence[str]:
     """Return the names of the columns.
 
-    :raises DataError: when there is no header, a name is empty or stands twice, or a required column is missing
+    :raises DataError: when there is no header, a name is empty or appears twice, or a required column is missing
     """
     first = next(rows, None)
     where = f"{path}, row 1"
@@ -113,7 +86,7 @@ def header_of(path: Path, rows: Iterator[CsvRow], required: Sequence[str]) -> Se
         raise DataError(f"column {names.index('') + 1} has no name", where=where, fix=fix)
     twice = sorted(n for n, count in Counter(names).items() if count > 1)
     if twice:
-        raise DataError(f"column {twice[0]!r} stands there twice", where=where, fix="keep one of them")
+        raise DataError(f"column {twice[0]!r} appears twice", where=where, fix="keep one of them")
     missing = [n for n in required if n not in names]
     if missing:
         fix = f"add it; the columns are: {shorten_list(names, 20)}"

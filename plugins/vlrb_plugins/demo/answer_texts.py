@@ -1,6 +1,6 @@
-"""What models say in the tree of VLMEvalKit's own output, and what is true of it.
+"""The answers in the tree of VLMEvalKit's own output, and how its rules score them.
 
-Who is right on what is as in the other form; some answers are worded otherwise, so that VLMEvalKit's rules decide them.
+Models are right where they are in the other form; some answers are worded differently, so that VLMEvalKit's rules apply.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 import attrs
 import numpy as np
 
-from vlrb_plugins.demo.ages import Age, age_of
 from vlrb_plugins.demo.answers import THINKING, Answer, thought
 from vlrb_plugins.demo.generate import Simulated, simulate
 from vlrb_plugins.demo.profiles import PROFILES
 from vlrb_plugins.demo.rows import Row
+from vlrb_plugins.demo.run_settings import RunSettings, settings_of
 
 FAILED = "Failed to obtain answer via API."
 UNREAD = "No answer"
@@ -27,8 +27,8 @@ FAILURES = 40
 
 
 @attrs.frozen
-class Said:
-    """A model's answer as it stands in a table, what rules or a judge find in it, and whether that is right."""
+class AnswerText:
+    """A model's answer in a table, what rules or a judge extract from it, and whether that is right."""
 
     prediction: str
     extracted: str
@@ -46,22 +46,22 @@ class Truth:
 
 
 def truths(samples: int, seed: int) -> dict[tuple[str, str, str], Truth]:
-    """Return (dataset, key, model) -> what is true of the answer in the tree of VLMEvalKit's own output."""
+    """Return (dataset, key, model) -> the truth about the answer in the tree of VLMEvalKit's own output."""
     found: dict[tuple[str, str, str], Truth] = {}
     for simulated in simulate(samples, seed):
-        plain = as_published(simulated)
+        plain = with_real_golds(simulated)
         for k, profile in enumerate(PROFILES):
-            for row, said in zip(plain.rows, sayings(plain, k, seed), strict=True):
+            for row, said in zip(plain.rows, answer_texts(plain, k, seed), strict=True):
                 if not row.rotation:
                     key = row.cells.get(plain.dataset.id_column, row.index)
-                    found[plain.dataset.name, key, profile.name] = Truth(score(plain.scorer, row, said), said.failed)
+                    found[plain.dataset.name, key, profile.name] = Truth(score_of(plain.scorer, row, said), said.failed)
     return found
 
 
 # --- golds --------------------------------------------------------------------------------------------------------------
 
 
-def as_published(simulated: Simulated) -> Simulated:
+def with_real_golds(simulated: Simulated) -> Simulated:
     """Return a dataset with several gold answers per question where the real one has several.
 
     So the least distance is not the mean one, the best match is not the mean one, and a wrong answer may be worth a part.
@@ -80,7 +80,7 @@ _GOLDS: Mapping[str, Callable[[Row], list[str]]] = {
 }
 
 
-def golds(row: Row) -> list[str]:
+def golds_of(row: Row) -> list[str]:
     """Return the gold answers of a row whose cell is a list literal."""
     return list(ast.literal_eval(row.cells["answer"]))
 
@@ -88,18 +88,18 @@ def golds(row: Row) -> list[str]:
 # --- answers ------------------------------------------------------------------------------------------------------------
 
 
-def sayings(simulated: Simulated, k: int, seed: int, *, contrary: bool = False) -> list[Said]:
+def answer_texts(simulated: Simulated, k: int, seed: int, *, contrary: bool = False) -> list[AnswerText]:
     """Return what model k says on each row.
 
-    :param contrary: as in another run: right where it is wrong otherwise
+    :param contrary: as in another run: right where it is wrong in this one
     """
-    age = age_of(PROFILES[k].name, simulated.scorer)
-    profile = attrs.evolve(PROFILES[k], thinks=age.thinking != "none")
+    settings = settings_of(PROFILES[k].name, simulated.scorer)
+    profile = attrs.evolve(PROFILES[k], thinks=settings.thinking != "none")
     told = attrs.evolve(simulated, right=~simulated.right) if contrary else simulated
-    lost = _lost(simulated, k, seed) if age.remote else frozenset()
+    lost = _lost(simulated, k, seed) if settings.remote else frozenset()
     answers = told.answers(k, profile, seed)
     return [
-        Said(FAILED, UNREAD, right=False, failed=True) if row.index in lost else _said(row, answer, age)
+        AnswerText(FAILED, UNREAD, right=False, failed=True) if row.index in lost else _said(row, answer, settings)
         for row, answer in zip(simulated.rows, answers, strict=True)
     ]
 
@@ -111,7 +111,7 @@ def _lost(simulated: Simulated, k: int, seed: int) -> frozenset[str]:
     return frozenset(indices[i] for i in rng.permutation(len(indices))[: round(len(indices) / FAILURES)].tolist())
 
 
-def _said(row: Row, answer: Answer, age: Age) -> Said:
+def _said(row: Row, answer: Answer, settings: RunSettings) -> AnswerText:
     prediction, thinking = answer.text, ""
     if (
         "question_type" in row.cells
@@ -121,16 +121,16 @@ def _said(row: Row, answer: Answer, age: Age) -> Said:
     ):
         # any other wrong answer to an open question of MMMU has to be read by a judge
         prediction = f"Cannot determine the answer, {answer.said} is a guess."
-    if age.thinking == "split":
+    if settings.thinking == "split":
         head, _, tail = prediction.rpartition("</think>")
         prediction, thinking = tail.strip(), head.removeprefix("<think>") or thought(row, 0.5, THINKING)
-    return Said(prediction, answer.said, answer.right, thinking)
+    return AnswerText(prediction, answer.said, answer.right, thinking)
 
 
-# --- what the rules make of them ------------------------------------------------------------------------------------------
+# --- scores -----------------------------------------------------------------------------------------------------------
 
 
-def score(scorer: str, row: Row, said: Said) -> float:
+def score_of(scorer: str, row: Row, said: AnswerText) -> float:
     """Return what the rules make of an answer, in [0, 1]."""
     if said.right:
         return 1.0
@@ -143,21 +143,21 @@ def score(scorer: str, row: Row, said: Said) -> float:
     return 0.0
 
 
-def matches(row: Row, said: Said) -> list[float]:
+def matches(row: Row, said: AnswerText) -> list[float]:
     """Return, for each gold answer, how many of the *other* ones the answer equals, three being enough."""
-    listed = [small(g) for g in golds(row)]
-    total = listed.count(small(said.prediction))
-    return [min(1.0, (total - (g == small(said.prediction))) / 3) for g in listed]
+    listed = [simplified(g) for g in golds_of(row)]
+    total = listed.count(simplified(said.prediction))
+    return [min(1.0, (total - (g == simplified(said.prediction))) / 3) for g in listed]
 
 
-def small(text: str) -> str:
+def simplified(text: str) -> str:
     """Return what VLMEvalKit's treatment of punctuation and small words leaves of the answers that are simulated."""
     return text.lower().removesuffix(".")
 
 
-def distances(row: Row, said: Said) -> list[float]:
-    """Return the normalised edit distance to each gold answer, 0 where they are equal."""
-    return [_distance(said.prediction, gold) for gold in golds(row)]
+def distances(row: Row, said: AnswerText) -> list[float]:
+    """Return the simplified edit distance to each gold answer, 0 where they are equal."""
+    return [_distance(said.prediction, gold) for gold in golds_of(row)]
 
 
 @functools.lru_cache(maxsize=2**17)  # every model's answers meet the same few texts per question
