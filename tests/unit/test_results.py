@@ -12,7 +12,16 @@ from typing import Any
 import attrs
 import pytest
 
-from vlrb.api.results import BenchmarkInfo, CellInfo, CellResult, MetricInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.results import (
+    BenchmarkInfo,
+    CellInfo,
+    CellResult,
+    MetricInfo,
+    ReferenceResult,
+    RunInfo,
+    RunResult,
+    SplitInfo,
+)
 from vlrb.api.routing import CostBounds, MetricValue, Timing, Undefined
 from vlrb.errors import ConfigError, DataError
 from vlrb.running.results import (
@@ -55,7 +64,7 @@ def result(tmp_path: Path) -> RunResult:
         "strict",
         {"seeds": [7]},
         BenchmarkInfo("f" * 64, 10, ("a", "b"), {"D": 10}, "", {"dropped": 3}, 100),
-        {"samples": {"train": 7}},
+        SplitInfo("splits/grouped", {"seed": 7}, "seed 7", {"train": 7}, "d" * 64, 5, {"image": 10}, {"test": 1}),
         CostBounds(1e-4, 1e-2, "train", ("gratis",)),
         (MetricInfo("m", "USD", False, "a metric"),),
         (info,),
