@@ -45,7 +45,7 @@ DEFAULT_METRICS = (
     "metrics/encoding-ms",
 )
 DEFAULT_ENCODERS = ("encoders/hashed-text", "encoders/image-statistics")
-DEFAULT_REPORTS = ("reports/leaderboard",)
+DEFAULT_REPORTS = ("reports/leaderboard", "data-report/data-report")
 ROUTER_KEYS = ("use", "label", "features", "sweep")
 MOST_POINTS = 1000
 
