@@ -24,8 +24,8 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
 def echo_styled(text: str) -> None:
     """Print a text on stdout whose colours are kept, where it is a terminal; other control characters are shown as escapes."""
-    pieces = re.split(r"(\x1b\[[\d;]*m)", text.removesuffix("\n"))
-    click.echo("".join(p if i % 2 else printable(p) for i, p in enumerate(pieces)))
+    pieces = re.split(r"(\x1b\[[\d;]*m)", text.removesuffix("\n") + "\n")
+    sys.stdout.write("".join(p if i % 2 else printable(p) for i, p in enumerate(pieces)))
 
 
 def echo_json(value: Any) -> None:

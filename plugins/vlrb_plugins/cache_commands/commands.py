@@ -70,13 +70,12 @@ def prune_(days: float, dry_run: bool, as_json: bool) -> None:
 
 def _print_entries(folder: Path, entries: Sequence[Entry]) -> None:
     """Print a row per kind of what a cache holds."""
-    from vlrb_plugins.reports.text_table import TextTable, print_table, text_for_stdout
+    from vlrb_plugins.reports.text_table import TextTable, console, print_table
 
     headings = ("kind", "entries", "size", "needed by no run", "last used", "runs")
     kinds = dict.fromkeys(e.kind for e in entries)
     rows = tuple(_row(kind, [e for e in entries if e.kind == kind]) for kind in kinds)
-    table = TextTable(printable(folder), headings, rows, 3, frozenset({"kind", "runs"}))
-    click.echo(text_for_stdout(lambda out: print_table(out, table)), nl=False)
+    print_table(console(), TextTable(printable(folder), headings, rows, 3, frozenset({"kind", "runs"})))
 
 
 def _row(kind: str, entries: Sequence[Entry]) -> tuple[str, ...]:
