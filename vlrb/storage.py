@@ -31,6 +31,12 @@ PATIENCE = 2.0
 DEFAULT_RUNS = "runs"
 DEFAULT_CACHE = ".vlrb-cache"
 
+CACHE_KINDS = ("benchmarks", "scores", "parts", "features", "cells", "work")
+"""Folders of the cache whose entries vlrb itself makes, and makes anew; other folders belong to plugins."""
+
+USES = "uses.json"
+"""In a benchmark's folder: the parts and scores of the cache that it was made of."""
+
 
 @attrs.frozen
 class Places:

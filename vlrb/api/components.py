@@ -179,7 +179,14 @@ class MetricSpec(Component):
 
 @attrs.frozen(kw_only=True)
 class ReporterSpec(Component):
-    """A report: ``factory(params)`` returns a function of (result, directory) that gives the files it wrote."""
+    """A report: ``factory(params)`` returns a function of (subject, directory) that gives the files it wrote.
+
+    The subject is the :class:`vlrb.api.results.RunResult` of a finished run, or with ``on="benchmark"`` the
+    :class:`vlrb.benchmark.built.BuiltBenchmark` of ``vlrb build``, which names the first file and with ``--json`` prints the
+    JSON files.  The function may also be an object with a text for the terminal (:class:`vlrb.api.results.WithText`).
+    """
+
+    on: Literal["run", "benchmark"] = attrs.field(default="run", validator=attrs.validators.in_(("run", "benchmark")))
 
 
 @attrs.frozen

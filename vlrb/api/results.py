@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
 
 from vlrb.api.frozen import frozen
-
-if TYPE_CHECKING:
-    pass
 from vlrb.api.routing import CostBounds, MetricValue, Timing
 
 Scores = Mapping[str, Mapping[str, MetricValue]]
@@ -168,3 +165,11 @@ class RunResult:
     def selected(self, cell: CellInfo) -> bool:
         """Tell whether a cell is of the point that stands for its router."""
         return self.winners.get(cell.label) == cell.point_name
+
+
+@runtime_checkable
+class WithText(Protocol):
+    """A report that the command line shows too: on a run after ``vlrb run``, on a benchmark after ``vlrb build``."""
+
+    def text(self, subject: Any, /) -> str:
+        """Return what stdout shows, as wide as that is: colours are kept, other control characters are shown as escapes."""

@@ -31,14 +31,10 @@ from vlrb.errors import DataError
 from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan, digest_of
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, new_directory, read_json, write_json
+from vlrb.storage import USES, Places, locked, mark_used, new_directory, read_json, write_json
 
 NO_CHANGE = frozenset({"datasets", "models", "expect"})
 """Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
-
-
-USES = "uses.json"
-"""In a benchmark's folder: the parts and scores of the cache that it was made of."""
 
 
 def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> Benchmark:

@@ -6,16 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
-from vlrb.cli.output import echo, echo_json, print_problems, prints_to_stderr
+from vlrb.cli.output import echo, echo_json, echo_styled, passed_over, print_problems, prints_to_stderr
+from vlrb.cli.root import as_json, registry_of, vlrb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vlrb.api.logs import Listing
-    from vlrb.experiment.plan import Plan
-from vlrb.cli.root import as_json, vlrb
+    from vlrb.experiment.plan import Chosen, Plan
+    from vlrb.running.reports import Reports
 
 experiment_file = click.argument("file", type=click.Path(path_type=Path))
 
@@ -49,7 +51,7 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
 
     A run that was stopped goes on where it stopped; an identical finished run prints its result.
     """
-    from vlrb.cli.show import print_leaderboard, progress_bars
+    from vlrb.cli.progress import progress_bars
     from vlrb.running.results import result_to_json
     from vlrb.running.run import execute
 
@@ -65,7 +67,7 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
     if as_json:
         echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
     else:
-        print_leaderboard(result)
+        _show(outcome.reports, result)
         if outcome.already_finished:
             echo("finished before; --fresh runs it again")
         echo(f"results: {_relative(result.run.directory)}")
@@ -85,7 +87,6 @@ def run(ctx: click.Context, file: Path | None, jobs: int | None, fresh: tuple[st
 def check(ctx: click.Context, file: Path, as_json: bool) -> int:
     """Check an experiment file, the names of its logs, the weights that it needs and where it is tracked; run nothing."""
     from vlrb.benchmark.read import PartBuilder
-    from vlrb.cli.show import passed_over
     from vlrb.errors import ExitCode, PluginError
     from vlrb.plugins.observers import Observers
     from vlrb.redact import without_secrets
@@ -157,48 +158,86 @@ def build(
     report_to: Path | None,
     export: tuple[str, Path] | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Build an experiment's benchmark and report on its data."""
     from vlrb.benchmark.build import build as build_benchmark
-    from vlrb.benchmark.export import export_benchmark, exporter
-    from vlrb.benchmark.review import agreement_of
-    from vlrb.cli.show import print_benchmark, progress_bars
-    from vlrb.evaluation.data_report import data_report, write_data_report
+    from vlrb.benchmark.built import BuiltBenchmark, find_exporter
+    from vlrb.cli.progress import progress_bars
+    from vlrb.plugins.blame import blame
+    from vlrb.running.reports import Reports
 
     ctx.obj[1].check()
+    exported: list[Path] = []
     with prints_to_stderr(), progress_bars() as progress:
         plan = _plan(ctx, file)
-        form = exporter(plan, *export) if export else None
-        benchmark = build_benchmark(plan, ctx.obj[1], jobs, progress)
-        agreement = {} if no_review else agreement_of(benchmark, plan, ctx.obj[1], jobs, progress)
-        exported = export_benchmark(form, benchmark, plan, ctx.obj[1], export[1]) if form and export else ()
-    report = data_report(benchmark, agreement)
-    page = write_data_report(report, report_to or benchmark.directory)
+        form = find_exporter(plan, *export) if export else None
+        built = BuiltBenchmark(build_benchmark(plan, ctx.obj[1], jobs, progress), plan, ctx.obj[1], jobs, progress)
+        reports = Reports.on("benchmark", map(_without_review, plan.reports) if no_review else plan.reports)
+        written = reports.write(built, report_to or built.benchmark.directory)
+        if form and export:
+            with blame(form.plugin, f"exporting to {export[1]}"):
+                exported += form.record.export(built.benchmark, export[1], built.answers())
     if as_json:
-        echo_json({**report, "page": str(page), "exported": [str(f) for f in exported]})
-        return
-    print_benchmark(report)
-    echo(f"data report: {_relative(page)}")
-    for path in exported:
-        echo(f"exported: {_relative(path)}")
+        echo_json({**_documents(written), "exported": [str(f) for f in exported]})
+    else:
+        _show(reports, built)
+        for name, files in written.items():
+            for first in files[:1]:
+                echo(f"{name.replace('-', ' ')}: {_relative(first)}")
+        for path in exported:
+            echo(f"exported: {_relative(path)}")
+    for error in reports.errors:
+        print_problems(error)
+    return reports.exit_code
+
+
+def _without_review(report: Chosen) -> Chosen:
+    """Return a report that compares no verdicts, if it has a choice."""
+    fields = {"review": False} if hasattr(report.params, "review") else {}
+    return attrs.evolve(report, params=attrs.evolve(report.params, **fields))
+
+
+def _documents(written: Mapping[str, list[Path]]) -> dict[str, Any]:
+    """Return what reports wrote as JSON, in one document, with the file to open first."""
+    from vlrb.storage import read_json
+
+    files = [f for those in written.values() for f in those]
+    document = {k: v for f in files if f.suffix == ".json" for k, v in read_json(f).items()}
+    return {**document, "page": str(files[0]) if files else ""}
 
 
 @vlrb.command()
 @click.argument("run_name", metavar="RUN")
 @as_json
 @click.pass_context
-def report(ctx: click.Context, run_name: str, as_json: bool) -> None:
+def report(ctx: click.Context, run_name: str, as_json: bool) -> int:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
-    from vlrb.cli.show import print_leaderboard
+    from vlrb.errors import ExitCode
+    from vlrb.experiment.plan import Chosen
+    from vlrb.experiment.resolve import DEFAULT_REPORTS
+    from vlrb.running.reports import Reports
     from vlrb.running.results import find_run, read_result, result_to_json
 
     directory = find_run(ctx.obj[1].runs, run_name)
     result = read_result(directory)
     if as_json:
         echo_json({**result_to_json(result), "run_directory": str(directory)})
-        return
-    print_leaderboard(result)
+        return ExitCode.OK
+    with prints_to_stderr():
+        registry = registry_of(ctx)
+        found = [registry.find("reporter", name) for name in DEFAULT_REPORTS]
+        reports = Reports.on("run", [Chosen("reporter", r, r.record.params()) for r in found])
+    _show(reports, result)
     echo(f"results: {_relative(directory)}")
+    for error in reports.errors:
+        print_problems(error)
+    return reports.exit_code
+
+
+def _show(reports: Reports, subject: Any) -> None:
+    for text in reports.texts(subject):
+        if text:
+            echo_styled(text)
 
 
 def _relative(path: Path) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -19,6 +20,12 @@ MOST_PROBLEMS = 20
 def echo(text: object = "", *, err: bool = False) -> None:
     """Print a line on stdout or stderr; control characters in it are shown as escapes."""
     click.echo(printable(text), err=err)
+
+
+def echo_styled(text: str) -> None:
+    """Print a text on stdout whose colours are kept, where it is a terminal; other control characters are shown as escapes."""
+    pieces = re.split(r"(\x1b\[[\d;]*m)", text.removesuffix("\n") + "\n")
+    sys.stdout.write("".join(p if i % 2 else printable(p) for i, p in enumerate(pieces)))
 
 
 def echo_json(value: Any) -> None:
@@ -36,6 +43,17 @@ def print_problems(error: VlrbError) -> None:
     more = len(error.problems) - MOST_PROBLEMS
     if more > 0:
         echo(f"... and {more:,} more problems like these", err=True)
+
+
+def passed_over(ignored: Mapping[str, str]) -> list[str]:
+    """Return a line per reason for which files were passed over; --json lists every file."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in ignored.items():
+        by_reason.setdefault(reason, []).append(name)
+    return [
+        f"passed over: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "") + f" ({reason})"
+        for reason, names in by_reason.items()
+    ]
 
 
 @contextlib.contextmanager

@@ -158,18 +158,6 @@ def groups_of(benchmark: Benchmark) -> Array:
     return joined_groups(np.arange(len(texts)), pairs)
 
 
-def paper_split(n: int, train: float = 0.7, dev: float = 0.1, seed: int = 42) -> dict[str, Array]:
-    """Return the rows of VL-RouterBench's split: a numpy-seeded shuffle of the samples, in order of their ids, cut in three.
-
-    :param train: share of the samples, as is ``dev``; test gets the rest
-    """
-    order = np.arange(n)
-    np.random.RandomState(seed).shuffle(order)
-    first, second = int(train * n), int(dev * n)
-    cuts = np.split(order, [first, first + second])
-    return {name: np.sort(cut) for name, cut in zip(SPLITS, cuts, strict=True)}
-
-
 def grouped_by(benchmark: Benchmark) -> dict[str, int]:
     """Return by what :func:`groups_of` groups how many samples.
 

@@ -42,7 +42,7 @@ DEFAULT_METRICS = (
     "metrics/routing-ms",
     "metrics/encoding-ms",
 )
-DEFAULT_REPORTS = ("reports/leaderboard",)
+DEFAULT_REPORTS = ("reports/leaderboard", "data-report/data-report")
 DEFAULT_SPLITTER = "splits/grouped"
 DEFAULT_COUNTER = "tokens/usage"
 SPLIT_KEYS = ("expect",)

@@ -9,75 +9,54 @@ from collections.abc import Sequence
 import attrs
 
 from vlrb.api.records import GROUPS
-from vlrb.api.results import CellResult, MetricInfo, RunResult, SplitInfo
+from vlrb.api.results import CellResult, MetricInfo, RunResult
 from vlrb.api.routing import MetricValue, Undefined
 
 SHOWN = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed", "requests-per-second")
 SWEPT = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed")
-PERCENT = frozenset({"accuracy", "oracle-gap-closed"})
 
 Column = tuple[str, tuple[str, str]]
 """A heading, and where its values stand: scope and metric."""
 
 
-def fixed(value: float, digits: int) -> str:
-    """Return a number with so many digits after the point; what rounds to zero has no sign."""
-    text = f"{value:,.{digits}f}"
-    return text if any(c in "123456789n" for c in text) else text.removeprefix("-")
-
-
 @attrs.frozen
-class Cell:
+class TableCell:
     """A value of the table: mean over seeds, and the standard deviation where there are several."""
 
     value: MetricValue
     deviation: float | None = None
 
-    def text(self, name: str) -> str:
-        """Return the value as a person reads it; ``-`` where it is undefined."""
-        if isinstance(self.value, Undefined):
-            return "-"
-        scale, digits = (100.0, 2) if name in PERCENT or name.startswith("accuracy ") else (1.0, _digits(self.value))
-        text = fixed(self.value * scale, digits)
-        return text if self.deviation is None else f"{text} ± {fixed(self.deviation * scale, digits)}"
-
 
 @attrs.frozen
-class Row:
+class TableRow:
     """A line of the leaderboard."""
 
     name: str
     kind: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     note: str = ""
-
-    @property
-    def any_value(self) -> bool:
-        """Tell whether the row has a value at all, which a router whose every cell failed has not."""
-        return any(not isinstance(c.value, Undefined) for c in self.cells)
 
 
 @attrs.frozen
-class Sweep:
+class SweepTable:
     """The points of a router's sweep on the split on which the winner, marked by its note, was chosen."""
 
     title: str
     headings: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 @attrs.frozen
 class Leaderboard:
-    """Headings and rows on test, the lines that say what the figures are, and the sweeps whose winners stand among the rows.
+    """Headings and rows on test, and the sweeps whose winners stand among the rows.
 
     The first column is that of the selection metric; rows are ordered by the columns, from the left.
     """
 
     title: str
-    notes: tuple[str, ...]
     headings: tuple[str, ...]
-    rows: tuple[Row, ...]
-    sweeps: tuple[Sweep, ...] = ()
+    rows: tuple[TableRow, ...]
+    sweeps: tuple[SweepTable, ...] = ()
 
 
 def leaderboard(result: RunResult) -> Leaderboard:
@@ -94,15 +73,14 @@ def leaderboard(result: RunResult) -> Leaderboard:
         by_label.setdefault(cell.cell.label, []).append(cell)
     rows = [_winner_row(label, cells, columns, result) for label, cells in by_label.items()]
     rows += [
-        Row(r.name, "reference", tuple(Cell(_value(r.scores.get("test", {}), at)) for _, at in columns))
+        TableRow(r.name, "reference", tuple(TableCell(_value(r.scores.get("test", {}), at)) for _, at in columns))
         for r in result.references
     ]
     signs = [_sign(run.metrics, name) for _, (_, name) in columns]
     rows.sort(key=lambda r: (*(_position(c, s) for c, s in zip(r.cells, signs, strict=True)), r.kind, r.name))
     headings = tuple(n for n, _ in columns)
     sweeps = tuple(s for label, cells in by_label.items() if (s := _sweep(label, cells, columns, result)) is not None)
-    notes = (*_notes(result), *_ordered_by(rows, headings), *_reasons(rows, headings))
-    return Leaderboard(f"{run.name}: test", notes, headings, tuple(rows), sweeps)
+    return Leaderboard(f"{run.name}: test", headings, tuple(rows), sweeps)
 
 
 def _points(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
@@ -112,7 +90,7 @@ def _points(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
     return points
 
 
-def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> Row:
+def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> TableRow:
     """Return the row of a router: that of its sweep's winner, which was chosen without a look at the columns."""
     points = _points(cells)
     if len(points) == 1:
@@ -120,7 +98,7 @@ def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Colum
     winner = result.winners.get(label)
     if winner is None:
         note = f"all {len(points)} points have a failed cell"
-        return Row(label, "router", tuple(_mean([]) for _ in columns), note)
+        return TableRow(label, "router", tuple(_mean([]) for _ in columns), note)
     row = _router_row(label, points[winner], columns)
     on = result.run.experiment["selection"]["on"]
     by = f" by {result.decided_by[label]}" if label in result.decided_by else ""
@@ -128,7 +106,7 @@ def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Colum
     return attrs.evolve(row, note="; ".join(n for n in (note, row.note) if n))
 
 
-def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> Sweep | None:
+def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> SweepTable | None:
     points = _points(cells)
     if len(points) == 1:
         return None
@@ -144,17 +122,7 @@ def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], r
         rows.append(attrs.evolve(row, kind="point", note=mark))
     seeds = len(cells) // len(points)
     title = f"sweep of {label}: {on}, by {by}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
-    return Sweep(title, tuple(n for n, _ in kept), tuple(rows))
-
-
-def _reasons(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
-    """Return why values of routers are undefined, a line for each reason."""
-    found: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for heading, cell in zip(headings, row.cells, strict=True):
-            if isinstance(cell.value, Undefined) and row.kind == "router" and row.any_value:
-                found.setdefault(cell.value.reason, {})[heading] = None
-    return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]
+    return SweepTable(title, tuple(n for n, _ in kept), tuple(rows))
 
 
 _KNOWN = frozenset({*SHOWN, "mean-score", "average-cost", "tokens-per-second", "routing-ms", "encoding-ms"})
@@ -167,7 +135,7 @@ def _groups(result: RunResult) -> list[str]:
     return found if len(found) > 1 else []
 
 
-def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], split: str = "test") -> Row:
+def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], split: str = "test") -> TableRow:
     failed = [c for c in cells if c.status == "failed"]
     done = [c for c in cells if c.status == "done"]
     notes = [_chosen_note(done), f"{len(failed)} of {len(cells)} cells failed" if failed else ""]
@@ -175,7 +143,7 @@ def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[Colum
         notes.append("reused")
     note = "; ".join(n for n in notes if n)
     values = [[_value(c.scores[split], at) for c in done] for _, at in columns]
-    return Row(label, "router", tuple(_mean(v) for v in values), note)
+    return TableRow(label, "router", tuple(_mean(v) for v in values), note)
 
 
 def _chosen_note(cells: Sequence[CellResult]) -> str:
@@ -188,20 +156,12 @@ def _chosen_note(cells: Sequence[CellResult]) -> str:
     return f"chose {', '.join(texts)}" if texts else ""
 
 
-def _ordered_by(rows: Sequence[Row], headings: Sequence[str]) -> list[str]:
-    """Return a line on what orders the rows where the selection metric has no value anywhere."""
-    valued = [i for i in range(len(headings)) if any(not isinstance(r.cells[i].value, Undefined) for r in rows)]
-    if not valued or valued[0] == 0:
-        return []
-    return [f"ordered by {headings[valued[0]]}: {headings[0]} has no value in any row"]
-
-
-def _mean(values: Sequence[MetricValue]) -> Cell:
+def _mean(values: Sequence[MetricValue]) -> TableCell:
     numbers = [v for v in values if not isinstance(v, Undefined)]
     if not values or len(numbers) < len(values):
         undefined = next((v for v in values if isinstance(v, Undefined)), Undefined("no cell has finished"))
-        return Cell(undefined)
-    return Cell(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
+        return TableCell(undefined)
+    return TableCell(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
 
 
 def _value(scores: object, at: tuple[str, str]) -> MetricValue:
@@ -211,52 +171,9 @@ def _value(scores: object, at: tuple[str, str]) -> MetricValue:
     return found
 
 
-def _position(cell: Cell, sign: float) -> float:
+def _position(cell: TableCell, sign: float) -> float:
     return math.inf if isinstance(cell.value, Undefined) else -sign * cell.value
 
 
 def _sign(metrics: Sequence[MetricInfo], name: str) -> float:
     return next((1.0 if m.higher_is_better else -1.0 for m in metrics if m.name == name), 1.0)
-
-
-def _digits(value: float) -> int:
-    """Return how many digits after the point show about four significant ones."""
-    if value == 0 or not math.isfinite(value):
-        return 2
-    return max(0, min(8, 3 - math.floor(math.log10(abs(value)))))
-
-
-def _notes(result: RunResult) -> tuple[str, ...]:
-    run = result.run
-    split, bounds = run.split, run.bounds
-    counts = ", ".join(f"{n} {c:,}" for n, c in split.samples.items())
-    notes = [
-        f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples, "
-        f"datasets: {len(run.benchmark.datasets)}, models: {len(run.benchmark.models)}",
-        f"protocol {run.protocol}; split {split.digest[:12]}, {_split_made(split)}: {counts}",
-        f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
-    ]
-    leaking = split.group_also_in_train["test"]
-    if leaking:
-        notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
-    if bounds.free:
-        fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another [selection] metric"
-        notes.append(f"models that cost nothing: {', '.join(bounds.free)}; the rank score needs positive costs: {fix}")
-    failed = [c for c in result.cells if c.status == "failed"]
-    notes += [f"{c.cell.name} failed, see cells/{c.cell.name}/error.txt: {c.error}" for c in failed]
-    notes += [f"left out or changed: {count:,} {reason}" for reason, count in run.benchmark.excluded.items()]
-    if run.benchmark.synthetic:
-        notes.insert(0, f"SYNTHETIC DATA: {run.benchmark.synthetic}")
-    return tuple(notes)
-
-
-_GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
-
-
-def _split_made(split: SplitInfo) -> str:
-    """Return how a split was made, and from how many groups of what."""
-    found = split.grouped_by
-    if not found:
-        return split.made
-    by = ", ".join(f"{_GROUPINGS[k]} ({n:,} samples)" if len(found) > 1 else _GROUPINGS[k] for k, n in found.items())
-    return f"{split.groups:,} groups by {by}, {split.made}"

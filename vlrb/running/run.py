@@ -21,7 +21,7 @@ from vlrb.api.routing import Timing, Undefined
 from vlrb.api.splits import SPLITS
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import MATRICES
-from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, StorageError, VlrbError, did_you_mean
+from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluation.metrics import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
 from vlrb.evaluation.reference import SUMMARIES, reference_choices
 from vlrb.evaluation.splits import make_split, write_split
@@ -30,13 +30,13 @@ from vlrb.executor import (
     quiet,
 )
 from vlrb.experiment.plan import Plan, digest_of, versions
-from vlrb.plugins.blame import blame
 from vlrb.plugins.observers import Observers
 from vlrb.plugins.sources import core_digest
 from vlrb.redact import without_secrets
 from vlrb.running.cell_files import ROUTED, read_cell
 from vlrb.running.context import Bench
 from vlrb.running.execution import run_cells, with_features
+from vlrb.running.reports import Reports
 from vlrb.running.results import adopt_cell, now, read_result, run_directory, write_plan, write_result
 from vlrb.running.winners import select_winners
 from vlrb.storage import Places, locked, new_file, remove_folder, sweep_cache, sweep_run, write_json, write_text
@@ -46,11 +46,17 @@ logger = logging.getLogger("vlrb")
 
 @attrs.frozen(eq=False)
 class Outcome:
-    """What came of ``vlrb run``: the result, what observers and reports failed at, and the exit status."""
+    """What came of ``vlrb run``: the result, its reports, what metrics and observers failed at, and the exit status."""
 
     result: RunResult
-    errors: tuple[VlrbError, ...]
+    reports: Reports
+    _errors: tuple[VlrbError, ...]
     already_finished: bool
+
+    @property
+    def errors(self) -> tuple[VlrbError, ...]:
+        """Return what metrics, observers and reports failed at; whatever a report fails at is its plugin's fault."""
+        return (*self._errors, *(PluginError(e.problems) for e in self.reports.errors))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -107,10 +113,10 @@ def execute(
         sweep_run(directory)
         known = _finished_result(run)
         if known is not None:
-            errors = _write_reports(plan, known)
+            reports = _write_reports(plan, known)
             with _told_of_an_end(run, observers):
                 _replay(known, observers)
-            return Outcome(known, (*observers.errors, *errors), already_finished=True)
+            return Outcome(known, reports, tuple(observers.errors), already_finished=True)
         write_plan(run, plan.document.text, bench.uses(cells))
         write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
         write_split(bench.split, bench.benchmark, directory / "split.parquet")
@@ -159,8 +165,8 @@ def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
 
 def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
     plan = bench.plan
-    # what observers are told changes no result, so that a run may be tracked elsewhere later
-    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
+    # what observers are told changes no result, so that a run may be tracked elsewhere later; reports stand below
+    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires", "report")}
     for section in ("benchmark", "split"):  # what a file expects only refuses
         experiment[section] = {k: v for k, v in experiment[section].items() if k != "expect"}
     return digest_of(
@@ -174,7 +180,7 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
             "split": [attrs.asdict(bench.split.info), hashlib.sha256(bench.split.groups.tobytes()).hexdigest()],
             "cells": [c.key for c in cells],
             "metrics": [m.identity() for m in plan.metrics],
-            "reports": [r.identity() for r in plan.reports],
+            "reports": [r.identity() for r in plan.reports if r.spec.on == "run"],
         }
     )
 
@@ -264,11 +270,11 @@ def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progre
     _check_directory(run)
     cells = tuple(results[c.name] for c in run.cells)
     result = _result(bench, run, cells, started)
-    errors = _write_reports(bench.plan, result)
+    reports = _write_reports(bench.plan, result)
     interrupts.check()
     write_result(result)
     observers.call("vlrb_run_end", result=result)
-    return Outcome(result, (*bench.evaluator.errors, *observers.errors, *errors), already_finished=False)
+    return Outcome(result, reports, (*bench.evaluator.errors, *observers.errors), already_finished=False)
 
 
 def _result(bench: Bench, run: RunInfo, cells: tuple[CellResult, ...], started: str) -> RunResult:
@@ -336,16 +342,7 @@ def _references(bench: Bench, directory: Path) -> tuple[ReferenceResult, ...]:
     )
 
 
-def _write_reports(plan: Plan, result: RunResult) -> list[VlrbError]:
-    errors: list[VlrbError] = []
-    for chosen in plan.reports:
-        try:
-            report = chosen.make("__call__")
-            with blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
-                report(result, result.run.directory / "reports")
-        except StorageError:
-            raise
-        except VlrbError as error:
-            logger.warning("%s", error)
-            errors.append(PluginError(error.problems))
-    return errors
+def _write_reports(plan: Plan, result: RunResult) -> Reports:
+    reports = Reports.on("run", plan.reports)
+    reports.write(result, result.run.directory / "reports")
+    return reports

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlrb import MetricValue, RunResult, Scores, Undefined, leaderboard, new_file, printable, write_text
+from vlrb_plugins.reports.notes import leaderboard_notes
+from vlrb_plugins.reports.values import cell_text
 
 _MARKUP = re.compile(r"[\\`*_|<>\[\]~&]")
 
@@ -44,17 +46,17 @@ def write_leaderboard(result: RunResult, directory: Path) -> list[Path]:
 
 def _markdown(result: RunResult) -> str:
     board = leaderboard(result)
-    lines = [f"# {_plain(board.title)}", "", *(f"- {_plain(note)}" for note in board.notes), ""]
+    lines = [f"# {_plain(board.title)}", "", *(f"- {_plain(note)}" for note in leaderboard_notes(result, board)), ""]
     lines += ["| | " + " | ".join(("name", "kind", *board.headings, "note")) + " |"]
     lines += ["|---" * 3 + "|---:" * len(board.headings) + "|---|"]
     for number, row in enumerate(board.rows, 1):
-        cells = [c.text(name) for name, c in zip(board.headings, row.cells, strict=True)]
+        cells = map(cell_text, row.cells, board.headings)
         lines.append("| " + " | ".join((str(number), _plain(row.name), row.kind, *cells, _plain(row.note))) + " |")
     for sweep in board.sweeps:
         lines += ["", f"## {_plain(sweep.title)}", "", "| " + " | ".join(("point", *sweep.headings, "")) + " |"]
         lines += ["|---" + "|---:" * len(sweep.headings) + "|---|"]
         for row in sweep.rows:
-            cells = [c.text(name) for name, c in zip(sweep.headings, row.cells, strict=True)]
+            cells = map(cell_text, row.cells, sweep.headings)
             lines.append("| " + " | ".join((_plain(row.name), *cells, _plain(row.note))) + " |")
     return "\n".join(lines) + "\n"
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.evaluation.data_page import data_page
+from vlrb_plugins.data_report.page import data_page
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=40)
 """Control characters and lone surrogates included."""
@@ -56,11 +56,11 @@ def report(name: str) -> dict[str, Any]:
         "total_tokens": 1,
         "token_counter": name,
         "agreement": agreement,
-        "luck": None,
+        "guessing": None,
         "leak": {"test_samples_with_a_relative_in_train": 0, "test_samples": 1, "groups": 1},
         "datasets": [
             {
-                "name": name, "group": name, "samples": 1, "expected_samples": None, "images": 0, "luck": None,
+                "name": name, "group": name, "samples": 1, "expected_samples": None, "images": 0, "guessing": None,
                 "oracle_accuracy": 0.5, "best_accuracy": 0.5, "best_model": name, "agreement": agreement,
             }
         ],

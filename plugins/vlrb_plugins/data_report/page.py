@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape as escape_html
 from typing import Any
 
-from vlrb.texts import printable
+from vlrb import printable
+from vlrb_plugins.data_report.texts import agreement_share, shown, summary
 
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#1b1f24}
@@ -24,7 +25,7 @@ Row = Sequence[tuple[str, str]]
 
 
 def data_page(report: Mapping[str, Any]) -> str:
-    """Return the page of a data report (see :func:`vlrb.evaluation.data_report.data_report`)."""
+    """Return the page of a data report (see :func:`vlrb_plugins.data_report.figures.report_figures`)."""
     title = f"Data report: benchmark {report['fingerprint'][:12]}"
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -46,58 +47,6 @@ def data_page(report: Mapping[str, Any]) -> str:
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     body = "\n".join(p for p in parts if p)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
-
-
-def summary(report: Mapping[str, Any]) -> list[str]:
-    """Return the report's figures in sentences, as terminal and page show them."""
-    tokens = f"{report['total_tokens']:,}" if report["total_tokens"] is not None else "an unknown number of"
-    lines = [
-        f"{report['samples']:,} samples, {report['pairs']:,} pairs, {tokens} tokens "
-        f"(input counted once per sample; counter {report['token_counter']}), fingerprint {report['fingerprint'][:12]}",
-    ]
-    agreement = report["agreement"]
-    if agreement["stored"]:
-        share = f"{100 * agreement['agreeing'] / agreement['decided']:.2f} %" if agreement["decided"] else "none"
-        lines.append(
-            f"our own scoring decides {agreement['decided']:,} of {agreement['stored']:,} answers that the logs judge, and "
-            f"agrees on {share} of these: {agreement['only_stored']:,} are right in the logs only, "
-            f"{agreement['only_scored']:,} in our scoring only"
-        )
-    failed = {m["name"]: m["failed_judges"] for m in report["models"] if m["failed_judges"]}
-    if failed:
-        whose = ", ".join(f"{count:,} of {name}" for name, count in failed.items())
-        lines.append(
-            f"the judge of the logs failed on {sum(failed.values()):,} answers, which it gives no verdict on: {whose}"
-        )
-    luck = report["luck"]
-    if luck:
-        lines.append(
-            f"of {luck['questions']:,} multiple-choice questions {100 * luck['oracle']:.2f} % are answered right by some model; "
-            f"if all models guessed, it would be {100 * luck['guessing_oracle']:.2f} %; "
-            f"{luck['solved_by_one']:,} are answered right by one model only"
-        )
-    leak = report["leak"]
-    lines.append(
-        f"{leak['test_samples_with_a_relative_in_train']:,} of the {leak['test_samples']:,} test questions of the paper's split "
-        f"share an image or a group with a train question ({leak['groups']:,} groups in all)"
-    )
-    return lines
-
-
-def shown(value: Any, form: str = "") -> str:
-    """Return a value as text: ``%`` for shares, ``-`` for what is not known."""
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    if form == "%":
-        return f"{100 * value:.2f}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-
-
-def agreement_share(agreement: Mapping[str, Any] | None) -> float | None:
-    """Return the share of the answers that our scoring decides on which it agrees with the logs; None where it decides none."""
-    return agreement["agreeing"] / agreement["decided"] if agreement and agreement["decided"] else None
 
 
 _DATASETS = (
@@ -149,7 +98,7 @@ _OUTCOMES = (
 
 
 def _dataset_row(d: Mapping[str, Any]) -> Row:
-    luck = d["luck"] or {}
+    guessing = d["guessing"] or {}
     odd = d["expected_samples"] is not None and d["expected_samples"] != d["samples"]
     return [
         (d["name"], ""),
@@ -158,8 +107,8 @@ def _dataset_row(d: Mapping[str, Any]) -> Row:
         (shown(d["expected_samples"]), ""),
         (shown(d["images"]), ""),
         (shown(d["oracle_accuracy"], "%"), ""),
-        (shown(luck.get("guessing_oracle"), "%"), ""),
-        (shown(luck.get("solved_by_one")), ""),
+        (shown(guessing.get("guessing_oracle"), "%"), ""),
+        (shown(guessing.get("solved_by_one")), ""),
         (shown(d["best_accuracy"], "%"), ""),
         (d["best_model"], ""),
         (shown(agreement_share(d["agreement"]), "%"), ""),
@@ -204,8 +153,8 @@ def _outcome_row(o: Mapping[str, Any]) -> Row:
 
 def escape(text: str) -> str:
     """Return a text as HTML shows it; what cannot be printed, or stands for nothing in HTML, is an escape."""
-    shown = printable(text, lines=False)
-    return escape_html(_NO_CHARACTERS.sub(lambda m: f"\\u{ord(m[0]):04x}", shown))
+    plain = printable(text, lines=False)
+    return escape_html(_NO_CHARACTERS.sub(lambda m: f"\\u{ord(m[0]):04x}", plain))
 
 
 _NO_CHARACTERS = re.compile(

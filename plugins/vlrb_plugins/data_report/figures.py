@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.api.frozen import Array
-from vlrb.benchmark.matrices import Benchmark
-from vlrb.evaluation.data_page import data_page
-from vlrb.evaluation.splits import groups_of, leaking, paper_split
-from vlrb.storage import write_json, write_text
+from vlrb import Array, Benchmark, groups_of, leaking
+from vlrb_plugins.shared.sample_split import sample_split
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KEPT = (
     "fingerprint",
     "synthetic",
@@ -31,10 +27,10 @@ KEPT = (
 )
 
 
-def data_report(benchmark: Benchmark, agreement: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def report_figures(benchmark: Benchmark, agreement: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return counts, accuracies, tokens and costs; tokens are summed over the samples, costs are USD.
 
-    :param agreement: dataset -> model -> what :func:`vlrb.benchmark.review.review` found
+    :param agreement: dataset -> model -> what :func:`vlrb_plugins.data_report.review.agreement_of` found
     """
     manifest = benchmark.manifest
     names = [c.name for c in benchmark.candidates]
@@ -51,7 +47,7 @@ def data_report(benchmark: Benchmark, agreement: Mapping[str, Any] | None = None
         "solved_by_no_model": int((~solved).sum()),
         "solved_by_every_model": int(benchmark.quality.all(axis=1).sum()),
         "agreement": _total_agreement(agreement),
-        "luck": _luck(benchmark, np.arange(len(benchmark))),
+        "guessing": _guessing(benchmark, np.arange(len(benchmark))),
         "leak": leak_of_the_papers_split(benchmark),
         "datasets": [_dataset(benchmark, record, names, agreement) for record in manifest["datasets"]],
         "models": [_model(benchmark, j, name, pairs) for j, name in enumerate(names)],
@@ -59,21 +55,13 @@ def data_report(benchmark: Benchmark, agreement: Mapping[str, Any] | None = None
     }
 
 
-def write_data_report(report: Mapping[str, Any], folder: Path) -> Path:
-    """Write a data report as ``data_report.json`` and as the page ``data_report.html``, whose path is returned."""
-    write_json(folder / "data_report.json", report)
-    page = folder / "data_report.html"
-    write_text(page, data_page(report))
-    return page
-
-
 def leak_of_the_papers_split(benchmark: Benchmark) -> dict[str, int]:
     """Return how many test questions of the paper's sample-level split have a relative among its training questions."""
     groups = groups_of(benchmark)
-    parts = paper_split(len(benchmark))
+    train, _, test = sample_split(len(benchmark), 0.7, 0.1, 42)
     return {
-        "test_samples": int(parts["test"].size),
-        "test_samples_with_a_relative_in_train": leaking(groups, parts["train"], parts["test"]),
+        "test_samples": int(test.size),
+        "test_samples_with_a_relative_in_train": leaking(groups, train, test),
         "groups": int(np.unique(groups).size),
     }
 
@@ -104,7 +92,7 @@ def _dataset(
         "correct": {name: int(quality[:, j].sum()) for j, name in enumerate(names)},
         "output_tokens": {name: _sum(benchmark.output_tokens[rows, j]) for j, name in enumerate(names)},
         "agreement": _total_agreement({"": agreement.get(record["name"], {})}),
-        "luck": _luck(benchmark, rows),
+        "guessing": _guessing(benchmark, rows),
     }
 
 
@@ -149,12 +137,12 @@ def _sum(tokens: Array) -> int | None:
     return None if (tokens < 0).any() else int(tokens.sum())
 
 
-def _luck(benchmark: Benchmark, rows: Array) -> dict[str, Any] | None:
-    """Return what lucky guessing alone would give on the multiple-choice questions among some rows.
+def _guessing(benchmark: Benchmark, rows: Array) -> dict[str, Any] | None:
+    """Return what guessing alone would give on the multiple-choice questions among some rows.
 
     ``oracle`` is the share of them that some model answers right, ``guessing_oracle`` the share expected if all k models guessed:
     1 - (1 - c)^k with the chance c of one over the number of options (of all rotations, for a circular question).
-    ``solved_by_one`` counts questions that a single model answers right, where luck is likeliest.
+    ``solved_by_one`` counts questions that a single model answers right, where guessing is likeliest.
     """
     chances = _chances(benchmark.samples.select(["options", "rotations", "answer"]).take(rows))
     asked = chances > 0

@@ -1,4 +1,4 @@
-"""The commands ``vlrb cache list`` and ``vlrb cache prune``."""
+"""What ``vlrb cache list`` and ``vlrb cache prune`` do and print."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vlrb.cli.output import echo, echo_json
-from vlrb.cli.root import as_json, vlrb
-from vlrb.texts import printable
+from vlrb import Places, echo, echo_json, printable
 
 if TYPE_CHECKING:
-    from vlrb.running.pruning import Entry, Pruned
+    from vlrb_plugins.cache_commands.pruning import Entry, Pruned
 
 MOST_RUNS = 5
 """Runs that a row of the table names."""
 
 
-@vlrb.group(name="cache")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@click.group(name="cache")
 def cache() -> None:
     """Show what the cache holds, and remove what no run needs."""
 
 
+def cache_group() -> click.Command:
+    """Return the command ``vlrb cache``."""
+    return cache
+
+
 @cache.command(name="list")
 @as_json
-@click.pass_context
-def list_(ctx: click.Context, as_json: bool) -> None:
+def list_(as_json: bool) -> None:
     """List what the cache holds: kinds, sizes, last use, and the runs that need it."""
-    from vlrb.running.pruning import entries_of
+    from vlrb_plugins.cache_commands.pruning import entries_of
 
-    folder = ctx.obj[1].cache
-    entries = entries_of(ctx.obj[1])
+    folder = Places.of().cache
+    entries = entries_of(Places.of())
     if as_json:
         echo_json({"cache": str(folder), "entries": [e.document() for e in entries]})
     elif not entries:
@@ -50,12 +55,11 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Remove nothing, and tell what would be removed.")
 @as_json
-@click.pass_context
-def prune_(ctx: click.Context, days: float, dry_run: bool, as_json: bool) -> None:
+def prune_(days: float, dry_run: bool, as_json: bool) -> None:
     """Remove what no run under the runs folder needs and nothing has used of late, and what killed processes left."""
-    from vlrb.running.pruning import prune
+    from vlrb_plugins.cache_commands.pruning import prune
 
-    pruned = prune(ctx.obj[1], days, dry_run=dry_run)
+    pruned = prune(Places.of(), days, dry_run=dry_run)
     if as_json:
         entries = {"removed": [e.document() for e in pruned.entries], "in_use": [e.document() for e in pruned.in_use]}
         left = [str(p) for p in pruned.leftovers]
@@ -66,7 +70,7 @@ def prune_(ctx: click.Context, days: float, dry_run: bool, as_json: bool) -> Non
 
 def _print_entries(folder: Path, entries: Sequence[Entry]) -> None:
     """Print a row per kind of what a cache holds."""
-    from vlrb.cli.show import TextTable, console, print_table
+    from vlrb_plugins.reports.text_table import TextTable, console, print_table
 
     headings = ("kind", "entries", "size", "needed by no run", "last used", "runs")
     kinds = dict.fromkeys(e.kind for e in entries)

@@ -17,12 +17,7 @@ from typing import Any
 
 import attrs
 
-from vlrb.benchmark.build import USES
-from vlrb.errors import DataError
-from vlrb.storage import Places, discard_unless_used, lock_if_free, read_json
-
-KINDS = ("benchmarks", "scores", "parts", "features", "cells", "work")
-"""Folders whose entries vlrb itself makes, and makes anew; what plugins keep in others is listed, and left alone."""
+from vlrb import CACHE_KINDS, USES, DataError, Places, discard_unless_used, lock_if_free, read_json
 
 DAY = 86400.0
 STALE = 3600.0
@@ -52,7 +47,7 @@ class Entry:
         """Return the entry as JSON data."""
         about = {"kind": self.kind, "name": self.name, "bytes": self.bytes, "runs": list(self.runs)}
         age = max(0.0, time.time() - self.last_used) / DAY
-        return {**about, "days_since_last_use": round(age, 3), "of_a_plugin": self.kind not in KINDS}
+        return {**about, "days_since_last_use": round(age, 3), "of_a_plugin": self.kind not in CACHE_KINDS}
 
 
 @attrs.frozen
@@ -94,10 +89,10 @@ def prune(places: Places, days: float, *, dry_run: bool = False) -> Pruned:
     entries = entries_of(places)
     kept = [e for e in entries if e.runs or e.last_used > limit]
     needed = {part for e in kept for part in e.parts} | {(e.kind, e.name) for e in kept}
-    unneeded = [e for e in entries if e.kind in KINDS and (e.kind, e.name) not in needed]
+    unneeded = [e for e in entries if e.kind in CACHE_KINDS and (e.kind, e.name) not in needed]
     gone: list[Entry] = []
     in_use: list[Entry] = []
-    for entry in sorted(unneeded, key=lambda e: KINDS.index(e.kind)):
+    for entry in sorted(unneeded, key=lambda e: CACHE_KINDS.index(e.kind)):
         with lock_if_free(_guarded(entry)) as held:
             if held and (dry_run or discard_unless_used(entry.path, limit)):
                 gone.append(entry)
@@ -203,7 +198,7 @@ def _leftovers(cache: Path) -> Iterator[Path]:
             elif path.suffix == ".lock" and not path.with_suffix("").exists():
                 yield path
     if cache.is_dir():
-        own = [f for kind in KINDS for f in (cache / kind).glob("*/.*.partial")]
+        own = [f for kind in CACHE_KINDS for f in (cache / kind).glob("*/.*.partial")]
         yield from (f for f in [*cache.glob(".*.partial"), *own] if f.is_file() and _changed(f) < old)
 
 

@@ -1,0 +1,26 @@
+"""The report ``leaderboard``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlrb import NoParams, RunResult
+from vlrb_plugins.reports.tables import write_leaderboard
+
+
+class LeaderboardReport:
+    """Writes the leaderboard of a run as files, and gives it as a text for the terminal."""
+
+    def __init__(self, _: NoParams) -> None: ...
+
+    def __call__(self, result: RunResult, directory: Path) -> Sequence[Path]:
+        """Write ``leaderboard.md`` and ``leaderboard.csv``."""
+        return write_leaderboard(result, directory)
+
+    def text(self, result: RunResult) -> str:
+        """Return the leaderboard for the terminal."""
+        from vlrb_plugins.reports.terminal import print_leaderboard
+        from vlrb_plugins.reports.text_table import text_for_stdout
+
+        return text_for_stdout(lambda out: print_leaderboard(result, out))

@@ -1,0 +1,64 @@
+"""The leaderboard on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from vlrb import Leaderboard, RunResult, SweepTable, leaderboard, printable
+from vlrb_plugins.reports.notes import leaderboard_notes
+from vlrb_plugins.reports.text_table import TextTable, print_line, print_table
+from vlrb_plugins.reports.values import cell_text
+
+
+def print_leaderboard(result: RunResult, out: Console) -> None:
+    """Print a run's leaderboard; on a narrow terminal with fewer columns, never with cut numbers or without marks."""
+    board = leaderboard(result)
+    with_notes = _board_table(board, notes=True)
+    beside = with_notes.width(len(with_notes.headings)) <= out.width
+    print_table(out, with_notes if beside else _board_table(board, notes=False))
+    for row in board.rows if not beside else ():
+        if row.note:
+            print_line(out, f"{row.name}: {row.note}")
+    for sweep in board.sweeps:
+        print_table(out, _sweep_table(sweep))
+    for note in leaderboard_notes(result, board):
+        print_line(out, note)
+
+
+def _board_table(board: Leaderboard, *, notes: bool) -> TextTable:
+    """Return the leaderboard as texts; the columns up to the selection metric's are on every terminal."""
+    notes = notes and any(row.note for row in board.rows)
+    rows = [
+        (
+            str(number),
+            printable(row.name, lines=False),
+            row.kind,
+            *map(cell_text, row.cells, board.headings),
+            *([printable(row.note, lines=False)] if notes else []),
+        )
+        for number, row in enumerate(board.rows, 1)
+    ]
+    headings = ("#", "name", "kind", *map(_with_unit, board.headings), *(["note"] if notes else []))
+    styles = tuple("dim" if row.kind == "reference" else None for row in board.rows)
+    left = frozenset({"name", "kind", "note"})
+    return TextTable(printable(board.title), headings, tuple(rows), 4, left, styles)
+
+
+def _sweep_table(sweep: SweepTable) -> TextTable:
+    rows = [
+        (
+            printable(row.name, lines=False),
+            printable(row.note, lines=False),
+            *map(cell_text, row.cells, sweep.headings),
+        )
+        for row in sweep.rows
+    ]
+    styles = tuple("bold" if row.note == "chosen" else "dim" for row in sweep.rows)
+    headings = ("point", "", *map(_with_unit, sweep.headings))
+    return TextTable(printable(sweep.title), headings, tuple(rows), 3, frozenset({"point", ""}), styles)
+
+
+def _with_unit(heading: str) -> str:
+    units = {"accuracy": "accuracy %", "cost-per-10k": "USD / 10k", "oracle-gap-closed": "gap closed %"}
+    units["requests-per-second"] = "requests/s"
+    return units.get(heading, heading.replace("accuracy ", "") + " %" if heading.startswith("accuracy ") else heading)

@@ -1,0 +1,98 @@
+"""A built benchmark with its logs: what reports on it ask for, and writing it in the form of a log source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vlrb.benchmark.logs import Logs
+from vlrb.benchmark.matrices import Benchmark
+from vlrb.benchmark.rows import iterate_rows, read_rows
+from vlrb.benchmark.score import read_scores, scorer_of
+from vlrb.errors import ConfigError, did_you_mean
+from vlrb.executor import Progress, quiet
+from vlrb.experiment.plan import Plan
+from vlrb.plugins.registry import Registered
+from vlrb.storage import Places
+
+ROWS_AT_ONCE = 100_000
+ANSWERS = ("id", "dataset", "model", "prediction", "thinking", "judged", "rotations", "failed")
+
+
+@attrs.frozen(eq=False)
+class BuiltBenchmark:
+    """A benchmark and the logs that it was made of."""
+
+    benchmark: Benchmark
+    _plan: Plan
+    _places: Places
+    _jobs: int | None = None
+    _progress: Progress = quiet
+
+    @cached_property
+    def _logs(self) -> Logs:
+        return Logs.of(self._plan, self._places)
+
+    def verdicts(self) -> Iterator[tuple[str, str, pa.Table]]:
+        """Score every answer that the logs hold a verdict of; yield dataset, model, and a row for each of these answers.
+
+        The columns are ``id``, ``stored`` (the logs' score), ``scored`` (our own, null where the scorer cannot decide) and
+        ``reason`` (why it cannot).  Datasets without a scorer are left out.
+        """
+        logs = self._logs
+        parts = [p for p in logs.parts("outcomes") if any(p["unjudged"] < p["rows"] for p in self._pairs(p.id))]
+        logs.score(parts, self._jobs or os.cpu_count() or 1, self._progress, every=True)
+        for part in parts:
+            rows = read_rows(logs.folder(part), ["id", "dataset", "model", "score"]).rename_columns({"score": "stored"})
+            scores = read_scores(logs.scores(part, every=True))
+            for name, column in (("scored", "value"), ("reason", "reason")):
+                rows = rows.append_column(name, scores.column(column))
+            rows = rows.filter(pc.is_valid(rows.column("stored")))
+            for pair in self._pairs(part.id):
+                of_pair = (pc.equal(rows.column(k), pair[k]) for k in ("dataset", "model"))
+                yield pair["dataset"], pair["model"], rows.filter(pc.and_(*of_pair)).drop_columns(["dataset", "model"])
+
+    def _pairs(self, part: str) -> list[dict[str, Any]]:
+        """Return the counts of a part's pairs whose dataset has a scorer."""
+        return [p for p in self._logs.about[part]["pairs"] if scorer_of(self._logs.builder, p["dataset"]) is not None]
+
+    def answers(self) -> Iterator[pa.RecordBatch]:
+        """Yield what the models answered to the benchmark's samples, as the logs have it, in batches of bounded size.
+
+        The columns are ``dataset``, ``key``, ``model``, ``prediction``, ``thinking``, ``judged``, ``rotations`` and ``failed``.
+        """
+        ids = self.benchmark.samples.column("id").combine_chunks()
+        models = pa.array([c.name for c in self.benchmark.candidates])
+        for part in self._logs.parts("outcomes"):
+            for batch in iterate_rows(self._logs.folder(part), ANSWERS, ROWS_AT_ONCE):
+                used = pc.and_(pc.is_in(batch.column("id"), ids), pc.is_in(batch.column("model"), models))
+                yield _keyed(batch.filter(used))
+
+
+def _keyed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with samples named by their keys inside their datasets."""
+    names = zip(batch.column("id").to_pylist(), batch.column("dataset").to_pylist(), strict=True)
+    keys = pa.array([i[len(d) + 1 :] for i, d in names], pa.string())
+    return batch.drop_columns(["id"]).append_column("key", keys)
+
+
+def find_exporter(plan: Plan, name: str, folder: Path) -> Registered:
+    """Return the log source that writes the form ``name``, before any work is done for it.
+
+    :raises ConfigError: when there is none, or the folder is there and holds something
+    """
+    forms = {r.name: r for r in plan.registry.all("log-source") if r.record.export is not None}
+    if name not in forms:
+        raise ConfigError(f"{name!r} is not a form to export to", where="--export", fix=did_you_mean(name, forms))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(
+            f"{folder} exists and is not an empty folder", where="--export", fix="name a new folder, or empty this one"
+        )
+    return forms[name]

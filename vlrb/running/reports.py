@@ -1,0 +1,73 @@
+"""Reports: their files, and what the command line shows of them; one that fails stops nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from vlrb.api.results import WithText
+from vlrb.errors import ExitCode, StorageError, VlrbError
+from vlrb.experiment.plan import Chosen
+from vlrb.faults import is_text
+from vlrb.plugins.blame import blame
+
+
+@attrs.frozen(eq=False)
+class Reports:
+    """The reports on a run, or on a benchmark; ``errors`` collects what failed in them."""
+
+    chosen: tuple[Chosen, ...]
+    errors: list[VlrbError] = attrs.Factory(list)
+
+    @classmethod
+    def on(cls, subject: Literal["run", "benchmark"], reports: Iterable[Chosen]) -> Reports:
+        """Take those that report on a run, or on a benchmark."""
+        return cls(tuple(r for r in reports if r.spec.on == subject))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return the exit status: that of what failed first."""
+        return next((e.exit_code for e in self.errors), ExitCode.OK)
+
+    @cached_property
+    def _made(self) -> list[tuple[Chosen, Any]]:
+        made = []
+        for chosen in self.chosen:
+            with self._noted():
+                made.append((chosen, chosen.make("__call__")))
+        return made
+
+    def write(self, subject: Any, directory: Path) -> dict[str, list[Path]]:
+        """Write all reports into a folder; return the files of those on a benchmark by the reports' names."""
+        files = {}
+        for chosen, report in self._made:
+            with self._noted(), blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
+                written = report(subject, directory)
+                if chosen.spec.on == "benchmark":
+                    files[chosen.spec.name] = [Path(f) for f in written]
+        return files
+
+    def texts(self, subject: Any) -> Iterator[str]:
+        """Yield what is shown on the terminal, of the reports that give a text."""
+        for chosen, report in self._made:
+            shown = ""
+            with self._noted(), blame(chosen.plugin, f"showing report {chosen.registered.id!r}"):
+                shown = report.text(subject) if isinstance(report, WithText) else ""
+                if not is_text(shown):
+                    raise TypeError(f"text() returned {type(shown).__name__} instead of a text that UTF-8 can write")
+            yield shown
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Note what fails, unless the system refuses it: the other reports would meet the same."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except VlrbError as error:
+            self.errors.append(error)
