@@ -20,6 +20,9 @@ logger = logging.getLogger("vlrb")
 CURVE = "curve.parquet"
 """File of a cell with what its router logged during the fit: columns step (int64), name (string), value (float64, finite)."""
 
+JOURNAL = "curve.jsonl"
+"""File of a fit's work folder that the curve is made of."""
+
 Log = Callable[[int, Mapping[str, float]], None]
 
 SCHEMA = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
