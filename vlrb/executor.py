@@ -41,14 +41,7 @@ AHEAD = 2
 LOOK = 1.0
 """Seconds between checks that a silent process is still alive."""
 
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
+THREADS = (*(f"{n}_NUM_THREADS" for n in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")), "VECLIB_MAXIMUM_THREADS")
 """Variables that numerical libraries read when they are loaded, which may be long after a call has set a limit."""
 
 largest_kilobytes = 0
@@ -376,9 +369,7 @@ def _work(job: Job, pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: thre
             pipe.send(message)
 
     report = Report(functools.partial(send, "progress"), functools.partial(send, "log"))
-    make = functools.cache(
-        lambda: job.make(*job.shared)
-    )  # its failure is the task's, so it is called in the first task
+    make = functools.cache(lambda: job.make(*job.shared))  # called in a task, whose failure its own is
     while (task := tasks.get()) is not None:
         busy.set()
         result = _attempt(lambda task=task: job.work(make(), report, *task.arguments))  # type: ignore[misc]

@@ -32,6 +32,7 @@ def vlrb_routers():
 EXPERIMENT = """
 name = "t"
 plugins = ["mine.py"]
+requires = []
 [logs]
 use = "demo"
 [[router]]

@@ -55,6 +55,7 @@ def restore_surroundings(who: str) -> Iterator[None]:
 def _steps() -> Iterator[tuple[str, Restore]]:
     """Yield what is shared and how to restore it; without a name, nothing is said of it."""
     import numpy as np
+    from numpy.random import mtrand
 
     yield "the working directory", _directory()
     yield "the environment", _restored(_variables, _set_variables)
@@ -66,7 +67,8 @@ def _steps() -> Iterator[tuple[str, Restore]]:
             yield f"the handler of {number.name}", handler
     yield "numpy's treatment of errors", _restored(np.geterr, lambda wanted: np.seterr(**wanted))
     yield "numpy's print options", _restored(np.get_printoptions, lambda wanted: np.set_printoptions(**wanted))
-    yield "", _restored(_numpy_random, _set_numpy_random)
+    yield "", _restored(mtrand.get_bit_generator, mtrand.set_bit_generator)
+    yield "", _restored(lambda: [mtrand.get_state(legacy=False)], lambda wanted: mtrand.set_state(wanted[0]))
     yield "", _restored(random.getstate, random.setstate)
     yield "scikit-learn's configuration", _if_loaded("sklearn", *SKLEARN)
     yield "torch's settings", _if_loaded("torch", *TORCH)
@@ -147,19 +149,6 @@ TORCH_RANDOM = (
     lambda torch, wanted: torch.set_rng_state(torch.frombuffer(bytearray(wanted), dtype=torch.uint8)),
     _unforeseen,
 )
-
-
-def _numpy_random() -> tuple[Any, Any]:
-    from numpy.random import mtrand
-
-    return mtrand.get_bit_generator(), mtrand.get_state(legacy=False)
-
-
-def _set_numpy_random(wanted: tuple[Any, Any]) -> None:
-    from numpy.random import mtrand
-
-    mtrand.set_bit_generator(wanted[0])
-    mtrand.set_state(wanted[1])
 
 
 def _variables() -> dict[str, str]:

@@ -90,18 +90,13 @@ class _CellRun:
 
     @property
     def who(self) -> str:
-        """Return how messages name the router."""
         return f"router {self.cell.router!r} of {self.chosen.plugin.label}"
 
     def blamed(self, doing: str) -> AbstractContextManager[None]:
-        """Return a block in which exceptions are the plugin's fault.
-
-        :param doing: what it does, with the router's label in the place of ``{}``
-        """
+        """Blame the plugin for exceptions in a block; ``{}`` in what it is doing stands for the router's label."""
         return blame(self.chosen.plugin, doing.format(repr(self.cell.label)))
 
     def broken(self, what: str) -> PluginError:
-        """Return the error of a router that breaks its contract."""
         return PluginError(f"{self.who}: {what}", fix=FIX)
 
     def check_sources(self) -> None:
@@ -118,7 +113,6 @@ class _CellRun:
             raise ConfigError([Problem(CHANGED, path, "run again") for path in changed])
 
     def fit_and_route(self, target: Path) -> None:
-        """Make the cell's folder."""
         import threadpoolctl
 
         self.check_sources()
@@ -162,7 +156,6 @@ class _CellRun:
         return fitted
 
     def fit_context(self, work: Path) -> FitContext:
-        """Return what a fit gets besides its samples."""
         cell, context = self.cell, self.context
         return FitContext(
             candidates=context.benchmark.candidates,
@@ -216,12 +209,10 @@ class _CellRun:
             return checked_seconds(fitted.borrowed_seconds, self.who) if isinstance(fitted, WithBorrowedTime) else 0.0
 
     def chosen_by(self, fitted: object) -> dict[str, Any]:
-        """Return the parameters that a fit chose itself."""
         with self.blamed("telling the parameters that {} chose"):
             return checked_chosen(fitted.chosen, self.who) if isinstance(fitted, WithChosen) else {}
 
     def hardware_of(self, fitted: object) -> str:
-        """Return the machine and the device that a router says it runs on."""
         with self.blamed("telling the device of {}"):
             return shorten_text(hardware(getattr(fitted, "device", None)), 500)
 
