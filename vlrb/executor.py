@@ -1,12 +1,13 @@
 """Tasks in this process and in others: what an executor is asked, what it tells, and the one for this machine.
 
 A distributed executor offers the same method :meth:`LocalExecutor.run`: it calls ``make`` once in each of its processes,
-``work`` for each task, and the :class:`Listener` in the process that asked.
+``work`` for each task, and the :class:`Listener` in the asking process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import queue
@@ -16,7 +17,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import attrs
@@ -31,33 +31,26 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
 
 
-def quiet(_what: str, _done: int, _total: int) -> None:
-    """Show no progress."""
+def quiet(*_: Any) -> None:
+    """Tell nobody of progress, or of whatever else a task reports."""
 
 
 AHEAD = 2
-"""Tasks that each of the other processes has: one that it does, and the next one."""
+"""Tasks that each of the other processes has: the current one and the next."""
 
 LOOK = 1.0
-"""Seconds between looks whether a process that says nothing is still there."""
+"""Seconds between checks that a silent process is still alive."""
 
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-"""Variables that libraries of numerics read when they are loaded, which may be long after a limit was set by a call."""
+THREADS = (*(f"{n}_NUM_THREADS" for n in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")), "VECLIB_MAXIMUM_THREADS")
+"""Variables that numerical libraries read when they are loaded, which may be long after a call has set a limit."""
 
 largest_kilobytes = 0
-"""The largest memory of any of the other processes that this one has had."""
+"""The peak memory of the largest of the other processes so far."""
 
 
 @attrs.frozen
 class Task:
-    """One piece of work: its name in messages, the arguments of the work, and the size of what it works on, in bytes."""
+    """One piece of work: its name in messages, its arguments, and the bytes that it works on."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -66,7 +59,7 @@ class Task:
 
 @attrs.frozen
 class Report:
-    """What a task tells while it goes on: its progress, and values that a router logs at a step."""
+    """How a task tells of its progress, and of values at a step (a router's curve)."""
 
     progress: Progress
     log: Callable[[int, Mapping[str, float]], None]
@@ -74,9 +67,9 @@ class Report:
 
 @attrs.frozen
 class Job:
-    """What is done with each task, as functions of modules, so that another process finds them.
+    """What is done with each task, as functions of modules: ``work(make(*shared), report, *arguments)`` is its result.
 
-    ``make(*shared)`` gives what all tasks in a process work with; ``work(made, report, *arguments)`` is a task's result.
+    ``make`` is called once in a process.
     """
 
     make: Callable[..., Any]
@@ -86,14 +79,14 @@ class Job:
 
 @attrs.frozen(eq=False)
 class Failure:
-    """What a task raised, and the same as text: with the traceback, if it was not foreseen."""
+    """What a task raised, and the same as text: with the traceback, if it was unexpected."""
 
     error: BaseException
     text: str
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """Describe an exception that is being handled; what the system refuses becomes a StorageError."""
+        """Describe the exception being handled; a full disk and the like become a StorageError."""
         if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno in STORAGE:
             refused = StorageError.of(error)
             refused.__cause__ = error
@@ -101,7 +94,7 @@ class Failure:
         return cls(error, error_text(error))
 
     def portable(self) -> Failure:
-        """Return the same with an exception that can be sent to another process."""
+        """Return the failure with an exception that can be sent to another process."""
         error = self.error
         if isinstance(error, VlrbError):
             return self
@@ -112,7 +105,7 @@ class Failure:
 
 
 def error_text(error: BaseException) -> str:
-    """Return an error as its message, followed by where it came from if it was not foreseen."""
+    """Return an error's message, with the traceback if it was unexpected."""
     if isinstance(error, VlrbError) and error.__cause__ is None:
         return str(error)
     first = str(error) if isinstance(error, VlrbError) else describe_error(error)
@@ -121,13 +114,15 @@ def error_text(error: BaseException) -> str:
 
 @attrs.frozen
 class Listener:
-    """What is called in the asking process, one call at a time; what a call raises ends the work."""
+    """What is called in the asking process, one call at a time; what a call raises ends the work.
 
-    started: Callable[[Task], None]
-    progress: Progress
-    log: Callable[[Task, int, Mapping[str, float]], None]
+    ``ended`` gets a task's result, or its :class:`Failure`.
+    """
+
     ended: Callable[[Task, Any], None]
-    failed: Callable[[Task, Failure], None]
+    progress: Progress
+    started: Callable[[Task], None] = quiet
+    log: Callable[[Task, int, Mapping[str, float]], None] = quiet
 
 
 @attrs.frozen
@@ -136,7 +131,7 @@ class LocalExecutor:
 
     :param jobs: tasks at a time
     :param isolated: each task has a process of its own
-    :param threads: that each task's numerics may use; 0: as many as they like
+    :param threads: of each task's numerical libraries; 0: no limit
     """
 
     jobs: int = 1
@@ -144,12 +139,11 @@ class LocalExecutor:
     threads: int = 0
 
     def run(self, job: Job, tasks: Sequence[Task], listener: Listener, here: Any = None) -> None:
-        """Do all tasks; return when the last one has ended.
+        """Do all tasks; a task that fails, or whose process dies, holds up no other.
 
-        A task that fails, or whose process dies, is told to the listener, and the others go on.  Whatever the listener
-        raises, and an interrupt, ends the other processes first.
+        An interrupt, and what the listener raises, is raised when all other processes have ended.
 
-        :param here: what ``make`` gives, for this process; None: it does no tasks itself
+        :param here: what ``make`` gives, for tasks in this process; None: it does none
         """
         waiting = deque(sorted(tasks, key=lambda t: -t.size))
         running: list[_Process] = []
@@ -159,7 +153,7 @@ class LocalExecutor:
                 self._hand_out(job, waiting, running, others, listener)
                 if here is not None and waiting:
                     # the smallest, while others start; without others in their order
-                    _do(job, here, waiting.pop() if others else waiting.popleft(), listener)
+                    self._do(job, here, waiting.pop() if others else waiting.popleft(), listener)
                 _listen(running, listener, 0 if here is not None and waiting else LOOK)
                 interrupts.check()
 
@@ -177,26 +171,24 @@ class LocalExecutor:
                 process.told = True
                 process.send(None)
 
-    def _give(self, process: _Process, waiting: deque[Task], listener: Listener) -> None:
+    @staticmethod
+    def _give(process: _Process, waiting: deque[Task], listener: Listener) -> None:
         listener.started(waiting[0])
         process.tasks.append(waiting[0])
         process.send(waiting.popleft())
 
-
-def _do(job: Job, made: Any, task: Task, listener: Listener) -> None:
-    """Do a task in this process."""
-    listener.started(task)
-    report = Report(listener.progress, partial(listener.log, task))
-    result = _attempt(lambda: job.work(made, report, *task.arguments))
-    interrupts.check()  # so that no interrupt passes for a failure
-    if isinstance(result, Failure):
-        listener.failed(task, result)
-    else:
+    @staticmethod
+    def _do(job: Job, made: Any, task: Task, listener: Listener) -> None:
+        """Do a task in this process."""
+        listener.started(task)
+        report = Report(listener.progress, functools.partial(listener.log, task))
+        result = _attempt(lambda: job.work(made, report, *task.arguments))
+        interrupts.check()  # so that no interrupt passes for a failure
         listener.ended(task, result)
 
 
 def _attempt(work: Callable[[], Any]) -> Any:
-    """Return what the work of a task gives, or its failure."""
+    """Return a task's result, or its failure."""
     try:
         return work()
     except KeyboardInterrupt:
@@ -217,18 +209,16 @@ def available_threads() -> int:
 
 @contextlib.contextmanager
 def thread_environment(threads: int) -> Iterator[None]:
-    """Have libraries that are loaded in a block, and the processes that are started in it, use so many threads."""
+    """Limit the threads of libraries loaded, and of processes started, in a block."""
     before = {name: os.environ.get(name) for name in THREADS}
     if threads:
         os.environ.update(dict.fromkeys(THREADS, str(threads)))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is not None:
-                os.environ[name] = value
-            else:
-                os.environ.pop(name, None)
+        for name in THREADS:
+            os.environ.pop(name, None)
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 # --- in the process that asks -----------------------------------------------------------------------------------------------
@@ -236,16 +226,15 @@ def thread_environment(threads: int) -> Iterator[None]:
 
 @attrs.define(eq=False)
 class _Process:
-    """Another process, its pipe, and the tasks that it has, the current one first."""
+    """Another process, its pipe, and its tasks, the current one first; ``told`` that no more tasks come."""
 
     process: Any
     pipe: Any
     tasks: deque[Task] = attrs.Factory(deque)
     told: bool = False
-    """Told that no more tasks come."""
 
     def send(self, task: Task | None) -> None:
-        """Send a task; a process that has died is found out when it is listened to."""
+        """Send a task; that the process has died is noticed when it is listened to."""
         with contextlib.suppress(OSError):
             self.pipe.send(task)
 
@@ -271,7 +260,7 @@ def _start(job: Job, running: list[_Process]) -> None:
 
 @contextlib.contextmanager
 def _ended(running: list[_Process]) -> Iterator[None]:
-    """End the processes that are left after a block; they see their pipes closed."""
+    """End the processes that are left after a block: first by closing their pipes."""
     try:
         yield
     finally:
@@ -296,16 +285,16 @@ def _listen(running: list[_Process], listener: Listener, patience: float) -> Non
 
 
 def _take(each: _Process, listener: Listener) -> bool:
-    """Take a message of a process; tell whether it has done all its tasks, or died."""
+    """Take a message of a process; return whether it has done all its tasks, or died."""
     global largest_kilobytes
     try:
         if not each.pipe.poll():
-            raise EOFError  # it has died, and one that it has started holds its end of the pipe
+            raise EOFError  # it died, and a process that it started holds its end of the pipe
         kind, *content = each.pipe.recv()
     except (EOFError, OSError):
         failure = _death(each)
         for task in each.tasks:
-            listener.failed(task, failure)
+            listener.ended(task, failure)
         return True
     if kind == "progress":
         listener.progress(*content)
@@ -314,9 +303,8 @@ def _take(each: _Process, listener: Listener) -> bool:
     else:
         result, kilobytes = content
         largest_kilobytes = max(largest_kilobytes, kilobytes)
-        tell = listener.failed if isinstance(result, Failure) else listener.ended
-        tell(each.tasks.popleft(), result)
-    return each.told and not each.tasks  # it ends while this one goes on
+        listener.ended(each.tasks.popleft(), result)
+    return each.told and not each.tasks
 
 
 def _death(each: _Process) -> Failure:
@@ -324,7 +312,7 @@ def _death(each: _Process) -> Failure:
     each.process.join()
     code = each.process.exitcode
     if -code in interrupts.SIGNALS:
-        time.sleep(0.5)  # such a signal goes to a whole group of processes: it is about to interrupt this one
+        time.sleep(0.5)  # the signal may have gone to the whole group, this process included
         interrupts.check()
     how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
     return Failure.of(
@@ -340,13 +328,13 @@ def _death(each: _Process) -> Failure:
 
 
 def _serve(job: Job, pipe: Any, level: int) -> None:
-    """Do the tasks that come through a pipe, until it says that there are no more; end when the other side is gone.
+    """Do the tasks that come through a pipe until None comes; end when the asking process is gone.
 
-    :param level: from which log records are printed, as in the asking process
+    :param level: of the log records that are printed, as in the asking process
     """
     accept_any_text()
     print_records(level)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its processes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its processes
     interrupts.install((signal.SIGTERM, signal.SIGHUP))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
     tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
@@ -361,7 +349,7 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
 
 
 def _receive(pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: threading.Event) -> None:
-    """Pass tasks on; when the parent is gone, or wants no more, interrupt this process, and end it if it goes on."""
+    """Pass tasks on; when the parent is gone, or closed the pipe, interrupt this process, and end it if it goes on."""
     with contextlib.suppress(EOFError, OSError):
         while True:
             tasks.put(pipe.recv())
@@ -380,17 +368,11 @@ def _work(job: Job, pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: thre
         with lock:  # a router may log from a thread of its own
             pipe.send(message)
 
-    report = Report(partial(send, "progress"), partial(send, "log"))
-    made: Any = None
-
-    def work(task: Task) -> Any:
-        nonlocal made
-        made = job.make(*job.shared) if made is None else made
-        return job.work(made, report, *task.arguments)
-
+    report = Report(functools.partial(send, "progress"), functools.partial(send, "log"))
+    make = functools.cache(lambda: job.make(*job.shared))  # called in a task, whose failure its own is
     while (task := tasks.get()) is not None:
         busy.set()
-        result = _attempt(partial(work, task))
+        result = _attempt(lambda task=task: job.work(make(), report, *task.arguments))  # type: ignore[misc]
         if isinstance(result, Failure):
             result = result.portable()
         send("ended", result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -1,9 +1,10 @@
-"""Where runs and the cache are, and how files get there: written aside, then renamed, under locks."""
+"""Where runs and the cache are, and how files get there: written under another name, then renamed, under locks."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import logging
 import os
@@ -81,24 +82,49 @@ def cache_directory() -> Path:
 
 @contextlib.contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Hold the lock beside ``target``; a process that dies lets go of it.
+    """Hold the lock of ``target``, a file with its name; it ends with its process.
 
     :raises StorageError: when there can be no lock
     """
-    from filelock import Timeout
-
-    lock = _lock_of(target)
-    with _refused(lock):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            acquire_lock(lock, PATIENCE)
-        except Timeout:
-            logger.warning("another process is working on %s: waiting for it", target)
-            acquire_lock(lock)
+    lock = _acquired(target, PATIENCE)
+    if lock is None:
+        logger.warning("another process is working on %s: waiting for it", target)
+    while lock is None:
+        lock = _acquired(target, -1)
     try:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def lock_if_free(target: Path) -> Iterator[bool]:
+    """Hold the lock of ``target`` unless another process, or another part of this one, does; yield whether it is held.
+
+    :raises StorageError: when there can be no lock
+    """
+    lock = _acquired(target, 0)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _acquired(target: Path, timeout: float) -> BaseFileLock | None:
+    """Return the lock of ``target``, held; None when somebody else holds it for so many seconds."""
+    from filelock import Timeout
+
+    lock = _lock_of(target)
+    try:
+        if timeout:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        acquire_lock(lock, timeout)
+    except Timeout:
+        return None
+    except OSError as error:
+        raise StorageError.of(error, lock.lock_file) from None
+    return lock
 
 
 def _lock_of(target: Path) -> BaseFileLock:
@@ -107,23 +133,10 @@ def _lock_of(target: Path) -> BaseFileLock:
     return FileLock(target.with_name(target.name + ".lock"))
 
 
-@contextlib.contextmanager
-def _refused(lock: BaseFileLock) -> Iterator[None]:
-    """Have a lock that the system refuses named with its path."""
-    from filelock import Timeout
-
-    try:
-        yield
-    except Timeout:
-        raise
-    except OSError as error:
-        raise StorageError.of(error, lock.lock_file) from None
-
-
 def acquire_lock(lock: BaseFileLock, timeout: float = -1) -> None:
-    """Acquire a lock of the system's, which ends with its process.
+    """Acquire a lock of the operating system.
 
-    Where there is none, filelock would make do with a file that a killed process leaves behind.
+    Where there is none, filelock would fall back on a file that a killed process leaves behind.
 
     :raises filelock.Timeout: when another process, or another part of this one, holds it for so many seconds
     :raises OSError: when there can be no lock; ENOLCK where the file system has none
@@ -152,7 +165,7 @@ def _no_locks(lock: BaseFileLock) -> OSError:
 
 @contextlib.contextmanager
 def _written(target: Path) -> Iterator[None]:
-    """Have what the system refuses while a file or folder is written named as such, with its path."""
+    """Raise a full disk and the like, while a file or folder is written, as a StorageError with its path."""
     try:
         yield
     except OSError as error:
@@ -162,40 +175,19 @@ def _written(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lock_if_free(target: Path) -> Iterator[bool]:
-    """Hold the lock beside ``target`` unless another process, or another part of this one, does; tell which.
-
-    :raises StorageError: when there can be no lock
-    """
-    from filelock import Timeout
-
-    lock = _lock_of(target)
-    try:
-        with _refused(lock):
-            acquire_lock(lock, 0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
-    """Give a folder to fill; it becomes ``target`` only when the block ends without an error.
+    """Yield a folder to fill; it becomes ``target`` only when the block ends without an error.
 
-    Call it with the lock of ``target`` held.  What a killed process left aside is removed first.
+    Call it with the lock of ``target`` held.  What a killed process left is removed first.
 
-    :raises StorageError: when the disk is full, or does not do
+    :raises StorageError: when the disk is full or fails
     """
     aside = _aside(target)
     with _written(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
         try:
-            aside.mkdir()  # with the rights that the user's umask gives, so that a group may share a cache
+            aside.mkdir()  # with the permissions of the user's umask, so that a group may share a cache
             yield aside
             _discard(target)
             aside.rename(target)
@@ -209,7 +201,7 @@ def _aside(target: Path) -> Path:
 
 
 def mark_used(folder: Path) -> bool:
-    """Note in a folder's time of change that it is in use, so that ``vlrb cache prune`` keeps it; tell whether it is there."""
+    """Set a folder's time of change, so that ``vlrb cache prune`` keeps it; return whether it is there."""
     try:
         os.utime(folder)
     except FileNotFoundError:
@@ -220,7 +212,7 @@ def mark_used(folder: Path) -> bool:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder all at once: a kill in the middle leaves no part of it under its name, and what it leaves goes next time."""
+    """Remove a folder all at once: a kill leaves no part of it under its name, and the rest goes next time."""
     _remove_leftovers(folder)
     _discard(folder)
 
@@ -238,7 +230,7 @@ def discard_unless_used(folder: Path, since: float) -> bool:
         folder.rename(aside)
     except FileNotFoundError:
         return False
-    if aside.stat().st_mtime > since:  # somebody has marked it just now
+    if aside.stat().st_mtime > since:  # marked just now
         aside.rename(folder)
         return False
     shutil.rmtree(aside, ignore_errors=True)
@@ -254,17 +246,13 @@ def _discard(folder: Path) -> None:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove what a killed process has left of a folder aside."""
-    if not target.parent.is_dir():
-        return
-    with os.scandir(target.parent) as entries:
-        left = [e.path for e in entries if e.name.startswith(f".{target.name}.") and e.name.endswith(".partial")]
-    for path in left:
-        shutil.rmtree(path, ignore_errors=True)
+    """Remove the folders that killed processes have left of a target."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def sweep_cache(cache: Path) -> None:
-    """Remove folders that killed processes have left aside in the cache, unless somebody holds the lock of what one was for."""
+    """Remove folders that killed processes have left in the cache, unless somebody holds the lock of what one was for."""
     for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
         target = left.with_name(left.name[1:].rsplit(".", 2)[0])
         with contextlib.suppress(StorageError), lock_if_free(target) as free:
@@ -273,7 +261,7 @@ def sweep_cache(cache: Path) -> None:
 
 
 def sweep_run(directory: Path) -> None:
-    """Remove what killed processes have left aside in a run's folder; call it with the run's lock held."""
+    """Remove what killed processes have left in a run's folder; call it with the run's lock held."""
     for left in directory.rglob(".*.partial"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
@@ -283,9 +271,9 @@ def sweep_run(directory: Path) -> None:
 
 @contextlib.contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """Give the path of a file to write; it becomes ``target`` only when the block ends without an error.
+    """Yield the path of a file to write; it becomes ``target`` only when the block ends without an error.
 
-    :raises StorageError: when the disk is full, or does not do
+    :raises StorageError: when the disk is full or fails
     """
     aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
     with _written(target):
@@ -294,7 +282,7 @@ def new_file(target: Path) -> Iterator[Path]:
             yield aside
             aside.replace(target)
         finally:
-            with contextlib.suppress(OSError):  # what went wrong before is what counts
+            with contextlib.suppress(OSError):  # the error before counts
                 aside.unlink(missing_ok=True)
 
 

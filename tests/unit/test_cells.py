@@ -14,7 +14,7 @@ import pytest
 from vlrb.api.routing import CostBounds
 from vlrb.evaluation.metrics import Evaluator, cost_bounds
 from vlrb.experiment.resolve import make_plan
-from vlrb.running.context import Bench
+from vlrb.running.context import RunContext
 from vlrb.running.run import prepare
 from vlrb.storage import Places
 
@@ -40,7 +40,7 @@ class Case:
         """Return the places of this folder."""
         return Places(self.folder / "runs", self.folder / "cache")
 
-    def bench(
+    def context(
         self,
         routers: str = ROUTER,
         top: str = "",
@@ -48,7 +48,7 @@ class Case:
         bounds: CostBounds | None = None,
         digest: str = "d",
         **matrices: Any,
-    ) -> Bench:
+    ) -> RunContext:
         """Return what the cells share."""
         plan = make_plan(self.experiment(routers, top))
         made = handmade.make(self.folder, **matrices)
@@ -56,13 +56,13 @@ class Case:
         evaluator = Evaluator(
             made, split, bounds or CostBounds(1.0, 2.0, "train"), plan.metrics, plan.selection_metric()
         )
-        return Bench(plan, self.places, made, split, evaluator)
+        return RunContext(plan, self.places, made, split, evaluator)
 
     def folder_of(self, *arguments: Any, **more: Any) -> Path:
         """Return where the only cell's result is kept."""
-        bench = self.bench(*arguments, **more)
-        (cell,) = bench.cells()
-        return bench.folder(cell)
+        context = self.context(*arguments, **more)
+        (cell,) = context.cells()
+        return context.folder(cell)
 
 
 @pytest.fixture
@@ -118,10 +118,10 @@ def test_what_cannot_change_a_cells_result_is_the_same_cell(case: Case, same: di
 
 def test_every_point_and_seed_is_a_cell_of_its_own(case: Case) -> None:
     """No two cells of an experiment share a folder."""
-    bench = case.bench(ROUTER + "sweep = { choice = [0, 1, 2] }\n", "seeds = [1, 2]")
-    cells = bench.cells()
+    context = case.context(ROUTER + "sweep = { choice = [0, 1, 2] }\n", "seeds = [1, 2]")
+    cells = context.cells()
 
-    assert len({bench.folder(cell) for cell in cells}) == len({cell.name for cell in cells}) == 6
+    assert len({context.folder(cell) for cell in cells}) == len({cell.name for cell in cells}) == 6
 
 
 @pytest.mark.parametrize(
@@ -129,24 +129,24 @@ def test_every_point_and_seed_is_a_cell_of_its_own(case: Case) -> None:
 )
 def test_a_run_takes_its_bounds_from_the_rows_that_it_names(case: Case, top: str, rows: str) -> None:
     """Train unless the experiment, or the paper's protocol, asks for all rows."""
-    bench = prepare(make_plan(case.experiment(top=top)), case.places, jobs=1)
+    context = prepare(make_plan(case.experiment(top=top)), case.places, jobs=1)
 
-    assert bench.evaluator.bounds == cost_bounds(bench.benchmark, bench.split, rows)
+    assert context.evaluator.bounds == cost_bounds(context.benchmark, context.split, rows)
     other = "all" if rows == "train" else "train"
-    assert bench.evaluator.bounds.low != cost_bounds(bench.benchmark, bench.split, other).low
+    assert context.evaluator.bounds.low != cost_bounds(context.benchmark, context.split, other).low
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_a_router_sees_rows_in_an_order_that_does_not_tell_their_dataset(case: Case, split: str) -> None:
     """In the order of hashes, in which datasets stand mixed; labels go with their questions."""
-    bench = case.bench()
-    labelled = bench.labelled(split, None, None)
+    context = case.context()
+    labelled = context.labelled(split, None, None)
     ids = list(labelled.queries.ids)
 
     assert ids == sorted(ids)
-    rows = [bench.benchmark.opaque_ids.index(i) for i in ids]
-    assert sorted(rows) == bench.split.rows(split).tolist()
-    assert labelled.queries.texts == tuple(bench.benchmark.samples.column("question")[i].as_py() for i in rows)
-    assert np.array_equal(labelled.quality, bench.benchmark.quality[rows])
-    assert np.array_equal(labelled.cost, bench.benchmark.cost[rows])
-    assert np.array_equal(labelled.score, bench.benchmark.score[rows])
+    rows = [context.benchmark.opaque_ids.index(i) for i in ids]
+    assert sorted(rows) == context.split.rows(split).tolist()
+    assert labelled.queries.texts == tuple(context.benchmark.samples.column("question")[i].as_py() for i in rows)
+    assert np.array_equal(labelled.quality, context.benchmark.quality[rows])
+    assert np.array_equal(labelled.cost, context.benchmark.cost[rows])
+    assert np.array_equal(labelled.score, context.benchmark.score[rows])

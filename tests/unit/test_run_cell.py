@@ -27,8 +27,8 @@ from vlrb.evaluation.metrics import Evaluator
 from vlrb.experiment.plan import Chosen
 from vlrb.experiment.resolve import make_plan
 from vlrb.running.cell_files import hardware, read_cell
-from vlrb.running.cells import _borrowed, run_cell
-from vlrb.running.context import Bench
+from vlrb.running.cells import _CellRun, run_cell
+from vlrb.running.context import RunContext
 from vlrb.running.curves import read_curve
 from vlrb.storage import Places, read_json, read_parquet, write_json
 
@@ -72,7 +72,7 @@ class Work:
     folder: Path
     monkeypatch: pytest.MonkeyPatch
 
-    def bench(self, routers: str = COUNTING, top: str = "") -> Bench:
+    def context(self, routers: str = COUNTING, top: str = "") -> RunContext:
         """Return what the cells share."""
         head = f'name = "t"\nplugins = ["{TINY}"]\nrequires = []\n{top}\n[logs]\nuse = "tiny"\n'
         path = self.folder / "experiment.toml"
@@ -81,18 +81,18 @@ class Work:
         made = handmade.make(self.folder)
         split = handmade.split_of(made)
         evaluator = Evaluator(made, split, CostBounds(1e-3, 4e-3, "train"), plan.metrics, plan.selection_metric())
-        return Bench(plan, Places(self.folder / "runs", self.folder / "cache"), made, split, evaluator)
+        return RunContext(plan, Places(self.folder / "runs", self.folder / "cache"), made, split, evaluator)
 
-    def run(self, router: Any, bench: Bench | None = None, cell: CellInfo | None = None, **more: Any) -> Path:
+    def run(self, router: Any, context: RunContext | None = None, cell: CellInfo | None = None, **more: Any) -> Path:
         """Run a cell, by default the only one; return its folder."""
         make = Chosen.make
         self.monkeypatch.setattr(Chosen, "make", lambda s, *m: router if m == ("fit",) else make(s, *m))
-        bench = bench or self.bench()
-        cell = cell or bench.cells()[0]
+        context = context or self.context()
+        cell = cell or context.cells()[0]
         arguments = {"threads": 1, "log": lambda *_: None, "progress": lambda *_: None, **more}
-        run_cell(bench, cell, arguments["threads"], arguments["log"], arguments["progress"])
+        run_cell(context, cell, arguments["threads"], arguments["log"], arguments["progress"])
         self.monkeypatch.setattr(Chosen, "make", make)
-        return bench.folder(cell)
+        return context.folder(cell)
 
 
 @pytest.fixture
@@ -178,40 +178,40 @@ def test_a_fit_is_given_its_own_rows_and_context(work: Work) -> None:
     """Train to learn from, dev to select on; candidates, bounds, seed, threads and a folder for its work."""
     router = Fitted()
     told: list[Any] = []
-    bench = work.bench(top="seeds = [7]")
-    work.run(router, bench, threads=1, progress=lambda *a: told.append(a))
-    train, dev, context = router.seen[:3]
+    context = work.context(top="seeds = [7]")
+    work.run(router, context, threads=1, progress=lambda *a: told.append(a))
+    train, dev, given = router.seen[:3]
 
-    names = dict(zip(bench.benchmark.opaque_ids, bench.benchmark.ids, strict=True))
+    names = dict(zip(context.benchmark.opaque_ids, context.benchmark.ids, strict=True))
     assert sorted(names[i] for i in train.queries.ids) == [
         f"{d}/{i}" for d in ("Apples", "Books", "Cats") for i in range(3)
     ]
     assert sorted(names[i] for i in dev.queries.ids) == DEV
     assert [sorted(names[i] for i in q.ids) for q in router.seen[3:]] == [DEV, TEST]
-    assert [c.name for c in context.candidates] == list(handmade.MODELS)
-    assert (context.bounds, context.seed, context.threads, context.device) == (bench.evaluator.bounds, 7, 1, "cpu")
-    assert context.work_directory.is_relative_to(work.folder / "cache" / "work")
-    context.progress(np.int64(2), 5.0)
+    assert [c.name for c in given.candidates] == list(handmade.MODELS)
+    assert (given.bounds, given.seed, given.threads, given.device) == (context.evaluator.bounds, 7, 1, "cpu")
+    assert given.work_directory.is_relative_to(work.folder / "cache" / "work")
+    given.progress(np.int64(2), 5.0)
     assert told[-1] == ("fitting counting-seed7", 2, 5)
-    assert not bench.work_folder(bench.cells()[0]).exists()
+    assert not context.work_folder(context.cells()[0]).exists()
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("accuracy", 1), ("average-cost", -1)])
 def test_the_score_on_dev_is_better_where_it_is_larger(work: Work, metric: str, sign: int) -> None:
     """Whatever the metric; it is of the rows as the router sees them, and of nothing but choices that can be made."""
     router = Fitted()
-    bench = work.bench(top=f'[selection]\nmetric = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}')
-    work.run(router, bench)
-    _, _, context = router.seen[:3]
+    context = work.context(top=f'[selection]\nmetric = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}')
+    work.run(router, context)
+    _, _, given = router.seen[:3]
     choices = np.array([0, 1, 2])
-    rows = bench.benchmark.unordered(bench.split.dev)
-    matrix = bench.benchmark.quality if metric == "accuracy" else bench.benchmark.cost
+    rows = context.benchmark.unordered(context.split.dev)
+    matrix = context.benchmark.quality if metric == "accuracy" else context.benchmark.cost
 
     expected = sign * float(matrix[rows, choices].mean())
-    assert context.dev_score(choices) == pytest.approx(expected)
+    assert given.dev_score(choices) == pytest.approx(expected)
     for wrong in (np.array([0, 1]), np.array([0, 1, 3]), np.array([0.0, 1.0, 2.0])):
         with pytest.raises(PluginError):
-            context.dev_score(wrong)
+            given.dev_score(wrong)
 
 
 def test_an_undefined_score_on_dev_stays_undefined(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_an_undefined_score_on_dev_stays_undefined(work: Work, monkeypatch: pyte
         router = Fitted()
         work.run(
             router,
-            work.bench(top=f'[selection]\nmetric = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}'),
+            work.context(top=f'[selection]\nmetric = "{metric}"', routers=f'[[metric]]\nuse = "{metric}"\n{COUNTING}'),
         )
         assert router.seen[2].dev_score(np.zeros(3, dtype=int)) == Undefined("free")
 
@@ -231,10 +231,10 @@ def test_draws_depend_on_seed_and_label_alone(work: Work) -> None:
 
     def drawn(routers: str, top: str, label: str) -> float:
         router = Fitted()
-        bench = work.bench(routers, top)
-        cell = next(c for c in bench.cells() if c.label == label)
-        bench.forget(cell)
-        work.run(router, bench, cell)
+        context = work.context(routers, top)
+        cell = next(c for c in context.cells() if c.label == label)
+        context.forget(cell)
+        work.run(router, context, cell)
         value: float = router.seen[2].rng.random()
         return value
 
@@ -259,10 +259,10 @@ BAD: dict[str, Any] = {
 @pytest.mark.parametrize("how", BAD)
 def test_choices_are_whole_numbers_of_candidates(work: Work, how: str) -> None:
     """One for each query, none outside; nothing is kept of the cell."""
-    bench = work.bench()
+    context = work.context()
     with pytest.raises(PluginError, match="counting"):
-        work.run(Fitted(BAD[how]), bench)
-    assert not bench.finished(bench.cells()[0])
+        work.run(Fitted(BAD[how]), context)
+    assert not context.finished(context.cells()[0])
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64])
@@ -311,12 +311,12 @@ WRONG: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("what", WRONG)
 def test_what_a_router_may_not_return_is_refused(work: Work, what: str) -> None:
     """The router is named, and no number comes of it."""
-    bench = work.bench()
+    context = work.context()
     router = Fitted(more=WRONG[what])
     fits = SimpleNamespace(fit=lambda *_: SimpleNamespace(route=3)) if "callable" in what else router
     with pytest.raises(PluginError, match="counting"):
-        work.run(fits, bench)
-    assert not bench.finished(bench.cells()[0])
+        work.run(fits, context)
+    assert not context.finished(context.cells()[0])
 
 
 def test_limits_of_estimates_are_allowed(work: Work) -> None:
@@ -342,62 +342,63 @@ def test_what_a_fit_chose_is_kept(work: Work) -> None:
 
 def test_time_that_was_borrowed_counts(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the fit and in each routing; encoding counts for each query; time never runs backwards."""
-    bench = work.bench(
+    context = work.context(
         '[features.f]\nencoders = ["hashed-text"]\nfusion = "concat"\n[[router]]\nuse = "knn"\nfeatures = "f"\n'
     )
     features = Features(np.ones((18, 1), np.float32), ())
     monkeypatch.setattr("vlrb.running.context.encode", lambda *_: Encoded(features, 0.25))
-    about = read_json(work.run(Fitted(more={"borrowed_seconds": 100.0}), bench) / "cell.json")
+    about = read_json(work.run(Fitted(more={"borrowed_seconds": 100.0}), context) / "cell.json")
 
     assert about["fit_seconds"] == pytest.approx(100, abs=20)
     for name, count in (("dev", 3), ("test", 6)):
         timing = about["timing"][name]
         assert (timing["requests"], timing["encode_seconds"]) == (count, 0.25 * count)
         assert timing["route_seconds"] == pytest.approx(100, abs=20)
-    bench.forget(bench.cells()[0])
+    context.forget(context.cells()[0])
     with pytest.raises(PluginError, match="borrowed_seconds"):
-        work.run(Fitted(more={"borrowed_seconds": -100.0}), bench)
+        work.run(Fitted(more={"borrowed_seconds": -100.0}), context)
 
 
 @pytest.mark.parametrize(("said", "borrowed"), [(0.25, 0.25), (3, 3.0), (0.0, 0.0)])
 def test_borrowed_time_is_what_the_router_says(work: Work, said: float, borrowed: float) -> None:
     """None where it says nothing."""
-    bench = work.bench()
-    cell = bench.cells()[0]
+    context = work.context()
+    cell = context.cells()[0]
+    work_on = _CellRun(context, cell, context.chosen(cell), 1, lambda *_: None, lambda *_: None)
 
-    assert _borrowed(bench, cell, SimpleNamespace(borrowed_seconds=said)) == borrowed
-    assert _borrowed(bench, cell, SimpleNamespace()) == 0
+    assert work_on.borrowed_seconds(SimpleNamespace(borrowed_seconds=said)) == borrowed
+    assert work_on.borrowed_seconds(SimpleNamespace()) == 0
 
 
 def test_features_are_those_of_the_rows(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """A router sees each sample with its own features."""
-    bench = work.bench(
+    context = work.context(
         '[features.f]\nencoders = ["hashed-text"]\nfusion = "concat"\n[[router]]\nuse = "knn"\nfeatures = "f"\n'
     )
     features = Features(np.arange(18, dtype=np.float32)[:, None], ())
     monkeypatch.setattr("vlrb.running.context.encode", lambda *_: Encoded(features, 0.25))
     router = Fitted()
-    work.run(router, bench)
+    work.run(router, context)
     for queries in (router.seen[0].queries, router.seen[1].queries, *router.seen[3:]):
-        rows = [bench.benchmark.opaque_ids.index(i) for i in queries.ids]
+        rows = [context.benchmark.opaque_ids.index(i) for i in queries.ids]
         assert queries.features.matrix[:, 0].tolist() == rows
 
 
 def test_a_finished_cell_is_not_fitted_again(work: Work) -> None:
     """Until it is forgotten, with its work."""
-    bench = work.bench()
-    (cell,) = bench.cells()
+    context = work.context()
+    (cell,) = context.cells()
     first, again, forced = Fitted(), Fitted(), Fitted()
-    assert not bench.finished(cell)
-    folder = work.run(first, bench)
-    assert bench.finished(cell)
-    work.run(again, bench)
-    bench.work_folder(cell).mkdir(parents=True)
-    bench.forget(cell)
-    assert not bench.finished(cell)
+    assert not context.finished(cell)
+    folder = work.run(first, context)
+    assert context.finished(cell)
+    work.run(again, context)
+    context.work_folder(cell).mkdir(parents=True)
+    context.forget(cell)
+    assert not context.finished(cell)
     assert not folder.exists()
-    assert not bench.work_folder(cell).exists()
-    work.run(forced, bench)
+    assert not context.work_folder(cell).exists()
+    work.run(forced, context)
 
     assert (len(first.seen), len(again.seen), len(forced.seen)) == (5, 0, 5)
 
@@ -407,7 +408,7 @@ SWEPT = ESTIMATING + "sweep = { lambda = [0, 100, inf] }\n"
 
 def test_points_that_only_decide_share_a_fit(work: Work) -> None:
     """Each decides by the estimates of the one fit; what it was asked for is not shown as chosen, and curves are copied."""
-    bench = work.bench(SWEPT)
+    context = work.context(SWEPT)
     fits = []
 
     class Logged(Fitted):
@@ -417,8 +418,8 @@ def test_points_that_only_decide_share_a_fit(work: Work) -> None:
             return self
 
     router = Logged(more={"estimate": estimated, "chosen": {"lambda": 7.0, "shrinkage": "half"}})
-    for cell in bench.cells():
-        folder = work.run(router, bench, cell)
+    for cell in context.cells():
+        folder = work.run(router, context, cell)
         about, routed = read_cell(folder, {"dev": DEV, "test": TEST}, handmade.MODELS)
         kept = routed["test"].estimate
         assert kept is not None
@@ -436,10 +437,10 @@ def test_points_that_only_decide_share_a_fit(work: Work) -> None:
 
 def test_a_point_of_a_budget_decides_by_it(work: Work) -> None:
     """It is the budget that is swept, not lambda."""
-    bench = work.bench(ESTIMATING + "sweep = { budget = [0.002, 1] }\n")
+    context = work.context(ESTIMATING + "sweep = { budget = [0.002, 1] }\n")
     router = Fitted(more={"estimate": estimated})
-    for cell in bench.cells():
-        _, routed = read_cell(work.run(router, bench, cell), {"dev": DEV, "test": TEST}, handmade.MODELS)
+    for cell in context.cells():
+        _, routed = read_cell(work.run(router, context, cell), {"dev": DEV, "test": TEST}, handmade.MODELS)
         kept = routed["dev"].estimate
         assert kept is not None
         assert routed["dev"].choices.tolist() == decide(kept, budget=float(cell.point["budget"])).tolist()
@@ -447,18 +448,18 @@ def test_a_point_of_a_budget_decides_by_it(work: Work) -> None:
 
 def test_a_sweep_over_decisions_needs_estimates(work: Work) -> None:
     """A router that gives none is named."""
-    bench = work.bench(SWEPT)
+    context = work.context(SWEPT)
     with pytest.raises(PluginError, match="estimating"):
-        work.run(Fitted(), bench)
+        work.run(Fitted(), context)
 
 
 def test_what_cells_use_of_the_cache_is_told(work: Work) -> None:
     """The folders that a run needs, of each fit once, and no others."""
-    bench = work.bench(SWEPT)
-    cells = bench.cells()
-    uses = bench.uses(cells)
+    context = work.context(SWEPT)
+    cells = context.cells()
+    uses = context.uses(cells)
 
-    folders = {bench.folder(c).name for c in cells}
+    folders = {context.folder(c).name for c in cells}
     assert set(uses["cells"]) == set(uses["work"]) == folders | {cells[0].fit_key[:20]}
     assert len(uses["cells"]) == 4
     assert (uses["benchmarks"], uses["features"]) == (["handmade"], [])
@@ -467,12 +468,12 @@ def test_what_cells_use_of_the_cache_is_told(work: Work) -> None:
 
 def test_a_forgotten_point_forgets_the_fit_that_it_shares(work: Work) -> None:
     """Otherwise it would decide by old estimates."""
-    bench = work.bench(SWEPT)
-    cell = bench.cells()[1]
-    work.run(Fitted(more={"estimate": estimated}), bench, cell)
+    context = work.context(SWEPT)
+    cell = context.cells()[1]
+    work.run(Fitted(more={"estimate": estimated}), context, cell)
     base = work.folder / "cache" / "cells" / cell.fit_key[:20]
     assert (base / "cell.json").is_file()
-    bench.forget(cell)
+    context.forget(cell)
     assert not base.exists()
 
 
@@ -486,9 +487,9 @@ def test_a_cell_says_where_it_ran(work: Work) -> None:
     """The device that the router names, or the one that all have."""
     assert read_json(work.run(Fitted()) / "cell.json")["hardware"].endswith(", cpu")
     for device in ("cuda:0", {"name": "cuda:0", "memory": ""}):
-        bench = work.bench()
-        bench.forget(bench.cells()[0])
-        about = read_json(work.run(Fitted(more={"device": device}), bench) / "cell.json")
+        context = work.context()
+        context.forget(context.cells()[0])
+        about = read_json(work.run(Fitted(more={"device": device}), context) / "cell.json")
         assert about["hardware"].endswith(", cuda:0")
         assert about["threads"] == 1
 

@@ -25,7 +25,7 @@ from vlrb.plugins.closure import Sources, facts_of
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.plugins.sources import KEYS, NEVER
-from vlrb.running.context import Bench
+from vlrb.running.context import RunContext
 from vlrb.running.run import _run_key, prepare
 from vlrb.storage import Places
 
@@ -79,7 +79,7 @@ class Keys:
         self.file = file
         self.places = Places.of()
         self.monkeypatch = monkeypatch
-        self.bench = prepare(make_plan(file, ("no:mlflow",)), self.places, jobs=1)
+        self.context = prepare(make_plan(file, ("no:mlflow",)), self.places, jobs=1)
         self.known = dict(PLAIN._known)
         self.before = self.of(None)
 
@@ -90,9 +90,9 @@ class Keys:
         self.monkeypatch.setattr(sources, "_sources", changed)
         sources.core_sources.cache_clear()
         plan = make_plan(self.file, ("no:mlflow",))
-        old = self.bench
+        old = self.context
         evaluator = Evaluator(old.benchmark, old.split, old.evaluator.bounds, plan.metrics, plan.selection_metric())
-        bench = Bench(plan, self.places, old.benchmark, old.split, evaluator)
+        context = RunContext(plan, self.places, old.benchmark, old.split, evaluator)
         builder = PartBuilder(plan, self.places)
         listing = builder.list()
         keys = builder.keys(listing)
@@ -102,8 +102,8 @@ class Keys:
             "scores": scores_folder(builder, keys[part], {}, ["TinyA"], False).name,
             "benchmark": build._benchmark_key(plan, listing, keys),
             "features": feature_folders(plan.feature_sets["default"])[0],
-            "cell": bench.cells()[0].key,
-            "run": _run_key(bench, bench.cells()),
+            "cell": context.cells()[0].key,
+            "run": _run_key(context, context.cells()),
         }
         self.known |= {} if edited else changed._known
         return found

@@ -10,7 +10,7 @@ from typing import Any
 from vlrb.benchmark.read import PartBuilder
 from vlrb.errors import DataError, Problem
 from vlrb.executor import Failure, Job, Listener, LocalExecutor, Progress, Report, Task
-from vlrb.experiment.resolve import plan_document
+from vlrb.experiment.portable import pack_plan, unpack_plan
 from vlrb.storage import Places
 
 Step = Callable[..., None]
@@ -31,27 +31,26 @@ def run_tasks(
     problems: list[Problem] = []
     done = 0
 
-    def ended(_task: Task, found: list[Problem]) -> None:
+    def ended(_task: Task, found: list[Problem] | Failure) -> None:
         nonlocal done
+        if isinstance(found, Failure):
+            raise found.error
         done += 1
         problems.extend(found)
         progress(what, done, len(tasks))
 
-    def failed(_task: Task, failure: Failure) -> None:
-        raise failure.error
-
     jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
-    job = Job(_builder, (builder.plan.document, builder.plan.options, builder.places, step), _attempt)
-    listener = Listener(lambda _: None, progress, lambda *_: None, ended, failed)
-    LocalExecutor(jobs).run(job, tasks, listener, here=(builder, step))
+    plan = pack_plan(builder.plan) if jobs > 1 else b""
+    job = Job(_builder, (plan, builder.places, step), _attempt)
+    LocalExecutor(jobs).run(job, tasks, Listener(ended, progress), here=(builder, step))
     if problems:
         raise DataError(list(dict.fromkeys(problems)))
 
 
-def _builder(document: Any, options: tuple[str, ...], places: Places, step: Step) -> tuple[PartBuilder, Step]:
-    """Set up a process: plugins cannot be sent to it, so it makes the plan anew from the same document."""
+def _builder(plan: bytes, places: Places, step: Step) -> tuple[PartBuilder, Step]:
+    """Set up another process."""
     places.use()
-    return PartBuilder(plan_document(document, options), places), step
+    return PartBuilder(unpack_plan(plan), places), step
 
 
 def _attempt(made: tuple[PartBuilder, Step], _report: Report, *arguments: Any) -> list[Problem]:

@@ -28,21 +28,13 @@ from vlrb import homes
 from vlrb.storage import write_json
 
 FORMAT = 1
-
-
-SETTLED = 2.0
-"""Seconds after a file's last change from which its stamp tells the next change, whatever the file system's clock."""
-
-
 CORE = "vlrb"
 
+SETTLED = 2.0
+"""Seconds after a file's last change from which its stamp shows the next change, whatever the file system's clock."""
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(:[\w.]+)?")
-
-
 _LOADERS = frozenset({"import_module", "__import__", "spec_from_file_location", "run_path", "run_module"})
-
-
 _WHOLE, _TEXT = "*", "?"
 """Marks among a file's imports: "imports by a computed name"; "a text that may name a module"."""
 
@@ -56,7 +48,7 @@ class Facts:
 
 
 def facts_of(data: bytes) -> Facts:
-    """Return what counts of the content of a source file; a file that cannot be parsed imports nothing."""
+    """Return a source file's facts; a file that cannot be parsed imports nothing."""
     digest = hashlib.sha256(data).hexdigest()
     try:
         tree = ast.parse(data)
@@ -111,7 +103,7 @@ class Digest:
 
 
 def _has_changed(path: Path, stamp: Sequence[int], content: str) -> bool:
-    """Tell whether a file has changed; another link to it, which package managers make, changes its stamp only in part."""
+    """Return whether a file has changed; a further link to it, as package managers make, changes only part of its stamp."""
     now = _stamp(path)
     if now == stamp or now[:2] != stamp[:2]:
         return now != stamp
@@ -119,7 +111,7 @@ def _has_changed(path: Path, stamp: Sequence[int], content: str) -> bool:
 
 
 def _stamp(path: Path) -> list[int]:
-    """Return size, times and number of a file; nothing of one that is not there."""
+    """Return size, times and number of a file; empty if it is not there."""
     try:
         status = path.stat()
     except OSError:
@@ -160,7 +152,7 @@ class Sources:
         digest = hashlib.sha256()
         files = {}
         for name, path in sorted(self.closure(roots, aside, own).items()):
-            stamp, facts = self._look(path)
+            stamp, facts = self.look(path)
             digest.update(f"{name}\0{facts.digest}\n".encode())
             now = (stamp, facts.digest)
             files[str(path)] = now if path in roots else self._first.setdefault(str(path), now)
@@ -178,11 +170,8 @@ class Sources:
         """
         return _Walk(self, own, aside, self._tops).run(roots)
 
-    def facts(self, path: Path) -> Facts:
-        """Return what counts of a file, which is read again when its stamp has changed; nothing of one that cannot be read."""
-        return self._look(path)[1]
-
-    def _look(self, path: Path) -> tuple[list[int], Facts]:
+    def look(self, path: Path) -> tuple[list[int], Facts]:
+        """Return a file's stamp and facts, empty if it cannot be read; it is parsed again when its stamp has changed."""
         stamp = _stamp(path)
         if not stamp:
             return stamp, Facts("", ())
@@ -224,9 +213,8 @@ class _Walk:
     tops: Mapping[str, Path]
     beside: list[Path] = attrs.Factory(list)
     found: dict[str, Path] = attrs.Factory(dict)
-    _seen: set[str] = attrs.Factory(set)
     _places: dict[str, tuple[Path | None, Path | None]] = attrs.Factory(dict)
-    _listings: dict[Path, frozenset[str]] = attrs.Factory(dict)
+    _listing: Callable[[Path], frozenset[str]] = attrs.Factory(lambda: functools.cache(_names_in))
 
     def run(self, roots: Sequence[str | Path]) -> dict[str, Path]:
         """Return module -> file."""
@@ -246,21 +234,16 @@ class _Walk:
             for prefix in (".".join(parts[:end]) for end in range(1, len(parts) + 1)):
                 if prefix in self.aside:
                     break
-                if prefix not in self._seen:
-                    waiting += self._visit(prefix)
+                file, folder = self._place(prefix)
+                if file is not None and prefix not in self.found:
+                    waiting += self._add(prefix, file, folder or file.parent)
         return self.found
-
-    def _visit(self, name: str) -> Iterator[str]:
-        self._seen.add(name)
-        file, folder = self._place(name)
-        if file is not None:
-            yield from self._add(name, file, folder or file.parent)
 
     def _add(self, name: str, file: Path, folder: Path) -> Iterator[str]:
         """Note a module, and yield the names that it imports."""
         self.found[name] = file
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        for imported in self.sources.facts(file).imports if file.suffix == ".py" and name != CORE else ():
+        for imported in self.sources.look(file)[1].imports if file.suffix == ".py" and name != CORE else ():
             if imported == _WHOLE:
                 yield from self._whole(package, folder)
             elif imported.startswith(_TEXT):
@@ -274,7 +257,7 @@ class _Walk:
                 yield imported
 
     def _whole(self, package: str, folder: Path) -> Iterator[str]:
-        """Yield every module of a package; of a plugin file, those beside it."""
+        """Yield every module of a package, or those in the folder of a plugin file."""
         for entry in sorted(self._listing(folder)):
             stem = entry.removesuffix(".py")
             inside = folder / entry
@@ -288,7 +271,7 @@ class _Walk:
                 yield from self._whole(name, inside)
 
     def _place(self, name: str) -> tuple[Path | None, Path | None]:
-        """Return a module's file, and the folder of the modules inside it; None for what there is not, or does not count."""
+        """Return a module's file and the folder of the modules in it; None for what does not exist, or does not count."""
         if name not in self._places:
             parent, _, last = name.rpartition(".")
             if not parent:
@@ -319,13 +302,12 @@ class _Walk:
                     return place
         return None, None
 
-    def _listing(self, folder: Path) -> frozenset[str]:
-        if folder not in self._listings:
-            try:
-                self._listings[folder] = frozenset(os.listdir(folder))  # noqa: PTH208  (names are all that is needed)
-            except OSError:
-                self._listings[folder] = frozenset()
-        return self._listings[folder]
+
+def _names_in(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208  (names are all that is needed)
+    except OSError:
+        return frozenset()
 
 
 @functools.cache
@@ -334,14 +316,12 @@ def _folders_of(name: str) -> tuple[Path, ...]:
     spec = None
     with contextlib.suppress(ImportError, ValueError, AttributeError):
         spec = importlib.util.find_spec(name)
-    if spec is None:
-        return ()
-    if spec.submodule_search_locations is not None:
+    if spec is not None and spec.submodule_search_locations is not None:
         return tuple(Path(p).parent for p in spec.submodule_search_locations)
-    return (Path(spec.origin).parent,) if spec.origin and spec.has_location else ()
+    return (Path(spec.origin).parent,) if spec is not None and spec.origin and spec.has_location else ()
 
 
 @functools.cache
 def _managed(folder: Path) -> bool:
-    """Tell whether a package manager looks after a folder."""
+    """Return whether a folder belongs to a package manager."""
     return folder.name in ("site-packages", "dist-packages") or any(folder.glob("*.dist-info"))

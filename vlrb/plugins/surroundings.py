@@ -1,4 +1,4 @@
-"""What all plugins of a process share, put back after one of them has changed it."""
+"""What all plugins of a process share, restored after one of them has changed it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ logger = logging.getLogger("vlrb")
 
 STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 OF_LIBRARIES = ("KMP_", "CUBLAS_", "TORCHINDUCTOR_", "TRITON_", "_MLFLOW_")
-"""How the variables begin that libraries set for good when they are loaded or first used; these stay."""
+"""Prefixes of variables that libraries set for good when they are loaded or first used; these stay."""
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Restore = Callable[[], bool]
+"""Restores something; returns whether it had changed."""
 
 
 @contextlib.contextmanager
 def restore_surroundings(who: str) -> Iterator[None]:
-    """Put back, after a block of a plugin's code, what it shares with all others, and warn of what it has changed.
+    """Restore what plugins share after a block of one plugin's code, and warn of what it changed.
 
     These are the working directory, the environment, the filters of warnings, the limit of recursion, the handlers of interrupts,
-    the settings of numpy, scikit-learn and torch, and the standard streams.  The global random states are put back without a word.
+    the settings of numpy, scikit-learn and torch, and the standard streams.  Global random states are restored silently.
 
     :param who: begins the warning
     """
@@ -48,77 +52,54 @@ def restore_surroundings(who: str) -> Iterator[None]:
                 logger.warning("%s changed %s for all others: it is put back", who, ", ".join(changed))
 
 
-def _steps() -> Iterator[tuple[str, Any]]:
-    """Yield what is shared, and how to put it back: a function that tells whether it had been changed; no name: say nothing."""
+def _steps() -> Iterator[tuple[str, Restore]]:
+    """Yield what is shared and how to restore it; without a name, nothing is said of it."""
+    import numpy as np
+    from numpy.random import mtrand
+
     yield "the working directory", _directory()
-    yield "the environment", _environment()
+    yield "the environment", _restored(_variables, _set_variables)
     yield "the filters of warnings", _filters()
     yield "the limit of recursion", _restored(sys.getrecursionlimit, sys.setrecursionlimit)
     for number in HANDLED if threading.current_thread() is threading.main_thread() else ():
-        handler = signal.getsignal(number)
-        if handler is not None:  # None: one that Python did not set
-
-            def handle(wanted: Any, number: signal.Signals = number) -> None:
-                signal.signal(number, wanted)
-
-            yield f"the handler of {number.name}", _restored(lambda number=number: signal.getsignal(number), handle)
-    yield from _libraries()
-    for name in STREAMS:
-        yield (
-            f"sys.{name}",
-            _restored(lambda name=name: getattr(sys, name), lambda wanted, name=name: setattr(sys, name, wanted)),
-        )
-
-
-def _libraries() -> Iterator[tuple[str, Any]]:
-    import numpy as np
-
+        if signal.getsignal(number) is not None:  # None: a handler that Python did not set
+            handler = _restored(partial(signal.getsignal, number), partial(signal.signal, number))
+            yield f"the handler of {number.name}", handler
     yield "numpy's treatment of errors", _restored(np.geterr, lambda wanted: np.seterr(**wanted))
     yield "numpy's print options", _restored(np.get_printoptions, lambda wanted: np.set_printoptions(**wanted))
-    yield "", _numpy_random()
+    yield "", _restored(mtrand.get_bit_generator, mtrand.set_bit_generator)
+    yield "", _restored(lambda: [mtrand.get_state(legacy=False)], lambda wanted: mtrand.set_state(wanted[0]))
     yield "", _restored(random.getstate, random.setstate)
     yield "scikit-learn's configuration", _if_loaded("sklearn", *SKLEARN)
     yield "torch's settings", _if_loaded("torch", *TORCH)
     yield "", _if_loaded("torch", *TORCH_RANDOM)
+    for name in STREAMS:
+        yield f"sys.{name}", _restored(partial(getattr, sys, name), partial(setattr, sys, name))
 
 
-def _numpy_random() -> Any:
-    import numpy as np
+def _if_loaded(name: str, read: Any, write: Any, initial: Any) -> Restore:
+    """Return how to restore a library's state; a library that is loaded meanwhile gets its initial state.
 
-    shared: Any = np.random
-    generator, before = shared.get_bit_generator(), shared.get_state()
-
-    def restore() -> bool:
-        shared.set_bit_generator(generator)
-        shared.set_state(before)
-        return True
-
-    return restore
-
-
-def _if_loaded(name: str, read: Any, write: Any, initial: Any) -> Any:
-    """Return how to put back what a library holds; one that is loaded meanwhile gets what it holds when it is loaded.
-
-    :param initial: gives that, from the module
+    :param initial: returns that of a module
     """
     module = sys.modules.get(name)
     before = None if module is None else read(module)
 
     def restore() -> bool:
-        now_there = sys.modules.get(name)
-        if now_there is None:
+        loaded = sys.modules.get(name)
+        if loaded is None:
             return False
-        wanted = initial(now_there) if module is None else before
-        if read(now_there) == wanted:
-            return False
-        write(now_there, wanted)
-        return True
+        wanted = initial(loaded) if module is None else before
+        changed = bool(read(loaded) != wanted)
+        if changed:
+            write(loaded, wanted)
+        return changed
 
     return restore
 
 
 def _in_a_thread(read: Any) -> Any:
-    """Return what a function returns in a thread of its own, which has the initial values of what each thread has for itself."""
+    """Return what a function returns in a new thread, where what each thread has for itself has its initial value."""
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(read()))
     thread.start()
@@ -150,7 +131,7 @@ def _set_torch(torch: Any, wanted: dict[str, Any]) -> None:
 
 
 def _initial_torch(torch: Any) -> dict[str, Any]:
-    """Return the settings of a torch that has just been loaded; the number of threads of then cannot be told."""
+    """Return the settings of a torch that has just been loaded; its number of threads then is unknown."""
     return {"dtype": torch.float32, "deterministic": 0, "gradients": True, "threads": torch.get_num_threads()}
 
 
@@ -170,65 +151,56 @@ TORCH_RANDOM = (
 )
 
 
-def _environment() -> Any:
-    before = dict(os.environ)
-
-    def restore() -> bool:
-        now = dict(os.environ)
-        changed = {
-            n for n in before.keys() | now.keys() if before.get(n) != now.get(n) and not n.startswith(OF_LIBRARIES)
-        }
-        for name in changed:
-            if name in before:
-                os.environ[name] = before[name]
-            else:
-                del os.environ[name]
-        return bool(changed)
-
-    return restore
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(OF_LIBRARIES)}
 
 
-def _restored(read: Any, write: Any) -> Any:
+def _set_variables(wanted: dict[str, str]) -> None:
+    for name in _variables().keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
+def _restored(read: Callable[[], Any], write: Callable[[Any], Any]) -> Restore:
     before = read()
 
     def restore() -> bool:
         now = read()
-        if now is before or (isinstance(before, int | dict) and now == before):
-            return False
-        write(before)
-        return True
+        changed = now is not before and not (isinstance(before, int | dict) and now == before)
+        if changed:
+            write(before)
+        return changed
 
     return restore
 
 
-def _directory() -> Any:
+def _directory() -> Restore:
     try:
         before = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return lambda: False
 
     def restore() -> bool:
+        changed = True
+        with contextlib.suppress(OSError):  # the current folder is gone
+            changed = not os.path.samestat(Path().stat(), os.fstat(before))
         try:
-            try:
-                if os.path.samestat(Path().stat(), os.fstat(before)):
-                    return False
-            except OSError:  # the folder that it is in now is gone
-                pass
-            os.fchdir(before)
-            return True
+            if changed:
+                os.fchdir(before)
         finally:
             os.close(before)
+        return changed
 
     return restore
 
 
-def _filters() -> Any:
+def _filters() -> Restore:
     before, shows = list(warnings.filters), warnings.showwarning
 
     def restore() -> bool:
         now = list(warnings.filters)
         added = [f for f in now if f not in before]
-        # libraries add filters of their own when they are imported, which may stay
+        # filters that libraries add when they are imported may stay
         if warnings.showwarning is shows and all(f in now for f in before) and all(f[0] != "error" for f in added):
             return False
         warnings.filters[:] = before  # type: ignore[index]
@@ -253,7 +225,7 @@ def _is_closed(name: str) -> bool:
 
 
 def _streams_put_back(kept: dict[int, int], open_before: set[str]) -> list[str]:
-    """Open again what was closed: descriptors, and the streams of Python on them, which handlers of logs hold on to."""
+    """Open closed descriptors again, and Python's streams on them, which log handlers refer to."""
     changed = []
     for name, number in STREAMS.items():
         stream: Any = getattr(sys, f"__{name}__")

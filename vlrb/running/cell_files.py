@@ -14,9 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb.api.frozen import Array, sealed
-from vlrb.api.routing import (
-    Estimate,
-)
+from vlrb.api.routing import Estimate
 from vlrb.errors import DataError
 from vlrb.running.context import DEVICE
 from vlrb.storage import read_json, read_parquet
@@ -27,7 +25,7 @@ ROUTED = ("dev", "test")
 def hardware(device: object = None) -> str:
     """Return the machine in a few words, for throughput figures.
 
-    :param device: what a fitted router says of where it runs: its name, or a mapping that has one
+    :param device: of a fitted router, by name or as a mapping to names
     """
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
@@ -49,7 +47,7 @@ class Routed:
 def read_cell(
     folder: Path, ids: Mapping[str, Sequence[str]], models: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Routed]]:
-    """Return what is known of a finished cell, and what it gave on dev and test.
+    """Return the record of a finished cell (``cell.json``), and its results on dev and test.
 
     :param ids: the sample ids of dev and test, in the order of their rows
     :param models: the candidates' names, in the order of their columns

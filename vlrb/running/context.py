@@ -10,10 +10,9 @@ from typing import Any
 import attrs
 
 from vlrb import __version__
+from vlrb.api.frozen import frozen
 from vlrb.api.results import CellInfo
-from vlrb.api.routing import (
-    Labelled,
-)
+from vlrb.api.routing import Labelled
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.features import Encoded, encode, feature_folders
 from vlrb.evaluation.metrics import Evaluator
@@ -25,13 +24,11 @@ from vlrb.plugins.sources import core_digest
 from vlrb.storage import Places, locked, mark_used, remove_folder
 
 SCHEMA_VERSION = 1
-
-
 DEVICE = "cpu"
 
 
 @attrs.frozen(eq=False)
-class Bench:
+class RunContext:
     """Everything that the cells of a run share."""
 
     plan: Plan
@@ -47,21 +44,15 @@ class Bench:
         """Return the routers by label."""
         return {r.label: r for r in self.plan.routers}
 
+    def chosen(self, cell: CellInfo) -> Chosen:
+        """Return a cell's router with its parameters; those of the shared fit for a cell that has no point of the sweep."""
+        points = self.routers[cell.label].points
+        return next((p.chosen for p in points if frozen(p.swept) == cell.point), points[0].base)
+
     def cells(self) -> tuple[CellInfo, ...]:
         """Return the cells: every point of every router's sweep with every seed."""
         seeds = self.plan.general.seeds
         return tuple(self._cell(r, point, seed) for r in self.plan.routers for point in r.points for seed in seeds)
-
-    @cached_property
-    def chosen(self) -> dict[str, Chosen]:
-        """Return the router with its parameters, by the key of each cell."""
-        found = {}
-        for router in self.plan.routers:
-            for point in router.points:
-                for seed in self.plan.general.seeds:
-                    found[self._key(router, point.chosen, seed, point.swept)] = point.chosen
-                    found[self._key(router, point.base, seed, {})] = point.base
-        return found
 
     def _cell(self, router: PlannedRouter, point: Point, seed: int) -> CellInfo:
         chosen = point.chosen
@@ -78,6 +69,10 @@ class Bench:
             point=point.swept,
             fit_key=self._key(router, point.base, seed, {}) if point.base is not chosen else "",
         )
+
+    def key_of(self, cell: CellInfo) -> str:
+        """Return the key that a cell has now."""
+        return self._key(self.routers[cell.label], self.chosen(cell), cell.seed, cell.point)
 
     def _key(self, router: PlannedRouter, chosen: Chosen, seed: int, swept: Mapping[str, Any]) -> str:
         sets = self.plan.feature_sets
@@ -104,7 +99,7 @@ class Bench:
         return self.places.cache / "cells" / cell.key[:20]
 
     def work_folder(self, cell: CellInfo) -> Path:
-        """Return what lets a fit go on after a kill: ``router/``, its own, and the journal of its curve; removed in the end."""
+        """Return where a fit that was killed resumes from: the router's own ``router/`` and the journal of its curve."""
         return self.places.cache / "work" / cell.key[:20]
 
     def uses(self, cells: Sequence[CellInfo]) -> dict[str, list[str]]:
@@ -131,7 +126,7 @@ class Bench:
         return mark_used(self.folder(cell)) and (self.folder(cell) / "cell.json").is_file()
 
     def encoded(self, name: str, progress: Progress) -> Encoded:
-        """Return a feature set of all samples; the last one asked for is at hand."""
+        """Return a feature set of all samples; the last one asked for is kept in memory."""
         if name not in self._encoded:
             self._encoded.clear()
             self._labelled.clear()

@@ -1,7 +1,8 @@
-"""The curve of a fit: what a router logs as it goes, appended line by line, so that a kill loses none of it."""
+"""The curve of a fit: what a router logs, appended line by line, so that a kill loses none of it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -20,6 +21,9 @@ logger = logging.getLogger("vlrb")
 CURVE = "curve.parquet"
 """File of a cell with what its router logged during the fit: columns step (int64), name (string), value (float64, finite)."""
 
+JOURNAL = "curve.jsonl"
+"""File of a fit's work folder that the curve is made of."""
+
 Log = Callable[[int, Mapping[str, float]], None]
 
 SCHEMA = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
@@ -27,10 +31,10 @@ STEPS = range(-(2**63), 2**63)
 
 
 def journaling_log(journal: Path, cell: str, log: Log) -> Log:
-    """Return a function for routers to log with: it appends to the journal of a fit, then passes on to ``log``.
+    """Return a function for routers to log with: it appends to the journal of a fit, then calls ``log``.
 
-    Values that are not finite are left out with a warning: a long fit does not end because of one.  The function raises
-    ValueError for a step, a name or a value that no curve can hold, and StorageError when the journal cannot be written.
+    Values that are not finite are left out with a warning, so that none ends a long fit.  The function raises ValueError for
+    a step, a name or a value that no curve can hold, and StorageError when the journal cannot be written.
     """
 
     def keep(step: int, values: Mapping[str, Any]) -> None:
@@ -67,24 +71,14 @@ def _append(journal: Path, step: int, values: Mapping[str, float]) -> None:
 def write_curve(journal: Path, folder: Path) -> None:
     """Write ``curve.parquet`` into a cell's folder, unless nothing was logged; of one step and name the last value counts."""
     points: dict[tuple[int, str], float] = {}
-    for step, values in _lines(journal):
-        points.update({(step, name): value for name, value in values.items()})
+    text = journal.read_text(encoding="utf-8", errors="replace") if journal.is_file() else ""
+    for line in filter(None, text.split("\n")):
+        with contextlib.suppress(ValueError):  # a line that a kill cut off
+            step, values = json.loads(line)
+            points |= {(step, name): value for name, value in values.items()}
     if points:
         rows = [{"step": s, "name": n, "value": v} for (s, n), v in sorted(points.items())]
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), folder / CURVE, compression="zstd")
-
-
-def _lines(journal: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Return the lines of a journal, without one that a kill cut off."""
-    found = []
-    text = journal.read_text(encoding="utf-8", errors="replace") if journal.is_file() else ""
-    for line in filter(None, text.split("\n")):
-        try:
-            step, values = json.loads(line)
-        except ValueError:
-            continue
-        found.append((step, values))
-    return found
 
 
 def read_curve(directory: Path) -> tuple[tuple[int, str, float], ...]:

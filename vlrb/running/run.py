@@ -34,7 +34,7 @@ from vlrb.plugins.observers import Observers
 from vlrb.plugins.sources import core_digest
 from vlrb.redact import without_secrets
 from vlrb.running.cell_files import ROUTED, read_cell
-from vlrb.running.context import Bench
+from vlrb.running.context import RunContext
 from vlrb.running.execution import run_cells, with_features
 from vlrb.running.reports import Reports
 from vlrb.running.results import adopt_cell, now, read_result, run_directory, write_plan, write_result
@@ -68,7 +68,7 @@ class Outcome:
         return ExitCode.TRACKING if self.errors else ExitCode.OK
 
 
-def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> Bench:
+def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> RunContext:
     """Build the benchmark, split it, and set up the metrics.
 
     :raises DataError: with everything that is wrong with the logs
@@ -76,7 +76,7 @@ def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progr
     benchmark = build(plan, places, jobs, progress)
     split = make_split(benchmark, plan.splitter, plan.split.expect)
     bounds = cost_bounds(benchmark, split, plan.general.cost_bounds)
-    return Bench(
+    return RunContext(
         plan, places, benchmark, split, Evaluator(benchmark, split, bounds, plan.metrics, plan.selection_metric())
     )
 
@@ -98,16 +98,16 @@ def execute(
     if not plan.routers:
         raise ConfigError("there is no router", where=plan.document.where(("router",)), fix="add a table [[router]]")
     _check_labels(plan, fresh)
-    bench = prepare(plan, places, jobs, progress)
-    cells = bench.cells()
-    key = _run_key(bench, cells)
+    context = prepare(plan, places, jobs, progress)
+    cells = context.cells()
+    key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
         if fresh is not None:
             for cell in cells:
                 if not fresh or cell.label in fresh:
-                    bench.forget(cell)
+                    context.forget(cell)
         directory = run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
-        run = _run_info(bench, cells, key, directory)
+        run = _run_info(context, cells, key, directory)
         observers = Observers(plan.registry)
         sweep_cache(places.cache)
         sweep_run(directory)
@@ -117,12 +117,12 @@ def execute(
             with _told_of_an_end(run, observers):
                 _replay(known, observers)
             return Outcome(known, reports, tuple(observers.errors), already_finished=True)
-        write_plan(run, plan.document.text, bench.uses(cells))
-        write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
-        write_split(bench.split, bench.benchmark, directory / "split.parquet")
-        _write_evaluated(bench, directory / "evaluated.parquet")
+        write_plan(run, plan.document.text, context.uses(cells))
+        write_json(directory / "benchmark.json", without_secrets(context.benchmark.manifest))
+        write_split(context.split, context.benchmark, directory / "split.parquet")
+        _write_evaluated(context, directory / "evaluated.parquet")
         with _told_of_an_end(run, observers):
-            return _execute(bench, run, observers, jobs or 1, progress)
+            return _execute(context, run, observers, jobs or 1, progress)
 
 
 @contextlib.contextmanager
@@ -136,12 +136,12 @@ def _told_of_an_end(run: RunInfo, observers: Observers) -> Iterator[None]:
         raise
 
 
-def _write_evaluated(bench: Bench, path: Path) -> None:
+def _write_evaluated(context: RunContext, path: Path) -> None:
     """Write what is known of every model on all samples, so that a run directory suffices to compute every metric and test."""
-    benchmark = bench.benchmark
-    columns = _row_columns(bench, SPLITS)
-    rows = np.concatenate([bench.split.rows(n) for n in SPLITS])
-    columns |= {"dataset": benchmark.datasets[rows], "group": bench.split.groups[rows]}
+    benchmark = context.benchmark
+    columns = _row_columns(context, SPLITS)
+    rows = np.concatenate([context.split.rows(n) for n in SPLITS])
+    columns |= {"dataset": benchmark.datasets[rows], "group": context.split.groups[rows]}
     for name in MATRICES:
         matrix = getattr(benchmark, name)[rows]
         columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}
@@ -149,11 +149,11 @@ def _write_evaluated(bench: Bench, path: Path) -> None:
         pq.write_table(pa.table(columns), aside, compression="zstd")
 
 
-def _row_columns(bench: Bench, splits: Sequence[str]) -> dict[str, Any]:
+def _row_columns(context: RunContext, splits: Sequence[str]) -> dict[str, Any]:
     """Return the sample id and the split of every row of some splits, one split after the other."""
-    rows = [bench.split.rows(n) for n in splits]
+    rows = [context.split.rows(n) for n in splits]
     names = np.repeat(np.array(splits), [r.size for r in rows])
-    return {"id": [bench.benchmark.ids[i] for i in np.concatenate(rows).tolist()], "split": names}
+    return {"id": [context.benchmark.ids[i] for i in np.concatenate(rows).tolist()], "split": names}
 
 
 def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
@@ -163,21 +163,21 @@ def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
             raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
 
 
-def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
-    plan = bench.plan
-    # what observers are told changes no result, so that a run may be tracked elsewhere later; reports stand below
-    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires", "report")}
+def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
+    plan = context.plan
+    # what observers are told changes no result, so that a run may be tracked elsewhere later
+    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
     for section in ("benchmark", "split"):  # what a file expects only refuses
         experiment[section] = {k: v for k, v in experiment[section].items() if k != "expect"}
     return digest_of(
         {
             "vlrb": [__version__, core_digest("run")],
             "experiment": experiment,
-            "benchmark": bench.benchmark.fingerprint,
+            "benchmark": context.benchmark.fingerprint,
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
-            "records": [bench.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
+            "records": [context.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
             # what tables and files say of the split, and of the groups that its digest leaves out
-            "split": [attrs.asdict(bench.split.info), hashlib.sha256(bench.split.groups.tobytes()).hexdigest()],
+            "split": [context.split.info, hashlib.sha256(context.split.groups.tobytes()).hexdigest()],
             "cells": [c.key for c in cells],
             "metrics": [m.identity() for m in plan.metrics],
             "reports": [r.identity() for r in plan.reports if r.spec.on == "run"],
@@ -185,17 +185,17 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
     )
 
 
-def _run_info(bench: Bench, cells: tuple[CellInfo, ...], key: str, directory: Path) -> RunInfo:
-    plan = bench.plan
+def _run_info(context: RunContext, cells: tuple[CellInfo, ...], key: str, directory: Path) -> RunInfo:
+    plan = context.plan
     return RunInfo(
         name=plan.general.name,
         key=key,
         directory=directory,
         protocol=plan.general.protocol,
         experiment=without_secrets(plan.resolved()),
-        benchmark=bench.benchmark.info(),
-        split=bench.split.info,
-        bounds=bench.evaluator.bounds,
+        benchmark=context.benchmark.info(),
+        split=context.split.info,
+        bounds=context.evaluator.bounds,
         metrics=plan.metric_infos(),
         cells=cells,
         settings=plan.settings,
@@ -247,43 +247,43 @@ def _replay(result: RunResult, observers: Observers) -> None:
     observers.call("vlrb_run_end", result=result)
 
 
-def _execute(bench: Bench, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> Outcome:
+def _execute(context: RunContext, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> Outcome:
     started = now()
     observers.call("vlrb_run_start", run=run)
     results: dict[str, CellResult] = {}
 
     def finish(cell: CellInfo, error: str, reused: bool) -> None:
-        results[cell.name] = _cell_result(bench, run, cell, error, reused)
+        results[cell.name] = _cell_result(context, run, cell, error, reused)
         observers.call("vlrb_cell_end", run=run, result=results[cell.name])
         progress("cells", len(results), len(run.cells))
 
     waiting = []
     for cell in run.cells:
-        with locked(bench.folder(cell)):  # nobody may remove it while it is taken over
-            if bench.finished(cell):
-                remove_folder(bench.work_folder(cell))  # a kill may have come before it was gone
+        with locked(context.folder(cell)):  # nobody may remove it while it is taken over
+            if context.finished(cell):
+                remove_folder(context.work_folder(cell))  # a kill may have come before it was gone
                 finish(cell, "", reused=True)
             else:
                 waiting.append(cell)
-    ready = with_features(bench, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
-    run_cells(bench, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
+    ready = with_features(context, waiting, lambda cell, error: finish(cell, error, reused=False), progress)
+    run_cells(context, run, ready, observers, jobs, lambda cell, error: finish(cell, error, reused=False), progress)
     _check_directory(run)
     cells = tuple(results[c.name] for c in run.cells)
-    result = _result(bench, run, cells, started)
-    reports = _write_reports(bench.plan, result)
+    result = _result(context, run, cells, started)
+    reports = _write_reports(context.plan, result)
     interrupts.check()
     write_result(result)
     observers.call("vlrb_run_end", result=result)
-    return Outcome(result, reports, (*bench.evaluator.errors, *observers.errors), already_finished=False)
+    return Outcome(result, reports, (*context.evaluator.errors, *observers.errors), already_finished=False)
 
 
-def _result(bench: Bench, run: RunInfo, cells: tuple[CellResult, ...], started: str) -> RunResult:
-    selected, split = bench.evaluator.selection.spec.name, bench.plan.selection.on
+def _result(context: RunContext, run: RunInfo, cells: tuple[CellResult, ...], started: str) -> RunResult:
+    selected, split = context.evaluator.selection.spec.name, context.plan.selection.on
     winners = select_winners(cells, run.metrics, selected, split)
     return RunResult(
         run,
         cells,
-        _references(bench, run.directory),
+        _references(context, run.directory),
         started,
         now(),
         winners={label: w.point for label, w in winners.items()},
@@ -304,40 +304,40 @@ def _check_directory(run: RunInfo) -> None:
         )
 
 
-def _cell_result(bench: Bench, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:
+def _cell_result(context: RunContext, run: RunInfo, cell: CellInfo, error: str, reused: bool) -> CellResult:
     _check_directory(run)
     directory = run.directory / "cells" / cell.name
     if error:
         write_text(directory / "error.txt", error + "\n")
         return CellResult(cell, "failed", False, directory, {}, error.splitlines()[0])
-    adopt_cell(bench.folder(cell), directory)
+    adopt_cell(context.folder(cell), directory)
     (directory / "error.txt").unlink(missing_ok=True)
-    ids = {n: [bench.benchmark.ids[i] for i in bench.split.rows(n).tolist()] for n in ROUTED}
-    about, routed = read_cell(directory, ids, [c.name for c in bench.benchmark.candidates])
+    ids = {n: [context.benchmark.ids[i] for i in context.split.rows(n).tolist()] for n in ROUTED}
+    about, routed = read_cell(directory, ids, [c.name for c in context.benchmark.candidates])
     timing = {name: Timing(**t) for name, t in about["timing"].items()}
     return CellResult(
         cell=cell,
         status="done",
         reused=reused,
         directory=directory,
-        scores={n: bench.evaluator.scores(n, routed[n].choices, timing[n], routed[n].estimate) for n in ROUTED},
+        scores={n: context.evaluator.scores(n, routed[n].choices, timing[n], routed[n].estimate) for n in ROUTED},
         fit_seconds=about["fit_seconds"],
         timing=timing["test"],
-        choices={n: choice_counts(bench.benchmark, routed[n].choices) for n in ROUTED},
+        choices={n: choice_counts(context.benchmark, routed[n].choices) for n in ROUTED},
         hardware=about["hardware"],
         chosen=about.get("chosen", {}),
     )
 
 
-def _references(bench: Bench, directory: Path) -> tuple[ReferenceResult, ...]:
+def _references(context: RunContext, directory: Path) -> tuple[ReferenceResult, ...]:
     """Evaluate the reference points, and write their choices to ``references.parquet``."""
-    choices = {n: reference_choices(bench.benchmark, bench.split, bench.split.rows(n)) for n in ROUTED}
-    columns = _row_columns(bench, ROUTED)
+    choices = {n: reference_choices(context.benchmark, context.split, context.split.rows(n)) for n in ROUTED}
+    columns = _row_columns(context, ROUTED)
     columns |= {name: np.concatenate([choices[n][name] for n in ROUTED]) for name in SUMMARIES}
     with new_file(directory / "references.parquet") as aside:
         pq.write_table(pa.table(columns), aside, compression="zstd")
     return tuple(
-        ReferenceResult(name, summary, {n: bench.evaluator.scores(n, choices[n][name]) for n in ROUTED})
+        ReferenceResult(name, summary, {n: context.evaluator.scores(n, choices[n][name]) for n in ROUTED})
         for name, summary in SUMMARIES.items()
     )
 

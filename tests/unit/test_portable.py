@@ -1,0 +1,77 @@
+"""A plan that is sent to another process is the same plan there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlrb.errors import ConfigError
+from vlrb.experiment.portable import pack_plan, unpack_plan
+from vlrb.experiment.resolve import make_plan
+
+PLUGIN = """
+import attrs
+from vlrb import RouterSpec, hookimpl
+
+
+def params_class():
+    @attrs.frozen
+    class Params:
+        number: int = 1
+        share: float = float("inf")
+
+    return Params
+
+
+@hookimpl
+def vlrb_routers():
+    return [RouterSpec(name="mine", summary="for tests", factory=print, params=params_class())]
+"""
+EXPERIMENT = """
+name = "t"
+plugins = ["mine.py"]
+requires = []
+[logs]
+use = "demo"
+[[router]]
+use = "mine"
+sweep = { number = [1, 2] }
+[[router]]
+use = "knn"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VLRB_DISABLE_PLUGINS", "mlflow")
+    (tmp_path / "mine.py").write_text(PLUGIN, encoding="utf-8")
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT, encoding="utf-8")
+    return tmp_path / "experiment.toml"
+
+
+def identities(plan: Any) -> list[Any]:
+    """Return what decides the numbers of a plan, less what only the asking process uses."""
+    routers = [(r.label, [(p.chosen.identity(), p.swept) for p in r.points]) for r in plan.routers]
+    sets = {name: features.identity() for name, features in plan.feature_sets.items()}
+    chosen = [plan.logs, plan.counter, plan.selection(), *plan.metrics]
+    return [routers, sets, [c.identity() for c in chosen], plan.catalog, plan.general, plan.benchmark, plan.split]
+
+
+def test_a_plan_is_the_same_plan_there(file: Path) -> None:
+    """Also with a plugin file, and with a class of parameters that no other process finds by its name."""
+    plan = make_plan(file)
+    sent = unpack_plan(pack_plan(plan))
+
+    assert identities(sent) == identities(plan)
+    assert sent.registry is not plan.registry
+
+
+def test_a_component_that_is_gone_is_named(file: Path) -> None:
+    """Protects a run against an edit of a plugin between its plan and its cells."""
+    packed = pack_plan(make_plan(file))
+    (file.parent / "mine.py").write_text(PLUGIN.replace('"mine"', '"other"'), encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="router mine/mine"):
+        unpack_plan(packed)
