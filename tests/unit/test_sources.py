@@ -266,10 +266,10 @@ def test_installed_packages_count_only_where_they_are_plugins(digest: Any, tmp_p
 
 
 def test_a_bundled_plugin_counts_with_those_that_it_imports() -> None:
-    """`prepared` reads with modules of `records`, the neural routers with those of `hf`, the demo through `vlmevalkit`."""
+    """`prepared` reads with modules of `records`, the neural routers with those of `shared`, the demo through `vlmevalkit`."""
     for name, needs in (
         ("prepared", "records.images"),
-        ("neural_routers", "hf.weights"),
+        ("neural_routers", "shared.pretrained.weights"),
         ("demo", "vlmevalkit.source"),
     ):
         found = PLAIN.closure([f"vlrb_plugins.{name}"], NEVER, OWN)

@@ -16,10 +16,10 @@ from PIL import Image
 
 from vlrb.api.images import Images, ImageStore, ImageWriter
 from vlrb.errors import ConfigError, DataError
-from vlrb_plugins.hf.torch_tools import image_processor
 from vlrb_plugins.neural_routers import pixels
 from vlrb_plugins.neural_routers.backbones import preprocessing
 from vlrb_plugins.neural_routers.pixels import Resizing, cached, in_memory
+from vlrb_plugins.shared.pretrained.loading import image_processor
 
 
 def png(image: Image.Image) -> bytes:

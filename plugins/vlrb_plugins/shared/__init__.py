@@ -1,0 +1,1 @@
+"""Libraries that several bundled plugins share."""
