@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -53,8 +53,7 @@ class Imported:
 
     def __call__(self, *arguments: Any) -> Any:
         """Import it and call it."""
-        module, _, name = self.place.partition(":")
-        return getattr(import_module(module), name)(*arguments)
+        return resolve_name(self.place)(*arguments)
 
 
 def imported_late(value: Any) -> Any:
