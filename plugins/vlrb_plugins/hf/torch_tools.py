@@ -1,4 +1,4 @@
-"""What the encoders of texts and of images do alike with torch and transformers."""
+"""What the encoders of text and of images share: loading, missing weights, memory, unit vectors."""
 
 from __future__ import annotations
 
