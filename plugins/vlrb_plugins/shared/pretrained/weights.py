@@ -131,7 +131,7 @@ class Weights:
         model = f"model {self.id!r}, revision {self.revision_name!r}"
         return DataError(
             f"the weights of {self.owner} are not on disk and cannot be fetched: {first_line(error)}",
-            where=f"{self.parameter}: no folder, and {model} was searched for in {_hub_cache()} and on the hub",
+            where=f"{self.parameter}: no folder, and {model} was looked for in {_hub_cache()} and on the hub",
             fix=f"run `hf download {self.id}` with a network connection (then copy its cache, or set HF_HOME to it), "
             f"or set {self.parameter} = FOLDER to one with the model's files",
         )
