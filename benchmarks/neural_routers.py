@@ -120,7 +120,7 @@ def pipeline(folder: Path, threads: int) -> None:
     """Print samples per second of decoding, of the cache, and of training, and their ratio."""
     import torch
 
-    from vlrb_plugins.neural_routers.machine import machine
+    from vlrb_plugins.neural_routers.device import chosen_device
     from vlrb_plugins.neural_routers.params import VlcParams
     from vlrb_plugins.neural_routers.samples import kept_samples
 
@@ -137,14 +137,14 @@ def pipeline(folder: Path, threads: int) -> None:
     supplied = per_second(orders.size, lambda: [samples.batch(rows) for rows in orders])
     print(f"batches of 16 from the cache      {supplied:9.0f} samples/s")
 
-    where = machine(VlcParams())
-    size, steps = (64, 20) if where.device == "cuda" else (8, 2)
-    model = network().to(where.device).train()
+    where = chosen_device(VlcParams())
+    size, steps = (64, 20) if where.kind == "cuda" else (8, 2)
+    model = network().to(where.kind).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
 
     def step() -> None:
         with where.precision():
-            logits, _ = model(samples.batch(np.arange(size)).to(where.device))
+            logits, _ = model(samples.batch(np.arange(size)).to(where.kind))
         logits.logsumexp(1).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -152,7 +152,7 @@ def pipeline(folder: Path, threads: int) -> None:
     def train() -> None:
         for _ in range(steps):
             step()
-        if where.device == "cuda":
+        if where.kind == "cuda":
             torch.cuda.synchronize()
 
     step()
@@ -163,14 +163,14 @@ def pipeline(folder: Path, threads: int) -> None:
 
 def latency(folder: Path) -> None:
     """Print how long routing takes, with decoding, for one request and for 16."""
+    from vlrb_plugins.neural_routers.device import chosen_device
     from vlrb_plugins.neural_routers.fitted import FittedNeural, Made
-    from vlrb_plugins.neural_routers.machine import machine
     from vlrb_plugins.neural_routers.params import VlcParams
     from vlrb_plugins.neural_routers.samples import passing_samples
 
     asked, params = queries(folder), VlcParams()
-    where = machine(params)
-    made = Made(network().to(where.device).eval(), tokenizer(folder), reading(), "lxmert", {})
+    where = chosen_device(params)
+    made = Made(network().to(where.kind).eval(), tokenizer(folder), reading(), "lxmert", {})
     fitted = FittedNeural("vlc", params, made, where, tuple(c.name for c in asked.candidates), tuple(range(MODELS)), {})
     from concurrent.futures import ThreadPoolExecutor
 
@@ -187,7 +187,7 @@ def latency(folder: Path) -> None:
             whole.append(time.perf_counter() - middle)
         times, prepared = sorted(1000 * t for t in whole[1:]), 1000 * statistics.median(before[1:])
         high = times[int(0.95 * (rounds - 1))]
-        print(f"route, batch {size:<3} p50 {statistics.median(times):8.1f} ms  p95 {high:8.1f} ms  on {where.device}")
+        print(f"route, batch {size:<3} p50 {statistics.median(times):8.1f} ms  p95 {high:8.1f} ms  on {where.kind}")
         print(f"    of which decoding, resizing, tokenising {prepared:8.1f} ms")
 
 

@@ -3,6 +3,7 @@
 from vlrb.api.components import CommandSpec as CommandSpec
 from vlrb.api.components import EncoderSpec as EncoderSpec
 from vlrb.api.components import FusionSpec as FusionSpec
+from vlrb.api.components import Imported as Imported
 from vlrb.api.components import LogSourceSpec as LogSourceSpec
 from vlrb.api.components import MetricSpec as MetricSpec
 from vlrb.api.components import NoParams as NoParams

@@ -264,10 +264,10 @@ def test_installed_packages_count_only_where_they_are_plugins(digest: Any, tmp_p
 
 
 def test_a_bundled_plugin_counts_with_those_that_it_imports() -> None:
-    """`prepared` reads with a shared library, the neural routers with those of `hf`, the demo through `vlmevalkit`."""
+    """`prepared` and the neural routers count with their shared libraries, the demo with what it reads through."""
     for name, needs in (
         ("prepared", "shared.log_tables.image_files"),
-        ("neural_routers", "hf.weights"),
+        ("neural_routers", "shared.pretrained.weights"),
         ("demo", "vlmevalkit.source"),
     ):
         found = PLAIN.closure([f"vlrb_plugins.{name}"], NEVER, OWN)

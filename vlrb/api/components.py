@@ -55,9 +55,8 @@ class Imported:
 
     def __call__(self, *arguments: Any) -> Any:
         """Import it and call it."""
-        return resolve_name(self.place)(
-            *arguments
-        )  # import_module of a computed name would count the whole package in keys
+        # import_module of a computed name would count the whole package in keys
+        return resolve_name(self.place)(*arguments)
 
 
 def imported_late(value: Any) -> Any:

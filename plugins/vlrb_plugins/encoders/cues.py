@@ -1,4 +1,4 @@
-"""Visual cues: text and its layout, lines, colours, what tells photographs, diagrams, charts and pages apart, resolution."""
+"""Visual cues: text and its layout, lines, colours, resolution, and the kind of image (photo, page, chart, drawing)."""
 
 from __future__ import annotations
 
@@ -7,61 +7,65 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import attrs
 import numpy as np
 
-from vlrb import Array, Column, Features, Images, Queries
+from vlrb import Array, Column, Features, Images, NoParams, Queries
 
 if TYPE_CHECKING:
     from PIL import Image
 
 LOOK = 384
-"""Longest side, in pixels, of the reduced image that is looked at."""
+"""Longest side, in pixels, of the reduced image that the cues are computed from."""
 
 STEEP = np.tan(np.pi / 8)
-"""Slope below which a direction counts as level."""
+"""Slope below which a direction counts as horizontal."""
 
 NUMERIC = (
     "log-megapixels",  # of the whole image
     "log-shorter-side",
-    "log-bytes-per-pixel",  # of the file: photographs need many, drawings few
-    "sharpness",  # gradients at full against those at half size: small where the image was blown up
-    "background",  # share of the commonest colour
+    "log-bytes-per-pixel",  # of the file: many for photographs, few for drawings
+    "sharpness",  # gradients at full size relative to half size: small if the image was enlarged
+    "background",  # share of the most frequent colour
     "background-brightness",
     "border",  # share of the image's border that has this colour
-    "ink",  # share of pixels that stand out from it
-    "filled",  # share of the box around them
+    "ink",  # share of pixels that differ clearly from the background
+    "filled",  # bounding box of the ink, as a share of the image
     "log-colours",  # colours that make up 90 % of the pixels (of 4,096)
     "saturated",  # share of pixels with a clear hue
-    "hues",  # hues that at least 1 % of the pixels have (of 12)
+    "hues",  # hues of at least 1 % of the pixels (of 12)
     "flat-hues",  # share of pixels with a clear hue in areas of one colour: bars, slices, signs
     "flat",  # share of pixels that equal their neighbours
     "noise",  # median difference of neighbours that are not equal
     "skin",  # share of pixels with the hue of skin and wood, frequent in photographs
-    "crossings",  # changes between ink and background per row, mean
-    "crossings-peak",  # the same, of the row at the 90th percentile
+    "crossings",  # mean changes between ink and background per row
+    "crossings-peak",  # the same at the 90th percentile of rows
     "text-rows",  # share of rows with as many changes as text has
     "text-lines",  # runs of such rows
     "log-text-height",  # height of these runs in pixels of the whole image
     "text-width",  # share of the width that they span
-    "stroke",  # width of ink in pixels of the reduced image
+    "stroke",  # mean width of ink in pixels of the reduced image
     "horizontal-rules",  # rows with an unbroken line over a third of the width
     "vertical-rules",
-    "grid",  # 1 where there are several of both: tables, charts with a grid
-    "frame",  # 1 where there is one of both at least: axes
+    "grid",  # 1 if there are at least three of both: tables, charts with a grid
+    "frame",  # 1 if there is at least one of both: axes
     "diagonal",  # share of the gradients that are neither horizontal nor vertical
     "directions",  # entropy of the gradients' directions
     "centre-x",  # of the ink
     "centre-y",
-    "uneven",  # deviation of the ink among nine fields
-    "empty-fields",  # of these, without ink
-    "similar-halves",  # correlation of the ink's left and right half
+    "uneven",  # standard deviation of the ink over nine fields
+    "empty-fields",  # share of these fields without ink
+    "similar-halves",  # correlation of the ink in the left and right half
 )
 KINDS = ("photo", "page", "chart", "drawing")
-"""What an image looks like; the codes of the column ``kind``.  A rule of thumb over the numbers above."""
+"""What an image looks like, by rules of thumb over the numbers above; the codes of the column ``kind``."""
 
 
+@attrs.frozen
 class VisualCues:
-    """NUMERIC, averaged over a sample's images, and ``kind`` of its first image; a sample without images has gaps."""
+    """Means of NUMERIC over a sample's images, and ``kind`` of its first image, missing for a sample without images."""
+
+    params: NoParams = NoParams()
 
     def encode(self, queries: Queries) -> Features:
         """Return float32[n, 35].
@@ -85,9 +89,9 @@ def _row(images: Images, i: int) -> list[float]:
 
 
 def cues(image: Image.Image, size: int) -> Array:
-    """Return the numbers that NUMERIC lists, of one image.
+    """Return the numbers that NUMERIC lists for one image.
 
-    :param size: of its file, in bytes
+    :param size: size of its file in bytes
     """
     width, height = image.size
     small = image.convert("RGB")
@@ -125,7 +129,7 @@ def cues(image: Image.Image, size: int) -> Array:
 
 
 def _equal(planes: Sequence[Array]) -> Array:
-    """Return bool[h, w]: pixels that equal the next one to the right and below, nearly."""
+    """Return bool[h, w]: pixels that nearly equal their neighbours to the right and below."""
     flat = np.ones(planes[0].shape, np.bool_)
     for plane in planes:
         flat[:, :-1] &= np.abs(plane[:, 1:] - plane[:, :-1]) <= 2
@@ -143,9 +147,9 @@ def _sharpness(grey: Array) -> float:
 
 
 def _ground(same: Array, grey: Array) -> tuple[list[float], Array]:
-    """Return what is to be said of the background, and bool[h, w]: what stands out from it.
+    """Return the numbers about the background, and the ink bool[h, w]: pixels that differ clearly from it.
 
-    :param same: the pixels that have its colour
+    :param same: bool[h, w], the pixels of its colour
     """
     level = float(grey[same].mean())
     ink = np.abs(grey - level) > 0.2
@@ -156,9 +160,9 @@ def _ground(same: Array, grey: Array) -> tuple[list[float], Array]:
 
 
 def _colours(planes: Sequence[Array], flat: Array, counts: Array) -> list[float]:
-    """Return what is to be said of the colours.
+    """Return the numbers about colours.
 
-    :param counts: how many pixels have each of 4,096 colours
+    :param counts: pixels of each of 4,096 colours
     """
     needed = int(np.searchsorted(np.cumsum(np.sort(counts)[::-1]), 0.9 * flat.size)) + 1
     high = np.maximum(np.maximum(planes[0], planes[1]), planes[2])
@@ -180,7 +184,7 @@ def _skin(planes: Sequence[Array]) -> float:
 
 
 def _text(ink: Array, scale: float) -> list[float]:
-    """Text is many changes between ink and background in a row, in bands of rows."""
+    """Return the numbers about text: bands of rows with many changes between ink and background."""
     changes = (ink[:, 1:] != ink[:, :-1]).sum(axis=1) if ink.shape[1] > 1 else np.zeros(len(ink))
     textual = changes >= max(12, 0.06 * ink.shape[1])
     edges = np.flatnonzero(np.diff(np.concatenate([[False], textual, [False]]).astype(np.int8)))
@@ -205,7 +209,7 @@ def _lines(ink: Array) -> list[float]:
 
 
 def _rules(ink: Array) -> int:
-    """Return how many rows have an unbroken line over a third of the width, rows of one thick line counted once."""
+    """Return the number of unbroken lines over a third of the width; the rows of a thick line count once."""
     length = max(8, ink.shape[1] // 3)
     if ink.shape[1] <= length:
         return 0
@@ -256,7 +260,7 @@ def rows_of(ink: Array) -> Array:
 
 
 def kind(numbers: dict[str, float]) -> str:
-    """Return which of KINDS an image looks like."""
+    """Return the one of KINDS that an image looks like."""
     if numbers["flat"] < 0.35 and numbers["background"] < 0.3:
         return "photo"
     if numbers["text-rows"] > 0.15 and numbers["flat-hues"] < 0.05 and numbers["text-lines"] >= 4:

@@ -6,15 +6,16 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import attrs
 import numpy as np
 
-from vlrb import Array, Column, Features, Images, Queries
+from vlrb import Array, Column, Features, Images, NoParams, Queries
 
 if TYPE_CHECKING:
     from PIL import Image
 
 LOOK = 128
-"""Longest side, in pixels, of the reduced image that brightness, colours and edges are taken from."""
+"""Longest side, in pixels, of the reduced image for brightness, colours and edges."""
 
 NAMES = (
     "log-width",
@@ -36,8 +37,11 @@ NAMES = (
 )
 
 
+@attrs.frozen
 class ImageStatistics:
-    """The number of images and, averaged over a sample's images, what NAMES says; a sample without images has gaps."""
+    """The number of images, and the means of NAMES over a sample's images, missing for a sample without images."""
+
+    params: NoParams = NoParams()
 
     def encode(self, queries: Queries) -> Features:
         """Return float32[n, 17].
@@ -59,7 +63,7 @@ def _row(images: Images, i: int) -> list[float]:
 
 
 def statistics(image: Image.Image) -> Array:
-    """Return the numbers that NAMES lists, of one image.
+    """Return the numbers that NAMES lists for one image.
 
     Colourfulness is Hasler and Süsstrunk's M (2003); edges are mean absolute differences of neighbouring pixels.
     """

@@ -1,4 +1,4 @@
-"""The structure of questions: what kind of question it is, what answer it asks for, what it talks about."""
+"""The structure of questions: type, requested answer format, topics, length and language."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+import attrs
 import numpy as np
 
-from vlrb import Column, Features, Queries
+from vlrb import Column, Features, NoParams, Queries
 
 TYPES = (
     ("none", r"$"),
@@ -29,7 +30,7 @@ TYPES = (
     ),
     ("other", r""),
 )
-"""Types of questions, the first that fits: a question may contain several of the words."""
+"""Types of questions; the first match counts, since a question may match several."""
 
 FORMATS = (
     ("yes-no", r"\b(yes or no|true or false|yes/no|answer with yes)\b"),
@@ -40,7 +41,7 @@ FORMATS = (
     ("short", r"\b(single|one) word\b|\bword or phrase\b|\bshort answer\b"),
     ("long", r"\b(explain|describe|detailed|step by step|in your own words|summari[sz]e|essay)\b"),
 )
-"""Formats that a question or its hint asks for, the first that fits; else ``letter`` or ``yes-no`` by the options, or open."""
+"""Answer formats that a question without options or its hint asks for; the first match counts, without a match it is open."""
 
 TOPICS = {
     "counting": r"how many|count|number of",
@@ -57,7 +58,7 @@ TOPICS = {
     "negated": r"not|no|none|except|never|neither|without|isn't|doesn't|incorrect|false",
     "several-images": r"images|pictures|both|first image|second image|figures|image ?\d",
 }
-"""Words that tell what a question is about."""
+"""Topic -> words that indicate it."""
 
 SCRIPTS = (
     "none",
@@ -72,7 +73,7 @@ SCRIPTS = (
     "devanagari",
     "other",
 )
-"""Languages as far as the script tells; Latin text is English when it has enough of English's commonest words."""
+"""Languages as far as scripts distinguish them; Latin text is English if enough of its words are common English ones."""
 
 _BLOCKS = (
     ("chinese", "CJK"), ("japanese", "HIRAGANA"), ("japanese", "KATAKANA"), ("korean", "HANGUL"), ("cyrillic", "CYRILLIC"),
@@ -111,7 +112,7 @@ CATEGORICAL = {
     "format": (*(name for name, _ in FORMATS), "open"),
     "language": SCRIPTS,
 }
-"""Categorical columns, and what their codes 0, 1, 2 ... mean."""
+"""Categorical columns, and the meanings of their codes 0, 1, 2 ..."""
 
 _TYPES = [(i, re.compile(p)) for i, (_, p) in enumerate(TYPES)]
 _FORMATS = [(i, re.compile(p)) for i, (_, p) in enumerate(FORMATS)]
@@ -123,12 +124,15 @@ _YEAR = re.compile(r"\b(1[5-9]|20)\d\d\b")
 _OPTION_LINE = re.compile(r"^\s*\(?([A-H])[).:]\s*(\S.*)$", re.MULTILINE)
 
 
+@attrs.frozen
 class QuestionStructure:
-    """NUMERIC, a column of 0 and 1 for each of TOPICS, and CATEGORICAL; nothing is ever missing.
+    """NUMERIC, a column of 0 and 1 for each of TOPICS, and CATEGORICAL; no value is ever missing.
 
-    Question and hint are looked at together for the format that is asked for, the question alone for the rest.  Options that
-    stand in the question as lines ``A. ...`` count where the sample has none of its own.
+    The requested format is read from question and hint, the rest from the question alone.  If a sample has no options, lines
+    ``A. ...`` in its question count as options.
     """
+
+    params: NoParams = NoParams()
 
     def encode(self, queries: Queries) -> Features:
         """Return float32[n, 36]."""
@@ -213,7 +217,7 @@ def language(text: str) -> str:
             counts[next((s for s, block in _BLOCKS if name.startswith(block)), "other")] += 1
     if counts["japanese"]:
         counts["japanese"] += counts.pop("chinese")
-    # letters of formulas stand in texts of every language: another script counts three times
+    # formulas put Latin letters into texts of every language, so letters of other scripts count three times
     best = max(counts, key=lambda s: counts[s] * (1 if s == "latin" else 3))
     if not counts[best]:
         return "none"

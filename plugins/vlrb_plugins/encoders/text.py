@@ -7,14 +7,14 @@ from functools import cached_property
 import numpy as np
 
 from vlrb import Array, Column, Features, Queries
-from vlrb_plugins.encoders import HashedTextParams
+from vlrb_plugins.encoders.params import HashedTextParams
 
 
 class HashedText:
     """Words, pairs of words and 3- to 5-grams of characters, hashed and projected.
 
     Question, options and hint are one text.  The projection is a Gaussian matrix drawn from the seed, so nothing is fitted
-    and every query is encoded on its own.
+    and every query is encoded by itself.
     """
 
     def __init__(self, params: HashedTextParams) -> None:

@@ -17,26 +17,20 @@ import transformers
 from PIL import Image
 
 from vlrb import Array, Column, DataError, Features, Queries
-from vlrb_plugins.hf import ImageParams
-from vlrb_plugins.hf.preparing import ahead, rgb
-from vlrb_plugins.hf.torch_tools import (
-    device_of,
-    image_processor,
-    loading,
-    missing_pooler,
-    precision,
-    unit_rows,
-    working,
-)
-from vlrb_plugins.hf.weights import Weights
+from vlrb_plugins.hf.params import ImageParams
+from vlrb_plugins.hf.torch_tools import loading, missing_pooler, unit_rows, working
+from vlrb_plugins.hf.weights import weights_of
+from vlrb_plugins.shared.pretrained.device import device_of
+from vlrb_plugins.shared.pretrained.loading import image_processor
+from vlrb_plugins.shared.pretrained.preparing import ahead, rgb
 
 
 @attrs.define(eq=False)
 class _Rows:
-    """A chunk of queries in work.
+    """A chunk of queries that is being encoded.
 
-    ``sums`` float64[n, d] are of the vectors of their images, ``counts`` int64[n] how many each has; ``prepared`` are the queries
-    whose images are decoded, ``waiting`` the images that wait for the model.
+    ``sums`` float64[n, d] are the sums of each query's image vectors, ``counts`` int64[n] its number of images; ``prepared`` counts
+    the queries whose images are decoded, ``waiting`` the images that wait for the model.
     """
 
     queries: Queries
@@ -53,7 +47,7 @@ class _Rows:
 
 @attrs.frozen(eq=False)
 class _Job:
-    """An image that is ready for the model, float32[3, h, w], and whose it is."""
+    """An image that is ready for the model, float32[3, h, w], and the row that it belongs to."""
 
     rows: _Rows
     row: int
@@ -61,23 +55,23 @@ class _Job:
 
 
 class ImageEncoder:
-    """One vector of unit length per sample, and whether it has an image.
+    """One vector of unit length per sample, and whether the sample has an image.
 
-    The vector of a sample with several images is the mean of their vectors of unit length, scaled to unit length again; that of
-    a sample without is zero, and the column ``has-image`` says so.  Images are decoded and prepared by threads ahead of the
-    model.  An image's vector depends on the others of its batch by rounding only (about 1e-6 in float32).
+    For several images, their unit vectors are averaged and scaled to unit length again; without an image the vector is zero and
+    the column ``has-image`` says so.  Threads decode and prepare images ahead of the model.  The other images of a batch change
+    a vector by rounding only (about 1e-6 in float32).
     """
 
     def __init__(self, name: str, hub_id: str, params: ImageParams) -> None:
-        """Load the model, and encode a grey image to see how many columns it gives.
+        """Load the model, and encode a grey image to learn its number of columns.
 
-        :raises DataError: when its files are not there or cannot be loaded
+        :raises DataError: when its files are missing or cannot be loaded
         """
         self.name = name
         self.params = params
-        self._device, self._dtype = device_of(params.device), precision(params.dtype)
+        self._device, self._dtype = device_of(params.device), getattr(torch, params.dtype)
         self._threads = min(16, os.cpu_count() or 1)
-        folder = Weights.of(name, hub_id, params).local()
+        folder = weights_of(name, hub_id, params).local()
         with loading(name, folder):
             self._processor = image_processor(str(folder), local_files_only=True)
             model, self._pooling = _model(folder, getattr(params, "pooling", "auto"))
@@ -90,12 +84,12 @@ class ImageEncoder:
         """Return float32[n, d + 1].
 
         :raises DataError: naming the sample whose image cannot be read, or whose vector is not finite
-        :raises ConfigError: when the memory does not suffice, naming the batch size
+        :raises ConfigError: when memory runs out, naming the batch size
         """
         return next(self.stream([queries]))
 
     def stream(self, chunks: Iterable[Queries]) -> Iterator[Features]:
-        """Return the features of each chunk, as ``encode`` does, in order; batches are filled across chunks."""
+        """Yield the features of each chunk, as ``encode`` does, in order; a batch may hold images of several chunks."""
         order: deque[_Rows] = deque()
 
         def samples() -> Iterator[tuple[_Rows, int]]:
@@ -129,13 +123,13 @@ class ImageEncoder:
         return [self._pixels(image) for image in rows.queries.images[i]]
 
     def _pixels(self, image: Image.Image) -> Array:
-        """Return what the model's own processor makes of an image, float32[3, h, w]."""
+        """Return an image as the model's own processor prepares it, float32[3, h, w]."""
         pixels = np.asarray(rgb(image))
         made = self._processor(images=[pixels], return_tensors="np", input_data_format="channels_last")
         return np.asarray(made["pixel_values"][0], dtype=np.float32)
 
     def _vectors(self, pixels: Sequence[Array]) -> Any:
-        """Return the vectors of images of one size, on the device; unit length."""
+        """Return unit vectors of images of one size, on the device."""
         batch = torch.from_numpy(np.stack(pixels)).to(device=self._device, dtype=self._dtype)
         if self._pooling == "features":
             out = self._model.get_image_features(pixel_values=batch)
@@ -158,7 +152,7 @@ class ImageEncoder:
 
 
 class _Batches:
-    """Collects images into batches; the vectors of a batch are fetched once the next one is on its way."""
+    """Collects images into batches; the vectors of a batch are fetched after the next one is launched."""
 
     def __init__(self, vectors: Callable[[Sequence[Array]], Any], size: int) -> None:
         self._vectors = vectors
@@ -167,7 +161,7 @@ class _Batches:
         self._launched: tuple[list[_Job], Any] | None = None
 
     def add(self, job: _Job) -> None:
-        """Take an image; one of another size begins a new batch."""
+        """Add an image; one of another size starts a new batch."""
         if self._jobs and self._jobs[0].pixels.shape != job.pixels.shape:
             self._launch()
         self._jobs.append(job)
@@ -175,7 +169,7 @@ class _Batches:
             self._launch()
 
     def end(self) -> None:
-        """Encode what is left."""
+        """Encode the remaining images."""
         if self._jobs:
             self._launch()
         self._collect()
@@ -198,7 +192,7 @@ class _Batches:
 def _model(folder: Path, pooling: str) -> tuple[Any, str]:
     """Return the model, and how its output becomes a vector.
 
-    :raises DataError: when weights are missing, which would be drawn at random
+    :raises DataError: when weights are missing, which transformers would draw at random
     """
     arguments = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
     model, report = transformers.AutoModel.from_pretrained(str(folder), output_loading_info=True, **arguments)

@@ -1,7 +1,7 @@
 """Pretrained parts: tokenizers, image encoders and cross-modal encoders, from the hub's cache, the hub or a folder.
 
-Weights are read from safetensors files only, and no code that stands beside them is run.  Weights that a checkpoint lacks are
-an error: a body that is random in part would look like a trained one.
+Only safetensors files are read, and code in a model's folder is never run.  Weights that a checkpoint lacks are an error, since
+a partly random body would look like a trained one.
 """
 
 from __future__ import annotations
@@ -11,23 +11,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from vlrb import ConfigError, VlrbError
-from vlrb_plugins.hf.torch_tools import image_processor, quietly
-from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.pixels import Resizing
 from vlrb_plugins.neural_routers.sources import weights_of
+from vlrb_plugins.shared.messages import first_line
+from vlrb_plugins.shared.pretrained.loading import image_processor, quietly
 
 UNUSED = ("pooler.", "head.")
-"""Weights of image encoders that may be missing, because the states of the patches are made without them."""
+"""Weights of image encoders that may be missing, since the states of patches do not depend on them."""
 
 
 @contextlib.contextmanager
 def loading(what: str, source: str, parameter: str) -> Iterator[dict[str, Any]]:
-    """Load something quietly.
-
-    Gives what ``from_pretrained`` is told besides the source: the commit that stands in the cell's key.
+    """Load something quietly; yields further arguments of ``from_pretrained``: the commit that is part of the cell's key.
 
     :raises ConfigError: naming parameter and source, when it cannot be loaded
-    :raises DataError: when the folder is missing, or the hub cannot tell the commit
+    :raises DataError: when the folder is missing, or the hub cannot be asked for the commit
     """
     weights = weights_of(parameter, source)
     try:
@@ -36,12 +34,12 @@ def loading(what: str, source: str, parameter: str) -> Iterator[dict[str, Any]]:
             yield {} if commit is None else {"revision": commit}
     except VlrbError:
         raise
-    except Exception as error:  # transformers, the hub and their parsers raise errors of many kinds
-        fix = "name a folder that save_pretrained made of such a model; weights must be safetensors"
+    except Exception as error:  # transformers, the hub and their parsers raise errors of many classes
+        fix = "name a folder that save_pretrained wrote for such a model; weights must be safetensors"
         if weights.folder is None:
             fix = (
-                f"run `hf download {source}` where there is a network and copy the cache (or set HF_HOME), or set {parameter} "
-                "to a folder with its files; weights must be safetensors"
+                f"run `hf download {source}` with a network connection (then copy its cache, or set HF_HOME to it), or set "
+                f"{parameter} to a folder with its files; weights must be safetensors"
             )
         what = f"the {what} {source!r} cannot be loaded: {first_line(error)}"
         raise ConfigError(what, where=parameter, fix=fix) from error
@@ -70,7 +68,7 @@ def config(source: str, parameter: str) -> Any:
 
 
 def vision_model(source: str) -> Any:
-    """Return an image encoder that gives states of patches; of a model of images and texts, that part.
+    """Return an image encoder that gives states of patches; of a model of images and texts, its image part.
 
     :raises ConfigError: also when the checkpoint lacks weights
     :raises VlrbError: as ``loading``
@@ -93,7 +91,7 @@ def _model(source: str, parameter: str, unused: tuple[str, ...]) -> Any:
         "trust_remote_code": False,
         "use_safetensors": True,
         "output_loading_info": True,
-        "ignore_mismatched_sizes": True,  # told below
+        "ignore_mismatched_sizes": True,  # reported below
     }
     with loading("model", source, parameter) as where:
         try:
@@ -101,7 +99,7 @@ def _model(source: str, parameter: str, unused: tuple[str, ...]) -> Any:
         except OSError:
             if not where:
                 raise
-            # weights that are pickled only: of the name "main", transformers finds the copy that the hub has converted
+            # pickled weights only: under the name "main", transformers finds the copy that the hub has converted
             model, info = AutoModel.from_pretrained(source, **arguments)
         model.float()
     lacking = sorted(k for k in info["missing_keys"] if not any(k.startswith(u) or f".{u}" in k for u in unused))
@@ -122,7 +120,7 @@ def _part_for_images(model: Any) -> Any:
 
 
 def from_config(settings: Any) -> Any:
-    """Return a model of this configuration with weights that are still random."""
+    """Return a model of this configuration with random weights."""
     from transformers import AutoModel
 
     with quietly():
@@ -130,9 +128,9 @@ def from_config(settings: Any) -> Any:
 
 
 def preprocessing(source: str) -> tuple[Resizing, tuple[float, ...], tuple[float, ...]]:
-    """Return how the makers of an image encoder prepare images: resizing, mean and deviation of the channels.
+    """Return how images were prepared for an image encoder: resizing, mean and deviation of the channels.
 
-    :raises ConfigError: when there is no preprocessor_config.json, or it prepares images in some other way
+    :raises ConfigError: when there is no preprocessor_config.json, or it asks for another preparation
     :raises VlrbError: as ``loading``
     """
     with loading("preprocessor_config.json of", source, "vision") as where:
@@ -147,16 +145,16 @@ def preprocessing(source: str) -> tuple[Resizing, tuple[float, ...], tuple[float
     if resizing is None or not (made.do_resize and made.do_rescale and made.do_normalize):
         steps = f"size {size}, crop_size {crop if cropped else None}"
         raise ConfigError(
-            f"the image encoder {source!r} prepares images in a way that is not known here ({steps}): they are either made "
-            "square, or scaled by the shortest edge and cut to a square; then rescaled and normalised",
+            f"the image encoder {source!r} prepares images in a way that is not known here ({steps}): images must be resized to "
+            "a square, or scaled by the shortest edge and cropped to a square, then rescaled and normalised",
             where="vision",
-            fix="name an image encoder of square images, such as a ViT, DINOv2, CLIP or SigLIP",
+            fix="name an image encoder for square images, such as a ViT, DINOv2, CLIP or SigLIP",
         )
     return resizing, tuple(map(float, made.image_mean)), tuple(map(float, made.image_std))
 
 
 def _sides(processor: Any, name: str) -> dict[str, int]:
-    """Return the sides that a processor's size has, such as height and width."""
+    """Return the sides of a processor's size, such as height and width."""
     return {side: int(pixels) for side, pixels in dict(getattr(processor, name, None) or {}).items() if pixels}
 
 

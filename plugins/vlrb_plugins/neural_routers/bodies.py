@@ -1,8 +1,8 @@
 """Bodies: from tokens and pixels to one vector per sample, the query.
 
 States of an image encoder's patches are projected into the cross-modal encoder, which attends to them and to the text.  The
-patches of several images stand one after the other; where a sample has fewer than others of its batch, the rest is masked, and
-a sample without any has one learnt vector instead.
+patches of several images are concatenated; samples with fewer images than others of their batch are padded and masked, and a
+sample without images has one learnt vector instead.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from vlrb import ConfigError
-from vlrb_plugins.hf.weights import first_line
 from vlrb_plugins.neural_routers.samples import Batch
+from vlrb_plugins.shared.messages import first_line
 
 MODAL_TYPES = 2
-"""Kinds of what Uniter's one stream holds: tokens, patches."""
+"""Kinds of inputs in Uniter's single stream: tokens, patches."""
 
 CO_ATTENTION = 2
 """Blocks of co-attention between Vilbert's towers."""
 
 TOWER_LAYERS = 6
-"""Layers of each of Vilbert's towers, below and above the co-attention, at most."""
+"""Largest number of layers of each of Vilbert's towers below and above the co-attention."""
 
 
 class Sight(nn.Module):
-    """Patch states of the images of a batch, [b, p, d], with a mask int64[b, p] of those that are there."""
+    """Patch states of a batch's images, [b, p, d], with a mask int64[b, p] that is 0 for padding."""
 
     mean: Tensor
     deviation: Tensor
@@ -90,22 +90,29 @@ def _width(model: Any) -> int:
         raise ConfigError(
             f"{type(model).__name__} has no states of patches: its configuration has no hidden_size",
             where="vision",
-            fix="name a transformer for images, such as a ViT, DINOv2, CLIP or SigLIP",
+            fix="name a vision transformer, such as a ViT, DINOv2, CLIP or SigLIP",
         )
     return width
 
 
-class Lxmert(nn.Module):
-    """LXMERT over patch states whose boxes are all zero, as the reference has them; the query is its pooled output."""
+class Body(nn.Module):
+    """A cross-modal encoder: its configuration, the widths of its queries and of its visual inputs, and the limits of texts."""
+
+    def __init__(self, config: Any, visual_width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.visual_width = int(visual_width)
+        self.width = int(config.hidden_size)
+        self.most_tokens = int(config.max_position_embeddings)
+        self.vocabulary = int(config.vocab_size)
+
+
+class Lxmert(Body):
+    """LXMERT over patch states with boxes of zeros, as in the reference; the query is its pooled output."""
 
     def __init__(self, model: Any) -> None:
-        super().__init__()
+        super().__init__(model.config, model.config.visual_feat_dim)
         self.model = model
-        self.config = model.config
-        self.visual_width = int(model.config.visual_feat_dim)
-        self.width = int(model.config.hidden_size)
-        self.most_tokens = int(model.config.max_position_embeddings)
-        self.vocabulary = int(model.config.vocab_size)
 
     def forward(self, ids: Tensor, mask: Tensor, states: Tensor, seen: Tensor) -> Tensor:
         """Return the query, [b, d]."""
@@ -128,17 +135,12 @@ class Lxmert(nn.Module):
         return first
 
 
-class VisualBert(nn.Module):
+class VisualBert(Body):
     """VisualBERT, one stream of tokens and patches; the query is its pooled output."""
 
     def __init__(self, model: Any) -> None:
-        super().__init__()
+        super().__init__(model.config, model.config.visual_embedding_dim)
         self.model = model
-        self.config = model.config
-        self.visual_width = int(model.config.visual_embedding_dim)
-        self.width = int(model.config.hidden_size)
-        self.most_tokens = int(model.config.max_position_embeddings)
-        self.vocabulary = int(model.config.vocab_size)
 
     def forward(self, ids: Tensor, mask: Tensor, states: Tensor, seen: Tensor) -> Tensor:
         """Return the query, [b, d]."""
@@ -152,7 +154,7 @@ class VisualBert(nn.Module):
         return found
 
     def text_state(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Return the first token's state where there are no patches, [b, d]."""
+        """Return the first token's state for texts without patches, [b, d]."""
         first: Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
         return first
 
@@ -165,22 +167,18 @@ def _tower(config: Any, layers: int) -> Any:
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a mask as what is added to attention scores, [b, 1, 1, t]."""
+    """Return a mask in the form that is added to attention scores, [b, 1, 1, t]."""
     return (1.0 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
 
 
-class Uniter(nn.Module):
-    """One stream in the manner of UNITER: BERT over tokens and patches with a learnt vector for each modality; from scratch."""
+class Uniter(Body):
+    """One stream like UNITER: BERT over tokens and patches, with a learnt vector per modality; from scratch."""
 
     def __init__(self, config: Any) -> None:
         from transformers import BertModel
 
-        super().__init__()
+        super().__init__(config, config.hidden_size)
         self.model = BertModel(config)
-        self.config = config
-        self.width = self.visual_width = int(config.hidden_size)
-        self.most_tokens = int(config.max_position_embeddings)
-        self.vocabulary = int(config.vocab_size)
         self.types = nn.Embedding(MODAL_TYPES, self.width)
         self.visual = nn.Linear(self.width, self.width)
         self.norm = nn.LayerNorm(self.width)
@@ -190,7 +188,7 @@ class Uniter(nn.Module):
         """Return the query, [b, d]."""
         table = self.model.embeddings
         text = table(input_ids=ids) + self.types.weight[0]
-        # patches are numbered on after the tokens, and from 0 again where the body knows no more positions
+        # positions of patches follow those of the tokens, and start at 0 again when the body has no more
         after = (ids.shape[1] + torch.arange(states.shape[1], device=ids.device)) % self.most_tokens
         visual = self.dropout(
             self.norm(self.visual(states) + table.position_embeddings(after)[None] + self.types.weight[1])
@@ -202,7 +200,7 @@ class Uniter(nn.Module):
 
 
 class CoAttention(nn.Module):
-    """Each of two streams attends to the other; what it finds is added to it."""
+    """Two streams that attend to each other; the result is added to each."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -216,17 +214,12 @@ class CoAttention(nn.Module):
         return text + to_text, visual + to_visual
 
 
-class Vilbert(nn.Module):
-    """Two streams in the manner of ViLBERT: towers of BERT layers, co-attention, more layers; from scratch."""
+class Vilbert(Body):
+    """Two streams like ViLBERT: towers of BERT layers, co-attention, more layers; from scratch."""
 
     def __init__(self, config: Any) -> None:
-        super().__init__()
-        self.config = config
-        layers = int(config.num_hidden_layers)
-        below = min(TOWER_LAYERS, max(1, layers // 2))
-        self.width = self.visual_width = int(config.hidden_size)
-        self.most_tokens = int(config.max_position_embeddings)
-        self.vocabulary = int(config.vocab_size)
+        super().__init__(config, config.hidden_size)
+        below = min(TOWER_LAYERS, max(1, int(config.num_hidden_layers) // 2))
         self.lower = nn.ModuleList([_tower(config, below), _tower(config, below)])
         heads, dropout = int(config.num_attention_heads), float(config.attention_probs_dropout_prob)
         self.between = nn.ModuleList([CoAttention(self.width, heads, dropout) for _ in range(CO_ATTENTION)])
@@ -257,9 +250,9 @@ OF_TYPE = {"lxmert": "lxmert", "visual_bert": "visualbert"}
 
 
 def body_of(model_type: str, name: str, wanted: str | None) -> str:
-    """Return which body a checkpoint is for.
+    """Return the kind of body that a checkpoint is for.
 
-    :raises ConfigError: when it is for none, or not for the wanted one
+    :raises ConfigError: when it is for no body, or not for the wanted one
     """
     found = OF_TYPE.get(model_type)
     if wanted is not None and wanted.endswith("from-scratch"):
@@ -267,7 +260,7 @@ def body_of(model_type: str, name: str, wanted: str | None) -> str:
             raise ConfigError(
                 f"{wanted} has the shape of a BERT, and {name!r} is of the type {model_type!r}",
                 where="cross",
-                fix="name a BERT, such as bert-base-uncased, whose configuration is used (its weights are not)",
+                fix="name a BERT, such as bert-base-uncased, of which only the configuration is used",
             )
         return wanted
     if found is None or wanted not in (None, found):
@@ -303,9 +296,9 @@ class Network(nn.Module):
         return found
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return logits [b, k] and queries [b, d], in single precision.
+        """Return logits [b, k] and queries [b, d] in single precision.
 
-        The head computes in single precision too: rounded to bfloat16, logits of different models would be equal.
+        The head computes in single precision, since rounding to bfloat16 makes logits of different models equal.
         """
         query = self.query(batch).float()
         with torch.autocast(query.device.type, enabled=False):
@@ -313,15 +306,15 @@ class Network(nn.Module):
         return logits, query
 
     def pretrained(self, batch: Batch) -> Tensor:
-        """Return what the pretrained encoders make of text and images, [b, d + e], without any weight that begins at random."""
+        """Return what the pretrained encoders give for text and images, [b, d + e], without weights that start at random."""
         return torch.cat([self.body.text_state(batch.ids, batch.mask).float(), self.sight.pooled(batch)], dim=1)
 
 
 def check_fit(tokenizer: Any, body: Any, sight: Sight, text_length: int, size: int) -> None:
-    """Check that tokenizer, image encoder and body go together, with an image of black pixels.
+    """Check that tokenizer, image encoder and body fit together, with an image of black pixels.
 
     :param text_length: tokens after which texts are cut
-    :param size: pixels of an image's side
+    :param size: width and height of images in pixels
     :raises ConfigError: naming what does not fit
     """
     if len(tokenizer) > body.vocabulary:
@@ -339,7 +332,7 @@ def check_fit(tokenizer: Any, body: Any, sight: Sight, text_length: int, size: i
     try:
         with torch.no_grad():
             states = sight._states(torch.zeros(1, size, size, 3, dtype=torch.uint8))
-    except (ValueError, RuntimeError) as error:  # some encoders take other sizes than that of their configuration
+    except (ValueError, RuntimeError) as error:  # some encoders accept other sizes than their configuration says
         raise ConfigError(
             f"the image encoder does not take the images of {size} x {size} pixels that its preprocessor makes: "
             f"{first_line(error)}",
@@ -351,5 +344,5 @@ def check_fit(tokenizer: Any, body: Any, sight: Sight, text_length: int, size: i
             f"the image encoder gives states of shape {tuple(states.shape)}, and {sight.projection.in_features} numbers per "
             "patch are needed",
             where="vision",
-            fix="name a transformer for images, such as a ViT, DINOv2, CLIP or SigLIP",
+            fix="name a vision transformer, such as a ViT, DINOv2, CLIP or SigLIP",
         )

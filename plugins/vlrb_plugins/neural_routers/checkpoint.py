@@ -1,8 +1,8 @@
 """Checkpoints: the state of a training after each epoch, as safetensors and JSON.
 
-A folder per epoch, written aside and renamed; those of the last and of the best epoch are kept.  No state of random numbers
-is kept: an epoch's are a function of the cell's seed and the epoch's number, so that going on after a kill gives what an unbroken
-run gives.
+Each epoch has a folder, which appears by a rename; those of the last and the best epoch are kept.  The state of random numbers is
+not saved: an epoch's seed follows from the cell's seed and the epoch's number, so that a resumed training gives the same result
+as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "sta
 
 @attrs.frozen
 class Reached:
-    """How far a training has come: finished epochs, and the state of early stopping."""
+    """The state of a training: completed epochs, and early stopping."""
 
     epoch: int
     monitor: EarlyStopping
@@ -34,7 +34,7 @@ class Reached:
 
 @attrs.frozen
 class Checkpoints:
-    """The checkpoints of one training under a folder; ``identity`` tells trainings apart."""
+    """The checkpoints of one training in a folder; ``identity`` distinguishes trainings."""
 
     folder: Path
     identity: str
@@ -55,9 +55,9 @@ class Checkpoints:
             (self._of(best) / OPTIMIZER).unlink(missing_ok=True)
 
     def last(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Reached | None:
-        """Bring network and optimizer to the last checkpoint and tell how far it is; None where there is none of this training.
+        """Restore network and optimizer from the last checkpoint and return its state; None if this training has no checkpoint.
 
-        Checkpoints of another training are removed.
+        Checkpoints of other trainings are removed.
 
         :raises DataError: naming the file that cannot be read
         """
@@ -72,7 +72,7 @@ class Checkpoints:
         return None
 
     def weights(self, epoch: int, network: nn.Module) -> None:
-        """Bring the network to the weights of an epoch that was kept."""
+        """Restore the network's weights from the checkpoint of an epoch."""
         restore(network, self._of(epoch) / WEIGHTS)
 
     def latest(self) -> Path | None:
@@ -88,7 +88,7 @@ class Checkpoints:
 
 
 def trained(network: nn.Module) -> dict[str, Tensor]:
-    """Return the weights that training may change, by name: parameters that are not frozen, and buffers that are kept."""
+    """Return the weights that training may change, by name: parameters that are not frozen, and persistent buffers."""
     return {n: t.detach().cpu().contiguous() for n, t in _tensors(network, only_trained=True).items()}
 
 
@@ -98,10 +98,10 @@ def all_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def restore(network: nn.Module, file: Path, everything: bool = False) -> None:
-    """Set weights by name to those in a file.
+    """Set a network's weights by name to those in a file.
 
-    :param everything: those that are frozen too
-    :raises DataError: when it cannot be read, or the weights are not those of this network
+    :param everything: frozen weights too
+    :raises DataError: when the file cannot be read, or has the weights of another network
     """
     tensors = _read(file)
     own = _tensors(network, only_trained=not everything)
@@ -131,7 +131,7 @@ def _tensors(network: nn.Module, only_trained: bool) -> dict[str, Tensor]:
 
 
 def _moments(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return what the optimizer remembers of each parameter."""
+    """Return the optimizer's state for each parameter."""
     found = {}
     for name, parameter in network.named_parameters():
         for kind, value in optimizer.state.get(parameter, {}).items():
@@ -144,5 +144,5 @@ def _restore_moments(network: nn.Module, optimizer: torch.optim.Optimizer, tenso
     for key, value in tensors.items():
         kind, name = key.split(":", 1)
         parameter: Any = by_name[name]
-        # the number of steps stays where torch makes it, on the CPU
+        # torch keeps the number of steps on the CPU
         optimizer.state[parameter][kind] = value if kind == "step" else value.to(parameter.device)

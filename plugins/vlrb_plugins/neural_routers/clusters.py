@@ -11,13 +11,13 @@ import numpy as np
 from vlrb import Array
 
 DIMENSIONS = 5
-"""Dimensions of the map in which questions are clustered, as in RouterDC's src/cluster_generate.ipynb."""
+"""Dimensions of the t-SNE map in which questions are clustered, as in RouterDC's src/cluster_generate.ipynb."""
 
 FEWEST = 100
-"""Rows below which there is no map: t-SNE looks at the 90 nearest neighbours of each."""
+"""Fewest rows for a map, since t-SNE uses the 90 nearest neighbours of each."""
 
 MOST = 1000
-"""Rows that are mapped at most: the time of t-SNE in more than three dimensions grows with the square of their number."""
+"""Most rows in a map, since t-SNE in more than three dimensions takes time quadratic in their number."""
 
 
 def k_means(points: Any, count: int, seed: int) -> Array:
@@ -25,7 +25,7 @@ def k_means(points: Any, count: int, seed: int) -> Array:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():  # it warns where points coincide and there are fewer clusters than asked for
+    with warnings.catch_warnings():  # it warns if points coincide and there are fewer clusters than asked for
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = KMeans(count, random_state=seed, n_init=10).fit(points)
     return np.asarray(model.labels_, dtype=np.int64)
@@ -35,9 +35,9 @@ def of_questions(parts: Sequence[Array], count: int, seed: int) -> Array:
     """Return a cluster for every question, int64[n] (RouterDC).
 
     Rows are mapped to five dimensions by t-SNE, and k-means clusters the map.  Of more than ``MOST`` distinct rows a random part is
-    mapped, and the others go to the cluster of the nearest one that was; fewer than ``FEWEST`` are clustered as they are.
+    mapped, and each other row joins the cluster of its nearest mapped row; fewer than ``FEWEST`` are clustered without a map.
 
-    :param parts: what encoders make of the questions, each float[n, d]; all parts weigh the same
+    :param parts: embeddings of the questions by encoders, each float[n, d]; all parts have equal weight
     :param count: clusters, at most as many as there are distinct rows
     """
     distinct, which = np.unique(_balanced(parts), axis=0, return_inverse=True)
@@ -62,13 +62,13 @@ def _mapped(points: Array, seed: int) -> Array:
 
     if len(points) < FEWEST or points.shape[1] <= DIMENSIONS:
         return points
-    rate = len(points) / 48  # what "auto" is from 2,400 points on; its least, 50, tears the map of a few hundred apart
+    rate = len(points) / 48  # as "auto" for 2,400 points or more; its minimum of 50 scatters a map of a few hundred
     made = TSNE(DIMENSIONS, method="exact", learning_rate=rate, random_state=seed).fit_transform(points)
     return np.asarray(made)
 
 
 def _nearest(points: Array, among: Array) -> Array:
-    """Return the number of the nearest of some points, int64[n]."""
+    """Return the row in ``among`` that is nearest to each point, int64[n]."""
     from sklearn.metrics import pairwise_distances_argmin
 
     return np.asarray(pairwise_distances_argmin(points, among), dtype=np.int64)

@@ -19,7 +19,7 @@ FAITHFUL_DEVIATION = 0.78
 class Cosine(nn.Module):
     """Cosine between the query and a learnt vector per model, times a scale.
 
-    The scale is learnt, from 1/0.07 on, as the reference has it; or it is 1, as RouterDC has it.
+    The scale is learnt and starts at 1/0.07, as in the reference, or is 1, as in RouterDC.
     """
 
     def __init__(self, width: int, models: int, learnt_scale: bool, deviation: float = 1.0) -> None:
@@ -48,19 +48,19 @@ class Linear(nn.Module):
 
 
 def preference(train: Labelled) -> Array:
-    """Return the models in the order in which equal logits are decided, int64[k].
+    """Return the models in order of preference among equal logits, int64[k].
 
-    Those that are right most often on train come first, then those that are cheaper on average, then those named first.
+    Models that are right more often on train come first, then those with the lower mean cost, then those named first.
     """
     order: Array = np.lexsort((train.cost.mean(axis=0), -train.quality.sum(axis=0)))
     return order
 
 
 def chosen(logits: Array, order: Array) -> Array:
-    """Return the model of the highest logit, int64[n].
+    """Return the model with the highest logit, int64[n].
 
     :param logits: [n, k]
-    :param order: the models, int64[k]; of equal logits the first in it counts
+    :param order: the models in order of preference among equal logits, int64[k]
     """
     choices: Array = order[logits[:, order].argmax(axis=1)]
     return choices

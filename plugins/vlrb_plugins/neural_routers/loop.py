@@ -17,11 +17,11 @@ from torch import Tensor
 from vlrb import Array, DataError, FitContext, MetricValue, unstructure
 from vlrb_plugins.neural_routers.bodies import Network
 from vlrb_plugins.neural_routers.checkpoint import Checkpoints, Reached
+from vlrb_plugins.neural_routers.device import Device, memory
 from vlrb_plugins.neural_routers.heads import chosen
-from vlrb_plugins.neural_routers.machine import Machine, memory
 from vlrb_plugins.neural_routers.objectives import Objective
 from vlrb_plugins.neural_routers.params import NeuralParams
-from vlrb_plugins.neural_routers.samples import Batch, Samples, ahead, parts
+from vlrb_plugins.neural_routers.samples import Batch, Samples, batches_ahead, row_blocks
 from vlrb_plugins.neural_routers.schedule import rate_factor
 from vlrb_plugins.shared.early_stopping import EarlyStopping
 
@@ -33,10 +33,10 @@ POINTS = 20
 
 @attrs.frozen(eq=False)
 class Task:
-    """A training: what is trained on what, where, and what it tells of itself.
+    """A training: network, objective, samples, parameters and device.
 
-    ``sources`` are what identifies the weights that the network begins with, by parameter.  ``order`` int64[k] decides between
-    equal logits.
+    ``sources`` are the revisions of the network's pretrained weights by parameter.  ``order`` int64[k] are the models in order of
+    preference among equal logits.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Task:
     train: Samples
     dev: Samples
     params: NeuralParams
-    where: Machine
+    device: Device
     seed: int
     context: FitContext
     sources: dict[str, str]
@@ -53,52 +53,52 @@ class Task:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Return the number of steps of the optimizer in an epoch."""
+        """Return the number of optimizer steps in an epoch."""
         return -(-len(self.objective.rows) // (self.params.batch_size * self.params.accumulate))
 
     @property
     def steps(self) -> int:
-        """Return the number of steps, early stopping aside."""
+        """Return the number of steps without early stopping."""
         return self.steps_per_epoch * self.params.epochs
 
     def identity(self) -> str:
-        """Return what tells this training's checkpoints from another's."""
+        """Return a digest that distinguishes this training's checkpoints from those of others."""
         rows = self.objective.rows.tolist()
         parts = [self.name, unstructure(self.params), self.seed, len(self.train), rows, self.sources]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def train(task: Task) -> EarlyStopping:
-    """Train the network and leave it at its best epoch; go on from the last checkpoint, if there is one.
+    """Train the network and leave it with the weights of its best epoch; resume from the last checkpoint if there is one.
 
     :raises DataError: when the loss or its gradient is not finite
-    :raises ConfigError: when the memory does not suffice
+    :raises ConfigError: when memory runs out
     """
     checkpoints = Checkpoints(task.context.work_directory / "checkpoints", task.identity())
-    network = task.network.to(task.where.device)
+    network = task.network.to(task.device.kind)
     optimizer = torch.optim.AdamW(
         [p for p in network.parameters() if p.requires_grad], lr=task.params.rate, weight_decay=task.params.decay
     )
     monitor = EarlyStopping(task.params.patience, task.params.min_delta)
     reached = checkpoints.last(network, optimizer) or Reached(0, monitor)
     if reached.epoch:
-        logger.info("%s goes on after epoch %d of %d", task.name, reached.epoch, task.params.epochs)
+        logger.info("%s resumes after epoch %d of %d", task.name, reached.epoch, task.params.epochs)
     while reached.epoch < task.params.epochs and not reached.monitor.stop:
         loss = _epoch(task, optimizer, reached.epoch, checkpoints)
         reached = _judged(task, reached, loss)
         checkpoints.save(reached, network, optimizer)
     best = reached.monitor.best_epoch
     if not best:
-        logger.warning("%s: the dev score is undefined in every epoch; the last one's weights are kept", task.name)
+        logger.warning("%s: the dev score is undefined in every epoch; the last epoch's weights are kept", task.name)
     elif best != reached.epoch:
         checkpoints.weights(best, network)
     return reached.monitor
 
 
 def _judged(task: Task, before: Reached, loss: float) -> Reached:
-    """Return how far the training is after one more epoch."""
+    """Return the state of the training after one more epoch."""
     epoch = before.epoch + 1
-    logits = logits_of(task.network, task.dev, task.where, task.params.route_batch_size)
+    logits = logits_of(task.network, task.dev, task.device, task.params.route_batch_size)
     score: MetricValue = task.context.dev_score(chosen(logits, task.order))
     values = {"epoch_loss": loss, **({"dev_score": float(score)} if isinstance(score, float | int) else {})}
     task.context.log(epoch * task.steps_per_epoch, values)
@@ -114,7 +114,7 @@ def _epoch(task: Task, optimizer: torch.optim.Optimizer, number: int, checkpoint
     task.network.train()
     every = max(1, task.steps_per_epoch // POINTS)
     total, recent, since = 0.0, [0.0, 0.0], time.perf_counter()
-    with memory("batch_size", task.params.batch_size, task.where.device):
+    with memory("batch_size", task.params.batch_size, task.device.kind):
         for index, group in enumerate(_prepared(task, rows)):
             step = number * task.steps_per_epoch + index
             rate = task.params.rate * rate_factor(step, task.steps, task.params.warmup)
@@ -139,27 +139,27 @@ Group = list[tuple[Array, Batch]]
 
 
 def _prepared(task: Task, rows: Array) -> Iterator[Group]:
-    """Return the batches of each step, put together ahead of time."""
+    """Yield the batches of each step, prepared ahead of time."""
     size, many = task.params.batch_size, task.params.accumulate
     groups = [
         [rows[i + j : min(i + j + size, len(rows))] for j in range(0, min(size * many, len(rows) - i), size)]
         for i in range(0, len(rows), size * many)
     ]
-    return ahead(groups, lambda group: [(part, task.train.batch(part)) for part in group])
+    return batches_ahead(groups, lambda group: [(part, task.train.batch(part)) for part in group])
 
 
 def _step(
     task: Task, optimizer: torch.optim.Optimizer, group: Group, rate: float, rng: np.random.Generator
 ) -> tuple[float, int]:
-    """Make one step and return its loss, the mean over the samples, and their number.
+    """Make one step and return its loss, which is the mean over its samples, and the number of samples.
 
-    Where the loss or its gradient is not finite, no weight is changed, and NaN is returned.
+    If the loss or its gradient is not finite, no weight is changed and the loss is NaN.
     """
     count = sum(len(rows) for rows, _ in group)
     whole: Tensor | float = 0.0
     for rows, batch in group:
-        with task.where.precision():
-            logits, query = task.network(batch.to(task.where.device))
+        with task.device.precision():
+            logits, query = task.network(batch.to(task.device.kind))
         loss = task.objective.loss(logits, query, rows, rng) * (len(rows) / count)
         loss.backward()  # type: ignore[no-untyped-call]
         whole = whole + loss.detach()
@@ -174,7 +174,7 @@ def _step(
 
 
 def _diverged(task: Task, epoch: int, step: int, checkpoint: Path | None) -> DataError:
-    kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "no epoch was finished before"
+    kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "no epoch was completed before"
     return DataError(
         f"the loss or its gradient is not a finite number at step {step + 1} of {task.steps} (epoch {epoch}); {kept}",
         where=task.name,
@@ -183,28 +183,29 @@ def _diverged(task: Task, epoch: int, step: int, checkpoint: Path | None) -> Dat
 
 
 @torch.no_grad()
-def logits_of(network: Network, samples: Samples, where: Machine, size: int) -> Array:
+def logits_of(network: Network, samples: Samples, device: Device, size: int) -> Array:
     """Return logits float32[n, k]."""
-    return _over(samples, where, size, network, lambda batch: network(batch)[0])
+    return _over(samples, device, size, network, lambda batch: network(batch)[0])
 
 
 @torch.no_grad()
-def pretrained_of(network: Network, samples: Samples, where: Machine, size: int) -> tuple[Array, Array]:
-    """Return what the pretrained encoders make of the texts, float32[n, d], and of the images, float32[n, e]."""
-    both = _over(samples, where, size, network, network.pretrained)
+def pretrained_of(network: Network, samples: Samples, device: Device, size: int) -> tuple[Array, Array]:
+    """Return what the pretrained encoders give for the texts, float32[n, d], and the images, float32[n, e]."""
+    both = _over(samples, device, size, network, network.pretrained)
     text, images = np.split(both, [network.body.width], axis=1)
     return text, images
 
 
-def _over(samples: Samples, where: Machine, size: int, network: Network, make: Callable[[Batch], Tensor]) -> Array:
+def _over(samples: Samples, device: Device, size: int, network: Network, make: Callable[[Batch], Tensor]) -> Array:
     network.eval()
-    with memory("route_batch_size", size, where.device):
-        found = [forward(batch, where, make) for batch in ahead(parts(len(samples), size), samples.batch)]
+    with memory("route_batch_size", size, device.kind):
+        blocks = batches_ahead(row_blocks(len(samples), size), samples.batch)
+        found = [forward(batch, device, make) for batch in blocks]
     return np.concatenate(found) if found else np.empty((0, 0), np.float32)
 
 
-def forward(batch: Batch, where: Machine, make: Callable[[Batch], Tensor]) -> Array:
-    """Return what the network makes of one batch."""
-    with where.precision():
-        made = make(batch.to(where.device))
+def forward(batch: Batch, device: Device, make: Callable[[Batch], Tensor]) -> Array:
+    """Return what a function of the network gives for one batch."""
+    with device.precision():
+        made = make(batch.to(device.kind))
     return np.asarray(made.float().cpu().numpy())

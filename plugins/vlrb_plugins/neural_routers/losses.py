@@ -20,15 +20,18 @@ def distillation(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def reference_model_contrast(logits: Tensor, positives: Tensor) -> Tensor:
-    """Return how far the positives int64[b, t] are from having all of the softmax (the reference's L_sl)."""
+    """Return the mean negative log of the positives' share of the softmax (the reference's L_sl).
+
+    :param positives: int64[b, t]
+    """
     chosen = logits.gather(1, positives).logsumexp(dim=1)
     return (logits.logsumexp(dim=1) - chosen).mean()
 
 
 def reference_sample_contrast(logits: Tensor, clusters: Tensor) -> Tensor:
-    """Return the contrast between the logits, scaled to length 1, of samples of a cluster (the reference's L_ss).
+    """Return the contrast between the logits, scaled to unit length, of samples of a cluster (the reference's L_ss).
 
-    Samples alone in their cluster do not count; 0 where all are.
+    Samples that are alone in their cluster do not count; 0 if all are.
     """
     unit = F.normalize(logits, dim=1)
     likeness = (unit @ unit.T).exp()
@@ -47,8 +50,8 @@ def model_contrast(logits: Tensor, positives: Tensor, negatives: Tensor) -> Tens
 
     Each positive has a softmax with all negatives of its sample; the terms are summed over the positives.
 
-    :param positives: int64[b, t], -1 where a sample has fewer
-    :param negatives: int64[b, l], -1 where a sample has fewer
+    :param positives: int64[b, t], padded with -1
+    :param negatives: int64[b, l], padded with -1
     """
     near = logits.gather(1, positives.clamp(min=0))
     against = logits.gather(1, negatives.clamp(min=0)).masked_fill(negatives < 0, -torch.inf)
@@ -60,7 +63,7 @@ def model_contrast(logits: Tensor, positives: Tensor, negatives: Tensor) -> Tens
 def sample_contrast(query: Tensor, groups: Tensor) -> Tensor:
     """Return the contrast of each query with one of its cluster against some of others (RouterDC, sample-sample loss).
 
-    :param groups: int64[m, 2 + h], a row for each sample that counts: itself, its positive, its negatives; 0 without any
+    :param groups: int64[m, 2 + h], a row per sample that counts: itself, its positive, its negatives; without rows the loss is 0
     """
     if not len(groups):
         return query.sum() * 0.0

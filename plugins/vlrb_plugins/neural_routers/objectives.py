@@ -1,4 +1,4 @@
-"""Objectives: which train rows a router learns from, its targets, and the loss of a batch of them."""
+"""Objectives: the train rows that a router learns from, its targets, and the loss of a batch."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from vlrb_plugins.neural_routers.params import NeuralParams, RouterdcParams, Zoo
 from vlrb_plugins.neural_routers.tags import smoothed, text_tags
 
 REFERENCE_SEED = 42
-"""Seed of the reference's clusters, whatever the seed of the run."""
+"""Seed of the reference's clusters, which does not depend on the run's."""
 
 
 class Objective(Protocol):
-    """What a router learns: the rows of train it is shown, and the loss over a batch of them."""
+    """What a router learns: its train rows, and the loss over a batch of them."""
 
     @property
     def rows(self) -> Array:
-        """The numbers of the train rows, int64[m]."""
+        """The indices of the train rows, int64[m]."""
 
     def loss(self, logits: Tensor, query: Tensor, rows: Array, rng: np.random.Generator) -> Tensor:
         """Return the loss of a batch, a mean over its samples.
 
-        :param rows: the numbers of the train rows in the batch
+        :param rows: the indices of the train rows in the batch
         """
 
 
 @attrs.frozen(eq=False)
 class Known:
-    """What an objective may be made from.
+    """The inputs of an objective.
 
-    ``texts`` are those of train.  ``embed`` returns what the pretrained encoders make of all train rows' texts, float32[n, d], and
-    images, float32[n, e]; ``kept`` returns an array under a name, which is computed once and found again after a kill.
+    ``texts`` are those of train.  ``embed`` returns pretrained embeddings of all train rows' texts, float32[n, d], and
+    images, float32[n, e]; ``kept`` returns the array of a name, which is computed once and kept for a resumed training.
     """
 
     train: Labelled
@@ -63,7 +63,7 @@ class Targets:
 
 
 def classify(known: Known, params: Any, router: str) -> Objective:
-    """Return the soft cross-entropy against soft targets, over rows that some model solves (cosinecls, vlc)."""
+    """Return the soft cross-entropy against soft targets, over rows that any model solves (cosinecls, vlc)."""
     rows = solved_rows(known.train, router)
     return Targets(rows, _tensor(targets_of(known.train, params)), losses.soft_cross_entropy)
 
@@ -71,14 +71,14 @@ def classify(known: Known, params: Any, router: str) -> Objective:
 def distil(known: Known, params: ZooterParams, router: str) -> Objective:
     """Return ZOOTER's objective.
 
-    The reference distils soft targets, those of rows that no model solves being the cheapest model.  As published, all rows
-    train, and a row's target is averaged with the mean targets of its tags.
+    The reference distils soft targets, with the cheapest model as the target of rows that no model solves.  As published, all
+    rows are trained on, and a row's target is averaged with the mean targets of its tags.
     """
     train = known.train
     if not params.published:
         targets = soft_targets(train.quality, train.cost, params.lambda_, fallback="cheapest")
         return Targets(np.arange(len(train)), _tensor(targets), losses.distillation)
-    solved_rows(train, router)  # there must be one
+    solved_rows(train, router)  # raises if there is none
     targets = targets_of(train, params, unsolved=True)
     tags = text_tags(known.texts, params.tags_per_question)
     return Targets(np.arange(len(train)), _tensor(smoothed(targets, tags, params.sample_weight)), losses.distillation)
@@ -87,9 +87,9 @@ def distil(known: Known, params: ZooterParams, router: str) -> Objective:
 def targets_of(train: Labelled, params: NeuralParams, unsolved: bool = False) -> Array:
     """Return soft targets, float64[n, k].
 
-    As published, models that are right and equally cheap share the hard label of lambda inf; in the reference the first has it.
+    As published, right models of the same cost share the hard label of lambda inf; in the reference the first one gets it.
 
-    :param unsolved: where no model is right, all are equally good, and their costs decide; otherwise zeros
+    :param unsolved: give rows that no model solves targets by cost alone, rather than zeros
     """
     fallback: Literal["cost_soft"] | None = "cost_soft" if unsolved else None
     ties: Literal["first", "shared"] = "shared" if params.published else "first"
@@ -115,9 +115,9 @@ class ReferenceContrast:
 
 
 def reference_contrast(known: Known, params: Any, router: str) -> Objective:
-    """Return the reference's contrast: three positives of highest target, clusters of the targets.
+    """Return the reference's contrast: the three highest targets are positives, and targets are clustered.
 
-    Of equal targets the first count, where the reference leaves it to chance.
+    Ties go to the first models, where the reference leaves them to chance.
     """
     train, rows = known.train, solved_rows(known.train, router)
     top, clusters, weight = 3, 5, 1.0
@@ -147,7 +147,7 @@ class DualContrast:
     params: RouterdcParams
 
     def loss(self, logits: Tensor, query: Tensor, rows: Array, rng: np.random.Generator) -> Tensor:
-        """Return the contrast of models plus that of samples; who is compared with whom is drawn anew."""
+        """Return the contrast of models plus that of samples; positives and negatives are drawn for each batch."""
         positives = drawn(self.tiers[rows], self.params.top, rng)
         negatives = drawn(np.where(self.wrong[rows], 0.0, np.inf), self.params.last, rng)
         near, far = (torch.from_numpy(found).to(logits.device) for found in (positives, negatives))
@@ -157,7 +157,7 @@ class DualContrast:
 
 
 def dual_contrast(known: Known, params: RouterdcParams, router: str) -> Objective:
-    """Return RouterDC's objective, with clusters of the questions as pretrained encoders see them."""
+    """Return RouterDC's objective, with clusters of the questions by their pretrained embeddings."""
     train, rows = known.train, solved_rows(known.train, router)
 
     def cluster() -> Array:
@@ -168,10 +168,10 @@ def dual_contrast(known: Known, params: RouterdcParams, router: str) -> Objectiv
 
 
 def positive_tiers(train: Labelled, lambda_: float) -> Array:
-    """Return which models may be positives, the best having the lowest number, float64[n, k]; inf for those that may not.
+    """Return the rank of models as positives, the best lowest, float64[n, k]; inf for models that cannot be positives.
 
-    The order is that of soft targets, without computing them, so that no weight is too small to be told from 0: a right model
-    is the better the cheaper it is; with lambda 0 all right ones are equal, and with inf only the cheapest of them count.
+    The order is that of soft targets without computing them, since small weights underflow to 0: cheaper right models are
+    better; with lambda 0 all right models are equal, with inf only the cheapest of them count.
     """
     quality, cost = np.asarray(train.quality, dtype=np.bool_), np.asarray(train.cost, dtype=np.float64)
     tiers = np.where(quality, cost if lambda_ > 0 else 0.0, np.inf)
@@ -181,7 +181,7 @@ def positive_tiers(train: Labelled, lambda_: float) -> Array:
 
 
 def drawn(tiers: Array, count: int, rng: np.random.Generator) -> Array:
-    """Return the models of lowest tier, int64[b, min(count, k)], equals in random order; -1 where the tier is infinite.
+    """Return the models of the lowest tiers, int64[b, min(count, k)], ties in random order; -1 for infinite tiers.
 
     :param tiers: float64[b, k]
     """
@@ -192,7 +192,7 @@ def drawn(tiers: Array, count: int, rng: np.random.Generator) -> Array:
 def partners(clusters: Array, others: int, rng: np.random.Generator) -> Array:
     """Draw, for each sample of a batch, one of its cluster and ``others`` of other clusters, int64[m, 2 + others].
 
-    Samples for which there are none or too few are left out.
+    Samples without enough partners are left out.
     """
     rows = []
     for i, cluster in enumerate(clusters.tolist()):

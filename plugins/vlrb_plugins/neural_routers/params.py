@@ -1,6 +1,6 @@
 """Parameters of the neural routers.
 
-What is None unless set follows from ``variant``; the properties say what holds.
+A parameter that is None by default depends on ``variant``; the properties return the value in use.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ def _share(_: Any, attribute: attrs.Attribute[Any], value: float) -> None:
 
 
 def _weights(default: str, help: str) -> Any:
-    """Declare a parameter that names a model on the hub, or a folder."""
+    """Declare a parameter that names a model on the hub or a folder."""
     metadata = {"help": help, "when": "fit", "folder_or_name": True}
     return attrs.field(default=default, metadata=metadata, kw_only=True)
 
 
 @attrs.frozen
 class NeuralParams:
-    """What all neural routers have: data, bodies, schedule and machine."""
+    """Parameters of all neural routers: data, bodies, schedule and device."""
 
     rates: ClassVar[tuple[float, float]] = (2e-5, 2e-5)
-    """The learning rates of the variants published and reference."""
+    """The default learning rates of the variants published and reference."""
     decays: ClassVar[tuple[float, float]] = (0.01, 0.01)
-    """The weight decays of the variants published and reference."""
+    """The default weight decays of the variants published and reference."""
 
     variant: Literal["published", "reference"] = param(
         default="published",
@@ -58,7 +58,7 @@ class NeuralParams:
     )
     blind: bool = param(
         default=False,
-        help="a black image in the place of every one, which is what the reference's cosinecls and routerdc see",
+        help="replace every image by a black one, which is what the reference's cosinecls and routerdc see",
     )
     lambda_: float = param(default=INF, validator=at_least_0, help=LAMBDA)
 
@@ -73,38 +73,44 @@ class NeuralParams:
     images: int | None = param(
         default=None,
         validator=optional(at_least_1),
-        help=f"images of a sample that are looked at, the first ones; published {PUBLISHED_IMAGES}, reference 1 unless set",
+        help=f"most images of a sample, of which the first are used; unset: published {PUBLISHED_IMAGES}, reference 1",
     )
     text_length: int = param(default=128, validator=validators.ge(8), help="tokens after which a text is cut")
     whole_prompt: bool | None = param(
-        default=None, help="hint and options as well as the question; published true, reference false unless set"
+        default=None, help="hint and options as well as the question; unset: published true, reference false"
     )
 
     epochs: int = param(default=5, validator=at_least_1, help="most passes over train")
-    batch_size: int = param(default=16, validator=at_least_1, help="samples that are held in memory at once")
+    batch_size: int = param(default=16, validator=at_least_1, help="samples in memory at once")
     accumulate: int = param(
         default=1,
         validator=at_least_1,
         help="batches whose gradients make one step (terms that compare samples see one batch)",
     )
     learning_rate: float | None = param(
-        default=None, validator=optional(above_0), help="largest step size of AdamW; by router and variant unless set"
+        default=None, validator=optional(above_0), help="largest step size of AdamW; unset: by router and variant"
     )
     weight_decay: float | None = param(
-        default=None, validator=optional(at_least_0), help="decay of all weights; by router and variant unless set"
+        default=None, validator=optional(at_least_0), help="decay of all weights; unset: by router and variant"
     )
     warmup: float = param(
         default=0.1, validator=_share, help="share of the steps in which the step size grows; then it falls to 0"
     )
     clip: float = param(default=1.0, validator=above_0, help="largest norm of a gradient")
-    patience: int = param(default=2, validator=at_least_1, help="epochs without a better dev score after which it ends")
-    min_delta: float = param(default=1e-4, validator=at_least_0, help="what makes a dev score better")
+    patience: int = param(
+        default=2, validator=at_least_1, help="epochs without a better dev score after which training stops"
+    )
+    min_delta: float = param(
+        default=1e-4, validator=at_least_0, help="smallest improvement of the dev score that counts"
+    )
 
-    device: Literal["auto", "cpu", "cuda"] = param(default="auto", help="where it runs; auto: cuda if there is one")
+    device: Literal["auto", "cpu", "cuda"] = param(
+        default="auto", help="device of training and routing; auto: a GPU if there is one"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = param(
         default="auto", help="of the forward pass; auto: bfloat16 on a GPU that has it, else float32"
     )
-    deterministic: bool = param(default=True, help="only algorithms that give the same numbers twice")
+    deterministic: bool = param(default=True, help="use deterministic algorithms only")
     route_batch_size: int = param(default=64, validator=at_least_1, help="samples that are routed at once")
 
     @property
@@ -124,17 +130,17 @@ class NeuralParams:
 
     @property
     def most_images(self) -> int:
-        """Return how many images of a sample are looked at."""
+        """Return how many images of a sample are used."""
         return self.images or (PUBLISHED_IMAGES if self.published else 1)
 
     @property
     def with_options(self) -> bool:
-        """Tell whether hint and options belong to the text."""
+        """Tell whether hint and options are part of the text."""
         return self.published if self.whole_prompt is None else self.whole_prompt
 
     @property
     def body(self) -> Body | None:
-        """Return the kind of the cross-modal body; None where ``cross`` tells it."""
+        """Return the kind of the cross-modal body; None if it follows from ``cross``."""
         return None
 
     @property
@@ -155,17 +161,19 @@ class RouterdcParams(NeuralParams):
     rates: ClassVar[tuple[float, float]] = (5e-5, 2e-5)
 
     lambda_: float = param(default=100.0, validator=at_least_0, help=LAMBDA)
-    top: int = param(default=3, validator=at_least_1, help="best correct models of a sample that are positives")
+    top: int = param(
+        default=3, validator=at_least_1, help="number of a sample's best correct models that are positives"
+    )
     last: int = param(
-        default=3, validator=at_least_1, help="published: wrong models that are negatives, drawn anew at each step"
+        default=3, validator=at_least_1, help="published: number of wrong models that are negatives, drawn at each step"
     )
     clusters: int | None = param(
         default=None,
         validator=optional(at_least_1),
-        help="clusters of the samples, made before the training; published 8, reference 5 unless set",
+        help="clusters of the samples, computed before training; unset: published 8, reference 5",
     )
     others: int = param(
-        default=3, validator=at_least_1, help="published: samples of other clusters that each is told from"
+        default=3, validator=at_least_1, help="published: samples of other clusters that are negatives of each"
     )
     cluster_weight: float = param(default=1.0, validator=at_least_0, help="weight of the loss between samples")
 
@@ -185,10 +193,10 @@ class ZooterParams(NeuralParams):
     lambda_: float = param(default=100.0, validator=at_least_0, help=LAMBDA)
     dropout: float = param(default=0.1, validator=_share, help="of the query before the last layer")
     tags_per_question: int = param(
-        default=4, validator=at_least_1, help="published: most words of a question that serve as its tags"
+        default=4, validator=at_least_1, help="published: most words of a question that are its tags"
     )
     sample_weight: float = param(
-        default=0.3, validator=_share, help="published: weight of a sample's own target; the rest is that of its tags"
+        default=0.3, validator=_share, help="published: weight of a sample's own target; its tags have the rest"
     )
 
 
@@ -198,8 +206,8 @@ class VlcParams(NeuralParams):
 
     model: Body = param(
         default="lxmert",
-        help="the cross-modal body, whose own checkpoint is the default of `cross`; those from scratch have the shape of `text`'s "
-        "configuration and no pretrained weights",
+        help="the cross-modal body, which also sets the default of `cross`; bodies from scratch have the shape of `text`'s "
+        "configuration and random weights",
     )
     dropout: float = param(default=0.1, validator=_share, help="of the query before the last layer")
 
@@ -214,3 +222,24 @@ class VlcParams(NeuralParams):
         if self.model.endswith("from-scratch"):
             return self.cross or self.text
         return self.cross or (VISUALBERT if self.model == "visualbert" else LXMERT)
+
+
+ROUTERS: dict[str, tuple[type[NeuralParams], str]] = {
+    "cosinecls": (
+        CosineclsParams,
+        "cosine similarity of a query to a learnt vector per model, trained as a classifier",
+    ),
+    "routerdc": (
+        RouterdcParams,
+        "cosine similarity of a query to a learnt vector per model, trained by dual contrastive loss",
+    ),
+    "zooter": (
+        ZooterParams,
+        "predicts the distribution of rewards over models, averaged over similar questions in training",
+    ),
+    "vlc": (
+        VlcParams,
+        "vision-language classifier: a linear layer over LXMERT, VisualBERT or another cross-modal body",
+    ),
+}
+"""Name -> class of its parameters, summary."""

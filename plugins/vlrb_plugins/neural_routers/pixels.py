@@ -1,8 +1,7 @@
 """Pixels of images: decoded and resized once, kept as bytes in memory-mapped files that all routers and runs share.
 
-A folder of the cache belongs to one way of resizing.  Each subfolder holds some thousand images: ``pixels.npy``
-(uint8[n, height, width, 3]) and ``images.json``, the hashes of their contents.  Normalising is left to the model, so that one file
-serves every mean and deviation.
+The cache has a folder per way of resizing.  Each subfolder has some thousand images: ``pixels.npy`` (uint8[n, height, width, 3])
+and ``images.json``, the hashes of their contents.  The model normalises, so that one file serves every mean and deviation.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ import attrs
 import numpy as np
 
 from vlrb import Array, DataError, Images, decode_image, locked, new_directory, read_json, write_json
-from vlrb_plugins.hf.preparing import rgb
+from vlrb_plugins.shared.pretrained.preparing import rgb
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SCHEMA_VERSION = 2
 SHARD_BYTES = 256 * 1024**2
-"""Pixels that are decoded before they are written: what an interruption may cost."""
+"""Bytes of pixels in one subfolder, which is the work that an interruption may lose."""
 
 Progress = Callable[[int, int], None]
 
@@ -33,9 +32,9 @@ Progress = Callable[[int, int], None]
 class Resizing:
     """How an image becomes a square of ``size`` pixels.
 
-    ``squash`` gives both sides this length; ``crop`` scales the shorter side to ``edge`` and takes the middle, with half pixels
-    cut off as transformers does; ``crop-rounded`` does the same with half pixels rounded, as torchvision and with it the reference
-    does.  ``filter`` is Pillow's number of the filter (2 bilinear, 3 bicubic).
+    ``squash`` gives both sides this length; ``crop`` scales the shorter side to ``edge`` and crops the centre, with margins
+    rounded down as in transformers; ``crop-rounded`` rounds margins as torchvision, and so the reference, does.  ``filter`` is
+    Pillow's number of the filter (2 bilinear, 3 bicubic).
     """
 
     size: int
@@ -61,7 +60,7 @@ class Resizing:
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
     def _margin(self, side: int) -> int:
-        """Return how many pixels are cut off at the beginning of a side."""
+        """Return the pixels to crop at the start of a side."""
         beyond = side - self.size
         return beyond // 2 if self.mode == "crop" else round(beyond / 2)
 
@@ -76,7 +75,7 @@ class Resizing:
 class Pixels:
     """Resized images, spread over arrays uint8[n, size, size, 3] that may be memory-mapped.
 
-    ``where`` int64[m, 2] says for each image the number of its array and its row there.
+    ``where`` int64[m, 2] has the index of each image's array and its row there.
     """
 
     size: int
@@ -84,7 +83,7 @@ class Pixels:
     where: Array
 
     def take(self, images: Array) -> Array:
-        """Return some images, uint8[j, size, size, 3], as a copy."""
+        """Return a copy of some images, uint8[j, size, size, 3]."""
         taken = np.empty((len(images), self.size, self.size, 3), dtype=np.uint8)
         places = self.where[images]
         for number in np.unique(places[:, 0]).tolist():
@@ -94,7 +93,7 @@ class Pixels:
 
 
 def wanted(images: Images, most: int) -> dict[str, tuple[int, int]]:
-    """Return the images that are looked at: hash -> a sample that has it, and which of the sample's images it is."""
+    """Return hash -> (sample, index among the sample's images) of the first ``most`` images of every sample."""
     found: dict[str, tuple[int, int]] = {}
     for sample, hashes in enumerate(images.hashes):
         for slot, name in enumerate(hashes[:most]):
@@ -103,15 +102,16 @@ def wanted(images: Images, most: int) -> dict[str, tuple[int, int]]:
 
 
 def resized(images: Images, at: tuple[int, int], resizing: Resizing, ids: Sequence[str]) -> Array:
-    """Decode and resize one image, of a sample and at a place among its images.
+    """Decode and resize one image.
 
+    :param at: the sample, and the index among its images
     :raises DataError: naming the sample, when the image cannot be decoded
     """
     return resizing(decode_image(images.encoded(at[0])[at[1]], ids[at[0]]))
 
 
 def in_memory(images: Images, ids: Sequence[str], most: int, resizing: Resizing, pool: ThreadPoolExecutor) -> Pixels:
-    """Decode the images of a few samples; their order is that of ``wanted``."""
+    """Decode the images of a few samples, in the order of ``wanted``."""
     todo = list(wanted(images, most).values())
     rows = list(pool.map(lambda at: resized(images, at, resizing, ids), todo))
     array = np.stack(rows) if rows else np.empty((0, resizing.size, resizing.size, 3), np.uint8)
@@ -121,10 +121,10 @@ def in_memory(images: Images, ids: Sequence[str], most: int, resizing: Resizing,
 def cached(
     images: Images, ids: Sequence[str], most: int, resizing: Resizing, folder: Path, threads: int, progress: Progress
 ) -> Pixels:
-    """Return the images of many samples from the cache, in the order of ``wanted``; what is not there is put there.
+    """Return the images of many samples from the cache, in the order of ``wanted``; missing ones are added to it.
 
-    :param folder: of all resized images
-    :raises DataError: naming the sample, when an image cannot be decoded; what was decoded before is kept
+    :param folder: the folder of all resized images
+    :raises DataError: naming the sample, when an image cannot be decoded; images that were written before are kept
     """
     names = wanted(images, most)
     target = folder / resizing.name
@@ -147,7 +147,7 @@ Shard = tuple[Path, dict[str, int]]
 
 
 def _shards(target: Path) -> list[Shard]:
-    """Return the folders of images that are there, with the row of each hash."""
+    """Return the subfolders with the row of each hash."""
     files = (f for f in sorted(target.glob("*/images.json")) if not f.parent.name.startswith("."))
     return [(f.parent, {n: row for row, n in enumerate(read_json(f)["images"])}) for f in files]
 

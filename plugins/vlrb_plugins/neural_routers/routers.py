@@ -1,4 +1,4 @@
-"""The four routers as recipes of the same parts, and how one is fitted."""
+"""Fitting a neural router."""
 
 from __future__ import annotations
 
@@ -10,108 +10,58 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from torch import nn
 
 from vlrb import Array, ConfigError, FitContext, Labelled, cache_directory, read_json, write_json
-from vlrb_plugins.neural_routers import backbones, heads, objectives
+from vlrb_plugins.neural_routers import backbones, heads
 from vlrb_plugins.neural_routers.bodies import Network, Sight, body_of, check_fit
+from vlrb_plugins.neural_routers.device import Device, chosen_device, isolated
 from vlrb_plugins.neural_routers.fitted import FittedNeural, Made, make_body
 from vlrb_plugins.neural_routers.loop import Task, pretrained_of, train
-from vlrb_plugins.neural_routers.machine import Machine, isolated, machine
-from vlrb_plugins.neural_routers.objectives import Known, Objective
+from vlrb_plugins.neural_routers.objectives import Known
 from vlrb_plugins.neural_routers.params import NeuralParams
 from vlrb_plugins.neural_routers.pixels import Resizing
+from vlrb_plugins.neural_routers.recipes import RECIPES, Recipe
 from vlrb_plugins.neural_routers.samples import Reading, Samples, kept_samples, prompts
 from vlrb_plugins.neural_routers.sources import revisions
 
 logger = logging.getLogger("vlrb")
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-
-@attrs.frozen
-class Recipe:
-    """What makes a router of the common parts: a head, an objective, and how the reference prepares its images.
-
-    ``head`` gets the width of a query, the number of models and the parameters.  ``statistics`` and ``crop`` are the reference's
-    channel means and deviations, and whether it cuts the middle out of images scaled to 256/224 of the size.
-    """
-
-    head: Callable[[int, int, Any], nn.Module]
-    objective: Callable[[Known, Any, str], Objective]
-    statistics: tuple[tuple[float, float, float], tuple[float, float, float]] = HALVES
-    crop: bool = False
-
-
-def _cosine(width: int, models: int, params: NeuralParams) -> nn.Module:  # noqa: ARG001
-    return heads.Cosine(width, models, learnt_scale=True)
-
-
-def _routerdc_head(width: int, models: int, params: NeuralParams) -> nn.Module:
-    if params.published:
-        return heads.Cosine(width, models, learnt_scale=False, deviation=heads.FAITHFUL_DEVIATION)
-    return heads.Cosine(width, models, learnt_scale=True)
-
-
-def _linear(width: int, models: int, params: Any) -> nn.Module:
-    return heads.Linear(width, models, params.dropout)
-
-
-def _cosinecls(known: Known, params: NeuralParams, router: str) -> Objective:
-    make = objectives.classify if params.published else objectives.reference_contrast
-    return make(known, params, router)
-
-
-def _routerdc(known: Known, params: Any, router: str) -> Objective:
-    make = objectives.dual_contrast if params.published else objectives.reference_contrast
-    return make(known, params, router)
-
-
-RECIPES: dict[str, Recipe] = {
-    "cosinecls": Recipe(_cosine, _cosinecls),
-    "routerdc": Recipe(_routerdc_head, _routerdc),
-    "zooter": Recipe(_linear, objectives.distil, IMAGENET),
-    "vlc": Recipe(_linear, objectives.classify, IMAGENET, crop=True),
-}
-
-
-def make(name: str, params: NeuralParams) -> NeuralRouter:
-    """Return a router."""
-    return NeuralRouter(name, params, RECIPES[name])
-
 
 @attrs.frozen(eq=False)
 class NeuralRouter:
-    """A router by a recipe."""
+    """The router of a name."""
 
     name: str
     params: NeuralParams
-    recipe: Recipe
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return what distinguishes this router from the others."""
+        return RECIPES[self.name]
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedNeural:
-        """Train on ``train``, stop by ``dev``.
+        """Train on ``train``, stop early by ``dev``.
 
-        :raises ConfigError: when bodies cannot be loaded or do not fit, or the device or the memory is not there
-        :raises DataError: when a folder of weights is missing or the hub cannot be reached, an image cannot be decoded, no model
-            is right on any train sample, or the loss is no number
+        :raises ConfigError: when bodies cannot be loaded or do not fit together, the device is not available, or memory runs out
+        :raises DataError: when weights are missing or the hub cannot be reached, an image cannot be decoded, no model is right on
+            any train sample, or the loss is not finite
         """
-        where = machine(self.params)
-        logger.info("%s runs on %s", self.name, where.described())
+        device = chosen_device(self.params)
+        logger.info("%s runs on %s", self.name, device.described())
         seed = int(context.rng.integers(2**62))
-        with isolated(where, context.threads):
-            return self._fitted(train, dev, context, where, seed)
+        with isolated(device, context.threads):
+            return self._fitted(train, dev, context, device, seed)
 
     def _fitted(
-        self, train_on: Labelled, dev: Labelled, context: FitContext, where: Machine, seed: int
+        self, train_on: Labelled, dev: Labelled, context: FitContext, device: Device, seed: int
     ) -> FittedNeural:
         torch.manual_seed(seed)
         made = self._made(len(context.candidates))
         train_samples, dev_samples = (self._samples(part, made, context) for part in (train_on, dev))
 
         def embed() -> tuple[Array, Array]:
-            network = made.network.to(where.device)
-            return pretrained_of(network, train_samples, where, self.params.route_batch_size)
+            network = made.network.to(device.kind)
+            return pretrained_of(network, train_samples, device, self.params.route_batch_size)
 
         def kept(name: str, compute: Callable[[], Array]) -> Array:
             return _kept(context.work_directory / f"{name}.json", compute)
@@ -127,7 +77,7 @@ class NeuralRouter:
             train=train_samples,
             dev=dev_samples,
             params=self.params,
-            where=where,
+            device=device,
             seed=seed,
             context=context,
             sources=made.sources,
@@ -137,14 +87,14 @@ class NeuralRouter:
         made.network.eval()
         history = {"best_epoch": monitor.best_epoch, "best_dev_score": monitor.best_score}
         models = tuple(c.name for c in context.candidates)
-        return FittedNeural(self.name, self.params, made, where, models, tuple(order.tolist()), history)
+        return FittedNeural(self.name, self.params, made, device, models, tuple(order.tolist()), history)
 
     def _samples(self, part: Labelled, made: Made, context: FitContext) -> Samples:
         folder = cache_directory() / "pixels"
         return kept_samples(part.queries, made.tokenizer, made.reading, folder, context.threads, context.progress)
 
     def _made(self, models: int) -> Made:
-        """Load and put together tokenizer, image encoder, body and head, for a number of candidate models."""
+        """Load tokenizer, image encoder and body, and build the network for a number of candidate models."""
         params = self.params
         sources = revisions(params)
         tokenizer = backbones.tokenizer(params.text)
@@ -170,13 +120,13 @@ class NeuralRouter:
         return make_body(kind, config, None)
 
     def _reading(self, vision: Any) -> Reading:
-        """Return how samples are read: as the image encoder's makers do it, or as the reference does."""
+        """Return how samples are read: as for the image encoder's own training, or as in the reference."""
         params = self.params
         if params.published:
             resizing, mean, deviation = backbones.preprocessing(params.vision)
         else:
             size = getattr(vision.config, "image_size", 224)
-            size = int(size if isinstance(size, int) else size[0])  # some have height and width
+            size = int(size if isinstance(size, int) else size[0])  # some configurations have height and width
             edge = round(size * 256 / 224)
             resizing = Resizing(size, "crop-rounded", edge) if self.recipe.crop else Resizing(size)
             mean, deviation = self.recipe.statistics
@@ -186,7 +136,7 @@ class NeuralRouter:
 
 
 def _kept(file: Path, compute: Callable[[], Array]) -> Array:
-    """Return an array of integers, computed once and kept in a file."""
+    """Return an array of integers that is computed once and kept in a file."""
     if file.is_file():
         return np.array(read_json(file)["values"], dtype=np.int64)
     values = compute()

@@ -1,4 +1,4 @@
-"""Queries as tensors: texts tokenised once, pixels from :mod:`pixels`, put together by batch."""
+"""Queries as tensors: texts tokenised once, pixels from :mod:`pixels`, combined by batch."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ import torch
 from torch import Tensor
 
 from vlrb import Array, Queries
-from vlrb_plugins.hf import preparing
-from vlrb_plugins.hf.preparing import Item, Made
 from vlrb_plugins.neural_routers.pixels import Pixels, Progress, Resizing, cached, in_memory, wanted
+from vlrb_plugins.shared.pretrained.preparing import Item, Made, ahead
 
 AHEAD = 2
-"""Batches that are put together while the model works on another."""
+"""Batches that are prepared while the model works on another one."""
 
 
 @attrs.frozen
 class Reading:
     """What a model sees of a sample: its texts and its pixels.
 
-    ``length`` are tokens after which a text is cut, ``images`` how many images of a sample are looked at, the first ones.
-    ``mean`` and ``deviation`` are those of the channels, of pixels from 0 to 1.  ``blind`` puts one black image in the place of
-    all.
+    Texts are cut after ``length`` tokens, and only the first ``images`` images of a sample are used.  ``mean`` and ``deviation``
+    are per channel, for pixels from 0 to 1.  With ``blind``, one black image replaces all others.
     """
 
     length: int
@@ -41,10 +39,10 @@ class Reading:
 
 @attrs.frozen(eq=False)
 class Batch:
-    """Some samples on the device of the model.
+    """Some samples as tensors.
 
-    ``ids`` and ``mask`` are int64[b, t].  ``pixels`` uint8[j, size, size, 3] holds the images of all samples one after the other,
-    ``counts`` int64[b] says how many each has.
+    ``ids`` and ``mask`` are int64[b, t].  ``pixels`` uint8[j, size, size, 3] are the images of all samples in turn, ``counts``
+    int64[b] the number of images of each.
     """
 
     ids: Tensor
@@ -65,7 +63,7 @@ class Batch:
 
 @attrs.frozen(eq=False)
 class Samples:
-    """Tokens int32[n, t] with their numbers int64[n], and for every sample the images it has, -1 where there is none."""
+    """Tokens int32[n, t] with lengths int64[n], and the images of every sample in ``slots`` int64[n, most], -1 for none."""
 
     tokens: Array
     lengths: Array
@@ -77,7 +75,7 @@ class Samples:
         return len(self.tokens)
 
     def batch(self, rows: Array) -> Batch:
-        """Put some samples together."""
+        """Return a batch of some samples."""
         lengths = self.lengths[rows]
         width = int(lengths.max(initial=1))
         ids = torch.from_numpy(self.tokens[rows, :width].astype(np.int64))
@@ -91,7 +89,7 @@ class Samples:
 
 
 def prompts(queries: Queries, with_options: bool) -> list[str]:
-    """Return the texts: the question, and if asked for, the hint before it and the options after it."""
+    """Return the questions, with options also the hint before and the options after each."""
     if not with_options:
         return list(queries.texts)
     texts = []
@@ -101,7 +99,7 @@ def prompts(queries: Queries, with_options: bool) -> list[str]:
 
 
 def tokenised(texts: Sequence[str], tokenizer: Any, length: int) -> tuple[Array, Array]:
-    """Return tokens int32[n, t], cut at ``length`` and filled up with padding, and the number of each text's, int64[n]."""
+    """Return tokens int32[n, t], cut at ``length`` and padded, and the number of tokens of each text, int64[n]."""
     found = tokenizer(list(texts), truncation=True, max_length=length, add_special_tokens=True)["input_ids"]
     lengths = np.array([len(f) for f in found], dtype=np.int64)
     tokens = np.full((len(found), int(lengths.max(initial=1))), tokenizer.pad_token_id or 0, dtype=np.int32)
@@ -113,7 +111,7 @@ def tokenised(texts: Sequence[str], tokenizer: Any, length: int) -> tuple[Array,
 def kept_samples(
     queries: Queries, tokenizer: Any, reading: Reading, folder: Path, threads: int, progress: Progress
 ) -> Samples:
-    """Return many samples, with their pixels in the cache under ``folder``."""
+    """Return samples whose pixels are kept in the cache under ``folder``."""
     if reading.blind:
         pixels = _no_pixels(reading)
     else:
@@ -122,7 +120,7 @@ def kept_samples(
 
 
 def passing_samples(queries: Queries, tokenizer: Any, reading: Reading, pool: ThreadPoolExecutor) -> Samples:
-    """Return a few samples whose pixels are decoded now and kept nowhere."""
+    """Return samples whose pixels are decoded now and not kept."""
     if reading.blind:
         pixels = _no_pixels(reading)
     else:
@@ -145,12 +143,12 @@ def _samples(queries: Queries, tokenizer: Any, reading: Reading, pixels: Pixels)
     return Samples(tokens, lengths, pixels, slots, reading.blind)
 
 
-def ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
-    """Return ``make(item)`` of every item in order, made by a thread a little before it is needed."""
+def batches_ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
+    """Yield ``make(item)`` of every item in order, computed by a thread shortly before it is needed."""
     with ThreadPoolExecutor(1) as pool:
-        yield from (made for _, made in preparing.ahead(pool, make, items, AHEAD + 1))
+        yield from (made for _, made in ahead(pool, make, items, AHEAD + 1))
 
 
-def parts(n: int, size: int) -> Iterator[Array]:
-    """Return the numbers from 0 to n - 1 in blocks of at most ``size``."""
+def row_blocks(n: int, size: int) -> Iterator[Array]:
+    """Yield the numbers from 0 to n - 1 in blocks of at most ``size``."""
     return (np.arange(i, min(i + size, n)) for i in range(0, n, size))

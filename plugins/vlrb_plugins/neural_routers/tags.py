@@ -11,22 +11,21 @@ import numpy as np
 from vlrb import Array
 
 RAREST = 20
-"""Questions in which a word stands at least, to be a tag: means of fewer rows are mostly noise."""
+"""Fewest questions that contain a word for it to be a tag: means of fewer rows are mostly noise."""
 
 
 @attrs.frozen(eq=False)
 class Tags:
-    """Tags are words: the questions in which each stands, and those whose tag it is; both are sparse, bool[n, t]."""
+    """Words as tags: the questions that contain each, and those that it is a tag of; both are sparse, bool[n, t]."""
 
     stands: Any
     tagged: Any
 
 
 def text_tags(texts: list[str], most: int) -> Tags:
-    """Return the tags of every text: its most telling words.
+    """Return the tags of every text: up to ``most`` words with the highest tf-idf.
 
-    Of the words that stand in ``RAREST`` texts or more, they are the up to ``most`` with the highest tf-idf.  All numbers are one
-    word.
+    Only words in at least ``RAREST`` texts count, and all numbers count as one word.
     """
     from scipy import sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -49,11 +48,11 @@ def text_tags(texts: list[str], most: int) -> Tags:
 def smoothed(targets: Array, tags: Tags, sample_weight: float) -> Array:
     """Return targets averaged with those of their tags, float64[n, k].
 
-    A tag's target is the mean over the questions in which it stands; a row's tags weigh the same, and a row without tags keeps
+    A tag's target is the mean over the questions that contain it; a row's tags have equal weights, and a row without tags keeps
     its own target.
 
     :param targets: float64[n, k]
-    :param sample_weight: of a row's own target; the rest is the tags'
+    :param sample_weight: weight of a row's own target; the tags have the rest
     """
     stands, tagged = tags.stands.astype(np.float64), tags.tagged.astype(np.float64)
     means = (stands.T @ targets) / stands.sum(axis=0).reshape(-1, 1)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from rapidfuzz.distance import Levenshtein
 
 from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import CACHED, alternatives
-from vlrb_plugins.scorers.verdicts import NO_GOLD
+from vlrb_plugins.scorers.verdicts import NO_GOLD, EachCase
 
 THRESHOLD = 0.5
-"""A similarity below this counts as none."""
+"""A similarity below this counts as 0."""
 
 
 def anls(case: Case) -> Score:
     """Return the similarity to the nearest gold answer, in [0.5, 1], or 0 below the threshold.
 
-    Similarity: 1 less the edit distance (case and white space aside) as a share of the length of the longer text as it stands.
+    Similarity is 1 minus the edit distance (ignoring case and white space) divided by the length of the longer original text.
     """
     golds = _golds(case.answer)
     if not golds:
@@ -37,6 +37,9 @@ def _form(text: str) -> str:
 
 
 def _distance(form: str, length: int, gold: str, gold_length: int) -> float:
-    """Return the normalised distance of two texts; exact up to one half, which is all that counts, and above it beyond."""
+    """Return the normalised distance of two texts; above one half, where it does not matter, it is not exact."""
     longer = max(length, gold_length)
     return Levenshtein.distance(form, gold, score_cutoff=longer // 2) / longer if longer else 0.0
+
+
+Anls = partial(EachCase, anls)

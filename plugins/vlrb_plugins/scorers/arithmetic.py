@@ -1,4 +1,4 @@
-"""The value of short arithmetic, as Python or as LaTeX writes it: parsed and worked out here, never evaluated as code.
+"""The value of short arithmetic in Python's or LaTeX's notation: parsed and computed here, never evaluated as code.
 
 Everything is bounded: the length of a text, the depth of its brackets and the size of its powers.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 Number = int | float
 
 LONGEST = 200
-"""Characters of the longest text that is read."""
+"""Characters of the longest text that is parsed."""
 
 DEEPEST = 50
 """Levels of brackets in LaTeX."""
@@ -55,7 +55,8 @@ _UNARY: Mapping[type[ast.unaryop], Callable[[Number], Number]] = {ast.UAdd: oper
 def python_number(text: str) -> Number | None:
     """Return the value of arithmetic in Python's notation, or None for anything else.
 
-    Numbers in any notation of Python's (small letters), ``+ - * / // % **`` and brackets; no names, calls, comparisons or bits.
+    Numbers in any of Python's notations (lower case), ``+ - * / // % **`` and brackets; no names, calls, comparisons or bitwise
+    operators.
     """
     if len(text) > LONGEST or not _ARITHMETIC.fullmatch(text):
         return None
@@ -95,11 +96,10 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 def latex_number(text: str) -> Number | None:
     r"""Return the value of a number in LaTeX, or None for anything else.
 
-    Where there is a ``\boxed{}``, only what stands in it counts.  Numbers (``1,000`` alone is a thousand), mixed numbers,
-    fractions, integer powers, products, ratios (``3:4`` is 0.75) and degrees, in small letters.  What ``\text{}`` and its like
-    hold is a number in Python's notation; beside anything else only plain digits count there.  Roots, pi, per cent and all
-    other symbols have no value here, as in VLMEvalKit: its parser (latex2sympy2_extended 1.11 on antlr 4.11.1) fails on any
-    per cent sign.
+    If there is a ``\boxed{}``, only its content counts.  Numbers (``1,000`` alone is a thousand), mixed numbers, fractions,
+    integer powers, products, ratios (``3:4`` is 0.75) and degrees, in lower case.  The content of ``\text{}`` and the like is a
+    number in Python's notation, or plain digits if anything else surrounds it.  Roots, pi, percent and all other symbols have no
+    value, as in VLMEvalKit: its parser (latex2sympy2_extended 1.11 on antlr 4.11.1) fails on any percent sign.
     """
     try:
         text = _unboxed(text)
@@ -112,9 +112,9 @@ def latex_number(text: str) -> Number | None:
 
 
 def _unboxed(text: str) -> str:
-    """Return what stands in the box of a text, or all of a text without one.
+    """Return the content of a text's box, or all of a text without one.
 
-    :raises ValueError: when there are different boxes, or one is not closed within ``LONGEST`` characters
+    :raises ValueError: when boxes differ, or one is not closed within ``LONGEST`` characters
     """
     _, *parts = text.split(_BOX)
     if not parts:
@@ -126,7 +126,7 @@ def _unboxed(text: str) -> str:
 
 
 def _closed(text: str) -> str:
-    """Return a text up to the brace that closes it."""
+    """Return a text up to its closing brace."""
     depth = 1
     for at, sign in enumerate(text[: LONGEST + 1]):
         depth += (sign == "{") - (sign == "}")
@@ -148,7 +148,7 @@ def _tokens(text: str) -> list[str]:
 
 
 class _Latex:
-    """A parser by recursive descent; its methods return values and raise ValueError where the text is no number."""
+    """A recursive descent parser; its methods return values, or raise ValueError if the text is not a number."""
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens
@@ -162,7 +162,7 @@ class _Latex:
         return value
 
     def _take(self, *wanted: str) -> str:
-        """Step over the next token if it is wanted, and return it; else return an empty text."""
+        """Consume and return the next token if it is wanted; otherwise return an empty text."""
         if self._at < len(self._tokens) and self._tokens[self._at] in wanted:
             self._at += 1
             return self._tokens[self._at - 1]
@@ -175,7 +175,7 @@ class _Latex:
         return self._tokens[self._at - 1]
 
     def _group(self, opening: str) -> Number:
-        """Read what stands in brackets, after the opening one."""
+        """Read the content of brackets after the opening one."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise ValueError("too deep")
@@ -239,7 +239,7 @@ class _Latex:
         return value
 
     def _wrapped(self, token: str) -> Number:
-        """Read what a command such as text holds: VLMEvalKit pastes it into the expression as it stands, and evaluates that."""
+        """Read the content of a command such as text, which VLMEvalKit inserts unchanged into the expression that it evaluates."""
         held = token.partition("{")[2].removesuffix("}").strip()
         value = python_number(held) if len(self._tokens) == 1 or _PLAIN.fullmatch(held) else None
         if value is None:
@@ -247,7 +247,7 @@ class _Latex:
         return value
 
     def _is_mixed(self) -> bool:
-        """Tell whether the fraction that follows a number is to be added to it: 1 1/2, but not 2 (1+1)/2."""
+        """Tell whether the fraction after a number is added to it: 1 1/2, but not 2 (1+1)/2."""
         signs = self._tokens[self._at : self._at + 6]
         return signs[0:3:2] == signs[3:6:2] == ["{", "}"] and signs[1].isdecimal() and signs[4].isdecimal()
 

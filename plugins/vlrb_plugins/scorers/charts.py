@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import CACHED, alternatives
-from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
+from vlrb_plugins.scorers.verdicts import NO_GOLD, EachCase, binary
 
 TOLERANCE = 0.05
-"""A number may be off by this share of the gold one."""
+"""A number may differ by this share of the gold one."""
 
 
 def relaxed_accuracy(case: Case) -> Score:
-    """Return 1 where any gold answer is met: a number within five per cent, any other text but for its case.
+    """Return 1 if the answer matches any gold answer: a number within five percent, any other text ignoring case.
 
-    Numbers are what Python's ``float`` reads, or that with a per cent sign, which divides by 100; so not ``1,234`` or ``$14``.
-    A gold answer of zero must be met as a text.
+    Numbers are what Python's ``float`` reads, also with a percent sign, which divides by 100; ``1,234`` and ``$14`` are not.
+    A gold answer of zero must match as a text.
     """
     golds = _golds(case.answer)
     if not golds:
@@ -42,3 +42,6 @@ def _number(text: str) -> float | None:
         return float(text.rstrip("%")) / 100.0 if text.endswith("%") else float(text)
     except ValueError:
         return None
+
+
+RelaxedAccuracy = partial(EachCase, relaxed_accuracy)

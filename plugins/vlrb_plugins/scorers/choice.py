@@ -1,22 +1,23 @@
-"""Multiple choice: which option an answer names, by VLMEvalKit's rules and without a judge.
+"""Multiple choice: which option an answer names, by VLMEvalKit's rules without a judge.
 
-The source of the rules is VLMEvalKit as of August 2026 (``can_infer``); older versions looked for the letter anywhere and had
-no limit on the length of an answer that is searched for option texts.
+The rules are those of VLMEvalKit as of August 2026 (``can_infer``); older versions accepted the letter anywhere, and searched
+answers of any length for option texts.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import list_literal
-from vlrb_plugins.scorers.verdicts import NO_GOLD, RIGHT, WRONG, binary
+from vlrb_plugins.scorers.verdicts import NO_GOLD, RIGHT, WRONG, EachCase, binary
 
 Options = Sequence[tuple[str, str]]
 
 REFUSED = "Z"
-"""What an answer names that refuses, or says so with this letter: never an option, so it is wrong."""
+"""The letter for refusals, and of answers that give it themselves: never an option, so the answer is wrong."""
 
 UNDECIDED = Score(None, "the answer names no option, or several, and a judge would have to read it")
 NO_SUCH_OPTION = Score(None, "the gold answer names none of the options", unscorable=True)
@@ -39,10 +40,10 @@ _LETTER = re.compile(r"[A-Z]")
 
 
 def extract(prediction: str, options: Options) -> str | None:
-    """Return the letter of the option that an answer names, ``Z`` for a refusal, or None where the rules find none.
+    """Return the letter of the option that an answer names, ``Z`` for a refusal, or None if the rules find none.
 
-    In this order: a single option letter as a word of its own among the last four words; "answer is" before a letter; the text
-    of exactly one option inside the answer.
+    In this order: a single option letter as a separate word among the last four; "answer is" before a letter; the text of
+    exactly one option inside the answer.
     """
     texts = dict(options)
     if _FAILED not in prediction:
@@ -71,14 +72,14 @@ def _by_text(prediction: str, texts: Mapping[str, str]) -> str | None:
     if len(prediction) > limit:
         return None
     lowered = prediction.lower()
-    if len(lowered) > limit:  # a few letters become two
+    if len(lowered) > limit:  # lower case of some letters is two characters
         return None
     named = [letter for letter, text in texts.items() if text.lower() in lowered]
     return named[0] if len(named) == 1 else None
 
 
 def judged_choice(prediction: str, options: Options, gold: str) -> Score:
-    """Return 1 where the option that the answer names is the gold one, 0 where it is another, None where it names none."""
+    """Return 1 if the answer names the gold option, 0 if it names another one, None if it names none."""
     if not gold:
         return NO_GOLD
     if all(letter != gold for letter, _ in options):
@@ -88,7 +89,7 @@ def judged_choice(prediction: str, options: Options, gold: str) -> Score:
 
 
 def listed_choices(case: Case) -> tuple[tuple[str, str], ...] | None:
-    """Return a case's options, else those in its ``choices`` (letters A, B, ...); empty for ``[]``, None for what is no list."""
+    """Return a case's options, or those in its ``choices`` (letters A, B, ...); empty for ``[]``, None if it is not a list."""
     if case.options or "choices" not in case.fields:
         return case.options
     items = list_literal(case.fields["choices"])
@@ -103,8 +104,8 @@ def mcq(case: Case) -> Score:
 def mmmu(case: Case) -> Score:
     """Judge an answer to MMMU, whose open questions become a choice between the gold answer and "Other Answers".
 
-    VLMEvalKit's rule: a row without option A gets the gold answer as option A, and a gold answer that is no single capital letter
-    becomes A.  So a bare ``A`` is right there, and so is any short answer that contains the gold one.
+    VLMEvalKit's rule: a row without option A gets the gold answer as option A, and a gold answer other than a single capital
+    letter becomes A.  So a bare ``A`` is right there, as is any short answer that contains the gold one.
     """
     if not case.answer.strip():
         return NO_GOLD
@@ -116,9 +117,9 @@ def mmmu(case: Case) -> Score:
 
 
 def mmbench(case: Case) -> Score:
-    """Judge the answers to all passes of a circular question (MMBench): 1 where all are right, 0 where any is wrong.
+    """Judge the answers to all passes of a circular question (MMBench): 1 if all are right, 0 if any is wrong.
 
-    None where no pass is wrong but one is undecided or was never asked.
+    None if no pass is wrong but one is undecided or was not asked.
     """
     waiting: Score | None = None
     passes = (
@@ -135,6 +136,11 @@ def mmbench(case: Case) -> Score:
 
 
 def extracted_choice(extracted: str, options: Options, gold: str) -> Score:
-    """Judge the answer that a judge extracted: where it names no option, it is wrong."""
+    """Judge the answer that a judge extracted, which is wrong if it names no option."""
     verdict = judged_choice(extracted, options, gold)
     return WRONG if verdict is UNDECIDED else verdict
+
+
+Mcq = partial(EachCase, mcq)
+Mmbench = partial(EachCase, mmbench)
+Mmmu = partial(EachCase, mmmu)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 
 from vlrb import Case, Score
+from vlrb_plugins.scorers.params import ExactMatchParams
 from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
-
-if TYPE_CHECKING:
-    from vlrb_plugins.scorers import ExactMatchParams
 
 
 @attrs.frozen
 class ExactMatch:
-    """Right is what equals the gold answer, blanks around it aside."""
+    """An answer is right if it equals the gold answer, apart from surrounding white space."""
 
     params: ExactMatchParams
 
     def score(self, cases: Sequence[Case]) -> list[Score]:
-        """Return 1 or 0 for every case; None where there is no gold answer to compare with."""
+        """Return 1 or 0 for every case, None for one without a gold answer."""
         return [self._one(case) for case in cases]
 
     def _one(self, case: Case) -> Score:

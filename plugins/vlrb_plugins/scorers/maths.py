@@ -1,20 +1,20 @@
 """Mathematics: MathVista, MathVision and MathVerse by VLMEvalKit's rules, as far as these go without a judge.
 
-Where a judge extracted an answer earlier (``res``, ``extract``), that one is checked; where it found nothing to extract, the
-answer is wrong, as in VLMEvalKit.  Where it failed, or none was asked, the model's own answer is looked at: the rules decide
-only what they can be sure of.
+An answer that a judge extracted (``res``, ``extract``) is checked first; if the judge found nothing to extract,
+the answer is wrong, as in VLMEvalKit.  If the judge failed or was not asked, the rules look at the model's own answer and decide
+only what is certain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from vlrb import Case, Score
 from vlrb_plugins.scorers.arithmetic import TOLERANCE, Number, latex_number, python_number
 from vlrb_plugins.scorers.choice import NO_OPTIONS, extracted_choice, judged_choice, listed_choices
 from vlrb_plugins.scorers.literals import CACHED
-from vlrb_plugins.scorers.verdicts import NO_GOLD, RIGHT, WRONG, binary
+from vlrb_plugins.scorers.verdicts import NO_GOLD, RIGHT, WRONG, EachCase, binary
 
 NOT_EXTRACTED = Score(None, "the answer is not the gold one as it stands, and a judge would have to extract it")
 NOT_EQUAL = Score(
@@ -25,14 +25,14 @@ NO_NUMBER = Score(None, "the gold answer is not the number that its type says", 
 NO_TYPE = Score(None, "the sample's question_type or answer_type is missing or unknown", unscorable=True)
 
 _FAILED = "Failed to obtain answer"
-"""What VLMEvalKit writes in the place of a reply, where a call failed, begins so."""
+"""Beginning of what VLMEvalKit writes instead of a reply when a call failed."""
 
 _READERS: Mapping[str, Callable[[str | float], Number]] = {"integer": int, "float": float}
 _NEVER_RIGHT = ("text", "list")
 
 
 def _extracted(case: Case, column: str) -> str | None:
-    """Return what a judge extracted, empty where it found nothing; None where no judge was asked, or it failed."""
+    """Return what a judge extracted, empty if it found nothing; None if no judge was asked, or it failed."""
     extracted = case.judged.get(column)
     return None if extracted is None or _FAILED in extracted else extracted
 
@@ -43,9 +43,9 @@ def _extracted(case: Case, column: str) -> str | None:
 def mathvista(case: Case) -> Score:
     """Judge an answer to MathVista.
 
-    Multiple choice by the option that it names.  An open answer, whole, must be the gold integer or float exactly; open answers of
-    other types are never right (VLMEvalKit never compares them).  An answer that is 0 is left to the judge, even if it is right.
-    What a judge extracted and a table holds as a number, not a text, is cut off behind the point for an integer (VLMEvalKit).
+    Multiple choice is judged by the option that the answer names.  A whole open answer must be exactly the gold integer or float;
+    open answers of other types are never right, since VLMEvalKit never compares them.  The answer 0 is left to the judge even if it
+    is right.  For integers, an extract that a table holds as a number is truncated, as in VLMEvalKit.
     """
     kind = case.fields.get("question_type", "")
     if kind == "multi_choice":
@@ -91,8 +91,8 @@ def _choice(case: Case, gold: str) -> Score:
 def mathvision(case: Case) -> Score:
     """Judge an answer to MathVision.
 
-    Multiple choice, where there are ``choices``, by the option that it names; an open answer must equal the gold one as a text,
-    case aside, or as a number to 1e-6.  Numbers are read by :mod:`vlrb_plugins.scorers.arithmetic`; VLMEvalKit evaluates them.
+    With ``choices`` it is judged by the option that it names; an open answer must equal the gold one as a text, ignoring case, or
+    as a number to 1e-6.  Numbers are parsed by :mod:`vlrb_plugins.scorers.arithmetic`, where VLMEvalKit evaluates them.
     """
     if not case.answer.strip():
         return NO_GOLD
@@ -108,7 +108,7 @@ def mathvision(case: Case) -> Score:
 
 
 def equal(answer: str, gold: str) -> bool:
-    """Tell whether an answer equals the gold one as a text, case and blanks around it aside, or as a number to 1e-6."""
+    """Tell whether an answer equals the gold one as a text, ignoring case and outer white space, or as a number to 1e-6."""
     answer, gold = answer.lower().strip(), gold.lower().strip()
     if answer == gold:
         return True
@@ -134,10 +134,15 @@ def _close(gold: Number, value: Number | None) -> bool:
 
 
 def mathverse(case: Case) -> Score:
-    """Return 1 where the answer that a judge extracted is the gold one, letter by letter but for blanks around it; else None."""
+    """Return 1 if a judge's extract is exactly the gold answer apart from outer white space; otherwise None."""
     if not case.answer.strip():
         return NO_GOLD
     extracted = _extracted(case, "extract")
     if not extracted:
         return NO_EXTRACT
     return RIGHT if extracted.strip() == case.answer.strip() else NOT_EQUAL
+
+
+Mathvista = partial(EachCase, mathvista)
+Mathvision = partial(EachCase, mathvision)
+Mathverse = partial(EachCase, mathverse)

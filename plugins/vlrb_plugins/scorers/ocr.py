@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import CACHED, list_literal
-from vlrb_plugins.scorers.verdicts import NO_GOLD, binary
+from vlrb_plugins.scorers.verdicts import NO_GOLD, EachCase, binary
 
 FORMULAS = "Handwritten Mathematical Expression Recognition"
-"""The category whose answers are compared without spaces, and with their case."""
+"""The category whose answers are compared without spaces and with case."""
 
 CATEGORIES = frozenset(
     {
@@ -31,7 +31,7 @@ NO_LIST = Score(None, "the gold answer is not a list", unscorable=True)
 
 
 def ocrbench(case: Case) -> Score:
-    """Return 1 where any gold answer stands in the answer, anywhere: ``art`` in ``Cartoon`` does."""
+    """Return 1 if the answer contains any gold answer, also within a word: ``Cartoon`` contains ``art``."""
     category = case.fields.get("category", "")
     if category not in CATEGORIES:
         return NO_CATEGORY
@@ -54,3 +54,6 @@ def _form(text: str, formulas: bool) -> str:
     if formulas:
         return text.strip().replace("\n", " ").replace(" ", "")
     return text.lower().strip().replace("\n", " ")
+
+
+Ocrbench = partial(EachCase, ocrbench)

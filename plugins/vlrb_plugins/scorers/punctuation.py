@@ -1,4 +1,4 @@
-"""The treatment of punctuation that VLMEvalKit's scorers of short answers and of yes/no answers share."""
+"""Removal of punctuation, as VLMEvalKit's scorers of short answers and of yes/no answers do it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _PERIODS = 32
 
 
 def without_punctuation(text: str) -> str:
-    """Return a text without its marks: each is deleted where it stands beside a space anywhere, else becomes a space.
+    """Return a text without punctuation: a mark that is next to a space anywhere is deleted, others become spaces.
 
-    VLMEvalKit's rule.  A comma between digits anywhere deletes every mark; of periods, only the first 32 go, and only those
-    without a digit at their side; colons, asterisks, apostrophes and all that is not ASCII stay.
+    VLMEvalKit's rule.  With a comma between digits anywhere, every mark is deleted; of periods, only the first 32 without an
+    adjacent digit are; colons, asterisks, apostrophes and all non-ASCII characters remain.
     """
     grouped = _GROUPED.search(text) is not None
     table = {

@@ -1,6 +1,6 @@
 """Verdicts that all scorers share.
 
-Reasons are few and fixed: what they say holds for a rule, never for one sample, so that equal reasons can be counted.
+Reasons are few and fixed: each is about a rule, never about one sample, so that equal reasons can be counted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from vlrb import Case, Score
+from vlrb import Case, NoParams, Score
 
 RIGHT = Score(1.0)
 WRONG = Score(0.0)
@@ -26,6 +26,7 @@ class EachCase:
     """A scorer that judges every case on its own, by a function."""
 
     judge: Callable[[Case], Score]
+    params: NoParams = NoParams()
 
     def score(self, cases: Sequence[Case]) -> list[Score]:
         """Return one score per case, in order."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from vlrb import Case, Score
 from vlrb_plugins.scorers.literals import CACHED, alternatives
 from vlrb_plugins.scorers.punctuation import without_punctuation
-from vlrb_plugins.scorers.verdicts import NO_GOLD
+from vlrb_plugins.scorers.verdicts import NO_GOLD, EachCase
 
 ENOUGH = 3
-"""So many other people must have given the answer for it to count in full."""
+"""Number of other people who must have given an answer for it to count in full."""
 
 FEWEST = ENOUGH + 1
-"""Gold answers without which no answer could count in full."""
+"""Fewest gold answers with which an answer can count in full."""
 
 TOO_FEW = Score(None, f"the VQA score needs {FEWEST} gold answers or more", unscorable=True)
 
@@ -52,7 +52,7 @@ _ODD = {
 
 
 def _contractions() -> dict[str, str]:
-    """Return the contractions that lost an apostrophe, and their right spelling."""
+    """Return contractions that lack an apostrophe -> their correct spelling."""
     table = dict(_ODD)
     for ending, stems in _ENDINGS.items():
         table |= {stem + ending.replace("'", ""): stem + ending for stem in stems.split()}
@@ -67,7 +67,7 @@ CONTRACTIONS: Mapping[str, str] = _contractions()
 
 
 def normalised(text: str) -> str:
-    """Return the form in which answers are compared: small, without punctuation and articles, numbers up to ten as digits."""
+    """Return the form in which answers are compared: lower case, no punctuation or articles, numbers up to ten as digits."""
     bare = without_punctuation(text.replace("\n", " ").replace("\t", " ").strip())
     words = (_DIGITS.get(word, word) for word in bare.lower().split())
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
@@ -82,8 +82,8 @@ def vqa(case: Case) -> Score:
     """Return the mean, over the gold answers, of min(1, matches among the *other* gold answers / 3).
 
     With ten gold answers of which k match: 0.3, 0.6, 0.9, 1 for k = 1, 2, 3, 4 or more.  VQA, VizWiz and TextVQA have ten for each
-    question, and the evaluators of TextVQA (M4C, MMF) refuse another number.  With fewer than four, the answer that all people gave
-    would not count in full: there is no score then, while VLMEvalKit gives at most 0, 1/3 and 2/3 for one, two and three.
+    question, and TextVQA's evaluators (M4C, MMF) refuse another number.  With fewer than four, even a unanimous answer would not
+    count in full, so there is no score, while VLMEvalKit gives at most 0, 1/3 and 2/3 for one, two and three.
     """
     golds = _golds(case.answer)
     if not golds:
@@ -94,3 +94,6 @@ def vqa(case: Case) -> Score:
     matching = golds[normalised(case.prediction)]
     points = matching * min(ENOUGH, matching - 1) + (total - matching) * min(ENOUGH, matching)
     return Score(points / (ENOUGH * total))
+
+
+Vqa = partial(EachCase, vqa)

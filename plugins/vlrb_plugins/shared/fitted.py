@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,33 @@ FILE = "router.json"
 
 
 def read_saved(directory: Path, schema: int, router: str = "", key: str = "router") -> dict[str, Any]:
-    """Return the content of a saved router's ``router.json``.
+    """Return the content of the ``router.json`` of a saved router.
 
-    :param router: what must be saved there; empty where the content says it
-    :param key: the key that names it
-    :raises DataError: when it is of another router or another schema version, or cannot be read
+    :param schema: the schema version that can be read
+    :param router: the router that was saved; empty to accept any
+    :param key: the entry of the file that names the router
+    :raises DataError: when the file cannot be read, or has another schema version or router
     """
-    content: dict[str, Any] = read_json(directory / FILE)
-    where, found = str(directory), content.get(key)
-    if content.get("schema") != schema:
-        what = f"has schema version {content.get('schema')!r}, not {schema}"
-        raise DataError(what, where=where, fix="fit the router again")
-    if router and found != router:
-        what = f"holds a router {found!r}, not {router!r}"
-        raise DataError(what, where=where, fix=f"name a folder that {router} was saved in")
+    file = directory / FILE
+    content: dict[str, Any] = read_json(file)
+    found = content.get("schema")
+    if found != schema:
+        raise DataError(f"has schema version {found!r}, not {schema}", where=str(file), fix="fit the router again")
+    if router and content.get(key) != router:
+        what = f"holds a router {content.get(key)!r}, not {router!r}"
+        raise DataError(what, where=str(file), fix=f"name a folder that {router} was saved in")
     return content
 
 
-def refuse_other_models(queries: Queries, models: tuple[str, ...], router: str) -> None:
+def refuse_other_models(queries: Queries, models: Sequence[str], router: str) -> None:
     """Check that the candidates of the queries are those of the fit, in their order.
 
     :raises DataError: when they are not
     """
-    found = tuple(c.name for c in queries.candidates)
-    if found != models:
+    found = [c.name for c in queries.candidates]
+    if found != list(models):
         what = f"was fitted for the models {shorten_list(models)}, not {shorten_list(found)}"
-        raise DataError(what, where=router, fix="fit it for these models")
+        raise DataError(what, where=router, fix=f"fit {router} for these models, or route with those of the fit")
 
 
 def given_features(queries: Queries, router: str) -> Features:

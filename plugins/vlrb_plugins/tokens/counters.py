@@ -7,26 +7,30 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import Array, DataError, shorten_list
+from vlrb import Array, DataError, NoParams, shorten_list
 from vlrb_plugins.tokens.images import image_tokens
+from vlrb_plugins.tokens.params import Cl100kParams
 
 if TYPE_CHECKING:
     from vlrb import Model
-    from vlrb_plugins.tokens import Cl100kParams
 
 VOCABULARY = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
 """Name of cl100k_base's vocabulary file in tiktoken's cache folder."""
 
 
+@attrs.frozen
 class Usage:
     """Takes input and output tokens from the logs' usage columns."""
 
+    params: NoParams = NoParams()
+
     def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> None:
-        """Return None: the tokens stand in the outcomes."""
+        """Return None, since the tokens are in the outcomes."""
 
     def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """Return the recorded tokens.
@@ -37,7 +41,7 @@ class Usage:
 
 
 def _recorded(outcomes: pa.RecordBatch, name: str) -> pa.Array:
-    """Return a usage column; where the logs give a cost, tokens may be missing."""
+    """Return a usage column; for answers with a cost, tokens may be missing."""
     column = outcomes.column(name)
     lacking = outcomes.filter(pc.and_(column.is_null(), outcomes.column("cost").is_null()))
     if lacking.num_rows:
@@ -51,7 +55,7 @@ def _recorded(outcomes: pa.RecordBatch, name: str) -> pa.Array:
 
 
 class Cl100k:
-    """Counts the tokens of cl100k_base; text such as ``<|endoftext|>`` is ordinary text."""
+    """Counts tokens of cl100k_base; ``<|endoftext|>`` and the like are ordinary text."""
 
     def __init__(self, params: Cl100kParams) -> None:
         self.params = params
@@ -60,7 +64,7 @@ class Cl100k:
 
     @cached_property
     def _encoding(self) -> Any:
-        """The vocabulary, loaded when something is counted: what was counted before needs none."""
+        """The vocabulary, loaded when something is counted, since cached counts need none."""
         import tiktoken
 
         if self._failure is None:
@@ -81,26 +85,26 @@ class Cl100k:
     def model_tokens(self, name: str, model: Model | None, sizes: Sequence[tuple[tuple[int, int], ...]]) -> Array:
         """Return the tokens of every sample's images by the model's published rule.
 
-        :raises DataError: for a model without a rule, unless ``without_rule`` says what its images count for
+        :raises DataError: for a model without a rule if ``without_rule`` is not set
         """
         rule = model.image_tokens if model is not None else None
         if rule is None and self.params.without_rule is None:
             raise DataError(
                 f"no rule is published for the image tokens of {name!r}",
                 where="[tokens] image_rule",
-                fix="set without_rule to the tokens of an image of such a model, or register the model with image_tokens",
+                fix="set without_rule to the tokens per image of such models, or register the model with image_tokens",
             )
         if rule is None:
             return np.array([(self.params.without_rule or 0) * len(s) for s in sizes], dtype=np.int64)
         return np.array([sum(image_tokens(rule, *size) for size in s) for s in sizes], dtype=np.int64)
 
     def outcome_tokens(self, outcomes: pa.RecordBatch) -> tuple[None, pa.Array]:
-        """Return the tokens of the answers, with those of what the model wrote before while it was thinking."""
+        """Return the tokens of the answers, those of the model's thinking included."""
         thinking = outcomes.column("thinking").fill_null("")
         return None, self._count(pc.binary_join_element_wise(thinking, outcomes.column("prediction"), ""))
 
     def _count(self, texts: pa.Array) -> pa.Array:
-        """Return the tokens of texts; each text that differs is encoded once, and what is null stays null."""
+        """Return the tokens of texts; each distinct text is encoded once, and nulls stay null."""
         encode = self._encoding.encode_ordinary
         texts = texts.dictionary_encode()
         counts = pa.array([len(encode(t)) for t in texts.dictionary.to_pylist()], pa.int64())
@@ -113,6 +117,6 @@ def _no_vocabulary(error: Exception) -> DataError:
     return DataError(
         f"the vocabulary of cl100k_base cannot be loaded ({type(error).__name__}: {error}); {said}",
         where="[tokens] counter",
-        fix="connect to the internet once, or put the file cl100k_base.tiktoken under the name "
-        f"{VOCABULARY} into a folder and set TIKTOKEN_CACHE_DIR to that folder",
+        fix="connect to the internet once, or save the file cl100k_base.tiktoken under the name "
+        f"{VOCABULARY} in a folder and set TIKTOKEN_CACHE_DIR to that folder",
     )

@@ -23,7 +23,7 @@ def _constant(rule: ImageTokens, _width: int, _height: int) -> int:
 
 
 def _patches(rule: ImageTokens, width: int, height: int) -> int:
-    """Qwen2.5-VL: sides rounded to multiples of the patch, then the area brought within its limits."""
+    """Qwen2.5-VL: sides rounded to multiples of the patch, then scaled so that the area is within its limits."""
     size = rule.size
     rows, columns = max(1, round(height / size)), max(1, round(width / size))
     if rows * columns * size * size > rule.max_pixels:
@@ -37,7 +37,7 @@ def _patches(rule: ImageTokens, width: int, height: int) -> int:
 
 
 def _tiles(rule: ImageTokens, width: int, height: int) -> int:
-    """GPT-4o: scaled down into a square, then to a shorter side; whole and broken tiles count alike."""
+    """GPT-4o: scaled down to fit a square, then to a shorter side; partial tiles count as whole ones."""
     scale = min(1.0, rule.fit / max(width, height))
     scale *= min(1.0, rule.short_side / (min(width, height) * scale))
     across, down = (math.ceil(round(side * scale, 6) / rule.size) for side in (width, height))
@@ -45,7 +45,7 @@ def _tiles(rule: ImageTokens, width: int, height: int) -> int:
 
 
 def _grid(rule: ImageTokens, width: int, height: int) -> int:
-    """InternVL: the grid whose aspect is nearest; of equals the larger, where the image fills more than half of it."""
+    """InternVL: the grid with the nearest aspect ratio; ties go to the larger one if the image fills more than half of it."""
     aspect, area = width / height, width * height
     best, least = (1, 1), float("inf")
     for across, down in _grids(rule.max_tiles):
@@ -58,7 +58,7 @@ def _grid(rule: ImageTokens, width: int, height: int) -> int:
 
 @lru_cache(maxsize=8)
 def _grids(most: int) -> tuple[tuple[int, int], ...]:
-    """Return the grids of at most so many tiles, small ones first."""
+    """Return the grids of at most ``most`` tiles, smallest first."""
     every = [(a, d) for a in range(1, most + 1) for d in range(1, most + 1) if a * d <= most]
     return tuple(sorted(every, key=lambda g: g[0] * g[1]))
 

@@ -22,11 +22,11 @@ from vlrb.errors import ConfigError, DataError
 from vlrb.evaluation.features import encode
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
-from vlrb_plugins.hf import AnyImageParams, AnyTextParams, E5Params
-from vlrb_plugins.hf import torch_tools as tools
 from vlrb_plugins.hf.image import ImageEncoder
-from vlrb_plugins.hf.preparing import ahead, rgb
+from vlrb_plugins.hf.params import AnyImageParams, AnyTextParams, E5Params
 from vlrb_plugins.hf.text import TextEncoder
+from vlrb_plugins.shared.pretrained.device import device_of
+from vlrb_plugins.shared.pretrained.preparing import ahead, rgb
 
 TEXTS = ["what is the height of the bar ?", "how many dogs", "no", "yes : yes " * 8]
 KINDS = ("vit", "vit-without-pooler", "dinov2", "clip", "siglip")
@@ -320,12 +320,12 @@ def test_a_palette_with_transparency_is_no_warning() -> None:
 def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for by name it must be there; auto takes what there is."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert tools.device_of("auto") == tools.device_of("cpu") == "cpu"
+    assert device_of("auto") == device_of("cpu") == "cpu"
     with pytest.raises(ConfigError, match='device: is "cuda", and torch finds no GPU'):
-        tools.device_of("cuda")
+        device_of("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
-    assert tools.device_of("auto") == tools.device_of("cuda") == "cuda"
+    assert device_of("auto") == device_of("cuda") == "cuda"
 
 
 @pytest.mark.parametrize(

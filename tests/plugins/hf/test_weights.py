@@ -15,10 +15,12 @@ import pytest
 
 from vlrb.errors import ConfigError, DataError
 from vlrb.experiment.resolve import make_plan
-from vlrb_plugins.hf import IMAGE, TEXT, AnyImageParams, AnyTextParams, BgeParams, TextParams, vlrb_encoders, weights
+from vlrb_plugins.hf import IMAGE, TEXT, vlrb_encoders
 from vlrb_plugins.hf.image import ImageEncoder
+from vlrb_plugins.hf.params import AnyImageParams, AnyTextParams, BgeParams, TextParams
 from vlrb_plugins.hf.text import TextEncoder
-from vlrb_plugins.hf.weights import Weights
+from vlrb_plugins.hf.weights import weights_of
+from vlrb_plugins.shared.pretrained import weights
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def revision(path: Path | str, **more: Any) -> str:
     """Return what identifies the weights of a path."""
-    return Weights.of("x", "", AnyTextParams(path=str(path), **more)).revision()
+    return weights_of("x", "", AnyTextParams(path=str(path), **more)).revision()
 
 
 def test_registering_and_identifying_import_nothing_heavy(tiny: Any, tmp_path: Path) -> None:

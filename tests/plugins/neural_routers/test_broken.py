@@ -16,10 +16,10 @@ import torch
 
 from vlrb.api.images import Images, ImageStore, ImageWriter
 from vlrb.errors import ConfigError, DataError
-from vlrb_plugins.neural_routers import ROUTERS, loop, losses
-from vlrb_plugins.neural_routers.machine import machine, memory
-from vlrb_plugins.neural_routers.params import VlcParams
-from vlrb_plugins.neural_routers.routers import make
+from vlrb_plugins.neural_routers import loop, losses
+from vlrb_plugins.neural_routers.device import chosen_device, memory
+from vlrb_plugins.neural_routers.params import ROUTERS, VlcParams
+from vlrb_plugins.neural_routers.routers import NeuralRouter
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def fit(bodies: Any, shades: Any, context: Callable[..., Any]) -> Callable[..., 
     def fitted(name: str = "vlc", train: Any = None, work: Any = None, **changes: Any) -> Any:
         params = ROUTERS[name][0](**{**bodies.parameters(), "epochs": 2, **changes})
         dev = shades.part(slice(240, 280))
-        return make(name, params).fit(train or shades.part(slice(0, 48)), dev, work or context(dev=dev)[0])
+        return NeuralRouter(name, params).fit(train or shades.part(slice(0, 48)), dev, work or context(dev=dev)[0])
 
     return fitted
 
@@ -72,8 +72,8 @@ def test_a_gpu_that_is_not_there(fit: Callable[..., Any], monkeypatch: pytest.Mo
     with pytest.raises(ConfigError, match='device: is "cuda", and torch finds no GPU') as error:
         fit(device="cuda")
     assert 'device = "auto"' in str(error.value)
-    assert machine(VlcParams()).device == "cpu"
-    assert not machine(VlcParams()).half
+    assert chosen_device(VlcParams()).kind == "cpu"
+    assert not chosen_device(VlcParams()).half
 
 
 def edited(bodies: Any, name: str, folder: Path, file: str = "config.json", **changes: Any) -> str:

@@ -14,9 +14,10 @@ import torch
 
 from vlrb.api.routing import FitContext, Undefined
 from vlrb.errors import DataError
-from vlrb_plugins.neural_routers import ROUTERS, vlrb_routers
+from vlrb_plugins.neural_routers import vlrb_routers
 from vlrb_plugins.neural_routers.fitted import load
-from vlrb_plugins.neural_routers.routers import make
+from vlrb_plugins.neural_routers.params import ROUTERS
+from vlrb_plugins.neural_routers.routers import NeuralRouter
 from vlrb_plugins.neural_routers.sources import revisions
 
 TRAIN, DEV, TEST = slice(0, 96), slice(240, 280), slice(320, 340)
@@ -28,7 +29,7 @@ def fit(bodies: Any, shades: Any) -> Callable[..., Any]:
 
     def fitted(context: FitContext, name: str = "routerdc", **changes: Any) -> Any:
         values = {**bodies.parameters(), "learning_rate": 1e-3, "epochs": 3, "patience": 3, **changes}
-        return make(name, ROUTERS[name][0](**values)).fit(shades.part(TRAIN), shades.part(DEV), context)
+        return NeuralRouter(name, ROUTERS[name][0](**values)).fit(shades.part(TRAIN), shades.part(DEV), context)
 
     return fitted
 

@@ -14,9 +14,9 @@ import torch
 
 from vlrb.api.routing import Labelled
 from vlrb.errors import DataError
-from vlrb_plugins.neural_routers import ROUTERS
 from vlrb_plugins.neural_routers.fitted import FittedNeural
-from vlrb_plugins.neural_routers.routers import make
+from vlrb_plugins.neural_routers.params import ROUTERS
+from vlrb_plugins.neural_routers.routers import NeuralRouter
 
 QUICK = {"learning_rate": 2e-3, "epochs": 3}
 """The published step sizes are for pretrained bodies of full size."""
@@ -34,7 +34,7 @@ def fit(bodies: Any, shades: Any, context: Callable[..., Any]) -> Callable[..., 
         params = ROUTERS[name][0](**{**bodies.parameters(cross), **QUICK, **changes})
         given = {} if rng is None else {"rng": rng}
         work, _ = context(work=f"work-{name}-{len(changes)}-{params.route_batch_size}", **given)
-        return make(name, params).fit(train or shades.part(slice(0, 240)), shades.part(slice(240, 320)), work)
+        return NeuralRouter(name, params).fit(train or shades.part(slice(0, 240)), shades.part(slice(240, 320)), work)
 
     return fitted
 

@@ -11,10 +11,10 @@ import torch
 
 from vlrb.api.frozen import Array
 from vlrb.api.routing import Candidate, Labelled, Queries
-from vlrb_plugins.neural_routers import ROUTERS, clusters, heads, objectives, tags
+from vlrb_plugins.neural_routers import clusters, heads, objectives, tags
 from vlrb_plugins.neural_routers.objectives import Known
-from vlrb_plugins.neural_routers.params import RouterdcParams, VlcParams, ZooterParams
-from vlrb_plugins.neural_routers.routers import RECIPES
+from vlrb_plugins.neural_routers.params import ROUTERS, RouterdcParams, VlcParams, ZooterParams
+from vlrb_plugins.neural_routers.recipes import RECIPES
 
 INF = float("inf")
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from vlrb.api.images import Images, ImageStore, ImageWriter
 from vlrb.errors import ConfigError, DataError
-from vlrb_plugins.hf.torch_tools import image_processor
 from vlrb_plugins.neural_routers import pixels
 from vlrb_plugins.neural_routers.backbones import preprocessing
 from vlrb_plugins.neural_routers.pixels import Resizing, cached, in_memory
+from vlrb_plugins.shared.pretrained.loading import image_processor
 
 
 def png(image: Image.Image) -> bytes:
@@ -45,13 +45,13 @@ def images(tmp_path: Path) -> Images:
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows with each decoding."""
     counted: list[str] = []
-    real = pixels.decoded
+    real = pixels.decode_image
 
     def count(data: bytes, whose: str) -> Any:
         counted.append(whose)
         return real(data, whose)
 
-    monkeypatch.setattr(pixels, "decoded", count)
+    monkeypatch.setattr(pixels, "decode_image", count)
     return counted
 
 
@@ -109,17 +109,17 @@ def test_what_was_decoded_before_an_error_is_kept(
 ) -> None:
     """An interruption costs at most one file's worth of images."""
     monkeypatch.setattr(pixels, "SHARD_BYTES", 3 * 8 * 8 * 2)
-    real = pixels.decoded
+    real = pixels.decode_image
 
     def failing(data: bytes, whose: str) -> Any:
         if whose == "s5":
             raise KeyboardInterrupt
         return real(data, whose)
 
-    monkeypatch.setattr(pixels, "decoded", failing)
+    monkeypatch.setattr(pixels, "decode_image", failing)
     with pytest.raises(KeyboardInterrupt):
         from_cache(images, tmp_path / "cache")
-    monkeypatch.setattr(pixels, "decoded", real)
+    monkeypatch.setattr(pixels, "decode_image", real)
     before = len(decodings)
     from_cache(images, tmp_path / "cache")
 

@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vlrb.errors import DataError
-from vlrb_plugins.hf import weights
-from vlrb_plugins.neural_routers import ROUTERS, backbones, vlrb_routers
-from vlrb_plugins.neural_routers.params import VlcParams
-from vlrb_plugins.neural_routers.routers import make
+from vlrb_plugins.neural_routers import backbones, vlrb_routers
+from vlrb_plugins.neural_routers.params import ROUTERS, VlcParams
+from vlrb_plugins.neural_routers.routers import NeuralRouter
 from vlrb_plugins.neural_routers.sources import revisions
+from vlrb_plugins.shared.pretrained import weights
 
 OLD, NEW = "a" * 40, "b" * 40
 
@@ -184,7 +184,7 @@ def test_a_checkpoint_from_other_weights_is_not_gone_on_from(
 
     def epochs() -> int:
         work, told = context(dev=dev)
-        make("vlc", params).fit(shades.part(slice(0, 32)), dev, work)
+        NeuralRouter("vlc", params).fit(shades.part(slice(0, 32)), dev, work)
         return len(told.curve("epoch_loss"))
 
     assert epochs() == 1

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from vlrb_plugins.neural_routers import ROUTERS, clusters
+from vlrb_plugins.neural_routers import clusters
+from vlrb_plugins.neural_routers.params import ROUTERS
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Preparing what a model looks at, ahead of it and without torch."""
+"""Prepares what a model looks at, ahead of the model and without torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Made = TypeVar("Made")
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """Return an image of any mode as RGB; transparency is left out."""
-    if image.mode == "P":  # a palette may hold transparent colours, which Pillow makes RGB of with a warning only
+    """Return an image of any mode as RGB; transparency is dropped."""
+    if image.mode == "P":  # Pillow warns when it converts a palette with transparent colours to RGB directly
         image = image.convert("RGBA")
     return image.convert("RGB")
 
@@ -24,7 +24,10 @@ def rgb(image: Image.Image) -> Image.Image:
 def ahead(
     pool: ThreadPoolExecutor, function: Callable[[Item], Made], items: Iterable[Item], limit: int
 ) -> Iterator[tuple[Item, Made]]:
-    """Return each item with what a function makes of it, in order; at most ``limit`` are worked on or wait to be taken."""
+    """Yield each item with the function's result, in order.
+
+    :param limit: items that are being worked on or wait to be taken, at most
+    """
     waiting: deque[tuple[Item, Future[Made]]] = deque()
     try:
         for item in items:

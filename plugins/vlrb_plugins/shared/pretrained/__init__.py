@@ -1,0 +1,1 @@
+"""What plugins with pretrained weights share: weights and their revisions, loading, devices, preparing images."""
