@@ -21,6 +21,7 @@ from vlrb.api.images import LARGEST_IMAGE_FILE as LARGEST_IMAGE_FILE
 from vlrb.api.images import Images as Images
 from vlrb.api.images import decode_image as decode_image
 from vlrb.api.images import from_base64 as from_base64
+from vlrb.api.json_data import to_json as to_json
 from vlrb.api.logs import Case as Case
 from vlrb.api.logs import Catalog as Catalog
 from vlrb.api.logs import Listing as Listing

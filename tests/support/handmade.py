@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vlrb.api.routing import Candidate
 from vlrb.benchmark import matrices as benchmark
+from vlrb.benchmark.manifest import DatasetEntry, Manifest, Policies
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import NAMES, Split
 
@@ -65,15 +67,23 @@ def split_of(made: Benchmark, digest: str = "split of the handmade benchmark") -
     return Split(*(np.flatnonzero(names == name) for name in NAMES), {"method": "given"}, digest, np.arange(len(made)))
 
 
-def _manifest() -> dict[str, Any]:
-    return {
-        "datasets": [{"name": n, "slug": s, "group": g, "samples": 6} for n, s, g in DATASETS],
-        "models": [{"name": n} for n in MODELS],
-        "images": [],
-        "synthetic": "made by hand",
-        "excluded": [],
-        "total_tokens": 0,
-    }
+def _manifest() -> Manifest:
+    return Manifest(
+        vlrb="",
+        synthetic="made by hand",
+        models=tuple(map(Candidate, MODELS)),
+        datasets=tuple(DatasetEntry(n, s, g, "", 6) for n, s, g in DATASETS),
+        expected_samples={},
+        policies=Policies("stored", "error", "error", 1.0),
+        excluded=(),
+        total_tokens=0,
+        token_counter="",
+        token_parameters={},
+        images=(),
+        parts=(),
+        pairs=(),
+        ignored_files={},
+    )
 
 
 def _sample(dataset: str, number: int, split: str) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def _unreadable(whose: str, data: bytes, reason: str) -> DataError:
         f"an image cannot be read ({len(data):,} bytes): {reason}",
         where=whose,
         fix="replace the image, or leave the sample out",
+        samples=[whose],
     )
 
 

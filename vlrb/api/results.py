@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import attrs
 
 from vlrb.api.frozen import frozen
-
-if TYPE_CHECKING:
-    pass
 from vlrb.api.routing import CostBounds, MetricValue, Timing
 
 Scores = Mapping[str, Mapping[str, MetricValue]]
@@ -120,8 +117,8 @@ class RunInfo:
     bounds: CostBounds
     metrics: tuple[MetricInfo, ...]
     cells: tuple[CellInfo, ...]
-    settings: Mapping[str, Any] = attrs.field(converter=frozen)
-    environment: Mapping[str, Any] = attrs.field(converter=frozen)
+    settings: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
+    environment: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
 
     @property
     def id(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import numpy as np
 import pyarrow as pa
@@ -11,8 +9,10 @@ import pyarrow.compute as pc
 
 from vlrb.api.frozen import Array
 from vlrb.api.logs import Part
-from vlrb.benchmark.listing import duplicates, files_of
+from vlrb.benchmark.findings import PairCounts
+from vlrb.benchmark.listing import files_of, refuse_duplicates
 from vlrb.benchmark.logs import Logs
+from vlrb.benchmark.manifest import Excluded, PairFindings
 from vlrb.benchmark.rows import iterate_rows, read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
 from vlrb.errors import DataError, Problem, shorten_list
@@ -31,7 +31,7 @@ class Joined:
     models: list[str]
     matrices: dict[str, Array]
     present: Array
-    excluded: list[dict[str, Any]] = attrs.Factory(list)
+    excluded: list[Excluded] = attrs.Factory(list)
     unscorable: dict[str, str] = attrs.Factory(dict)
 
     @property
@@ -46,36 +46,44 @@ class Joined:
         self.matrices = {name: matrix[keep] for name, matrix in self.matrices.items()}
         self.present = self.present[keep]
         if not self.samples.num_rows:
-            raise DataError(
-                f"no sample is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
-            )
+            raise _none_left("sample", reason)
 
     def keep_models(self, keep: Array, reason: str) -> None:
         """Leave out some models, and say which."""
-        for name, kept in zip(self.models, keep, strict=True):
-            if not kept:
-                self.excluded.append({"reason": f"{reason} ({name})", "count": 1})
+        self.excluded += [Excluded(f"{reason} ({m})", 1) for m, kept in zip(self.models, keep, strict=True) if not kept]
         self.models = [m for m, kept in zip(self.models, keep, strict=True) if kept]
         self.matrices = {name: matrix[:, keep] for name, matrix in self.matrices.items()}
         self.present = self.present[:, keep]
         if not self.models:
-            raise DataError(
-                f"no model is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
-            )
+            raise _none_left("model", reason)
 
     def exclude(self, reason: str, datasets: Array, model: str = "") -> None:
         """Count what was left out or changed, per dataset."""
         for name, count in zip(*np.unique(datasets, return_counts=True), strict=True):
             what = f"{name}, {model}" if model else name
-            self.excluded.append({"reason": f"{reason} ({what})", "count": int(count)})
+            self.excluded.append(Excluded(f"{reason} ({what})", int(count)))
+
+    def exclude_answers(self, reason: str, marked: Array) -> None:
+        """Count the marked answers, bool[n, k], per model and dataset."""
+        datasets = self.datasets
+        for j, model in enumerate(self.models):
+            self.exclude(reason, datasets[marked[:, j]], model)
+
+
+def _none_left(what: str, reason: str) -> DataError:
+    return DataError(
+        f"no {what} is left: all were left out because of: {reason}",
+        where="[benchmark]",
+        fix="complete the logs, or choose other values of missing and unknown in [benchmark]",
+    )
 
 
 def join_parts(logs: Logs) -> Joined:
     tables = [read_rows(logs.folder(p)) for p in logs.parts("samples")]
     samples = pa.concat_tables(tables).sort_by("id")
     ids = samples.column("id").combine_chunks()
-    duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
-    models = sorted({pair["model"] for p in logs.parts("outcomes") for pair in logs.about[p.id]["pairs"]})
+    refuse_duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
+    models = sorted({pair.model for p in logs.parts("outcomes") for pair in logs.findings[p.id].pairs})
     shape = (samples.num_rows, len(models))
     matrices: dict[str, Array] = {name: np.full(shape, np.nan) for name in ("score", "cost")}
     matrices |= {name: np.full(shape, -1, dtype=np.int64) for name in ("input_tokens", "output_tokens")}
@@ -169,10 +177,10 @@ def _leave_out(joined: Joined, extra: pa.RecordBatch, part: Part, logs: Logs) ->
     problems = [_not_asked(part, strangers)] if strangers.num_rows else []
     for note in {id(n): n for n in notes if n is not None}.values():
         answers = extra.filter(pa.array([n is note for n in notes]))
-        if not note["drop_answers"]:
+        if not note.drop_answers:
             ids = shorten_list(answers.column("id").to_pylist())
-            what = f"{answers.num_rows:,} answers are to samples that {note['reason']}: {ids}"
-            problems.append(Problem(what, files_of(part), note["fix"]))
+            what = f"{answers.num_rows:,} answers are to samples that {note.reason}: {ids}"
+            problems.append(Problem(what, files_of(part), note.fix))
             continue
         for model in sorted(set(answers.column("model").to_pylist())):
             whose = (
@@ -180,7 +188,7 @@ def _leave_out(joined: Joined, extra: pa.RecordBatch, part: Part, logs: Logs) ->
                 .column("dataset")
                 .to_numpy(zero_copy_only=False)
             )
-            joined.exclude(f"answers to samples that {note['reason']}", whose.astype(np.str_), model)
+            joined.exclude(f"answers to samples that {note.reason}", whose.astype(np.str_), model)
     return problems
 
 
@@ -206,40 +214,32 @@ def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
     )
 
 
-def pairs_of(logs: Logs, joined: Joined) -> list[dict[str, Any]]:
+def pairs_of(logs: Logs, joined: Joined) -> tuple[PairFindings, ...]:
     """Return what the logs hold of every dataset and model, before any policy is applied."""
     unknown = np.isnan(joined.matrices["score"])
     names, counts = np.unique(joined.datasets, return_counts=True)
     places = np.split(np.argsort(joined.datasets, kind="stable"), np.cumsum(counts)[:-1])
-    positions = dict(zip(names.tolist(), places, strict=True))
-    by_pair: dict[tuple[str, str], tuple[Part, dict[str, Any]]] = {
-        (pair["dataset"], pair["model"]): (part, pair)
-        for part in logs.parts("outcomes")
-        for pair in logs.about[part.id]["pairs"]
-    }
+    parts = {(c.dataset, c.model): (p, c) for p in logs.parts("outcomes") for c in logs.findings[p.id].pairs}
     pairs = []
-    for dataset, rows in positions.items():
+    for dataset, rows in zip(names.tolist(), places, strict=True):
         chosen = scorer_of(logs.builder, dataset)
         for j, model in enumerate(joined.models):
             found = joined.present[rows, j]
-            part, noted = by_pair.get((dataset, model), (None, dict[str, Any]()))
-            about = logs.about[part.id] if part is not None else {}
+            part, counted = parts.get((dataset, model), (None, PairCounts(dataset, model)))
+            scored = chosen is not None and part is not None and logs.scored(part)
             pairs.append(
-                {
-                    "dataset": dataset,
-                    "model": model,
-                    "found": int(found.sum()),
-                    "missing": int((~found).sum()),
-                    "unknown": int((unknown[rows, j] & found).sum()),
-                    "failed_calls": noted.get("failed", 0),
-                    "failed_judges": noted.get("judge_failed", 0),
-                    "without_stored_verdict": noted.get("unjudged", 0),
-                    "verdict": about.get("verdict", ""),
-                    "scorer": chosen.registered.id if chosen is not None and part and logs.scored(part) else "",
-                    "part": about.get("part", ""),
-                }
+                PairFindings(
+                    dataset,
+                    model,
+                    found=int(found.sum()),
+                    missing=int((~found).sum()),
+                    unknown=int((unknown[rows, j] & found).sum()),
+                    failed_calls=counted.failed,
+                    failed_judges=counted.judge_failed,
+                    without_stored_verdict=counted.unjudged,
+                    verdict=logs.findings[part.id].verdict if part else "",
+                    scorer=chosen.registered.id if chosen and scored else "",
+                    part=part.id if part else "",
+                )
             )
-    return pairs
-
-
-_NONE_LEFT = "complete the logs, or choose other values of missing and unknown in [benchmark]"
+    return tuple(pairs)

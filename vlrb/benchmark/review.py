@@ -56,8 +56,8 @@ def review(logs: Logs, correct_at: float, jobs: int, progress: Progress) -> dict
 
 def _comparable(part: Part, logs: Logs) -> bool:
     return any(
-        pair["unjudged"] < pair["rows"] and scorer_of(logs.builder, pair["dataset"]) is not None
-        for pair in logs.about[part.id]["pairs"]
+        pair.unjudged < pair.rows and scorer_of(logs.builder, pair.dataset) is not None
+        for pair in logs.findings[part.id].pairs
     )
 
 
@@ -68,12 +68,10 @@ def _compared(part: Part, logs: Logs, correct_at: float) -> Mapping[tuple[str, s
     table = rows.append_column("own", scores.column("value")).append_column("reason", scores.column("reason"))
     table = table.filter(pc.is_valid(table.column("score")))
     result = {}
-    for pair in logs.about[part.id]["pairs"]:
-        here = pc.and_(
-            pc.equal(table.column("dataset"), pair["dataset"]), pc.equal(table.column("model"), pair["model"])
-        )
-        if scorer_of(logs.builder, pair["dataset"]) is not None:
-            result[pair["dataset"], pair["model"]] = _counts(table.filter(here), correct_at)
+    for pair in logs.findings[part.id].pairs:
+        here = pc.and_(pc.equal(table.column("dataset"), pair.dataset), pc.equal(table.column("model"), pair.model))
+        if scorer_of(logs.builder, pair.dataset) is not None:
+            result[pair.dataset, pair.model] = _counts(table.filter(here), correct_at)
     return result
 
 

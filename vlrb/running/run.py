@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb import __version__, interrupts
+from vlrb.api.json_data import to_json
 from vlrb.api.results import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult
 from vlrb.api.routing import Timing, Undefined
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import MATRICES
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, StorageError, VlrbError, did_you_mean
-from vlrb.evaluation.metrics import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
+from vlrb.evaluation.metrics import Evaluator, choice_counts, cost_bounds
 from vlrb.evaluation.reference import SUMMARIES, reference_choices
 from vlrb.evaluation.splits import NAMES, make_split, write_split
 from vlrb.executor import (
@@ -109,7 +110,7 @@ def execute(
                 _replay(known, observers)
             return Outcome(known, (*observers.errors, *errors), already_finished=True)
         write_plan(run, plan.document.text, bench.uses(cells))
-        write_json(directory / "benchmark.json", without_secrets(bench.benchmark.manifest))
+        write_json(directory / "benchmark.json", without_secrets(to_json(bench.benchmark.manifest)))
         write_split(bench.split, bench.benchmark, directory / "split.parquet")
         _write_evaluated(bench, directory / "evaluated.parquet")
         with _told_of_an_end(run, observers):
@@ -155,7 +156,7 @@ def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
 
 
 def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
-    plan = bench.plan
+    plan, manifest = bench.plan, bench.benchmark.manifest
     # what observers are told changes no result, so that a run may be tracked elsewhere later
     experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
     for section in ("benchmark", "split"):  # what a file expects only refuses
@@ -166,7 +167,7 @@ def _run_key(bench: Bench, cells: Sequence[CellInfo]) -> str:
             "experiment": experiment,
             "benchmark": bench.benchmark.fingerprint,
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
-            "records": [bench.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
+            "records": to_json([manifest.datasets, manifest.models, manifest.excluded, manifest.synthetic]),
             # what tables and files say of the split, and of the groups that its digest leaves out
             "split": [bench.split.about, hashlib.sha256(bench.split.groups.tobytes()).hexdigest()],
             "cells": [c.key for c in cells],
@@ -219,7 +220,7 @@ def _finished_result(run: RunInfo) -> RunResult | None:
     if result.run.key != run.key:  # a folder's name holds the beginning of a key only
         return None
     failed_metric = any(
-        isinstance(value, Undefined) and value.reason.startswith(FAILED_METRIC)
+        isinstance(value, Undefined) and value.kind == "failed"
         for scores in (*(c.scores for c in result.cells), *(r.scores for r in result.references))
         for scopes in scores.values()
         for values in scopes.values()
