@@ -65,16 +65,9 @@ class VlrbError(Exception):
 
     exit_code = ExitCode.INTERNAL
 
-    def __init__(
-        self,
-        problems: str | Problem | Sequence[Problem],
-        *,
-        where: str = "",
-        fix: str = "",
-        samples: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, problems: str | Problem | Sequence[Problem], *, where: str = "", fix: str = "") -> None:
         if isinstance(problems, str):
-            problems = Problem(problems, where, fix, samples)
+            problems = Problem(problems, where, fix)
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(p) for p in self.problems))
 

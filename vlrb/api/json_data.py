@@ -26,7 +26,9 @@ def _exactly(value: Any, kind: Any) -> Any:
 
 
 def _number(value: Any, _: Any) -> float:
-    return float(value if value in ("inf", "-inf") or type(value) is int else _exactly(value, float))
+    if value in ("inf", "-inf"):
+        return float(value)
+    return value if type(value) is int else _exactly(value, float)
 
 
 def _metric_value(value: Any, _: Any) -> MetricValue:

@@ -21,9 +21,8 @@ from vlrb import __version__, executor
 from vlrb.api.frozen import Array
 from vlrb.api.logs import Listing
 from vlrb.api.records import Dataset, slugify
-from vlrb.api.routing import Candidate
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.costs import add_model_tokens, fill_costs, total_tokens
+from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
 from vlrb.benchmark.join import Joined, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.manifest import (
@@ -146,10 +145,10 @@ def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
     apply_unknown(joined, plan, pairs)
     add_model_tokens(joined, logs.builder)
     fill_costs(joined, plan)
-    del joined.matrices["stored"]
-    joined.matrices["quality"] = joined.matrices["score"] >= plan.benchmark.correct_at
+    matrices = {m: getattr(joined, m) for m in benchmark.MATRICES if m != "quality"}
+    matrices["quality"] = joined.score >= plan.benchmark.correct_at
     samples = joined.samples.drop_columns(["input_tokens"])
-    return _manifest(logs, pairs, joined), samples, joined.matrices
+    return _manifest(logs, pairs, joined), samples, matrices
 
 
 def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Manifest:
@@ -162,7 +161,7 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
     return Manifest(
         vlrb=__version__,
         synthetic=listing.synthetic,
-        models=tuple(_candidate(plan, name) for name in joined.models),
+        models=tuple(candidate_of(plan, name) for name in joined.models),
         datasets=tuple(
             DatasetEntry(n, d.slug, d.group, d.task, count)
             for (n, d), count in zip(records.items(), counts, strict=True)
@@ -178,13 +177,6 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
         pairs=pairs,
         ignored_files=listing.ignored,
     )
-
-
-def _candidate(plan: Plan, name: str) -> Candidate:
-    model = plan.catalog.model(name)
-    if model is None:
-        return Candidate(name)
-    return Candidate(name, model.input_price_per_million, model.output_price_per_million, model.parameters)
 
 
 def _undeclared(name: str) -> Dataset:

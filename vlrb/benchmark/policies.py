@@ -39,16 +39,14 @@ def apply_unknown(joined: Joined, plan: Plan, pairs: Sequence[PairFindings]) -> 
     """Deal with answers that the experiment's verdicts leave open."""
     policy = plan.benchmark.unknown
     if policy != "stored":
-        joined.matrices["score"][joined.matrices["stored"]] = np.nan
+        joined.score[joined.stored] = np.nan
     problems = _apply_unscorable(joined, plan)
     names = joined.datasets
-    unknown = np.isnan(joined.matrices["score"])
+    unknown = np.isnan(joined.score)
     if problems:
         unknown &= np.array([not why for why in _reasons(joined, plan)])[:, None]
     if policy == "stored":
-        joined.exclude_answers(
-            "answers that no rule can judge, taken as the logs judge them", joined.matrices["stored"]
-        )
+        joined.exclude_answers("answers that no rule can judge, taken as the logs judge them", joined.stored)
     if not unknown.any() and not problems:
         return
     if policy == "drop":
@@ -65,7 +63,7 @@ def apply_unknown(joined: Joined, plan: Plan, pairs: Sequence[PairFindings]) -> 
         ]
     if problems:
         raise DataError(problems)
-    joined.matrices["score"][unknown] = 0.0
+    joined.score[unknown] = 0.0
 
 
 def _apply_unscorable(joined: Joined, plan: Plan) -> list[Problem]:
@@ -91,7 +89,7 @@ def _apply_unscorable(joined: Joined, plan: Plan) -> list[Problem]:
 
 def _reasons(joined: Joined, plan: Plan) -> list[str]:
     """Return for each sample why no answer to it can be judged; an empty text where one can, or where all have a verdict."""
-    unknown = np.asarray(np.isnan(joined.matrices["score"]).any(axis=1)).tolist()
+    unknown = np.asarray(np.isnan(joined.score).any(axis=1)).tolist()
     if not any(unknown):
         return [""] * len(unknown)
     known = {name: plan.catalog.dataset(name) for name in set(joined.datasets.tolist())}
