@@ -26,6 +26,7 @@ from vlrb.api.images import LARGEST_IMAGE_FILE as LARGEST_IMAGE_FILE
 from vlrb.api.images import Images as Images
 from vlrb.api.images import decode_image as decode_image
 from vlrb.api.images import from_base64 as from_base64
+from vlrb.api.json_data import to_json as to_json
 from vlrb.api.logs import Case as Case
 from vlrb.api.logs import Catalog as Catalog
 from vlrb.api.logs import Listing as Listing
@@ -89,6 +90,8 @@ from vlrb.api.targets import relevance as relevance
 from vlrb.api.targets import soft_targets as soft_targets
 from vlrb.api.targets import solved_rows as solved_rows
 from vlrb.benchmark.built import BuiltBenchmark as BuiltBenchmark
+from vlrb.benchmark.manifest import DatasetEntry as DatasetEntry
+from vlrb.benchmark.manifest import PairFindings as PairFindings
 from vlrb.benchmark.matrices import Benchmark as Benchmark
 from vlrb.cli.output import echo as echo
 from vlrb.cli.output import echo_json as echo_json

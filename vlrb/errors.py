@@ -33,20 +33,31 @@ def _safe(text: object) -> str:
     return printable(without_credentials(str(text)))
 
 
+def _all_safe(texts: Iterable[object]) -> tuple[str, ...]:
+    return tuple(map(_safe, texts))
+
+
 @attrs.frozen
 class Problem:
     """One thing that is wrong: what, where (file, sheet and row; TOML key path; plugin) and how to fix it.
 
     What cannot be printed or written becomes escapes, and addresses lose their user names, passwords and tokens.
+    ``samples`` are the ids, as an encoder or router sees them, of the samples that the problem is about.
     """
 
     message: str = attrs.field(converter=_safe)
     where: str = attrs.field(default="", converter=_safe)
     fix: str = attrs.field(default="", converter=_safe)
+    samples: tuple[str, ...] = attrs.field(default=(), converter=_all_safe)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
         return f"{text}\n    fix: {self.fix}" if self.fix else text
+
+
+def named_samples(problem: Problem) -> set[str]:
+    """Return the ids of the samples that a problem may be about: a plugin may give one as the place only."""
+    return {*problem.samples, problem.where}
 
 
 class VlrbError(Exception):

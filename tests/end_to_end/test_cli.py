@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.benchmark.matrices import SCHEMA_VERSION
+from vlrb.benchmark.manifest import SCHEMA_VERSION
 
 
 def test_check_reads_and_writes_nothing(project: Any) -> None:

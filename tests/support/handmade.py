@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb.api.results import SplitInfo
+from vlrb.api.routing import Candidate
 from vlrb.api.splits import SPLITS
 from vlrb.benchmark import matrices as benchmark
+from vlrb.benchmark.manifest import DatasetEntry, Manifest, Policies
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import Chosen
@@ -84,15 +86,23 @@ def splitter(use: str = "grouped", **params: Any) -> Chosen:
     return Chosen("splitter", found, found.record.params(**params))
 
 
-def _manifest() -> dict[str, Any]:
-    return {
-        "datasets": [{"name": n, "slug": s, "group": g, "samples": 6} for n, s, g in DATASETS],
-        "models": [{"name": n} for n in MODELS],
-        "images": [],
-        "synthetic": "made by hand",
-        "excluded": [],
-        "total_tokens": 0,
-    }
+def _manifest() -> Manifest:
+    return Manifest(
+        vlrb="",
+        synthetic="made by hand",
+        models=tuple(map(Candidate, MODELS)),
+        datasets=tuple(DatasetEntry(n, s, g, "", 6) for n, s, g in DATASETS),
+        expected_samples={},
+        policies=Policies("stored", "error", "error", 1.0),
+        excluded=(),
+        total_tokens=0,
+        token_counter="",
+        token_parameters={},
+        images=(),
+        parts=(),
+        pairs=(),
+        ignored_files={},
+    )
 
 
 def _sample(dataset: str, number: int, split: str) -> dict[str, Any]:

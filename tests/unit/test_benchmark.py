@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from vlrb.benchmark import matrices as benchmark
+from vlrb.benchmark.manifest import SCHEMA_VERSION
 from vlrb.errors import DataError, Problem
 from vlrb.storage import read_json, write_json
 
@@ -118,10 +119,9 @@ def test_the_fingerprint_covers_every_column_that_a_router_may_see(tmp_path: Pat
     place = made.samples.schema.get_field_index(column)
     samples = made.samples.set_column(place, column, pa.array(values, made.samples.schema.field(column).type))
     matrices = {m: getattr(made, m) for m in benchmark.MATRICES}
-    manifest = {k: v for k, v in made.manifest.items() if k not in ("schema", "fingerprint")}
     target = tmp_path / "cache" / "benchmarks" / "other"
     target.mkdir()
-    benchmark.write(target, manifest, samples, matrices)
+    benchmark.write(target, made.manifest, samples, matrices)
 
     assert benchmark.load(target).fingerprint != made.fingerprint
 
@@ -142,7 +142,7 @@ def test_another_schema_and_broken_files_are_refused(tmp_path: Path) -> None:
     assert caught.value.problems[0].where == str(made.directory)
 
     manifest = made.directory / "manifest.json"
-    write_json(manifest, {**read_json(manifest), "schema": benchmark.SCHEMA_VERSION + 1})
+    write_json(manifest, {**read_json(manifest), "schema": SCHEMA_VERSION + 1})
     with pytest.raises(DataError) as caught:
         benchmark.load(made.directory)
     assert caught.value.problems[0].where == str(made.directory)
@@ -152,8 +152,9 @@ def test_errors_name_samples_as_the_logs_do(tmp_path: Path) -> None:
     """Hashes in message and place become ids again; what only looks like a hash stays."""
     made = handmade.make(tmp_path)
     stranger = "0" * 24
-    error = DataError([Problem(f"{made.opaque_ids[4]} and {stranger} are broken", made.opaque_ids[11], fix="look")])
-    (problem,) = made.naming(error).problems
+    about = (made.opaque_ids[4], stranger)
+    error = Problem(f"{made.opaque_ids[4]} and {stranger} are broken", made.opaque_ids[11], "look", about)
+    (problem,) = made.naming(DataError(error)).problems
 
     assert problem.message == f"Apples/4 and {stranger} are broken"
     assert (problem.where, problem.fix) == ("Books/5", "look")

@@ -136,7 +136,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
 
 
 def excluded(made: Benchmark) -> dict[str, int]:
-    return {e["reason"]: e["count"] for e in made.manifest["excluded"]}
+    return {e.reason: e.count for e in made.manifest.excluded}
 
 
 def test_figures_stand_where_id_and_model_say(work: Work) -> None:
@@ -155,7 +155,7 @@ def test_figures_stand_where_id_and_model_say(work: Work) -> None:
     large = [0.125, (50 * 8 + 20 * 16) / 1e6, (300 * 8 + 7 * 16) / 1e6]
     np.testing.assert_allclose(made.cost[:, 0], large)
     np.testing.assert_allclose(made.cost[:, 1], [(100 * 0.5 + n) / 1e6 for n in (3, 1, 2)])
-    assert made.manifest["total_tokens"] == 100 + 75 + 200 + 37 + 6
+    assert made.manifest.total_tokens == 100 + 75 + 200 + 37 + 6
 
 
 def test_datasets_do_not_mix(work: Work) -> None:
@@ -168,7 +168,7 @@ def test_datasets_do_not_mix(work: Work) -> None:
     )
 
     assert made.score[:, 0].tolist() == [0, 1, 1, 0, 0]
-    found = [(d["name"], d["group"], d["samples"]) for d in made.manifest["datasets"]]
+    found = [(d.name, d.group, d.samples) for d in made.manifest.datasets]
     assert found == [("TinyA", "general", 2), ("TinyB", "stem", 3)]
 
 
@@ -181,14 +181,14 @@ def test_what_the_logs_hold_is_counted_by_dataset_and_model(work: Work) -> None:
         answers([answer(k) for k in "abcd"], SMALL),
         section='missing = "drop-sample"\nunknown = "wrong"',
     )
-    by_model = {p["model"]: p for p in made.manifest["pairs"]}
+    by_model = {p.model: p for p in made.manifest.pairs}
     names = ("found", "missing", "unknown", "failed_calls", "failed_judges", "without_stored_verdict", "verdict")
 
-    assert [by_model[LARGE][n] for n in names] == [3, 1, 2, 1, 1, 2, "column hit"]
-    assert [by_model[SMALL][n] for n in names] == [4, 0, 0, 0, 0, 0, ""]
-    by_part = {p["part"]: p for p in made.manifest["parts"]}
-    assert by_part[f"outcomes/TinyA/{LARGE}"]["counts"] == {"gaps": 2, "more": 1}
-    assert [by_part[p]["rows"] for p in ("samples/TinyA", f"outcomes/TinyA/{LARGE}")] == [4, 3]
+    assert [getattr(by_model[LARGE], n) for n in names] == [3, 1, 2, 1, 1, 2, "column hit"]
+    assert [getattr(by_model[SMALL], n) for n in names] == [4, 0, 0, 0, 0, 0, ""]
+    by_part = {p.part: p for p in made.manifest.parts}
+    assert by_part[f"outcomes/TinyA/{LARGE}"].counts == {"gaps": 2, "more": 1}
+    assert [by_part[p].rows for p in ("samples/TinyA", f"outcomes/TinyA/{LARGE}")] == [4, 3]
     assert excluded(made) == {
         "samples that not every model answered (TinyA)": 1,
         f"answers that no rule can judge, counted as wrong (TinyA, {LARGE})": 2,
@@ -202,9 +202,9 @@ def test_counts_of_batches_add_up(work: Work) -> None:
     _, second = answers([answer("b"), answer("c", None)], counts={"gaps": 2}, verdict="w")
     made = work.build(questions("TinyA", "abc"), (part, first + second), section='unknown = "wrong"')
 
-    (about,) = (p for p in made.manifest["parts"] if p["part"].startswith("outcomes"))
-    assert (about["rows"], about["counts"], about["verdict"]) == (3, {"gaps": 3}, "w; x")
-    assert made.manifest["pairs"][0]["without_stored_verdict"] == 2
+    (about,) = (p for p in made.manifest.parts if p.part.startswith("outcomes"))
+    assert (about.rows, about.counts, about.verdict) == (3, {"gaps": 3}, "w; x")
+    assert made.manifest.pairs[0].without_stored_verdict == 2
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_a_part_of_several_models_says_whose_its_rows_are(work: Work) -> None:
     rows = [answer("a", 0.25, model=SMALL), answer("a", 0.75, model=LARGE)]
     made = work.build(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
     assert made.score.tolist() == [[0.75, 0.25]]
-    assert {p["model"]: p["found"] for p in made.manifest["pairs"]} == {LARGE: 1, SMALL: 1}
+    assert {p.model: p.found for p in made.manifest.pairs} == {LARGE: 1, SMALL: 1}
 
     for rows in ([answer("a")], [answer("a", model=LARGE), answer("a", model=None)]):
         (problem,) = work.refused(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
@@ -442,7 +442,7 @@ def test_tokens_of_samples_count_for_every_model(work: Work) -> None:
 
     assert made.input_tokens.tolist() == [[45, 40], [50, 57]]
     np.testing.assert_allclose(made.cost[:, 0], [(45 * 8 + 160) / 1e6, (50 * 8 + 160) / 1e6])
-    assert made.manifest["total_tokens"] == 96 + 40
+    assert made.manifest.total_tokens == 96 + 40
     for wrong in (np.array([1]), np.array([1.0, 2.0]), np.array([-1, 0])):
         (problem,) = work.refused(*parts, counter=Counter({LARGE: wrong, SMALL: wrong}, counter.shared))
         assert "2 integers" in problem.message
@@ -450,7 +450,7 @@ def test_tokens_of_samples_count_for_every_model(work: Work) -> None:
     (problem,) = work.refused(questions("TinyA", "ab"), answers(rows))
     assert f"no tokens for 1 answers of {LARGE}" in problem.message
     made = work.build(questions("TinyA", "ab"), answers([{**r, "cost": 0.5} for r in rows]))
-    assert (made.output_tokens[:, 0].tolist(), made.manifest["total_tokens"]) == ([-1, 10], None)
+    assert (made.output_tokens[:, 0].tolist(), made.manifest.total_tokens) == ([-1, 10], None)
 
 
 def test_a_model_without_a_price_needs_costs(work: Work) -> None:

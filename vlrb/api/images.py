@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from vlrb.api.frozen import as_tuple
-from vlrb.errors import DataError, shorten_list
+from vlrb.errors import DataError, Problem, shorten_list
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,11 +90,8 @@ def decode_image(data: bytes, whose: str) -> Image.Image:
 
 
 def _unreadable(whose: str, data: bytes, reason: str) -> DataError:
-    return DataError(
-        f"an image cannot be read ({len(data):,} bytes): {reason}",
-        where=whose,
-        fix="replace the image, or leave the sample out",
-    )
+    what = f"an image cannot be read ({len(data):,} bytes): {reason}"
+    return DataError(Problem(what, whose, "replace the image, or leave the sample out", [whose]))
 
 
 @attrs.frozen

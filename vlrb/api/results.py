@@ -136,8 +136,8 @@ class RunInfo:
     bounds: CostBounds
     metrics: tuple[MetricInfo, ...]
     cells: tuple[CellInfo, ...]
-    settings: Mapping[str, Any] = attrs.field(converter=frozen)
-    environment: Mapping[str, Any] = attrs.field(converter=frozen)
+    settings: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
+    environment: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
 
     @property
     def id(self) -> str:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Undefined:
-    """A metric that has no value here, and why.  Never a NaN, 0 or -1."""
+    """A metric that has no value here, and why.  Never a NaN, 0 or -1.
+
+    ``kind`` is ``failed`` where the harness caught the metric's error.
+    """
 
     reason: str
+    kind: Literal["undefined", "failed"] = "undefined"
 
     def __str__(self) -> str:
         return f"undefined: {self.reason}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +13,7 @@ from vlrb.api.frozen import Array
 from vlrb.api.logs import Part
 from vlrb.api.returned import FIX, plain_array
 from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.benchmark.findings import LeftOut
 from vlrb.benchmark.listing import files_of
 from vlrb.errors import DataError, PluginError, Problem
 from vlrb.experiment.plan import Chosen
@@ -103,15 +104,15 @@ def check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
         raise DataError(problems)
 
 
-def checked_left_out(note: Any) -> Mapping[str, Any]:
+def checked_left_out(note: Any) -> LeftOut:
     """Return what the metadata of a batch says of samples that were left out, see :mod:`vlrb.api.schemas`.
 
     :raises ValueError: when it says something else
     """
     known = note if isinstance(note, dict) else {}
-    keys, drop = known.get("keys"), known.get("drop_answers")
-    texts = [known.get("reason"), known.get("fix")]
-    if not isinstance(keys, list) or not all(map(is_text, [*keys, *texts])) or not isinstance(drop, bool):
+    said: list[Any] = [known.get(f.name) for f in attrs.fields(LeftOut)]
+    keys, reason, fix, drop = said
+    if not isinstance(keys, list) or not all(map(is_text, [*keys, reason, fix])) or not isinstance(drop, bool):
         what = "left_out in the metadata of a batch must hold keys, reason, fix and drop_answers"
         raise ValueError(f"{what}, not {short_repr(note)}")
-    return known
+    return LeftOut(tuple(keys), reason, fix, drop)

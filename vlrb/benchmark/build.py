@@ -12,26 +12,35 @@ import resource
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
+import numpy as np
 import pyarrow as pa
 
 from vlrb import __version__, executor
 from vlrb.api.frozen import Array
 from vlrb.api.logs import Listing
+from vlrb.api.records import Dataset, slugify
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.costs import add_model_tokens, fill_costs
-from vlrb.benchmark.join import join_parts, pairs_of
+from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
+from vlrb.benchmark.join import Joined, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
-from vlrb.benchmark.manifest import manifest_of
+from vlrb.benchmark.manifest import (
+    SCHEMA_VERSION,
+    DatasetEntry,
+    Manifest,
+    PairFindings,
+    Policies,
+    Stages,
+    read_manifest,
+)
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.benchmark.policies import apply_missing, apply_unknown
-from vlrb.errors import DataError
+from vlrb.errors import DataError, Problem, shorten_list
 from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan, digest_of
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import USES, Places, locked, mark_used, new_directory, read_json, write_json
+from vlrb.storage import USES, Places, locked, mark_used, new_directory, write_json
 
 NO_CHANGE = frozenset({"datasets", "models", "expect"})
 """Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
@@ -47,16 +56,17 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     with locked(target):
         if not _usable(target, places):
-            stages = Stages()
-            with stages.timed("read"):
+            clock = _Clock()
+            with clock.timed("read"):
                 logs.read(jobs or os.cpu_count() or 1, progress)
-            with stages.timed("score"):
+            with clock.timed("score"):
                 logs.score(logs.to_score(), jobs or os.cpu_count() or 1, progress)
             with new_directory(target) as aside:
-                with stages.timed("join"):
+                with clock.timed("join"):
                     manifest, samples, matrices = _assemble(logs)
                 write_json(aside / USES, logs.uses())
-                benchmark.write(aside, {**manifest, "stages": stages.document()}, samples, matrices)
+                manifest = attrs.evolve(manifest, stages=Stages(clock.seconds, clock.megabytes))
+                benchmark.write(aside, manifest, samples, matrices)
         mark_used(target)
     built = benchmark.load(target)
     _check_expected(built, plan)
@@ -74,7 +84,7 @@ def _check_expected(built: Benchmark, plan: Plan) -> None:
 
 
 @attrs.define
-class Stages:
+class _Clock:
     """Seconds of the stages of a build, and the largest memory so far at the end of each."""
 
     seconds: dict[str, float] = attrs.Factory(dict)
@@ -92,15 +102,11 @@ class Stages:
         }
         self.megabytes[name] = {whose: size / 1024 for whose, size in kilobytes.items()}
 
-    def document(self) -> dict[str, Any]:
-        """Return seconds and peak memory (MB, of the process and of the largest process it started) by stage."""
-        return {"seconds": self.seconds, "peak_megabytes": self.megabytes}
-
 
 def _usable(target: Path, places: Places) -> bool:
     """Tell whether a benchmark is there, and the images that it refers to."""
-    manifest = target / "manifest.json"
-    return manifest.is_file() and all((places.cache / f).is_file() for f in read_json(manifest).get("images", ()))
+    there = (target / "manifest.json").is_file()
+    return there and all((places.cache / f).is_file() for f in read_manifest(target).images)
 
 
 def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str:
@@ -110,7 +116,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
     scorers = [s.identity() for s in (plan.scorer(d) for d in datasets) if s is not None]
     return digest_of(
         {
-            "schema": benchmark.SCHEMA_VERSION,
+            "schema": SCHEMA_VERSION,
             "vlrb": [__version__, core_digest("benchmark")],
             "parts": keys,
             "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in NO_CHANGE},
@@ -123,7 +129,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
     )
 
 
-def _assemble(logs: Logs) -> tuple[dict[str, Any], pa.Table, dict[str, Array]]:
+def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
     """Join the parts by sample id and model name.
 
     :return: manifest, samples and matrices of the finished benchmark
@@ -135,7 +141,67 @@ def _assemble(logs: Logs) -> tuple[dict[str, Any], pa.Table, dict[str, Array]]:
     apply_unknown(joined, plan, pairs)
     add_model_tokens(joined, logs.builder)
     fill_costs(joined, plan)
-    del joined.matrices["stored"]
-    joined.matrices["quality"] = joined.matrices["score"] >= plan.benchmark.correct_at
+    matrices = {m: getattr(joined, m) for m in benchmark.MATRICES if m != "quality"}
+    matrices["quality"] = joined.score >= plan.benchmark.correct_at
     samples = joined.samples.drop_columns(["input_tokens"])
-    return manifest_of(logs, pairs, joined), samples, joined.matrices
+    return _manifest(logs, pairs, joined), samples, matrices
+
+
+def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Manifest:
+    plan, listing = logs.builder.plan, logs.listing
+    names, counts = (v.tolist() for v in np.unique(joined.datasets, return_counts=True))
+    known = {d.name: d for d in plan.catalog.datasets}
+    records = {name: known.get(name) or _undeclared(name) for name in names}
+    _refuse_one_slug(records)
+    expected = {n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic}
+    return Manifest(
+        vlrb=__version__,
+        synthetic=listing.synthetic,
+        models=tuple(candidate_of(plan, name) for name in joined.models),
+        datasets=tuple(
+            DatasetEntry(n, d.slug, d.group, d.task, count)
+            for (n, d), count in zip(records.items(), counts, strict=True)
+        ),
+        expected_samples=expected,
+        policies=Policies(**{f.name: getattr(plan.benchmark, f.name) for f in attrs.fields(Policies)}),
+        excluded=tuple(joined.excluded),
+        total_tokens=total_tokens(joined),
+        token_counter=plan.counter.registered.id,
+        token_parameters=plan.counter.identity()["parameters"],
+        images=tuple(f"parts/{logs.folder(p).name}/images.arrow" for p in logs.parts("samples")),
+        parts=tuple(logs.findings[p.id] for p in listing.parts),
+        pairs=pairs,
+        ignored_files=listing.ignored,
+    )
+
+
+def _undeclared(name: str) -> Dataset:
+    """Return a record of a dataset that nobody declared: it can be used where the outcomes carry their scores.
+
+    :raises DataError: when its name has no letter or digit that a slug can have
+    """
+    if not slugify(name):
+        fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
+        raise DataError(f"the name of dataset {name!r} has no letter or digit for a slug", where="the logs", fix=fix)
+    return Dataset(name=name, group="own")
+
+
+def _refuse_one_slug(records: Mapping[str, Dataset]) -> None:
+    """Refuse datasets that tables could not name apart.
+
+    :raises DataError: naming them
+    """
+    by_slug: dict[str, list[str]] = {}
+    for name, record in records.items():
+        by_slug.setdefault(record.slug, []).append(name)
+    problems = [
+        Problem(
+            f"datasets {shorten_list(map(repr, names))} have one slug, {slug!r}",
+            "the logs",
+            "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs",
+        )
+        for slug, names in by_slug.items()
+        if len(names) > 1
+    ]
+    if problems:
+        raise DataError(problems)

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vlrb.benchmark.findings import PairCounts
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.benchmark.rows import iterate_rows, read_rows
@@ -47,7 +47,7 @@ class BuiltBenchmark:
         ``reason`` (why it cannot).  Datasets without a scorer are left out.
         """
         logs = self._logs
-        parts = [p for p in logs.parts("outcomes") if any(p["unjudged"] < p["rows"] for p in self._pairs(p.id))]
+        parts = [p for p in logs.parts("outcomes") if any(p.unjudged < p.rows for p in self._pairs(p.id))]
         logs.score(parts, self._jobs or os.cpu_count() or 1, self._progress, every=True)
         for part in parts:
             rows = read_rows(logs.folder(part), ["id", "dataset", "model", "score"]).rename_columns({"score": "stored"})
@@ -56,12 +56,12 @@ class BuiltBenchmark:
                 rows = rows.append_column(name, scores.column(column))
             rows = rows.filter(pc.is_valid(rows.column("stored")))
             for pair in self._pairs(part.id):
-                of_pair = (pc.equal(rows.column(k), pair[k]) for k in ("dataset", "model"))
-                yield pair["dataset"], pair["model"], rows.filter(pc.and_(*of_pair)).drop_columns(["dataset", "model"])
+                of_pair = (pc.equal(rows.column(k), getattr(pair, k)) for k in ("dataset", "model"))
+                yield pair.dataset, pair.model, rows.filter(pc.and_(*of_pair)).drop_columns(["dataset", "model"])
 
-    def _pairs(self, part: str) -> list[dict[str, Any]]:
+    def _pairs(self, part: str) -> list[PairCounts]:
         """Return the counts of a part's pairs whose dataset has a scorer."""
-        return [p for p in self._logs.about[part]["pairs"] if scorer_of(self._logs.builder, p["dataset"]) is not None]
+        return [p for p in self._logs.findings[part].pairs if scorer_of(self._logs.builder, p.dataset) is not None]
 
     def answers(self) -> Iterator[pa.RecordBatch]:
         """Yield what the models answered to the benchmark's samples, as the logs have it, in batches of bounded size.

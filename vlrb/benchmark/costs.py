@@ -6,6 +6,7 @@ import numpy as np
 
 from vlrb.api.logs import WithModelTokens
 from vlrb.api.returned import FIX, plain_array
+from vlrb.api.routing import Candidate
 from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS
 from vlrb.benchmark.join import Joined
 from vlrb.benchmark.listing import counter_of
@@ -34,7 +35,7 @@ def add_model_tokens(joined: Joined, builder: PartBuilder) -> None:
             if not whole or not ((more >= 0) & (more <= MOST_TOKENS)).all():
                 what = f"{len(sizes):,} integers between 0 and {MOST_TOKENS:,}, not {short_repr(more)}"
                 raise PluginError(f"{counter_of(builder.plan)} must return {what}", fix=FIX)
-        joined.matrices["input_tokens"][:, j] += more
+        joined.input_tokens[:, j] += more
 
 
 def fill_costs(joined: Joined, plan: Plan) -> None:
@@ -42,47 +43,48 @@ def fill_costs(joined: Joined, plan: Plan) -> None:
 
     :raises DataError: for a model without a price, and where neither tokens nor costs are known
     """
-    cost, inputs, outputs = (joined.matrices[m] for m in ("cost", "input_tokens", "output_tokens"))
-    problems = []
-    for j, name in enumerate(joined.models):
-        model = plan.catalog.model(name)
-        open_rows = np.isnan(cost[:, j])
-        lacking = int((open_rows & ((inputs[:, j] < 0) | (outputs[:, j] < 0))).sum())
-        if lacking:
-            counter = plan.counter.registered.id
-            problems.append(
-                Problem(
-                    f"token counter {counter!r} gives no tokens for {lacking:,} answers of {name}",
-                    "[tokens] counter",
-                    "name another counter, or add the tokens (or the costs) of these answers to the logs",
-                )
-            )
-        elif open_rows.any() and (
-            model is None or model.input_price_per_million is None or model.output_price_per_million is None
-        ):
-            problems.append(
-                Problem(
-                    f"model {name!r} has no price, and the logs give no costs",
-                    "[[model]]",
-                    f"add a table [[model]] with name = {name!r}, input_price_per_million and output_price_per_million",
-                )
-            )
-        elif open_rows.any() and model is not None:
-            low, high = model.input_price_per_million or 0.0, model.output_price_per_million or 0.0
-            cost[open_rows, j] = (inputs[open_rows, j] * low + outputs[open_rows, j] * high) / 1e6
-            problems += _too_dear(joined, j, low, high)
+    problems = [
+        p for j, name in enumerate(joined.models) for p in _fill_column(joined, j, candidate_of(plan, name), plan)
+    ]
     if problems:
         raise DataError(problems)
 
 
+def candidate_of(plan: Plan, name: str) -> Candidate:
+    """Return what is known of a model that the logs name."""
+    model = plan.catalog.model(name)
+    if model is None:
+        return Candidate(name)
+    return Candidate(name, model.input_price_per_million, model.output_price_per_million, model.parameters)
+
+
+def _fill_column(joined: Joined, j: int, model: Candidate, plan: Plan) -> list[Problem]:
+    cost, inputs, outputs = joined.cost[:, j], joined.input_tokens[:, j], joined.output_tokens[:, j]
+    rows = np.isnan(cost)
+    lacking = int((rows & ((inputs < 0) | (outputs < 0))).sum())
+    if lacking:
+        what = f"token counter {plan.counter.registered.id!r} gives no tokens for {lacking:,} answers of {model.name}"
+        fix = "name another counter, or add the tokens (or the costs) of these answers to the logs"
+        return [Problem(what, "[tokens] counter", fix)]
+    if not rows.any():
+        return []
+    low, high = model.input_price, model.output_price
+    if low is None or high is None:
+        what = f"model {model.name!r} has no price, and the logs give no costs"
+        fix = f"add a table [[model]] with name = {model.name!r}, input_price_per_million and output_price_per_million"
+        return [Problem(what, "[[model]]", fix)]
+    cost[rows] = (inputs[rows] * low + outputs[rows] * high) / 1e6
+    return _too_dear(joined, j, low, high)
+
+
 def _too_dear(joined: Joined, j: int, low: float, high: float) -> list[Problem]:
     """Return a problem where the costs that tokens and prices make of a model's answers are beyond all use."""
-    cost = joined.matrices["cost"][:, j]
+    cost = joined.cost[:, j]
     dear = np.flatnonzero(~(cost <= HIGHEST_COST) & ~np.isnan(cost))
     if not dear.size:
         return []
     row, name = int(dear[0]), joined.models[j]
-    tokens = [int(joined.matrices[m][row, j]) for m in ("input_tokens", "output_tokens")]
+    tokens = int(joined.input_tokens[row, j]), int(joined.output_tokens[row, j])
     said = (
         f"{dear.size:,} answers of {name!r} cost more than {HIGHEST_COST:,.0f} US dollars each; the first, to sample "
         f"{joined.samples.column('id')[row].as_py()!r}, has {tokens[0]:,} tokens in at {low:g} and {tokens[1]:,} out at {high:g} "
@@ -93,7 +95,7 @@ def _too_dear(joined: Joined, j: int, low: float, high: float) -> list[Problem]:
 
 def total_tokens(joined: Joined) -> int | None:
     """Return all tokens, input counted once per sample; None where the logs do not give them."""
-    inputs, outputs = joined.matrices["input_tokens"], joined.matrices["output_tokens"]
+    inputs, outputs = joined.input_tokens, joined.output_tokens
     if (inputs < 0).any() or (outputs < 0).any():
         return None
     return int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum())

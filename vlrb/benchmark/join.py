@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 
 from vlrb.api.frozen import Array
 from vlrb.api.logs import Part
-from vlrb.benchmark.listing import duplicates, files_of
+from vlrb.benchmark.findings import PairCounts
+from vlrb.benchmark.listing import files_of, refuse_duplicates
 from vlrb.benchmark.logs import Logs
+from vlrb.benchmark.manifest import Excluded, PairFindings
 from vlrb.benchmark.rows import iterate_rows, read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
 from vlrb.errors import DataError, Problem, shorten_list
@@ -20,19 +22,28 @@ from vlrb.errors import DataError, Problem, shorten_list
 ROWS_AT_ONCE = 1_000_000
 
 
+GRIDS = {"score": np.nan, "cost": np.nan, "input_tokens": -1, "output_tokens": -1, "stored": False, "present": False}
+"""Arrays [n, k] of :class:`Joined` -> what stands in them where nothing is known."""
+
+
 @attrs.define(eq=False)
 class Joined:
-    """Samples and matrices while they are being put together; NaN and -1 mark what is not there.
+    """Samples and matrices while they are being put together.
 
+    ``stored``: the score is that of the logs, though the scorers were to judge; ``present``: the logs hold an answer;
     ``unscorable``: sample id -> why no answer to it can be judged.
     """
 
     samples: pa.Table
     models: list[str]
-    matrices: dict[str, Array]
+    score: Array
+    cost: Array
+    input_tokens: Array
+    output_tokens: Array
+    stored: Array
     present: Array
-    excluded: list[dict[str, Any]] = attrs.Factory(list)
-    unscorable: dict[str, str] = attrs.Factory(dict)
+    excluded: list[Excluded] = attrs.field(factory=list, init=False)
+    unscorable: dict[str, str] = attrs.field(factory=dict, init=False)
 
     @property
     def datasets(self) -> Array:
@@ -43,47 +54,53 @@ class Joined:
         """Leave out some samples, and count them per dataset."""
         self.exclude(reason, self.datasets[~keep])
         self.samples = self.samples.filter(pa.array(keep))
-        self.matrices = {name: matrix[keep] for name, matrix in self.matrices.items()}
-        self.present = self.present[keep]
+        self._keep(keep)
         if not self.samples.num_rows:
-            raise DataError(
-                f"no sample is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
-            )
+            raise _none_left("sample", reason)
 
     def keep_models(self, keep: Array, reason: str) -> None:
         """Leave out some models, and say which."""
-        for name, kept in zip(self.models, keep, strict=True):
-            if not kept:
-                self.excluded.append({"reason": f"{reason} ({name})", "count": 1})
+        self.excluded += [Excluded(f"{reason} ({m})", 1) for m, kept in zip(self.models, keep, strict=True) if not kept]
         self.models = [m for m, kept in zip(self.models, keep, strict=True) if kept]
-        self.matrices = {name: matrix[:, keep] for name, matrix in self.matrices.items()}
-        self.present = self.present[:, keep]
+        self._keep((slice(None), keep))
         if not self.models:
-            raise DataError(
-                f"no model is left: all were left out because of: {reason}", where="[benchmark]", fix=_NONE_LEFT
-            )
+            raise _none_left("model", reason)
+
+    def _keep(self, index: Any) -> None:
+        for name in GRIDS:
+            setattr(self, name, getattr(self, name)[index])
 
     def exclude(self, reason: str, datasets: Array, model: str = "") -> None:
         """Count what was left out or changed, per dataset."""
         for name, count in zip(*np.unique(datasets, return_counts=True), strict=True):
             what = f"{name}, {model}" if model else name
-            self.excluded.append({"reason": f"{reason} ({what})", "count": int(count)})
+            self.excluded.append(Excluded(f"{reason} ({what})", int(count)))
+
+    def exclude_answers(self, reason: str, marked: Array) -> None:
+        """Count the marked answers, bool[n, k], per model and dataset."""
+        datasets = self.datasets
+        for j, model in enumerate(self.models):
+            self.exclude(reason, datasets[marked[:, j]], model)
+
+
+def _none_left(what: str, reason: str) -> DataError:
+    return DataError(
+        f"no {what} is left: all were left out because of: {reason}",
+        where="[benchmark]",
+        fix="complete the logs, or choose other values of missing and unknown in [benchmark]",
+    )
 
 
 def join_parts(logs: Logs) -> Joined:
     tables = [read_rows(logs.folder(p)) for p in logs.parts("samples")]
     samples = pa.concat_tables(tables).sort_by("id")
     ids = samples.column("id").combine_chunks()
-    duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
-    models = sorted({pair["model"] for p in logs.parts("outcomes") for pair in logs.about[p.id]["pairs"]})
-    shape = (samples.num_rows, len(models))
-    matrices: dict[str, Array] = {name: np.full(shape, np.nan) for name in ("score", "cost")}
-    matrices |= {name: np.full(shape, -1, dtype=np.int64) for name in ("input_tokens", "output_tokens")}
-    matrices["stored"] = np.zeros(shape, dtype=np.bool_)
+    refuse_duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
+    models = sorted({pair.model for p in logs.parts("outcomes") for pair in logs.findings[p.id].pairs})
+    joined = Joined(samples, models, **{n: np.full((len(ids), len(models)), gap) for n, gap in GRIDS.items()})
     shared = samples.column("input_tokens")
     if shared.null_count == 0:
-        matrices["input_tokens"][:] = shared.to_numpy()[:, None]
-    joined = Joined(samples, models, matrices, np.zeros(shape, dtype=np.bool_))
+        joined.input_tokens[:] = shared.to_numpy()[:, None]
     spans = spans_of(joined.datasets)
     problems: list[Problem] = []
     for part in logs.parts("outcomes"):
@@ -130,7 +147,7 @@ def _fill_part(joined: Joined, ids: pa.Array, span: tuple[int, int], part: Part,
         if again.size:
             return [_twice(part, batch.take(pa.array(again)))]
         joined.present[at] = True
-        _fill(joined.matrices, at, batch, scored, first_own=logs.every)
+        _fill(joined, at, batch, scored, first_own=logs.every)
         joined.unscorable.update(_unscorable(batch, scored))
     return []
 
@@ -145,21 +162,20 @@ def _unscorable(batch: pa.RecordBatch, scored: pa.Table | None) -> dict[str, str
 
 
 def _fill(
-    matrices: dict[str, Array], at: tuple[Array, Array], batch: pa.RecordBatch, own: pa.Table | None, *, first_own: bool
+    joined: Joined, at: tuple[Array, Array], batch: pa.RecordBatch, own: pa.Table | None, *, first_own: bool
 ) -> None:
     for name in ("cost", "input_tokens", "output_tokens"):
         column = batch.column(name)
         if column.null_count < len(column):
-            gap = np.nan if name == "cost" else -1
-            matrices[name][at] = column.fill_null(gap).to_numpy()
+            getattr(joined, name)[at] = column.fill_null(GRIDS[name]).to_numpy()
     stored = batch.column("score").fill_null(np.nan).to_numpy()
     if own is None:
-        matrices["score"][at] = stored
+        joined.score[at] = stored
         return
     scored = own.column("value").fill_null(np.nan).to_numpy()
     first, second = (scored, stored) if first_own else (stored, scored)
-    matrices["score"][at] = np.where(np.isnan(first), second, first)
-    matrices["stored"][at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
+    joined.score[at] = np.where(np.isnan(first), second, first)
+    joined.stored[at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
 
 
 def _leave_out(joined: Joined, extra: pa.RecordBatch, part: Part, logs: Logs) -> list[Problem]:
@@ -169,18 +185,14 @@ def _leave_out(joined: Joined, extra: pa.RecordBatch, part: Part, logs: Logs) ->
     problems = [_not_asked(part, strangers)] if strangers.num_rows else []
     for note in {id(n): n for n in notes if n is not None}.values():
         answers = extra.filter(pa.array([n is note for n in notes]))
-        if not note["drop_answers"]:
+        if not note.drop_answers:
             ids = shorten_list(answers.column("id").to_pylist())
-            what = f"{answers.num_rows:,} answers are to samples that {note['reason']}: {ids}"
-            problems.append(Problem(what, files_of(part), note["fix"]))
+            what = f"{answers.num_rows:,} answers are to samples that {note.reason}: {ids}"
+            problems.append(Problem(what, files_of(part), note.fix))
             continue
         for model in sorted(set(answers.column("model").to_pylist())):
-            whose = (
-                answers.filter(pc.equal(answers.column("model"), model))
-                .column("dataset")
-                .to_numpy(zero_copy_only=False)
-            )
-            joined.exclude(f"answers to samples that {note['reason']}", whose.astype(np.str_), model)
+            whose = answers.filter(pc.equal(answers.column("model"), model)).column("dataset").to_pylist()
+            joined.exclude(f"answers to samples that {note.reason}", np.array(whose, dtype=np.str_), model)
     return problems
 
 
@@ -206,40 +218,32 @@ def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
     )
 
 
-def pairs_of(logs: Logs, joined: Joined) -> list[dict[str, Any]]:
+def pairs_of(logs: Logs, joined: Joined) -> tuple[PairFindings, ...]:
     """Return what the logs hold of every dataset and model, before any policy is applied."""
-    unknown = np.isnan(joined.matrices["score"])
+    unknown = np.isnan(joined.score)
     names, counts = np.unique(joined.datasets, return_counts=True)
     places = np.split(np.argsort(joined.datasets, kind="stable"), np.cumsum(counts)[:-1])
-    positions = dict(zip(names.tolist(), places, strict=True))
-    by_pair: dict[tuple[str, str], tuple[Part, dict[str, Any]]] = {
-        (pair["dataset"], pair["model"]): (part, pair)
-        for part in logs.parts("outcomes")
-        for pair in logs.about[part.id]["pairs"]
-    }
+    parts = {(c.dataset, c.model): (p, c) for p in logs.parts("outcomes") for c in logs.findings[p.id].pairs}
     pairs = []
-    for dataset, rows in positions.items():
+    for dataset, rows in zip(names.tolist(), places, strict=True):
         chosen = scorer_of(logs.builder, dataset)
         for j, model in enumerate(joined.models):
             found = joined.present[rows, j]
-            part, noted = by_pair.get((dataset, model), (None, dict[str, Any]()))
-            about = logs.about[part.id] if part is not None else {}
+            part, counted = parts.get((dataset, model), (None, PairCounts(dataset, model)))
+            scored = chosen is not None and part is not None and logs.scored(part)
             pairs.append(
-                {
-                    "dataset": dataset,
-                    "model": model,
-                    "found": int(found.sum()),
-                    "missing": int((~found).sum()),
-                    "unknown": int((unknown[rows, j] & found).sum()),
-                    "failed_calls": noted.get("failed", 0),
-                    "failed_judges": noted.get("judge_failed", 0),
-                    "without_stored_verdict": noted.get("unjudged", 0),
-                    "verdict": about.get("verdict", ""),
-                    "scorer": chosen.registered.id if chosen is not None and part and logs.scored(part) else "",
-                    "part": about.get("part", ""),
-                }
+                PairFindings(
+                    dataset,
+                    model,
+                    found=int(found.sum()),
+                    missing=int((~found).sum()),
+                    unknown=int((unknown[rows, j] & found).sum()),
+                    failed_calls=counted.failed,
+                    failed_judges=counted.judge_failed,
+                    without_stored_verdict=counted.unjudged,
+                    verdict=logs.findings[part.id].verdict if part else "",
+                    scorer=chosen.registered.id if chosen and scored else "",
+                    part=part.id if part else "",
+                )
             )
-    return pairs
-
-
-_NONE_LEFT = "complete the logs, or choose other values of missing and unknown in [benchmark]"
+    return tuple(pairs)

@@ -86,7 +86,7 @@ def check_listing(listing: Listing, plan: Plan) -> None:
         raise DataError(problems)
 
 
-def duplicates(ids: pa.Array | pa.ChunkedArray, where: Sequence[str]) -> None:
+def refuse_duplicates(ids: pa.Array | pa.ChunkedArray, where: Sequence[str]) -> None:
     """Refuse ids that stand there twice.
 
     :raises DataError: naming some of them

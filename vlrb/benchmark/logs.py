@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import attrs
 
+from vlrb.api.json_data import read_record
 from vlrb.api.logs import Listing, Part
+from vlrb.benchmark.findings import LeftOut, PartFindings
 from vlrb.benchmark.read import PartBuilder
 from vlrb.benchmark.rows import rows_file
 from vlrb.benchmark.score import score_part, scorer_of, scores_folder
 from vlrb.benchmark.steps import run_tasks
 from vlrb.executor import Progress, Task
 from vlrb.experiment.plan import Plan
-from vlrb.storage import Places, mark_used, read_json
+from vlrb.storage import Places, mark_used
 
 
 @attrs.frozen(eq=False)
@@ -46,9 +47,9 @@ class Logs:
         return self.builder.folder(self.keys[part.id])
 
     @cached_property
-    def about(self) -> dict[str, Any]:
-        """Return part id -> what was noted when the part was read."""
-        return {p.id: read_json(self.folder(p) / "part.json") for p in self.listing.parts}
+    def findings(self) -> dict[str, PartFindings]:
+        """Return part id -> what was found when the part was read."""
+        return {p.id: read_record(self.folder(p) / "part.json", PartFindings) for p in self.listing.parts}
 
     def read(self, jobs: int, progress: Progress) -> None:
         """Read the parts that are not in the cache.
@@ -67,20 +68,20 @@ class Logs:
     @cached_property
     def samples(self) -> dict[str, Part]:
         """Return dataset -> the part that holds its samples; a part of several datasets stands under "" too."""
-        found = {d: p for p in self.parts("samples") for d in self.about[p.id]["datasets"]}
+        found = {d: p for p in self.parts("samples") for d in self.findings[p.id].datasets}
         several = [p for p in self.parts("samples") if not p.dataset]
         return found | ({"": several[0]} if several else {})
 
     @cached_property
-    def left_out(self) -> dict[str, Mapping[str, Any]]:
+    def left_out(self) -> dict[str, LeftOut]:
         """Return the ids of the samples that the log source has left out -> what it says of them."""
-        listed = ((p.dataset, note) for p in self.parts("samples") for note in self.about[p.id]["left_out"])
-        return {f"{dataset}/{key}": note for dataset, note in listed for key in note["keys"]}
+        listed = ((p.dataset, note) for p in self.parts("samples") for note in self.findings[p.id].left_out)
+        return {f"{dataset}/{key}": note for dataset, note in listed for key in note.keys}
 
     def scores(self, part: Part, *, every: bool) -> Path:
         """Return the folder of a part's scores in the cache."""
         samples = {d: self.keys[p.id] for d, p in self.samples.items()}
-        return scores_folder(self.builder, self.keys[part.id], samples, self.about[part.id]["datasets"], every)
+        return scores_folder(self.builder, self.keys[part.id], samples, self.findings[part.id].datasets, every)
 
     @property
     def every(self) -> bool:
@@ -100,8 +101,8 @@ class Logs:
         """The ids of these parts: every pair of dataset and model asks for its own."""
         found = set()
         for part in self.parts("outcomes"):
-            open_pairs = (p for p in self.about[part.id]["pairs"] if self.every or p["unjudged"])
-            if any(scorer_of(self.builder, pair["dataset"]) is not None for pair in open_pairs):
+            open_pairs = (p for p in self.findings[part.id].pairs if self.every or p.unjudged)
+            if any(scorer_of(self.builder, pair.dataset) is not None for pair in open_pairs):
                 found.add(part.id)
         return frozenset(found)
 

@@ -6,7 +6,6 @@ Rows are sorted by sample id, columns by model name; everything was joined by th
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +16,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.api.frozen import Array, FrozenDict, frozen, sealed
+from vlrb.api.frozen import Array, FrozenDict, sealed
 from vlrb.api.images import Images, ImageStore
+from vlrb.api.json_data import write_record
 from vlrb.api.results import BenchmarkInfo
 from vlrb.api.routing import Candidate, Features, Labelled, Queries
-from vlrb.errors import DataError
-from vlrb.storage import read_json, read_parquet, write_json
+from vlrb.benchmark.manifest import Manifest, read_manifest
+from vlrb.errors import DataError, named_samples
+from vlrb.storage import read_parquet
 
-SCHEMA_VERSION = 3
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
-_OPAQUE = re.compile(r"\b[0-9a-f]{24}\b")
 _TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
 
 
@@ -39,7 +38,7 @@ class Benchmark:
     """
 
     directory: Path
-    manifest: Mapping[str, Any] = attrs.field(converter=frozen)
+    manifest: Manifest
     samples: pa.Table
     quality: Array
     score: Array
@@ -60,24 +59,23 @@ class Benchmark:
     @cached_property
     def rows_of(self) -> Mapping[str, Array]:
         """Return dataset -> the rows of its samples, int[m]."""
-        rows = {d["name"]: sealed(np.flatnonzero(self.datasets == d["name"])) for d in self.manifest["datasets"]}
-        return FrozenDict(rows)
+        return FrozenDict({d.name: sealed(np.flatnonzero(self.datasets == d.name)) for d in self.manifest.datasets})
 
     @cached_property
     def image_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Return the content hashes of every sample's images."""
         return tuple(tuple(h) for h in self.samples.column("images").to_pylist())
 
-    @cached_property
+    @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Return the candidate models in the order of the columns."""
-        return tuple(Candidate(**m) for m in self.manifest["models"])
+        return self.manifest.models
 
     @cached_property
     def images(self) -> Images:
         """Return the images of all samples."""
         cache = self.directory.parents[1]
-        return Images(ImageStore(cache / f for f in self.manifest["images"]), self.image_hashes, self.opaque_ids)
+        return Images(ImageStore(cache / f for f in self.manifest.images), self.image_hashes, self.opaque_ids)
 
     @cached_property
     def opaque_ids(self) -> tuple[str, ...]:
@@ -91,14 +89,13 @@ class Benchmark:
     def naming(self, error: DataError) -> DataError:
         """Return an error with sample ids in the place of opaque ones."""
         names = dict(zip(self.opaque_ids, self.ids, strict=True))
-        return DataError(
-            [
-                attrs.evolve(
-                    p, **{k: _OPAQUE.sub(lambda m: names.get(m[0], m[0]), getattr(p, k)) for k in ("message", "where")}
-                )
-                for p in error.problems
-            ]
-        )
+        problems = []
+        for problem in error.problems:
+            for opaque in named_samples(problem) & names.keys():
+                message, where = (text.replace(opaque, names[opaque]) for text in (problem.message, problem.where))
+                problem = attrs.evolve(problem, message=message, where=where)
+            problems.append(problem)
+        return DataError(problems)
 
     @cached_property
     def _queries(self) -> Queries:
@@ -111,7 +108,7 @@ class Benchmark:
     @property
     def fingerprint(self) -> str:
         """Return the hash of the benchmark's content."""
-        return str(self.manifest["fingerprint"])
+        return self.manifest.fingerprint
 
     def __len__(self) -> int:
         return int(self.samples.num_rows)
@@ -131,10 +128,10 @@ class Benchmark:
 
     def subsets(self) -> dict[str, Array]:
         """Return scope -> bool[n] for every task group and dataset, in the order of the manifest."""
-        records = self.manifest["datasets"]
-        member = {r["slug"]: self.datasets == r["name"] for r in records}
-        groups = dict.fromkeys(r["group"] for r in records)
-        scopes = {f"group/{g}": np.any([member[r["slug"]] for r in records if r["group"] == g], axis=0) for g in groups}
+        records = self.manifest.datasets
+        member = {r.slug: self.datasets == r.name for r in records}
+        groups = dict.fromkeys(r.group for r in records)
+        scopes = {f"group/{g}": np.any([member[r.slug] for r in records if r.group == g], axis=0) for g in groups}
         return scopes | {f"dataset/{slug}": rows for slug, rows in member.items()}
 
     def info(self) -> BenchmarkInfo:
@@ -143,23 +140,23 @@ class Benchmark:
             fingerprint=self.fingerprint,
             samples=len(self),
             models=tuple(c.name for c in self.candidates),
-            datasets={d["name"]: d["samples"] for d in self.manifest["datasets"]},
-            synthetic=self.manifest["synthetic"],
-            excluded={e["reason"]: e["count"] for e in self.manifest["excluded"]},
-            total_tokens=self.manifest["total_tokens"],
+            datasets={d.name: d.samples for d in self.manifest.datasets},
+            synthetic=self.manifest.synthetic,
+            excluded={e.reason: e.count for e in self.manifest.excluded},
+            total_tokens=self.manifest.total_tokens,
         )
 
 
-def write(directory: Path, manifest: Mapping[str, Any], samples: pa.Table, matrices: Mapping[str, Array]) -> None:
+def write(directory: Path, manifest: Manifest, samples: pa.Table, matrices: Mapping[str, Array]) -> None:
     """Write a benchmark into a folder; the manifest, with the fingerprint, comes last."""
-    names = [m["name"] for m in manifest["models"]]
+    names = [m.name for m in manifest.models]
     pq.write_table(samples, directory / "samples.parquet", compression="zstd")
     for matrix in MATRICES:
         columns = {n: _column(matrices[matrix][:, j]) for j, n in enumerate(names)}
         table = pa.table({"id": samples.column("id"), **columns})
         pq.write_table(table, directory / f"{matrix}.parquet", compression="zstd")
     fingerprint = _fingerprint(names, samples, matrices)
-    write_json(directory / "manifest.json", {"schema": SCHEMA_VERSION, "fingerprint": fingerprint, **manifest})
+    write_record(directory / "manifest.json", attrs.evolve(manifest, fingerprint=fingerprint))
 
 
 def _column(values: Array) -> pa.Array:
@@ -172,14 +169,8 @@ def load(directory: Path) -> Benchmark:
 
     :raises DataError: when a file is missing or broken, or of another schema version
     """
-    manifest = read_json(directory / "manifest.json")
-    if manifest.get("schema") != SCHEMA_VERSION:
-        raise DataError(
-            f"has schema version {manifest.get('schema')!r}, this vlrb reads {SCHEMA_VERSION}",
-            where=str(directory),
-            fix="delete the folder and build again",
-        )
-    names = [m["name"] for m in manifest["models"]]
+    manifest = read_manifest(directory)
+    names = [m.name for m in manifest.models]
     try:
         samples = read_parquet(directory / "samples.parquet")
         matrices = {m: _matrix(directory / f"{m}.parquet", names, _TYPES.get(m, np.int64)) for m in MATRICES}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import attrs
 import numpy as np
-import pyarrow as pa
 
 from vlrb.benchmark.join import Joined
+from vlrb.benchmark.manifest import PairFindings
 from vlrb.errors import DataError, Problem, shorten_list
 from vlrb.experiment.plan import Plan
 
@@ -23,53 +22,48 @@ def apply_missing(joined: Joined, policy: str) -> None:
     elif policy == "drop-model":
         joined.keep_models(np.asarray(joined.present.all(axis=0)), "models that did not answer every sample")
     else:
-        names, ids = joined.datasets, joined.samples.column("id")
-        problems = []
-        for j, model in enumerate(joined.models):
-            for name in sorted(set(names[~joined.present[:, j]].tolist())):
-                rows = np.flatnonzero(~joined.present[:, j] & (names == name)).tolist()
-                lacking = shorten_list(ids[i].as_py() for i in rows[:6]) if len(rows) <= 5 else _some(ids, rows)
-                problems.append(
-                    Problem(f"{model} lacks {len(rows):,} of {(names == name).sum():,} samples: {lacking}", name)
-                )
+        problems = [p for j, model in enumerate(joined.models) for p in _lacking(joined, j, model)]
         fix = 'complete the logs, or set missing = "drop-sample" or "drop-model" in [benchmark]'
         raise DataError([*problems[:-1], attrs.evolve(problems[-1], fix=fix)])
 
 
-def _some(ids: pa.ChunkedArray, rows: Sequence[int]) -> str:
-    return f"{shorten_list(ids[i].as_py() for i in rows[:5])} and {len(rows) - 5:,} more"
+def _lacking(joined: Joined, j: int, model: str) -> Iterator[Problem]:
+    names, ids = joined.datasets, joined.samples.column("id")
+    for name in np.unique(names[~joined.present[:, j]]).tolist():
+        rows = np.flatnonzero(~joined.present[:, j] & (names == name))
+        which = shorten_list(ids.take(rows).to_pylist())
+        yield Problem(f"{model} lacks {rows.size:,} of {(names == name).sum():,} samples: {which}", name)
 
 
-def apply_unknown(joined: Joined, plan: Plan, pairs: Sequence[Mapping[str, Any]]) -> None:
+def apply_unknown(joined: Joined, plan: Plan, pairs: Sequence[PairFindings]) -> None:
     """Deal with answers that the experiment's verdicts leave open."""
     policy = plan.benchmark.unknown
     if policy != "stored":
-        joined.matrices["score"][joined.matrices["stored"]] = np.nan
+        joined.score[joined.stored] = np.nan
     problems = _apply_unscorable(joined, plan)
-    stored, names = joined.matrices["stored"], joined.datasets
-    unknown = np.isnan(joined.matrices["score"])
+    names = joined.datasets
+    unknown = np.isnan(joined.score)
     if problems:
         unknown &= np.array([not why for why in _reasons(joined, plan)])[:, None]
-    for j, model in enumerate(joined.models):
-        if policy == "stored" and stored[:, j].any():
-            joined.exclude("answers that no rule can judge, taken as the logs judge them", names[stored[:, j]], model)
+    if policy == "stored":
+        joined.exclude_answers("answers that no rule can judge, taken as the logs judge them", joined.stored)
     if not unknown.any() and not problems:
         return
     if policy == "drop":
         joined.keep_samples(np.asarray(~unknown.any(axis=1)), "samples with an answer that no rule can judge")
         return
-    for j, model in enumerate(joined.models):
-        if policy == "wrong" and unknown[:, j].any():
-            joined.exclude("answers that no rule can judge, counted as wrong", names[unknown[:, j]], model)
-        elif policy != "wrong":
-            problems += [
-                _unjudged(plan, pair, int((unknown[:, j] & (names == pair["dataset"])).sum()))
-                for pair in pairs
-                if pair["model"] == model and (unknown[:, j] & (names == pair["dataset"])).any()
-            ]
+    if policy == "wrong":
+        joined.exclude_answers("answers that no rule can judge, counted as wrong", unknown)
+    else:
+        problems += [
+            _unjudged(plan, pair, count)
+            for j, model in enumerate(joined.models)
+            for pair in pairs
+            if pair.model == model and (count := int((unknown[:, j] & (names == pair.dataset)).sum()))
+        ]
     if problems:
         raise DataError(problems)
-    joined.matrices["score"][unknown] = 0.0
+    joined.score[unknown] = 0.0
 
 
 def _apply_unscorable(joined: Joined, plan: Plan) -> list[Problem]:
@@ -95,7 +89,7 @@ def _apply_unscorable(joined: Joined, plan: Plan) -> list[Problem]:
 
 def _reasons(joined: Joined, plan: Plan) -> list[str]:
     """Return for each sample why no answer to it can be judged; an empty text where one can, or where all have a verdict."""
-    unknown = np.asarray(np.isnan(joined.matrices["score"]).any(axis=1)).tolist()
+    unknown = np.asarray(np.isnan(joined.score).any(axis=1)).tolist()
     if not any(unknown):
         return [""] * len(unknown)
     known = {name: plan.catalog.dataset(name) for name in set(joined.datasets.tolist())}
@@ -118,18 +112,17 @@ _NO_GOLD_FIX = (
 )
 
 
-def _unjudged(plan: Plan, pair: Mapping[str, Any], count: int) -> Problem:
-    dataset = plan.catalog.dataset(pair["dataset"])
-    scorer = dataset.scorer if dataset is not None else ""
-    why = (
-        f"; scorer {pair['scorer']!r} could not decide"
-        if pair["scorer"]
-        else (f"; its scorer {scorer!r} is not installed" if scorer and plan.scorer(dataset) is None else "")  # type: ignore[arg-type]
-    )
-    if pair["failed_judges"]:
-        why = f"; the judge of the logs failed on {pair['failed_judges']:,} answers{why}"
+def _unjudged(plan: Plan, pair: PairFindings, count: int) -> Problem:
+    dataset = plan.catalog.dataset(pair.dataset)
+    why = ""
+    if pair.scorer:
+        why = f"; scorer {pair.scorer!r} could not decide"
+    elif dataset is not None and dataset.scorer and plan.scorer(dataset) is None:
+        why = f"; its scorer {dataset.scorer!r} is not installed"
+    if pair.failed_judges:
+        why = f"; the judge of the logs failed on {pair.failed_judges:,} answers{why}"
     return Problem(
-        f"{count:,} answers of {pair['model']} have no verdict: {pair['verdict'] or 'the logs hold none'}{why}",
-        pair["dataset"],
+        f"{count:,} answers of {pair.model} have no verdict: {pair.verdict or 'the logs hold none'}{why}",
+        pair.dataset,
         "give the logs a column is_correct, name a scorer that is installed, or set unknown in [benchmark]",
     )

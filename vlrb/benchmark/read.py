@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 from vlrb import __version__
 from vlrb.api.frozen import sealed
 from vlrb.api.images import ImageWriter
+from vlrb.api.json_data import write_record
 from vlrb.api.logs import Listing, LogSource, Part, TokenCounter
 from vlrb.benchmark.batches import check_numbers, checked_batch, checked_left_out, token_column
+from vlrb.benchmark.findings import LeftOut, PairCounts, PartFindings
 from vlrb.benchmark.listing import check_listing, counter_of, files_of, plain_listing
-from vlrb.benchmark.matrices import SCHEMA_VERSION
+from vlrb.benchmark.manifest import SCHEMA_VERSION
 from vlrb.benchmark.rows import OUTCOME_ROWS, SAMPLE_ROWS, rows_writer
 from vlrb.benchmark.stamps import key_with_named_files, stamp, write_named_files
 from vlrb.errors import DataError
@@ -28,22 +30,10 @@ from vlrb.experiment.plan import Plan, digest_of
 from vlrb.faults import is_text, short_repr
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, new_directory, write_json
+from vlrb.storage import Places, locked, mark_used, new_directory
 
-COUNTED = ("rows", "unjudged", "failed", "judge_failed")
-"""What is counted of every pair, see :class:`PairCounts`."""
-
-
-@attrs.frozen
-class PairCounts:
-    """What a part holds of one model on one dataset."""
-
-    dataset: str
-    model: str
-    rows: int = 0
-    unjudged: int = 0
-    failed: int = 0
-    judge_failed: int = 0
+Columns = tuple[pa.RecordBatch, dict[str, Any]]
+"""A batch of a log source, and the columns that its rows have besides."""
 
 
 class PartBuilder:
@@ -100,10 +90,17 @@ class PartBuilder:
                 mark_used(target)
                 return
             with new_directory(target) as aside:
-                reading = self._read_samples if part.kind == "samples" else self._read_outcomes
-                write_json(aside / "part.json", reading(part, aside))
+                notes = _Notes(part)
+                asked = part.kind == "samples"
+                schema, columns = (SAMPLE_ROWS, self._samples) if asked else (OUTCOME_ROWS, self._outcomes)
+                with rows_writer(aside, schema) as writer:
+                    for batch, more in columns(part, self._batches(part, notes, aside), aside):
+                        if not asked:
+                            notes.count(batch)
+                        writer.write_batch(_batch(batch, more, schema))
+                write_record(aside / "part.json", notes.findings())
 
-    def _batches(self, part: Part, about: _About, folder: Path) -> Iterator[pa.RecordBatch]:
+    def _batches(self, part: Part, notes: _Notes, folder: Path) -> Iterator[pa.RecordBatch]:
         began = time.time_ns()
         doing = f"reading {part.id}"
         with blame(self.plan.logs.plugin, doing):
@@ -111,60 +108,45 @@ class PartBuilder:
         for batch in blamed(batches, self.plan.logs.plugin, doing):
             with blame(self.plan.logs.plugin, doing):
                 checked = checked_batch(batch, part, self.plan.logs)
-                about.note(batch.schema.metadata or {}, batch.num_rows)
+                notes.note(batch.schema.metadata or {}, checked)
             yield checked
-        write_named_files(folder, about.named, began)
+        write_named_files(folder, notes.named, began)
 
-    def _read_samples(self, part: Part, folder: Path) -> dict[str, Any]:
-        about = _About(part)
-        with (
-            ImageWriter(folder / "images.arrow") as images,
-            rows_writer(folder, SAMPLE_ROWS) as writer,
-        ):
-            for batch in self._batches(part, about, folder):
+    def _samples(self, part: Part, batches: Iterable[pa.RecordBatch], folder: Path) -> Iterator[Columns]:
+        """Yield batches of samples with their ids, images and tokens."""
+        who = counter_of(self.plan)
+        with ImageWriter(folder / "images.arrow") as images:
+            for batch in batches:
                 ids = _ids(batch)
-                files = batch.column("images").to_pylist()
-                kept = [
-                    [images.add(f, f"{files_of(part)}: {i}") for f in fs or ()]
-                    for i, fs in zip(ids.to_pylist(), files, strict=True)
-                ]
+                files = zip(ids.to_pylist(), batch.column("images").to_pylist(), strict=True)
+                kept = [[images.add(f, f"{files_of(part)}: {i}") for f in fs or ()] for i, fs in files]
                 counts = sealed(np.array([len(k) for k in kept], dtype=np.int64))
                 with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                    who = counter_of(self.plan)
                     tokens = token_column(self.counter.sample_tokens(batch, counts), batch.num_rows, part, who)
-                columns = {n: batch.column(n) for n in batch.schema.names if n in SAMPLE_ROWS.names}
-                columns |= {
-                    "id": ids,
-                    "images": [[k.hash for k in ks] for ks in kept],
-                    "image_sizes": [[{"width": k.width, "height": k.height} for k in ks] for ks in kept],
-                    "input_tokens": tokens,
-                }
-                about.datasets |= set(batch.column("dataset").unique().to_pylist())
-                writer.write_batch(_batch(columns, SAMPLE_ROWS))
-        return about.document()
+                yield (
+                    batch,
+                    {
+                        "id": ids,
+                        "images": [[k.hash for k in ks] for ks in kept],
+                        "image_sizes": [[{"width": k.width, "height": k.height} for k in ks] for ks in kept],
+                        "input_tokens": tokens,
+                    },
+                )
 
-    def _read_outcomes(self, part: Part, folder: Path) -> dict[str, Any]:
-        about = _About(part)
-        with rows_writer(folder, OUTCOME_ROWS) as writer:
-            for batch in self._batches(part, about, folder):
-                ids = _ids(batch)
-                check_numbers(batch, ids, part)
-                with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                    counted = self.counter.outcome_tokens(batch)
-                    who = counter_of(self.plan)
-                    inputs, outputs = (token_column(t, batch.num_rows, part, who) for t in counted)
-                columns = {n: batch.column(n) for n in batch.schema.names if n in OUTCOME_ROWS.names} | {
-                    "id": ids,
-                    "input_tokens": inputs,
-                    "output_tokens": outputs,
-                }
-                about.count(batch)
-                writer.write_batch(_batch(columns, OUTCOME_ROWS))
-        return about.document()
+    def _outcomes(self, part: Part, batches: Iterable[pa.RecordBatch], _: Path) -> Iterator[Columns]:
+        """Yield batches of outcomes with their ids and tokens."""
+        who = counter_of(self.plan)
+        for batch in batches:
+            ids = _ids(batch)
+            check_numbers(batch, ids, part)
+            with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
+                counted = self.counter.outcome_tokens(batch)
+                inputs, outputs = (token_column(t, batch.num_rows, part, who) for t in counted)
+            yield batch, {"id": ids, "input_tokens": inputs, "output_tokens": outputs}
 
 
 @attrs.define(eq=False)
-class _About:
+class _Notes:
     """What is noted of a part while it is read."""
 
     part: Part
@@ -173,12 +155,13 @@ class _About:
     counts: Counter[str] = attrs.Factory(Counter)
     datasets: set[str] = attrs.Factory(set)
     named: dict[str, None] = attrs.Factory(dict)
-    pairs: Counter[tuple[str, str, str]] = attrs.Factory(Counter)
-    left_out: list[Mapping[str, Any]] = attrs.Factory(list)
+    pairs: dict[tuple[str, str], Counter[str]] = attrs.Factory(lambda: defaultdict(Counter))
+    left_out: list[LeftOut] = attrs.Factory(list)
 
-    def note(self, metadata: Mapping[bytes, bytes], rows: int) -> None:
+    def note(self, metadata: Mapping[bytes, bytes], batch: pa.RecordBatch) -> None:
         """Take over what a batch says of itself."""
-        self.rows += rows
+        self.rows += batch.num_rows
+        self.datasets.update(batch.column("dataset").unique().to_pylist())
         self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
         counts = json.loads(metadata.get(b"counts", b"{}"))
         files = json.loads(metadata.get(b"files", b"[]"))
@@ -200,36 +183,34 @@ class _About:
         }
         table = pa.table({"dataset": batch.column("dataset"), "model": batch.column("model"), **marks})
         for row in table.group_by(["dataset", "model"]).aggregate([(m, "sum") for m in marks]).to_pylist():
-            for mark in marks:
-                self.pairs[row["dataset"], row["model"], mark] += row[f"{mark}_sum"]
+            self.pairs[row["dataset"], row["model"]].update({m: row[f"{m}_sum"] for m in marks})
 
-    def document(self) -> dict[str, Any]:
-        """Return what is kept beside the rows, as JSON data.
+    def findings(self) -> PartFindings:
+        """Return what is kept with the rows.
 
         :raises DataError: when there are no rows
         """
-        files = [str(f) for f in self.part.files]
         if not self.rows:
             raise DataError(
                 "holds no rows", where=files_of(self.part), fix="remove the file, or replace it with a complete one"
             )
-        pairs = sorted({(d, m) for d, m, _ in self.pairs})
-        return {
-            "part": self.part.id,
-            "files": files,
-            "rows": self.rows,
-            "verdict": "; ".join(sorted(self.verdicts)),
-            "counts": dict(self.counts),
-            "left_out": self.left_out,
-            "datasets": sorted(self.datasets) or sorted({d for d, _ in pairs}),
-            "pairs": [attrs.asdict(PairCounts(d, m, **{c: self.pairs[d, m, c] for c in COUNTED})) for d, m in pairs],
-        }
+        return PartFindings(
+            part=self.part.id,
+            files=tuple(map(str, self.part.files)),
+            rows=self.rows,
+            verdict="; ".join(sorted(self.verdicts)),
+            counts=self.counts,
+            left_out=tuple(self.left_out),
+            datasets=tuple(sorted(self.datasets)),
+            pairs=tuple(PairCounts(d, m, **counts) for (d, m), counts in sorted(self.pairs.items())),
+        )
 
 
 def _ids(batch: pa.RecordBatch) -> pa.Array:
     return pc.binary_join_element_wise(batch.column("dataset"), batch.column("key"), "/")
 
 
-def _batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(batch: pa.RecordBatch, more: dict[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True)) | more
     arrays = [c if isinstance(c := columns[f.name], pa.Array) else pa.array(c, f.type) for f in schema]
     return pa.record_batch(arrays, schema=schema)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import numbers
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from vlrb.api.images import Images, ImageStore
 from vlrb.api.returned import FIX
 from vlrb.api.routing import Column, Features, Queries
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, PluginError, Problem, shorten_list
+from vlrb.errors import DataError, PluginError, Problem, named_samples, shorten_list
 from vlrb.evaluation.feature_store import FeatureStore, columns_text
 from vlrb.executor import Progress
 from vlrb.experiment.plan import Chosen
@@ -32,9 +31,6 @@ CHUNK = 128
 
 MOST_PROBLEMS = 20
 """Unreadable samples after which encoding ends; up to then the others are encoded, and all are named at once."""
-
-
-_OPAQUE = re.compile(r"\b[0-9a-f]{24}\b")
 
 
 @runtime_checkable
@@ -114,7 +110,7 @@ class Encoding:
 
         :raises DataError: when it names none, or there are too many
         """
-        named = set(_OPAQUE.findall(str(error)))
+        named = set().union(*map(named_samples, error.problems))
         ids = self.benchmark.opaque_ids
         kept = [np.array([r for r in rows.tolist() if ids[r] not in named], dtype=np.int64) for rows in chunks]
         if sum(map(len, kept)) == sum(map(len, chunks)):

@@ -18,8 +18,6 @@ from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import Chosen
 from vlrb.plugins.blame import blame
 
-FAILED_METRIC = "the metric failed"
-
 
 def cost_bounds(benchmark: Benchmark, split: Split, rows: str) -> CostBounds:
     """Return the smallest and the largest mean cost of a single model.
@@ -104,7 +102,7 @@ class Evaluator:
         except VlrbError as error:
             if str(error) not in {str(e) for e in self.errors}:
                 self.errors.append(PluginError(error.problems))
-            return Undefined(f"{FAILED_METRIC}: {error.problems[0].message}")
+            return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
 
 
 def _checked_value(chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:

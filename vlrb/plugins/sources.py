@@ -45,7 +45,7 @@ class Counted:
     aside: Mapping[str, str] = attrs.field(factory=dict)
 
 
-_PARTS_ASIDE = {"vlrb.benchmark.matrices": "comes after the parts; its schema version stands in the key"}
+_PARTS_ASIDE = {"vlrb.benchmark.manifest": "comes after the parts; its schema version stands in the key"}
 
 
 KEYS: Mapping[str, Counted] = {

@@ -10,17 +10,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-import cattrs
-from cattrs.errors import BaseValidationError
-from cattrs.gen import make_dict_unstructure_fn, override
+import attrs
 
+from vlrb.api.json_data import read_record, to_json
 from vlrb.api.results import RunInfo, RunResult
-from vlrb.api.routing import MetricValue, Undefined
-from vlrb.errors import ConfigError, DataError, did_you_mean
+from vlrb.errors import ConfigError, did_you_mean
 from vlrb.redact import without_secrets, without_secrets_in_toml
-from vlrb.storage import read_json, write_json, write_text
+from vlrb.storage import write_json, write_text
 
 SCHEMA_VERSION = 1
 
@@ -33,42 +31,16 @@ def now() -> str:
 # --- JSON ---------------------------------------------------------------------------------------------------------------
 
 
-def _value_to_json(value: MetricValue) -> Any:
-    if isinstance(value, Undefined):
-        return {"undefined": value.reason}
-    return value if abs(value) != float("inf") else str(value)
-
-
-def _value_from_json(value: Any, _: Any) -> MetricValue:
-    return Undefined(value["undefined"]) if isinstance(value, Mapping) else float(value)
-
-
-def _is_metric_value(kind: Any) -> bool:
-    return get_origin(kind) is not None and Undefined in get_args(kind)
-
-
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter()
-    converter.register_unstructure_hook_func(_is_metric_value, _value_to_json)
-    converter.register_structure_hook_func(_is_metric_value, _value_from_json)
-    converter.register_unstructure_hook(Path, str)
-    converter.register_structure_hook(Path, lambda v, _: Path(v))
-    # settings are plugins' own objects and may hold addresses with passwords: they are for the running process only
-    info = make_dict_unstructure_fn(RunInfo, converter, settings=override(omit=True))
-    converter.register_unstructure_hook(RunInfo, info)
-    return converter
-
-
 def result_to_json(result: RunResult) -> dict[str, Any]:
-    """Return a result as JSON data; undefined values carry their reasons, infinity is text, paths are relative."""
-    tree = _converter().unstructure(result)
-    tree["run"]["directory"] = result.run.directory.name
-    for cell in tree["cells"]:
-        cell["directory"] = f"cells/{Path(cell['directory']).name}"
+    """Return a result as JSON data; undefined values carry their reasons, infinity is text, paths are relative.
+
+    Settings are plugins' own objects and may hold addresses with passwords: they are for the running process only.
+    """
+    run = attrs.evolve(result.run, directory=Path(result.run.directory.name), settings={})
+    cells = tuple(attrs.evolve(c, directory=Path("cells", c.directory.name)) for c in result.cells)
+    tree = to_json(attrs.evolve(result, run=run, cells=cells))
+    del tree["run"]["settings"]
     return {"schema": SCHEMA_VERSION, **without_secrets(tree)}
-
-
-_OTHER_VERSION = "read it with the vlrb that wrote it, or run the experiment again with --fresh"
 
 
 def read_result(directory: Path) -> RunResult:
@@ -76,30 +48,10 @@ def read_result(directory: Path) -> RunResult:
 
     :raises DataError: when there is none, or it is of another schema version
     """
-    tree = read_json(directory / "results.json")
-    if not isinstance(tree, dict) or not isinstance(tree.get("run"), dict) or "cells" not in tree:
-        raise _damaged(directory, "it holds no run")
-    if tree.get("schema") != SCHEMA_VERSION:
-        raise DataError(
-            f"has schema version {tree.get('schema')!r}, this vlrb reads {SCHEMA_VERSION}",
-            where=str(directory),
-            fix=_OTHER_VERSION,
-        )
-    tree["run"] |= {"directory": str(directory), "settings": {}}
-    for cell in tree["cells"]:
-        cell["directory"] = str(directory / cell["directory"])
-    try:
-        return _converter().structure({k: v for k, v in tree.items() if k != "schema"}, RunResult)
-    except (BaseValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(directory, error) from None
-
-
-def _damaged(directory: Path, reason: object) -> DataError:
-    return DataError(
-        f"is damaged: {reason}",
-        where=str(directory / "results.json"),
-        fix="remove the folder, and run the experiment again",
-    )
+    other = "read it with the vlrb that wrote it, or run the experiment again with --fresh"
+    result = read_record(directory / "results.json", RunResult, SCHEMA_VERSION, other)
+    cells = tuple(attrs.evolve(c, directory=directory / c.directory) for c in result.cells)
+    return attrs.evolve(result, run=attrs.evolve(result.run, directory=directory), cells=cells)
 
 
 def write_result(result: RunResult) -> None:
@@ -156,7 +108,7 @@ def write_plan(run: RunInfo, source: str, uses: Mapping[str, Sequence[str]]) -> 
 
     :param uses: kind -> names of the entries of the cache that the run needs
     """
-    tree = without_secrets(_converter().unstructure(run))
+    tree = without_secrets(to_json(attrs.evolve(run, settings={})))
     write_json(run.directory / "experiment.json", tree["experiment"])
     write_json(run.directory / "environment.json", tree["environment"])
     keys = ("name", "key", "protocol", "benchmark", "split", "bounds", "metrics", "cells")

@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb import __version__, interrupts
+from vlrb.api.json_data import to_json
 from vlrb.api.results import CellInfo, CellResult, ReferenceResult, RunInfo, RunResult
 from vlrb.api.routing import Timing, Undefined
 from vlrb.api.splits import SPLITS
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import MATRICES
 from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, VlrbError, did_you_mean
-from vlrb.evaluation.metrics import FAILED_METRIC, Evaluator, choice_counts, cost_bounds
+from vlrb.evaluation.metrics import Evaluator, choice_counts, cost_bounds
 from vlrb.evaluation.reference import SUMMARIES, reference_choices
 from vlrb.evaluation.splits import make_split, write_split
 from vlrb.executor import (
@@ -118,7 +119,7 @@ def execute(
                 _replay(known, observers)
             return Outcome(known, reports, tuple(observers.errors), already_finished=True)
         write_plan(run, plan.document.text, context.uses(cells))
-        write_json(directory / "benchmark.json", without_secrets(context.benchmark.manifest))
+        write_json(directory / "benchmark.json", without_secrets(to_json(context.benchmark.manifest)))
         write_split(context.split, context.benchmark, directory / "split.parquet")
         _write_evaluated(context, directory / "evaluated.parquet")
         with _told_of_an_end(run, observers):
@@ -164,7 +165,7 @@ def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
 
 
 def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
-    plan = context.plan
+    plan, manifest = context.plan, context.benchmark.manifest
     # what observers are told changes no result, so that a run may be tracked elsewhere later
     experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
     for section in ("benchmark", "split"):  # what a file expects only refuses
@@ -175,7 +176,7 @@ def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
             "experiment": experiment,
             "benchmark": context.benchmark.fingerprint,
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
-            "records": [context.benchmark.manifest[k] for k in ("datasets", "models", "excluded", "synthetic")],
+            "records": to_json([manifest.datasets, manifest.models, manifest.excluded, manifest.synthetic]),
             # what tables and files say of the split, and of the groups that its digest leaves out
             "split": [context.split.info, hashlib.sha256(context.split.groups.tobytes()).hexdigest()],
             "cells": [c.key for c in cells],
@@ -228,7 +229,7 @@ def _finished_result(run: RunInfo) -> RunResult | None:
     if result.run.key != run.key:  # a folder's name holds the beginning of a key only
         return None
     failed_metric = any(
-        isinstance(value, Undefined) and value.reason.startswith(FAILED_METRIC)
+        isinstance(value, Undefined) and value.kind == "failed"
         for scores in (*(c.scores for c in result.cells), *(r.scores for r in result.references))
         for scopes in scores.values()
         for values in scopes.values()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import Array, Benchmark, groups_of, leaking
+from vlrb import Array, Benchmark, DatasetEntry, PairFindings, groups_of, leaking, to_json
 from vlrb_plugins.shared.sample_split import sample_split
 
 SCHEMA_VERSION = 2
@@ -32,14 +32,14 @@ def report_figures(benchmark: Benchmark, agreement: Mapping[str, Any] | None = N
 
     :param agreement: dataset -> model -> what :func:`vlrb_plugins.data_report.review.agreement_of` found
     """
-    manifest = benchmark.manifest
+    manifest = to_json(benchmark.manifest)
     names = [c.name for c in benchmark.candidates]
     solved = benchmark.quality.any(axis=1)
     agreement = agreement or {}
-    pairs = [_pair(benchmark, p, names, agreement.get(p["dataset"], {}).get(p["model"])) for p in manifest["pairs"]]
+    pairs = [_pair(benchmark, p, names, agreement.get(p.dataset, {}).get(p.model)) for p in benchmark.manifest.pairs]
     return {
         "schema": SCHEMA_VERSION,
-        **{k: manifest.get(k) for k in KEPT},
+        **{k: manifest[k] for k in KEPT},
         "directory": str(benchmark.directory),
         "samples": len(benchmark),
         "pairs": len(benchmark) * len(names),
@@ -49,7 +49,7 @@ def report_figures(benchmark: Benchmark, agreement: Mapping[str, Any] | None = N
         "agreement": _total_agreement(agreement),
         "guessing": _guessing(benchmark, np.arange(len(benchmark))),
         "leak": leak_of_the_papers_split(benchmark),
-        "datasets": [_dataset(benchmark, record, names, agreement) for record in manifest["datasets"]],
+        "datasets": [_dataset(benchmark, record, names, agreement) for record in benchmark.manifest.datasets],
         "models": [_model(benchmark, j, name, pairs) for j, name in enumerate(names)],
         "outcomes": pairs,
     }
@@ -72,17 +72,16 @@ def _total_agreement(agreement: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _dataset(
-    benchmark: Benchmark, record: Mapping[str, Any], names: list[str], agreement: Mapping[str, Any]
+    benchmark: Benchmark, record: DatasetEntry, names: list[str], agreement: Mapping[str, Any]
 ) -> dict[str, Any]:
-    rows = benchmark.rows_of[record["name"]]
+    rows = benchmark.rows_of[record.name]
     quality = benchmark.quality[rows]
     best = int(quality.mean(axis=0).argmax())
-    expected = benchmark.manifest["expected_samples"]
     return {
-        "name": record["name"],
-        "group": record["group"],
+        "name": record.name,
+        "group": record.group,
         "samples": int(rows.size),
-        "expected_samples": expected.get(record["name"]),
+        "expected_samples": benchmark.manifest.expected_samples.get(record.name),
         "images": len({h for i in rows.tolist() for h in benchmark.image_hashes[i]}),
         "oracle_correct": int(quality.any(axis=1).sum()),
         "oracle_accuracy": float(quality.any(axis=1).mean()),
@@ -91,7 +90,7 @@ def _dataset(
         "mean_score": float(benchmark.score[rows].mean()),
         "correct": {name: int(quality[:, j].sum()) for j, name in enumerate(names)},
         "output_tokens": {name: _sum(benchmark.output_tokens[rows, j]) for j, name in enumerate(names)},
-        "agreement": _total_agreement({"": agreement.get(record["name"], {})}),
+        "agreement": _total_agreement({"": agreement.get(record.name, {})}),
         "guessing": _guessing(benchmark, rows),
     }
 
@@ -111,17 +110,15 @@ def _model(benchmark: Benchmark, j: int, name: str, pairs: list[dict[str, Any]])
 
 
 def _pair(
-    benchmark: Benchmark, noted: Mapping[str, Any], names: list[str], agreement: Mapping[str, Any] | None
+    benchmark: Benchmark, noted: PairFindings, names: list[str], agreement: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return what the logs hold of a pair, and what has become of it."""
-    rows = benchmark.rows_of.get(noted["dataset"], np.array([], dtype=np.int64))
-    used = rows.size and noted["model"] in names
-    j = names.index(noted["model"]) if used else 0
-    counts: Mapping[str, int] = next(
-        (p["counts"] for p in benchmark.manifest["parts"] if p["part"] == noted["part"]), {}
-    )
+    rows = benchmark.rows_of.get(noted.dataset, np.array([], dtype=np.int64))
+    used = rows.size and noted.model in names
+    j = names.index(noted.model) if used else 0
+    counts: Mapping[str, int] = next((p.counts for p in benchmark.manifest.parts if p.part == noted.part), {})
     return {
-        **noted,
+        **to_json(noted),
         "used": int(rows.size) if used else 0,
         "accuracy": float(benchmark.quality[rows, j].mean()) if used else None,
         "mean_score": float(benchmark.score[rows, j].mean()) if used else None,

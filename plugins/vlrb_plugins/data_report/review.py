@@ -21,7 +21,7 @@ def agreement_of(built: BuiltBenchmark) -> dict[str, Any]:
     """
     known = built.benchmark.directory / "agreement.json"
     if not known.is_file():
-        correct_at = built.benchmark.manifest["policies"]["correct_at"]
+        correct_at = built.benchmark.manifest.policies.correct_at
         found: dict[str, dict[str, Any]] = {}
         for dataset, model, answers in built.verdicts():
             found.setdefault(dataset, {})[model] = _counts(answers, correct_at)

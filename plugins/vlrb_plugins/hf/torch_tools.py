@@ -77,6 +77,6 @@ def unit_rows(rows: Array, ids: Sequence[str], encoder: str) -> Array:
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
     if bad:
         what, fix = f"encoder {encoder!r} gives a vector with NaN or infinite numbers", 'set dtype = "float32"'
-        raise DataError([Problem(what, ids[i], fix) for i in bad])
+        raise DataError([Problem(what, ids[i], fix, [ids[i]]) for i in bad])
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))

@@ -215,8 +215,8 @@ def models_toml(benchmark: Benchmark) -> str:
             "parameters": model.parameters,
         }
         tables.append(_table("model", {"name": model.name, **{k: v for k, v in prices.items() if v is not None}}))
-    for dataset in benchmark.manifest["datasets"]:
-        known = {k: dataset[k] for k in ("name", "group", "task", "slug") if dataset[k]}
+    for dataset in benchmark.manifest.datasets:
+        known = {k: v for k in ("name", "group", "task", "slug") if (v := getattr(dataset, k))}
         tables.append(_table("dataset", known))
     return "\n".join(tables)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vlrb.api.routing import Candidate
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError
@@ -143,9 +144,9 @@ def test_synthetic_data_stay_synthetic(tiny: Benchmark, tmp_path: Path, folder: 
     """The exported tables say what the data are, so that results on them say it too."""
     import attrs
 
-    export_benchmark(attrs.evolve(tiny, manifest={**tiny.manifest, "synthetic": "made up"}), tmp_path / "out")
+    export_benchmark(attrs.evolve(tiny, manifest=attrs.evolve(tiny.manifest, synthetic="made up")), tmp_path / "out")
     assert RecordsSource(RecordsParams(path=tmp_path / "out")).list(folder.catalog).synthetic == "made up"
-    export_benchmark(attrs.evolve(tiny, manifest={**tiny.manifest, "synthetic": ""}), tmp_path / "real")
+    export_benchmark(attrs.evolve(tiny, manifest=attrs.evolve(tiny.manifest, synthetic="")), tmp_path / "real")
     assert RecordsSource(RecordsParams(path=tmp_path / "real")).list(folder.catalog).synthetic == ""
 
 
@@ -196,9 +197,7 @@ def test_models_toml(tiny: Benchmark, tmp_path: Path) -> None:
     import attrs
 
     name = 'odd "name"\\ \x7f\t\u2028ü'
-    manifest = dict(tiny.manifest) | {
-        "models": [{"name": name, "input_price": 1e-7, "output_price": None, "parameters": 7}]
-    }
+    manifest = attrs.evolve(tiny.manifest, models=(Candidate(name, 1e-7, None, 7),))
     tables = tomllib.loads(export.models_toml(attrs.evolve(tiny, manifest=manifest)))
     assert tables["model"] == [{"name": name, "input_price_per_million": 1e-7, "parameters": 7}]
     assert [d["name"] for d in tables["dataset"]] == ["TinyA", "TinyB"]
