@@ -90,7 +90,6 @@ from vlrb.api.targets import relevance as relevance
 from vlrb.api.targets import soft_targets as soft_targets
 from vlrb.api.targets import solved_rows as solved_rows
 from vlrb.benchmark.built import BuiltBenchmark as BuiltBenchmark
-from vlrb.benchmark.manifest import DatasetEntry as DatasetEntry
 from vlrb.benchmark.manifest import PairFindings as PairFindings
 from vlrb.benchmark.matrices import Benchmark as Benchmark
 from vlrb.cli.output import echo as echo

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vlrb.api.records import Dataset
 from vlrb.api.results import SplitInfo
 from vlrb.api.routing import Candidate
 from vlrb.api.splits import SPLITS
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.manifest import DatasetEntry, Manifest, Policies
+from vlrb.benchmark.manifest import Manifest, Policies
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import Split
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.plugins.registry import Registered
@@ -80,10 +81,10 @@ def _splitters() -> tuple[Registered, ...]:
     return load(Selection()).all("splitter")
 
 
-def splitter(use: str = "grouped", **params: Any) -> Chosen:
+def splitter(use: str = "grouped", **params: Any) -> ConfiguredComponent:
     """Return a bundled splitter with its parameters."""
     found = next(r for r in _splitters() if r.name == use)
-    return Chosen("splitter", found, found.record.params(**params))
+    return ConfiguredComponent("splitter", found, found.record.params(**params))
 
 
 def _manifest() -> Manifest:
@@ -91,7 +92,8 @@ def _manifest() -> Manifest:
         vlrb="",
         synthetic="made by hand",
         models=tuple(map(Candidate, MODELS)),
-        datasets=tuple(DatasetEntry(n, s, g, "", 6) for n, s, g in DATASETS),
+        datasets=tuple(Dataset(name=n, slug=s, group=g, samples=6) for n, s, g in DATASETS),
+        task_groups={g: g for _, _, g in DATASETS},
         expected_samples={},
         policies=Policies("stored", "error", "error", 1.0),
         excluded=(),

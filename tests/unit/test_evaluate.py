@@ -19,7 +19,7 @@ from vlrb.api.components import MetricSpec, NoParams
 from vlrb.api.routing import CostBounds, Evaluation, MetricValue, Timing, Undefined
 from vlrb.errors import PluginError
 from vlrb.evaluation.metrics import Evaluator, choice_counts, cost_bounds
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.plugin import Plugin
 from vlrb.plugins.registry import Registered
 from vlrb_plugins.metrics import values
@@ -28,14 +28,14 @@ CHOICES = np.array([0, 2, 2, 2, 0, 1])
 """On test: right, wrong, right, right, right, wrong."""
 
 
-def metric(function: Callable[[Evaluation], Any], name: str = "", **more: Any) -> Chosen:
+def metric(function: Callable[[Evaluation], Any], name: str = "", **more: Any) -> ConfiguredComponent:
     """Return a metric as an experiment chooses it."""
     name = name or function.__name__.replace("_", "-")
     spec = MetricSpec(name=name, summary="for tests", factory=lambda _: function, **more)
-    return Chosen("metric", Registered(spec, Plugin("tests", "tests", "1", "here")), NoParams())
+    return ConfiguredComponent("metric", Registered(spec, Plugin("tests", "tests", "1", "here")), NoParams())
 
 
-def evaluator(folder: Path, *metrics: Chosen, bounds: CostBounds | None = None) -> Evaluator:
+def evaluator(folder: Path, *metrics: ConfiguredComponent, bounds: CostBounds | None = None) -> Evaluator:
     made = handmade.make(folder)
     split = handmade.split_of(made)
     chosen = metrics or tuple(metric(f) for f in (values.accuracy, values.average_cost, values.oracle_gap_closed))

@@ -18,7 +18,7 @@ from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.benchmark.read import PartBuilder
 from vlrb.errors import DataError, PluginError
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places, read_json
 
@@ -102,8 +102,10 @@ class Work:
         """Return the plan of an experiment on these parts, and where its cache is."""
         made: dict[str, Any] = {"list": Source(dict(parts)), "sample_tokens": counter or Counter()}
         made |= {"score": scorer} if scorer is not None else {}
-        make = Chosen.make
-        self.monkeypatch.setattr(Chosen, "make", lambda s, *m: made[m[0]] if m and m[0] in made else make(s, *m))
+        make = ConfiguredComponent.make
+        self.monkeypatch.setattr(
+            ConfiguredComponent, "make", lambda s, *m: made[m[0]] if m and m[0] in made else make(s, *m)
+        )
         path = self.folder / "experiment.toml"
         path.write_text(
             f'name = "t"\nplugins = ["{TINY}"]\nrequires = []\n[logs]\nuse = "tiny"\n[benchmark]\n{section}\n'

@@ -24,7 +24,7 @@ from vlrb.api.routing import CostBounds, Estimate, Features, FitContext, Labelle
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluation.features import Encoded
 from vlrb.evaluation.metrics import Evaluator
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.resolve import make_plan
 from vlrb.running.cell_files import hardware, read_cell
 from vlrb.running.cells import _CellRun, run_cell
@@ -85,13 +85,13 @@ class Work:
 
     def run(self, router: Any, context: RunContext | None = None, cell: CellInfo | None = None, **more: Any) -> Path:
         """Run a cell, by default the only one; return its folder."""
-        make = Chosen.make
-        self.monkeypatch.setattr(Chosen, "make", lambda s, *m: router if m == ("fit",) else make(s, *m))
+        make = ConfiguredComponent.make
+        self.monkeypatch.setattr(ConfiguredComponent, "make", lambda s, *m: router if m == ("fit",) else make(s, *m))
         context = context or self.context()
         cell = cell or context.cells()[0]
         arguments = {"threads": 1, "log": lambda *_: None, "progress": lambda *_: None, **more}
         run_cell(context, cell, arguments["threads"], arguments["log"], arguments["progress"])
-        self.monkeypatch.setattr(Chosen, "make", make)
+        self.monkeypatch.setattr(ConfiguredComponent, "make", make)
         return context.folder(cell)
 
 

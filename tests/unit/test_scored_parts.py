@@ -20,7 +20,7 @@ from vlrb.errors import PluginError
 
 @attrs.define
 class Judge:
-    """A scorer that keeps what it was asked, and says what the test wants; it is its own :class:`vlrb.experiment.plan.Chosen`."""
+    """A scorer that keeps what it was asked, and says what the test wants; it is its own ``ConfiguredComponent``."""
 
     says: Any = lambda case: Score(1.0, f"saw {case.prediction}")
     asked: list[Case] = attrs.field(factory=list)

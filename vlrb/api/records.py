@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import attrs
 
-if TYPE_CHECKING:
-    pass
-
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-
-GROUPS = {"general": "General", "stem": "STEM", "charts-ocr": "Charts & OCR"}
-"""Slugs and titles of the paper's task groups (VL-RouterBench, section 3.1)."""
 
 
 def slugify(name: str) -> str:

@@ -92,6 +92,7 @@ class BenchmarkInfo:
     """A benchmark in a few words.
 
     ``synthetic`` is empty for real logs, else says what the data are.  ``total_tokens`` is None where the logs give costs instead.
+    ``task_groups`` maps their slugs to titles, in the order of tables.
     """
 
     fingerprint: str
@@ -101,6 +102,7 @@ class BenchmarkInfo:
     synthetic: str
     excluded: Mapping[str, int] = attrs.field(converter=frozen)
     total_tokens: int | None
+    task_groups: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
 
 
 @attrs.frozen

@@ -16,7 +16,7 @@ from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIO
 from vlrb.benchmark.findings import LeftOut
 from vlrb.benchmark.listing import files_of
 from vlrb.errors import DataError, PluginError, Problem
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.faults import is_text, short_repr
 
 MAY_BE_NULL = frozenset(
@@ -36,7 +36,7 @@ def token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: st
     return counts.cast(pa.int64())
 
 
-def checked_batch(batch: Any, part: Part, chosen: Chosen) -> pa.RecordBatch:
+def checked_batch(batch: Any, part: Part, chosen: ConfiguredComponent) -> pa.RecordBatch:
     """Return a batch with all columns, the optional ones filled with nulls where it lacks them.
 
     :raises PluginError: when a column is missing or of another type, or has gaps where there may be none

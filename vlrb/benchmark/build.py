@@ -27,7 +27,6 @@ from vlrb.benchmark.join import Joined, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.manifest import (
     SCHEMA_VERSION,
-    DatasetEntry,
     Manifest,
     PairFindings,
     Policies,
@@ -158,10 +157,8 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
         vlrb=__version__,
         synthetic=listing.synthetic,
         models=tuple(candidate_of(plan, name) for name in joined.models),
-        datasets=tuple(
-            DatasetEntry(n, d.slug, d.group, d.task, count)
-            for (n, d), count in zip(records.items(), counts, strict=True)
-        ),
+        datasets=tuple(attrs.evolve(d, samples=n) for d, n in zip(records.values(), counts, strict=True)),
+        task_groups=_task_groups(plan, records),
         expected_samples=expected,
         policies=Policies(**{f.name: getattr(plan.benchmark, f.name) for f in attrs.fields(Policies)}),
         excluded=tuple(joined.excluded),
@@ -173,6 +170,14 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
         pairs=pairs,
         ignored_files=listing.ignored,
     )
+
+
+def _task_groups(plan: Plan, records: Mapping[str, Dataset]) -> dict[str, str]:
+    """Return slug -> title of the datasets' task groups, in the order of the catalog."""
+    used = {d.group for d in records.values()}
+    known = [*plan.catalog.datasets, *records.values()]
+    titles = {d.group: d.group_title for d in reversed(known) if d.group_title}
+    return {group: titles.get(group, group) for group in dict.fromkeys(d.group for d in known) if group in used}
 
 
 def _undeclared(name: str) -> Dataset:

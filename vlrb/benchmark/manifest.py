@@ -10,21 +10,11 @@ import attrs
 
 from vlrb.api.frozen import frozen
 from vlrb.api.json_data import read_record
+from vlrb.api.records import Dataset
 from vlrb.api.routing import Candidate
 from vlrb.benchmark.findings import PartSummary
 
-SCHEMA_VERSION = 3
-
-
-@attrs.frozen
-class DatasetEntry:
-    """A dataset of the benchmark, and how many of its samples are in it."""
-
-    name: str
-    slug: str
-    group: str
-    task: str
-    samples: int
+SCHEMA_VERSION = 4
 
 
 @attrs.frozen
@@ -74,7 +64,8 @@ class Stages:
 class Manifest:
     """What a benchmark is made of, and what was left out or changed.
 
-    ``expected_samples`` are the published sizes of real datasets; ``images`` are files of the cache, relative to it;
+    ``samples`` of a dataset is the number of its samples in the benchmark, ``expected_samples`` the published one of real data;
+    ``task_groups`` maps slugs to titles, in the order of the catalog; ``images`` are files of the cache, relative to it;
     ``total_tokens`` is None where the logs give costs instead.
     """
 
@@ -83,7 +74,8 @@ class Manifest:
     vlrb: str
     synthetic: str
     models: tuple[Candidate, ...]
-    datasets: tuple[DatasetEntry, ...]
+    datasets: tuple[Dataset, ...]
+    task_groups: Mapping[str, str] = attrs.field(converter=frozen)
     expected_samples: Mapping[str, int] = attrs.field(converter=frozen)
     policies: Policies
     excluded: tuple[Excluded, ...]

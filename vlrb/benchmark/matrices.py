@@ -141,6 +141,7 @@ class Benchmark:
             samples=len(self),
             models=tuple(c.name for c in self.candidates),
             datasets={d.name: d.samples for d in self.manifest.datasets},
+            task_groups=self.manifest.task_groups,
             synthetic=self.manifest.synthetic,
             excluded={e.reason: e.count for e in self.manifest.excluded},
             total_tokens=self.manifest.total_tokens,

@@ -15,7 +15,7 @@ from vlrb.api.logs import Case, Rotation, Score
 from vlrb.api.returned import checked_verdicts
 from vlrb.benchmark.read import PartBuilder
 from vlrb.benchmark.rows import iterate_rows, read_rows
-from vlrb.experiment.plan import Chosen, digest_of
+from vlrb.experiment.plan import ConfiguredComponent, digest_of
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import locked, new_directory, read_parquet, write_json
@@ -46,7 +46,7 @@ def scores_folder(
     return builder.places.cache / "scores" / name[:20]
 
 
-def scorer_of(builder: PartBuilder, name: str) -> Chosen | None:
+def scorer_of(builder: PartBuilder, name: str) -> ConfiguredComponent | None:
     """Return the scorer of a dataset, or None where it has none that is installed."""
     dataset = builder.plan.catalog.dataset(name)
     return builder.plan.scorer(dataset) if dataset is not None else None
@@ -139,7 +139,7 @@ def _case(row: Mapping[str, Any], question: Mapping[str, Any]) -> Case:
     )
 
 
-def _score(chosen: Chosen, cases: Sequence[Case], name: str) -> list[Score]:
+def _score(chosen: ConfiguredComponent, cases: Sequence[Case], name: str) -> list[Score]:
     if not cases:
         return []
     scorer = chosen.make("score")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vlrb.api.logs import Listing
-    from vlrb.experiment.plan import Chosen, Plan
+    from vlrb.experiment.plan import ConfiguredComponent, Plan
     from vlrb.running.reports import Reports
 
 experiment_file = click.argument("file", type=click.Path(path_type=Path))
@@ -191,7 +191,7 @@ def build(
     return reports.exit_code
 
 
-def _without_review(report: Chosen) -> Chosen:
+def _without_review(report: ConfiguredComponent) -> ConfiguredComponent:
     """Return a report that compares no verdicts, if it has a choice."""
     fields = {"review": False} if hasattr(report.params, "review") else {}
     return attrs.evolve(report, params=attrs.evolve(report.params, **fields))
@@ -213,7 +213,7 @@ def _documents(written: Mapping[str, list[Path]]) -> dict[str, Any]:
 def report(ctx: click.Context, run_name: str, as_json: bool) -> int:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
     from vlrb.errors import ExitCode
-    from vlrb.experiment.plan import Chosen
+    from vlrb.experiment.plan import ConfiguredComponent
     from vlrb.experiment.resolve import DEFAULT_REPORTS
     from vlrb.running.reports import Reports
     from vlrb.running.results import find_run, read_result, result_to_json
@@ -226,7 +226,7 @@ def report(ctx: click.Context, run_name: str, as_json: bool) -> int:
     with prints_to_stderr():
         registry = registry_of(ctx)
         found = [registry.find("reporter", name) for name in DEFAULT_REPORTS]
-        reports = Reports.on("run", [Chosen("reporter", r, r.record.params()) for r in found])
+        reports = Reports.on("run", [ConfiguredComponent("reporter", r, r.record.params()) for r in found])
     _show(reports, result)
     echo(f"results: {_relative(directory)}")
     for error in reports.errors:

@@ -21,7 +21,7 @@ from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, PluginError, Problem, named_samples, shorten_list
 from vlrb.evaluation.feature_store import FeatureStore, columns_text
 from vlrb.executor import Progress
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.faults import is_text
 from vlrb.plugins.blame import blame, blamed
 
@@ -56,7 +56,12 @@ class Encoding:
     """Encodes samples in chunks, in the order of their content, which tells no dataset."""
 
     def __init__(
-        self, chosen: Chosen, benchmark: Benchmark, store: FeatureStore, progress: Progress, columns: str = ""
+        self,
+        chosen: ConfiguredComponent,
+        benchmark: Benchmark,
+        store: FeatureStore,
+        progress: Progress,
+        columns: str = "",
     ) -> None:
         self.chosen = chosen
         self.benchmark = benchmark

@@ -25,7 +25,7 @@ from vlrb.errors import DataError, PluginError, Problem
 from vlrb.evaluation.encoding import Encoding, looked_at, plain_features
 from vlrb.evaluation.feature_store import KEY, Chunk, FeatureStore
 from vlrb.executor import Progress
-from vlrb.experiment.plan import Chosen, FeatureSet, digest_of
+from vlrb.experiment.plan import ConfiguredComponent, FeatureSet, digest_of
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import Places, locked, mark_used, write_json
@@ -65,7 +65,7 @@ def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: P
     return Encoded(fused, sum(m.seconds_per_sample for m in made))
 
 
-def _unknown_weights(chosen: FeatureSet, encoder: Chosen) -> Sequence[Problem]:
+def _unknown_weights(chosen: FeatureSet, encoder: ConfiguredComponent) -> Sequence[Problem]:
     try:
         chosen.encoder_identity(encoder)
     except DataError as error:
@@ -91,7 +91,9 @@ def feature_folders(chosen: FeatureSet) -> list[str]:
     return [digest_of(_identity(e))[:20] for e in known]
 
 
-def _encoded(chosen: FeatureSet, encoder: Chosen, benchmark: Benchmark, places: Places, progress: Progress) -> Encoded:
+def _encoded(
+    chosen: FeatureSet, encoder: ConfiguredComponent, benchmark: Benchmark, places: Places, progress: Progress
+) -> Encoded:
     """Return what one encoder makes of all samples."""
     identity = _identity(chosen.encoder_identity(encoder))
     key = digest_of(identity)

@@ -15,7 +15,7 @@ from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
 from vlrb.evaluation.reference import oracle_choices, strongest_model
 from vlrb.evaluation.splits import Split
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
 
 
@@ -33,7 +33,12 @@ class Evaluator:
     """Computes an experiment's metrics; holds the metrics once made."""
 
     def __init__(
-        self, benchmark: Benchmark, split: Split, bounds: CostBounds, metrics: Sequence[Chosen], selection: Chosen
+        self,
+        benchmark: Benchmark,
+        split: Split,
+        bounds: CostBounds,
+        metrics: Sequence[ConfiguredComponent],
+        selection: ConfiguredComponent,
     ) -> None:
         self.benchmark = benchmark
         self.split = split
@@ -71,7 +76,7 @@ class Evaluator:
         self,
         rows: Array,
         choices: Array,
-        metrics: Sequence[tuple[Chosen, Any]],
+        metrics: Sequence[tuple[ConfiguredComponent, Any]],
         timing: Timing | None = None,
         estimate: Estimate | None = None,
     ) -> Mapping[str, MetricValue]:
@@ -93,7 +98,7 @@ class Evaluator:
         )
         return {chosen.spec.name: self._value(chosen, metric, evaluation) for chosen, metric in metrics}
 
-    def _value(self, chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:
+    def _value(self, chosen: ConfiguredComponent, metric: Any, evaluation: Evaluation) -> MetricValue:
         """Return a metric's value; one that fails is undefined, and its error is kept for the end of the run."""
         try:
             return _checked_value(chosen, metric, evaluation)
@@ -105,7 +110,7 @@ class Evaluator:
             return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
 
 
-def _checked_value(chosen: Chosen, metric: Any, evaluation: Evaluation) -> MetricValue:
+def _checked_value(chosen: ConfiguredComponent, metric: Any, evaluation: Evaluation) -> MetricValue:
     with blame(chosen.plugin, f"computing metric {chosen.registered.id!r}"):
         return checked_metric(metric(evaluation), f"metric {chosen.registered.id!r} of {chosen.plugin.label}")
 

@@ -19,7 +19,7 @@ from vlrb.api.returned import FIX, plain_array
 from vlrb.api.splits import SPLITS, SplitRows, SplitSamples, joined_groups
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, PluginError
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.storage import new_file
@@ -48,7 +48,7 @@ class Split:
         return {"train": self.train, "dev": self.dev, "test": self.test}[name]
 
 
-def make_split(benchmark: Benchmark, splitter: Chosen, expect: str = "") -> Split:
+def make_split(benchmark: Benchmark, splitter: ConfiguredComponent, expect: str = "") -> Split:
     """Split a benchmark.
 
     :param expect: beginning of the digest that the experiment file expects

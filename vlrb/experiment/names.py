@@ -11,7 +11,7 @@ import attrs
 from vlrb.api.components import Kind
 from vlrb.errors import ConfigError, Problem
 from vlrb.experiment.document import Document, KeyPath, redacted_repr
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.strict import structure
 from vlrb.plugins.registry import Registered, Registry, missing_requirements
 
@@ -43,7 +43,7 @@ class Names:
         key: str = "use",
         default: str | None = None,
         beside: Iterable[str] = (),
-    ) -> Chosen | None:
+    ) -> ConfiguredComponent | None:
         """Resolve a table ``{use = NAME, parameter = value, ...}``; None where it has problems.
 
         :param key: the key of the name
@@ -66,7 +66,7 @@ class Names:
             self.problem((*path, key), f"{kind} {registered.id!r} needs {', '.join(lacking)}", extra)
         own = {k: v for k, v in table.items() if k != key and k not in beside}
         params = self.structured(own, registered.record.params, path)
-        return None if params is None else Chosen(kind, registered, self._anchored(params, path))
+        return None if params is None else ConfiguredComponent(kind, registered, self._anchored(params, path))
 
     def find(self, kind: Kind, name: Any, path: KeyPath) -> Registered | None:
         """Return the component of a name; None where there is none, or several."""
@@ -79,12 +79,14 @@ class Names:
             self.problem(path, error.problems[0].message, error.problems[0].fix)
             return None
 
-    def default(self, kind: Kind, name: str) -> Chosen:
+    def default(self, kind: Kind, name: str) -> ConfiguredComponent:
         """Return a component with its default parameters."""
         registered = self.registry.find(kind, name)
-        return Chosen(kind, registered, registered.record.params())
+        return ConfiguredComponent(kind, registered, registered.record.params())
 
-    def with_defaults(self, kind: Kind, key: str, tables: list[Any], defaults: Iterable[str]) -> tuple[Chosen, ...]:
+    def with_defaults(
+        self, kind: Kind, key: str, tables: list[Any], defaults: Iterable[str]
+    ) -> tuple[ConfiguredComponent, ...]:
         """Return the default components, each replaced by the file's table of the same component, then the others."""
         chosen = {name: self.default(kind, name) for name in defaults}
         configured: set[str] = set()

@@ -31,7 +31,7 @@ DECISIONS = frozenset({"lambda", "budget"})
 
 
 @attrs.frozen(eq=False)
-class Chosen:
+class ConfiguredComponent:
     """A component that the experiment uses, with its parameters."""
 
     kind: Kind
@@ -111,15 +111,15 @@ class FeatureSet:
     """A named feature set: encoders and how they are fused."""
 
     name: str
-    encoders: tuple[Chosen, ...]
-    fusion: Chosen
+    encoders: tuple[ConfiguredComponent, ...]
+    fusion: ConfiguredComponent
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the features; without a revision where the weights cannot be told, so that encoding fails."""
         encoders = [self._identity(e, e.known_revision) for e in self.used]
         return {"encoders": encoders, "fusion": self.fusion.identity()}
 
-    def encoder_identity(self, encoder: Chosen) -> dict[str, Any]:
+    def encoder_identity(self, encoder: ConfiguredComponent) -> dict[str, Any]:
         """Return what decides what an encoder makes of a sample: plugin, parameters and weights.
 
         Parameters whose field has ``same_numbers`` in its metadata (the batch size, the device) are left out.
@@ -129,7 +129,7 @@ class FeatureSet:
         return self._identity(encoder, encoder.revision())
 
     @staticmethod
-    def _identity(encoder: Chosen, revision: str | None) -> dict[str, Any]:
+    def _identity(encoder: ConfiguredComponent, revision: str | None) -> dict[str, Any]:
         fields = attrs.fields(type(encoder.params))
         aside = {toml_name(f.name) for f in fields if f.metadata.get("same_numbers")}
         identity = encoder.identity()
@@ -137,7 +137,7 @@ class FeatureSet:
         return identity | {"revision": revision}
 
     @property
-    def used(self) -> tuple[Chosen, ...]:
+    def used(self) -> tuple[ConfiguredComponent, ...]:
         """Return the encoders whose features the fusion keeps."""
         only = self.fusion.spec.keeps
         return tuple(e for e in self.encoders if not only or e.spec.modality == only)
@@ -162,9 +162,9 @@ class Point:
     ``base`` has the parameters of the fit that the point shares with others; it is ``chosen`` itself where each is fitted.
     """
 
-    chosen: Chosen
+    chosen: ConfiguredComponent
     swept: Mapping[str, Any]
-    base: Chosen
+    base: ConfiguredComponent
 
 
 @attrs.frozen(eq=False)
@@ -177,7 +177,7 @@ class PlannedRouter:
     sweep: Mapping[str, Any] = attrs.field(factory=dict)
 
     @property
-    def chosen(self) -> Chosen:
+    def chosen(self) -> ConfiguredComponent:
         """Return the router with the parameters of its first point."""
         return self.points[0].chosen
 
@@ -191,26 +191,26 @@ class Plan:
     registry: Registry
     general: General
     benchmark: BenchmarkSection
-    splitter: Chosen
+    splitter: ConfiguredComponent
     split: SplitSection
     selection: SelectionSection
     catalog: Catalog
-    logs: Chosen
-    counter: Chosen
+    logs: ConfiguredComponent
+    counter: ConfiguredComponent
     feature_sets: Mapping[str, FeatureSet]
     routers: tuple[PlannedRouter, ...]
-    metrics: tuple[Chosen, ...]
-    reports: tuple[Chosen, ...]
+    metrics: tuple[ConfiguredComponent, ...]
+    reports: tuple[ConfiguredComponent, ...]
     settings: Mapping[str, Any]
 
-    def scorer(self, dataset: Dataset) -> Chosen | None:
+    def scorer(self, dataset: Dataset) -> ConfiguredComponent | None:
         """Return the scorer of a dataset, or None when it names none or one that is not installed."""
         if not dataset.scorer or all(dataset.scorer not in (r.name, r.id) for r in self.registry.all("scorer")):
             return None
         registered = self.registry.find("scorer", dataset.scorer)
-        return Chosen("scorer", registered, registered.record.params())
+        return ConfiguredComponent("scorer", registered, registered.record.params())
 
-    def selection_metric(self) -> Chosen:
+    def selection_metric(self) -> ConfiguredComponent:
         """Return the metric by which routers select on dev."""
         name = self.selection.metric
         return next(m for m in self.metrics if name in (m.spec.name, m.registered.id))
@@ -253,7 +253,7 @@ class Plan:
         }
 
 
-def _table(chosen: Chosen, key: str = "use") -> dict[str, Any]:
+def _table(chosen: ConfiguredComponent, key: str = "use") -> dict[str, Any]:
     return {key: chosen.registered.id, **unstructure(chosen.params)}
 
 

@@ -13,7 +13,7 @@ from vlrb.errors import ConfigError, did_you_mean
 from vlrb.experiment.catalog import catalog_of
 from vlrb.experiment.document import Document, KeyPath, read_document, redacted_repr
 from vlrb.experiment.names import Names
-from vlrb.experiment.plan import Chosen, Plan
+from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
 from vlrb.experiment.sections import (
     ARRAYS,
@@ -204,7 +204,9 @@ def _check_required(names: Names, requires: Any) -> None:
             names.problem(("requires", i), f"plugin {name!r} is required and is not loaded", fix)
 
 
-def _check_selection(names: Names, table: Any, metrics: tuple[Chosen, ...], preset: Mapping[str, Any]) -> None:
+def _check_selection(
+    names: Names, table: Any, metrics: tuple[ConfiguredComponent, ...], preset: Mapping[str, Any]
+) -> None:
     """Check the selection against the metrics and the protocol; each key that has the right type."""
     fields = attrs.fields_dict(SelectionSection)
     asked = table if isinstance(table, dict) else {}

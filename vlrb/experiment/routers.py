@@ -13,7 +13,7 @@ from vlrb.api.components import toml_name
 from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
 from vlrb.experiment.document import KeyPath, redacted_repr
 from vlrb.experiment.names import Names
-from vlrb.experiment.plan import DECISIONS, Chosen, FeatureSet, PlannedRouter, Point
+from vlrb.experiment.plan import DECISIONS, ConfiguredComponent, FeatureSet, PlannedRouter, Point
 from vlrb.experiment.sections import is_file_name
 from vlrb.experiment.strict import unstructure
 
@@ -49,16 +49,16 @@ def feature_sets(names: Names, table: Any) -> dict[str, FeatureSet]:
     return sets
 
 
-def _named_component(names: Names, kind: Any, given: Any, path: KeyPath) -> Chosen | None:
+def _named_component(names: Names, kind: Any, given: Any, path: KeyPath) -> ConfiguredComponent | None:
     """Resolve a component that is given by its name, or as a table with its parameters."""
     return names.component(kind, {"use": given} if isinstance(given, str) else given, path)
 
 
-def _encoders(names: Names, listed: Any, path: KeyPath) -> tuple[Chosen, ...]:
+def _encoders(names: Names, listed: Any, path: KeyPath) -> tuple[ConfiguredComponent, ...]:
     if not isinstance(listed, list) or not listed:
         names.problem(path, f"must be a list of encoders, names or tables with use, not {redacted_repr(listed)}")
         return ()
-    made: list[Chosen] = []
+    made: list[ConfiguredComponent] = []
     for i, item in enumerate(listed):
         chosen = _named_component(names, "encoder", item, (*path, i))
         if chosen is None:
@@ -205,7 +205,7 @@ def check_weights(names: Names, routers: Iterable[PlannedRouter], sets: Mapping[
             continue
 
 
-def _names_folder(chosen: Chosen) -> bool:
+def _names_folder(chosen: ConfiguredComponent) -> bool:
     """Tell whether all weights of a component are in folders that the file names, which resolving has made absolute."""
     fields = [f for f in attrs.fields(type(chosen.params)) if f.metadata.get("folder_or_name")]
     given = [str(value) for f in fields if (value := getattr(chosen.params, f.name))]

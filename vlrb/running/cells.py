@@ -41,7 +41,7 @@ from vlrb.api.routing import (
 from vlrb.errors import ConfigError, PluginError, Problem
 from vlrb.evaluation.features import Encoded
 from vlrb.executor import Progress
-from vlrb.experiment.plan import DECISIONS, Chosen
+from vlrb.experiment.plan import DECISIONS, ConfiguredComponent
 from vlrb.experiment.strict import unstructure
 from vlrb.faults import shorten_text
 from vlrb.plugins.blame import blame
@@ -83,7 +83,7 @@ class _CellRun:
 
     context: RunContext
     cell: CellInfo
-    chosen: Chosen
+    chosen: ConfiguredComponent
     threads: int
     log: Log
     progress: Progress

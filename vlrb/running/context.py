@@ -18,7 +18,7 @@ from vlrb.evaluation.features import Encoded, encode, feature_folders
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Split
 from vlrb.executor import Progress
-from vlrb.experiment.plan import Chosen, Plan, PlannedRouter, Point, digest_of
+from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter, Point, digest_of
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import Places, locked, mark_used, remove_folder
@@ -44,7 +44,7 @@ class RunContext:
         """Return the routers by label."""
         return {r.label: r for r in self.plan.routers}
 
-    def chosen(self, cell: CellInfo) -> Chosen:
+    def chosen(self, cell: CellInfo) -> ConfiguredComponent:
         """Return a cell's router with its parameters; those of the shared fit for a cell that has no point of the sweep."""
         points = self.routers[cell.label].points
         return next((p.chosen for p in points if frozen(p.swept) == cell.point), points[0].base)
@@ -74,7 +74,7 @@ class RunContext:
         """Return the key that a cell has now."""
         return self._key(self.routers[cell.label], self.chosen(cell), cell.seed, cell.point)
 
-    def _key(self, router: PlannedRouter, chosen: Chosen, seed: int, swept: Mapping[str, Any]) -> str:
+    def _key(self, router: PlannedRouter, chosen: ConfiguredComponent, seed: int, swept: Mapping[str, Any]) -> str:
         sets = self.plan.feature_sets
         identity = {
             "schema": SCHEMA_VERSION,

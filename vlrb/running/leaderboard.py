@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import attrs
 
-from vlrb.api.records import GROUPS
 from vlrb.api.results import CellResult, MetricInfo, RunResult
 from vlrb.api.routing import MetricValue, Undefined
 
@@ -67,7 +66,7 @@ def leaderboard(result: RunResult) -> Leaderboard:
     shown = [n for n in (selected, *SHOWN, *(n for n in names if n not in _KNOWN)) if n in names]
     columns = [(n, ("overall", n)) for n in dict.fromkeys(shown)]
     if "accuracy" in names:
-        columns += [(f"accuracy {GROUPS.get(g, g)}", (f"group/{g}", "accuracy")) for g in _groups(result)]
+        columns += [(f"accuracy {title}", (f"group/{slug}", "accuracy")) for slug, title in _groups(result).items()]
     by_label: dict[str, list[CellResult]] = {}
     for cell in result.cells:
         by_label.setdefault(cell.cell.label, []).append(cell)
@@ -128,11 +127,11 @@ def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], r
 _KNOWN = frozenset({*SHOWN, "mean-score", "average-cost", "tokens-per-second", "routing-ms", "encoding-ms"})
 
 
-def _groups(result: RunResult) -> list[str]:
-    scopes = [s for r in result.references for s in r.scores.get("test", {}) if s.startswith("group/")]
-    order = list(GROUPS)
-    found = sorted({s.removeprefix("group/") for s in scopes}, key=lambda g: (order.index(g) if g in order else 99, g))
-    return found if len(found) > 1 else []
+def _groups(result: RunResult) -> dict[str, str]:
+    """Return slug -> title of the task groups that have test samples; nothing where it is one, that of all samples."""
+    tested = {scope for r in result.references for scope in r.scores.get("test", {})}
+    found = {slug: title for slug, title in result.run.benchmark.task_groups.items() if f"group/{slug}" in tested}
+    return found if len(found) > 1 else {}
 
 
 def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], split: str = "test") -> TableRow:

@@ -12,7 +12,7 @@ import attrs
 
 from vlrb.api.results import WithText
 from vlrb.errors import ExitCode, StorageError, VlrbError
-from vlrb.experiment.plan import Chosen
+from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.faults import is_text
 from vlrb.plugins.blame import blame
 
@@ -21,11 +21,11 @@ from vlrb.plugins.blame import blame
 class Reports:
     """The reports on a run, or on a benchmark; ``errors`` collects what failed in them."""
 
-    chosen: tuple[Chosen, ...]
+    chosen: tuple[ConfiguredComponent, ...]
     errors: list[VlrbError] = attrs.Factory(list)
 
     @classmethod
-    def on(cls, subject: Literal["run", "benchmark"], reports: Iterable[Chosen]) -> Reports:
+    def on(cls, subject: Literal["run", "benchmark"], reports: Iterable[ConfiguredComponent]) -> Reports:
         """Take those that report on a run, or on a benchmark."""
         return cls(tuple(r for r in reports if r.spec.on == subject))
 
@@ -35,7 +35,7 @@ class Reports:
         return next((e.exit_code for e in self.errors), ExitCode.OK)
 
     @cached_property
-    def _made(self) -> list[tuple[Chosen, Any]]:
+    def _made(self) -> list[tuple[ConfiguredComponent, Any]]:
         made = []
         for chosen in self.chosen:
             with self._noted():

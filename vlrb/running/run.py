@@ -46,7 +46,7 @@ logger = logging.getLogger("vlrb")
 
 
 @attrs.frozen(eq=False)
-class Outcome:
+class RunOutcome:
     """What came of ``vlrb run``: the result, its reports, what metrics and observers failed at, and the exit status."""
 
     result: RunResult
@@ -89,7 +89,7 @@ def execute(
     jobs: int | None = None,
     fresh: Sequence[str] | None = None,
     progress: Progress = quiet,
-) -> Outcome:
+) -> RunOutcome:
     """Run an experiment, or go on with it where it stopped; an identical finished run is not run again.
 
     :param jobs: processes; default: one per CPU to read logs, and one cell at a time, so that cells do not slow each other
@@ -117,7 +117,7 @@ def execute(
             reports = _write_reports(plan, known)
             with _told_of_an_end(run, observers):
                 _replay(known, observers)
-            return Outcome(known, reports, tuple(observers.errors), already_finished=True)
+            return RunOutcome(known, reports, tuple(observers.errors), already_finished=True)
         write_plan(run, plan.document.text, context.uses(cells))
         write_json(directory / "benchmark.json", without_secrets(to_json(context.benchmark.manifest)))
         write_split(context.split, context.benchmark, directory / "split.parquet")
@@ -248,7 +248,7 @@ def _replay(result: RunResult, observers: Observers) -> None:
     observers.call("vlrb_run_end", result=result)
 
 
-def _execute(context: RunContext, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> Outcome:
+def _execute(context: RunContext, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> RunOutcome:
     started = now()
     observers.call("vlrb_run_start", run=run)
     results: dict[str, CellResult] = {}
@@ -275,7 +275,7 @@ def _execute(context: RunContext, run: RunInfo, observers: Observers, jobs: int,
     interrupts.check()
     write_result(result)
     observers.call("vlrb_run_end", result=result)
-    return Outcome(result, reports, (*context.evaluator.errors, *observers.errors), already_finished=False)
+    return RunOutcome(result, reports, (*context.evaluator.errors, *observers.errors), already_finished=False)
 
 
 def _result(context: RunContext, run: RunInfo, cells: tuple[CellResult, ...], started: str) -> RunResult:

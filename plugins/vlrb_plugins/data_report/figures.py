@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import Array, Benchmark, DatasetEntry, PairFindings, groups_of, leaking, to_json
+from vlrb import Array, Benchmark, Dataset, PairFindings, groups_of, leaking, to_json
 from vlrb_plugins.shared.sample_split import sample_split
 
 SCHEMA_VERSION = 2
@@ -71,9 +71,7 @@ def _total_agreement(agreement: Mapping[str, Any]) -> dict[str, int]:
     return {k: sum(c[k] for models in agreement.values() for c in models.values()) for k in keys}
 
 
-def _dataset(
-    benchmark: Benchmark, record: DatasetEntry, names: list[str], agreement: Mapping[str, Any]
-) -> dict[str, Any]:
+def _dataset(benchmark: Benchmark, record: Dataset, names: list[str], agreement: Mapping[str, Any]) -> dict[str, Any]:
     rows = benchmark.rows_of[record.name]
     quality = benchmark.quality[rows]
     best = int(quality.mean(axis=0).argmax())

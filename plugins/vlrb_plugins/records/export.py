@@ -216,7 +216,7 @@ def models_toml(benchmark: Benchmark) -> str:
         }
         tables.append(_table("model", {"name": model.name, **{k: v for k, v in prices.items() if v is not None}}))
     for dataset in benchmark.manifest.datasets:
-        known = {k: v for k in ("name", "group", "task", "slug") if (v := getattr(dataset, k))}
+        known = {k: v for k in ("name", "group", "group_title", "task", "slug") if (v := getattr(dataset, k))}
         tables.append(_table("dataset", known))
     return "\n".join(tables)
 
