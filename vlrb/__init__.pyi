@@ -2,6 +2,7 @@
 
 from vlrb.api.components import CommandSpec as CommandSpec
 from vlrb.api.components import EncoderSpec as EncoderSpec
+from vlrb.api.components import ExecutorSpec as ExecutorSpec
 from vlrb.api.components import FusionSpec as FusionSpec
 from vlrb.api.components import Imported as Imported
 from vlrb.api.components import LogSourceSpec as LogSourceSpec
@@ -109,6 +110,14 @@ from vlrb.evaluation.reference import cheapest_model as cheapest_model
 from vlrb.evaluation.reference import strongest_model as strongest_model
 from vlrb.evaluation.splits import groups_of as groups_of
 from vlrb.evaluation.splits import leaking as leaking
+from vlrb.executor import Executor as Executor
+from vlrb.executor import Failure as Failure
+from vlrb.executor import Job as Job
+from vlrb.executor import Limits as Limits
+from vlrb.executor import Listener as Listener
+from vlrb.executor import LocalExecutor as LocalExecutor
+from vlrb.executor import Report as Report
+from vlrb.executor import Task as Task
 from vlrb.experiment.strict import restore_value as restore_value
 from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure

@@ -1,8 +1,4 @@
-"""Tasks in this process and in others: what an executor is asked, what it tells, and the one for this machine.
-
-A distributed executor offers the same method :meth:`LocalExecutor.run`: it calls ``make`` once in each of its processes,
-``work`` for each task, and the :class:`Listener` in the asking process.
-"""
+"""Tasks in this process and in others: what an executor is asked, what it tells, and the one for this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -113,6 +109,20 @@ def error_text(error: BaseException) -> str:
 
 
 @attrs.frozen
+class Limits:
+    """How tasks are done.
+
+    :param jobs: tasks at a time
+    :param isolated: each task has a process of its own
+    :param threads: of each task's numerical libraries; 0: no limit
+    """
+
+    jobs: int = 1
+    isolated: bool = False
+    threads: int = 0
+
+
+@attrs.frozen
 class Listener:
     """What is called in the asking process, one call at a time; what a call raises ends the work.
 
@@ -125,66 +135,77 @@ class Listener:
     log: Callable[[Task, int, Mapping[str, float]], None] = quiet
 
 
-@attrs.frozen
-class LocalExecutor:
-    """Does tasks on this machine, the largest first.
+class Executor(Protocol):
+    """Does tasks in this process and in others, here or on other machines."""
 
-    :param jobs: tasks at a time
-    :param isolated: each task has a process of its own
-    :param threads: of each task's numerical libraries; 0: no limit
-    """
-
-    jobs: int = 1
-    isolated: bool = False
-    threads: int = 0
-
-    def run(self, job: Job, tasks: Sequence[Task], listener: Listener, here: Any = None) -> None:
+    def run(
+        self, job: Job, tasks: Sequence[Task], listener: Listener, here: Any = None, *, limits: Limits = Limits()
+    ) -> None:
         """Do all tasks; a task that fails, or whose process dies, holds up no other.
 
+        ``make`` is called once in each process, ``work`` for each task, the listener in the asking process.
         An interrupt, and what the listener raises, is raised when all other processes have ended.
 
         :param here: what ``make`` gives, for tasks in this process; None: it does none
         """
+
+
+class LocalExecutor:
+    """Does tasks on this machine, the largest first."""
+
+    def run(
+        self, job: Job, tasks: Sequence[Task], listener: Listener, here: Any = None, *, limits: Limits = Limits()
+    ) -> None:
+        """Do all tasks, see :meth:`Executor.run`."""
+        _Pool(job, listener, limits).run(tasks, here)
+
+
+@attrs.frozen
+class _Pool:
+    """The processes of one call of :meth:`LocalExecutor.run`."""
+
+    job: Job
+    listener: Listener
+    limits: Limits
+
+    def run(self, tasks: Sequence[Task], here: Any) -> None:
         waiting = deque(sorted(tasks, key=lambda t: -t.size))
         running: list[_Process] = []
-        others = self.jobs - (here is not None)
-        with thread_environment(self.threads), _ended(running):
+        others = self.limits.jobs - (here is not None)
+        with thread_environment(self.limits.threads), _ended(running):
             while waiting or running:
-                self._hand_out(job, waiting, running, others, listener)
+                self._hand_out(waiting, running, others)
                 if here is not None and waiting:
                     # the smallest, while others start; without others in their order
-                    self._do(job, here, waiting.pop() if others else waiting.popleft(), listener)
-                _listen(running, listener, 0 if here is not None and waiting else LOOK)
+                    self._do(here, waiting.pop() if others else waiting.popleft())
+                _listen(running, self.listener, 0 if here is not None and waiting else LOOK)
                 interrupts.check()
 
-    def _hand_out(
-        self, job: Job, waiting: deque[Task], running: list[_Process], others: int, listener: Listener
-    ) -> None:
+    def _hand_out(self, waiting: deque[Task], running: list[_Process], others: int) -> None:
         """Give the other processes their next tasks."""
+        isolated = self.limits.isolated
         while waiting and len(running) < others:
-            _start(job, running)
-            self._give(running[-1], waiting, listener)
+            _start(self.job, running)
+            self._give(running[-1], waiting)
         for process in running:
-            while waiting and not self.isolated and len(process.tasks) < AHEAD:
-                self._give(process, waiting, listener)
-            if not process.told and (self.isolated or not waiting):
+            while waiting and not isolated and len(process.tasks) < AHEAD:
+                self._give(process, waiting)
+            if not process.told and (isolated or not waiting):
                 process.told = True
                 process.send(None)
 
-    @staticmethod
-    def _give(process: _Process, waiting: deque[Task], listener: Listener) -> None:
-        listener.started(waiting[0])
+    def _give(self, process: _Process, waiting: deque[Task]) -> None:
+        self.listener.started(waiting[0])
         process.tasks.append(waiting[0])
         process.send(waiting.popleft())
 
-    @staticmethod
-    def _do(job: Job, made: Any, task: Task, listener: Listener) -> None:
+    def _do(self, made: Any, task: Task) -> None:
         """Do a task in this process."""
-        listener.started(task)
-        report = Report(listener.progress, functools.partial(listener.log, task))
-        result = _attempt(lambda: job.work(made, report, *task.arguments))
+        self.listener.started(task)
+        report = Report(self.listener.progress, functools.partial(self.listener.log, task))
+        result = _attempt(lambda: self.job.work(made, report, *task.arguments))
         interrupts.check()  # so that no interrupt passes for a failure
-        listener.ended(task, result)
+        self.listener.ended(task, result)
 
 
 def _attempt(work: Callable[[], Any]) -> Any:

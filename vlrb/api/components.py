@@ -152,6 +152,11 @@ class ProtocolSpec(Component):
 
 
 @attrs.frozen(kw_only=True)
+class ExecutorSpec(Component):
+    """An executor, which does the work of builds and cells: ``factory(params) -> Executor`` (:mod:`vlrb.executor`)."""
+
+
+@attrs.frozen(kw_only=True)
 class RouterSpec(Component):
     """A router: ``factory(params) -> Router``; ``load(directory)`` brings back what ``Fitted.save`` wrote.
 
@@ -210,6 +215,7 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "encoder": ("vlrb_encoders", EncoderSpec),
     "fusion": ("vlrb_fusions", FusionSpec),
     "protocol": ("vlrb_protocols", ProtocolSpec),
+    "executor": ("vlrb_executors", ExecutorSpec),
     "router": ("vlrb_routers", RouterSpec),
     "metric": ("vlrb_metrics", MetricSpec),
     "reporter": ("vlrb_reporters", ReporterSpec),
@@ -228,6 +234,7 @@ Kind = Literal[
     "encoder",
     "fusion",
     "protocol",
+    "executor",
     "router",
     "metric",
     "reporter",

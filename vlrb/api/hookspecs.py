@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vlrb.api.components import (
         CommandSpec,
         EncoderSpec,
+        ExecutorSpec,
         FusionSpec,
         LogSourceSpec,
         MetricSpec,
@@ -159,6 +160,20 @@ def vlrb_protocols() -> Sequence[ProtocolSpec]:  # type: ignore[empty-body]
         @hookimpl
         def vlrb_protocols():
             return [ProtocolSpec(name="mine", summary="another split", factory=lambda _: {"split": {"seed": 7}})]
+
+    :return: records; they are known as ``PLUGIN/NAME``, and by the bare name while it is unique
+    """
+
+
+@hookspec
+def vlrb_executors() -> Sequence[ExecutorSpec]:  # type: ignore[empty-body]
+    """Register executors, chosen by ``[executor] use``.
+
+    Called once, when plugins are loaded::
+
+        @hookimpl
+        def vlrb_executors():
+            return [ExecutorSpec(name="cluster", summary="jobs of a cluster", factory="my_plugin.cluster:Executor")]
 
     :return: records; they are known as ``PLUGIN/NAME``, and by the bare name while it is unique
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 from vlrb.benchmark.read import PartBuilder
 from vlrb.errors import DataError, Problem
-from vlrb.executor import Failure, Job, Listener, LocalExecutor, Progress, Report, Task
+from vlrb.executor import Executor, Failure, Job, Limits, Listener, Progress, Report, Task
 from vlrb.experiment.portable import pack_plan, unpack_plan
 from vlrb.storage import Places
 
@@ -42,7 +42,8 @@ def run_tasks(
     jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
     plan = pack_plan(builder.plan) if jobs > 1 else b""
     job = Job(_builder, (plan, builder.places, step), _attempt)
-    LocalExecutor(jobs).run(job, tasks, Listener(ended, progress), here=(builder, step))
+    executor: Executor = builder.plan.executor.make("run")
+    executor.run(job, tasks, Listener(ended, progress), here=(builder, step), limits=Limits(jobs))
     if problems:
         raise DataError(list(dict.fromkeys(problems)))
 

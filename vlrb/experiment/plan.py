@@ -199,6 +199,7 @@ class Plan:
     counter: ConfiguredComponent
     feature_sets: Mapping[str, FeatureSet]
     routers: tuple[PlannedRouter, ...]
+    executor: ConfiguredComponent
     metrics: tuple[ConfiguredComponent, ...]
     reports: tuple[ConfiguredComponent, ...]
     settings: Mapping[str, Any]
@@ -247,6 +248,7 @@ class Plan:
                 }
                 for r in self.routers
             ],
+            "executor": _table(self.executor),
             "metric": [_table(m) for m in self.metrics],
             "report": [_table(r) for r in self.reports],
             "plugin": {name: unstructure(s) for name, s in self.settings.items()},

@@ -45,6 +45,7 @@ DEFAULT_METRICS = (
 DEFAULT_REPORTS = ("reports/leaderboard", "data-report/data-report")
 DEFAULT_SPLITTER = "splits/grouped"
 DEFAULT_COUNTER = "tokens/usage"
+DEFAULT_EXECUTOR = "executors/local"
 SPLIT_KEYS = ("expect",)
 
 
@@ -101,6 +102,7 @@ def resolve(document: Document, registry: Registry, options: tuple[str, ...] = (
             "token-counter", tables["tokens"], ("tokens",), key="counter", default=DEFAULT_COUNTER
         ),
         "catalog": catalog_of(names, arrays["dataset"], arrays["model"], tables["benchmark"]),
+        "executor": names.component("executor", tables["executor"], ("executor",), default=DEFAULT_EXECUTOR),
         "reports": names.with_defaults("reporter", "report", arrays["report"], DEFAULT_REPORTS),
         "settings": _settings(names, tables["plugin"]),
     }

@@ -12,7 +12,7 @@ import attrs
 from vlrb.api.components import param
 from vlrb.experiment.document import CONTROL, KeyPath, redacted_repr
 
-TABLES = ("logs", "benchmark", "tokens", "split", "features", "selection", "plugin")
+TABLES = ("logs", "benchmark", "tokens", "split", "features", "selection", "executor", "plugin")
 
 
 ARRAYS = ("router", "metric", "report", "model", "dataset")

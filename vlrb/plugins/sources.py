@@ -76,6 +76,7 @@ KEY_OF: Mapping[str, str] = {
     "encoder": "features",
     "fusion": "features",
     "protocol": "run",
+    "executor": "run",
     "router": "cell",
     "metric": "run",
     "reporter": "run",

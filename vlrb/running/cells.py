@@ -105,8 +105,10 @@ class _CellRun:
         :raises ConfigError: naming the files that have changed
         """
         cell, plan = self.cell, self.context.plan
-        encoders = plan.feature_sets[cell.features].encoders if cell.features else ()
-        used = (self.chosen, self.context.evaluator.selection, *encoders)
+        used = [self.chosen, self.context.evaluator.selection]
+        if cell.features:
+            features = plan.feature_sets[cell.features]
+            used += [*features.encoders, features.fusion]
         digests = (core_sources("cell"), *(c.plugin.sources(KEY_OF[c.kind]) for c in used))
         changed = sorted({path for digest in digests for path in digest.changed()})
         if changed:

@@ -12,7 +12,18 @@ from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Split
-from vlrb.executor import Failure, Job, Listener, LocalExecutor, Progress, Report, Task, available_threads, error_text
+from vlrb.executor import (
+    Executor,
+    Failure,
+    Job,
+    Limits,
+    Listener,
+    Progress,
+    Report,
+    Task,
+    available_threads,
+    error_text,
+)
 from vlrb.experiment.portable import pack_plan, unpack_plan
 from vlrb.plugins.observers import Observers
 from vlrb.running.cells import run_cell
@@ -68,7 +79,9 @@ def run_cells(
     plan = pack_plan(context.plan) if jobs > 1 else b""
     shared = (plan, context.places, context.benchmark.directory, context.split, context.evaluator.bounds)
     here = context if jobs < 2 else None
-    LocalExecutor(jobs, isolated=jobs > 1, threads=threads).run(Job(_unpacked, shared, _work_on), tasks, listener, here)
+    limits = Limits(jobs, isolated=jobs > 1, threads=threads)
+    executor: Executor = context.plan.executor.make("run")
+    executor.run(Job(_unpacked, shared, _work_on), tasks, listener, here, limits=limits)
 
 
 def _unpacked(packed: bytes, places: Places, directory: Path, split: Split, bounds: CostBounds) -> RunContext:

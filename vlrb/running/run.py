@@ -166,8 +166,8 @@ def _check_labels(plan: Plan, fresh: Sequence[str] | None) -> None:
 
 def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
     plan, manifest = context.plan, context.benchmark.manifest
-    # what observers are told changes no result, so that a run may be tracked elsewhere later
-    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires")}
+    # where a run is tracked and which processes do the work changes no result; reports stand below
+    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires", "report", "executor")}
     for section in ("benchmark", "split"):  # what a file expects only refuses
         experiment[section] = {k: v for k, v in experiment[section].items() if k != "expect"}
     return digest_of(
@@ -178,7 +178,7 @@ def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
             # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
             "records": to_json([manifest.datasets, manifest.models, manifest.excluded, manifest.synthetic]),
             # what tables and files say of the split, and of the groups that its digest leaves out
-            "split": [context.split.info, hashlib.sha256(context.split.groups.tobytes()).hexdigest()],
+            "split": [to_json(context.split.info), hashlib.sha256(context.split.groups.tobytes()).hexdigest()],
             "cells": [c.key for c in cells],
             "metrics": [m.identity() for m in plan.metrics],
             "reports": [r.identity() for r in plan.reports if r.spec.on == "run"],
