@@ -27,7 +27,9 @@ from vlrb.api.images import LARGEST_IMAGE_FILE as LARGEST_IMAGE_FILE
 from vlrb.api.images import Images as Images
 from vlrb.api.images import decode_image as decode_image
 from vlrb.api.images import from_base64 as from_base64
+from vlrb.api.json_data import read_record as read_record
 from vlrb.api.json_data import to_json as to_json
+from vlrb.api.json_data import write_record as write_record
 from vlrb.api.logs import Case as Case
 from vlrb.api.logs import Catalog as Catalog
 from vlrb.api.logs import Listing as Listing
@@ -91,7 +93,11 @@ from vlrb.api.targets import relevance as relevance
 from vlrb.api.targets import soft_targets as soft_targets
 from vlrb.api.targets import solved_rows as solved_rows
 from vlrb.benchmark.built import BuiltBenchmark as BuiltBenchmark
+from vlrb.benchmark.findings import PartSummary as PartSummary
+from vlrb.benchmark.manifest import Excluded as Excluded
 from vlrb.benchmark.manifest import PairFindings as PairFindings
+from vlrb.benchmark.manifest import Policies as Policies
+from vlrb.benchmark.manifest import Stages as Stages
 from vlrb.benchmark.matrices import Benchmark as Benchmark
 from vlrb.cli.output import echo as echo
 from vlrb.cli.output import echo_json as echo_json

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape as escape_html
 from typing import Any
 
 from vlrb import printable
-from vlrb_plugins.data_report.texts import agreement_share, shown, summary
+from vlrb_plugins.data_report.figures import DataReport
+from vlrb_plugins.data_report.texts import shown, summary
 
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#1b1f24}
@@ -20,135 +21,82 @@ th{background:#f6f8fa;position:sticky;top:0}td:first-child,th:first-child,.text{
 .bad{background:#ffebe9}
 """
 
-Row = Sequence[tuple[str, str]]
-"""The cells of a row: text, and a class of the style."""
 
-
-def data_page(report: Mapping[str, Any]) -> str:
-    """Return the page of a data report (see :func:`vlrb_plugins.data_report.figures.report_figures`)."""
-    title = f"Data report: benchmark {report['fingerprint'][:12]}"
+def data_page(report: DataReport) -> str:
+    """Return the page of a data report."""
+    title = f"Data report: benchmark {report.fingerprint[:12]}"
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="warn">SYNTHETIC DATA: {escape(report["synthetic"])}</p>' if report["synthetic"] else "",
+        f'<p class="warn">SYNTHETIC DATA: {escape(report.synthetic)}</p>' if report.synthetic else "",
         _paragraph(summary(report)),
         "<h2>Datasets</h2>",
-        _table(_DATASETS, (_dataset_row(d) for d in report["datasets"])),
+        _table(_DATASETS, report.datasets),
         "<h2>Models</h2>",
-        _table(_MODELS, (_model_row(m) for m in report["models"])),
+        _table(_MODELS, report.models),
         "<h2>Outcomes: each model on each dataset</h2>",
-        _table(_OUTCOMES, (_outcome_row(o) for o in report["outcomes"])),
+        _table(_OUTCOMES, report.outcomes),
         "<h2>Left out or changed</h2>",
-        _list(f"{e['count']:,} {e['reason']}" for e in report["excluded"]),
+        _list(f"{e.count:,} {e.reason}" for e in report.excluded),
         "<h2>Worth knowing of the files</h2>",
-        _list(f"{p['part']}: {n:,} {what}" for p in report["parts"] for what, n in p["counts"].items()),
+        _list(f"{p.part}: {n:,} {what}" for p in report.parts for what, n in p.counts.items()),
         "<h2>Files passed over</h2>",
-        _list(f"{file}: {why}" for file, why in report["ignored_files"].items()),
+        _list(f"{file}: {why}" for file, why in report.ignored_files.items()),
     ]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     body = "\n".join(p for p in parts if p)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
 
-_DATASETS = (
-    "dataset",
-    "group",
-    "samples",
-    "expected",
-    "images",
-    "Oracle %",
-    "guessing Oracle %",
-    "solved by one",
-    "best model %",
-    "best model",
-    "agreement %",
-    "decided",
+Column = tuple[str, Callable[[Any], Any], str]
+"""A heading, the value of an entry, and how it is shown: a form of :func:`shown`, ``text``, or ``trouble`` (marked unless 0)."""
+
+_COUNTS: tuple[Column, ...] = (
+    ("found", lambda e: e.found, ""),
+    ("missing", lambda e: e.missing, "trouble"),
+    ("unknown", lambda e: e.unknown, "trouble"),
+    ("failed calls", lambda e: e.failed_calls, "trouble"),
+    ("failed judges", lambda e: e.failed_judges, "trouble"),
 )
-_MODELS = (
-    "model",
-    "accuracy %",
-    "mean score %",
-    "USD / 10k",
-    "input tokens",
-    "output tokens",
-    "found",
-    "missing",
-    "unknown",
-    "failed calls",
-    "failed judges",
+_ACCURACY: tuple[Column, ...] = (
+    ("accuracy %", lambda e: e.accuracy, "%"),
+    ("mean score %", lambda e: e.mean_score, "%"),
 )
-_OUTCOMES = (
-    "dataset",
-    "model",
-    "found",
-    "missing",
-    "unknown",
-    "failed calls",
-    "failed judges",
-    "used",
-    "accuracy %",
-    "mean score %",
-    "USD / 10k",
-    "output tokens",
-    "agreement %",
-    "decided",
-    "logs only",
-    "ours only",
-    "verdict from",
+_DATASETS: tuple[Column, ...] = (
+    ("dataset", lambda d: d.name, ""),
+    ("group", lambda d: d.group, ""),
+    ("samples", lambda d: d.samples, "expected"),
+    ("expected", lambda d: d.expected_samples, ""),
+    ("images", lambda d: d.images, ""),
+    ("Oracle %", lambda d: d.oracle_accuracy, "%"),
+    ("guessing Oracle %", lambda d: d.guessing and d.guessing.guessing_oracle, "%"),
+    ("solved by one", lambda d: d.guessing and d.guessing.solved_by_one, ""),
+    ("best model %", lambda d: d.best_accuracy, "%"),
+    ("best model", lambda d: d.best_model, ""),
+    ("agreement %", lambda d: d.agreement.share, "%"),
+    ("decided", lambda d: d.agreement.decided, ""),
 )
-
-
-def _dataset_row(d: Mapping[str, Any]) -> Row:
-    guessing = d["guessing"] or {}
-    odd = d["expected_samples"] is not None and d["expected_samples"] != d["samples"]
-    return [
-        (d["name"], ""),
-        (d["group"], ""),
-        (shown(d["samples"]), "bad" if odd else ""),
-        (shown(d["expected_samples"]), ""),
-        (shown(d["images"]), ""),
-        (shown(d["oracle_accuracy"], "%"), ""),
-        (shown(guessing.get("guessing_oracle"), "%"), ""),
-        (shown(guessing.get("solved_by_one")), ""),
-        (shown(d["best_accuracy"], "%"), ""),
-        (d["best_model"], ""),
-        (shown(agreement_share(d["agreement"]), "%"), ""),
-        (shown(d["agreement"]["decided"]), ""),
-    ]
-
-
-def _model_row(m: Mapping[str, Any]) -> Row:
-    keys = (
-        "cost_per_10k",
-        "input_tokens",
-        "output_tokens",
-        "found",
-        "missing",
-        "unknown",
-        "failed_calls",
-        "failed_judges",
-    )
-    shares = [(shown(m[k], "%"), "") for k in ("accuracy", "mean_score")]
-    return [(m["name"], ""), *shares, *((shown(m[k]), "bad" if k in _TROUBLE and m[k] else "") for k in keys)]
-
-
-_TROUBLE = frozenset({"missing", "unknown", "failed_calls", "failed_judges"})
-
-
-def _outcome_row(o: Mapping[str, Any]) -> Row:
-    agreement = o["agreement"]
-    counts = ("found", "missing", "unknown", "failed_calls", "failed_judges", "used")
-    return [
-        (o["dataset"], ""),
-        (o["model"], ""),
-        *((shown(o[k]), "bad" if k in _TROUBLE and o[k] else "") for k in counts),
-        (shown(o["accuracy"], "%"), ""),
-        (shown(o["mean_score"], "%"), ""),
-        (shown(o["cost_per_10k"]), ""),
-        (shown(o["output_tokens"]), ""),
-        (shown(agreement_share(agreement), "%"), ""),
-        *((shown(agreement[k] if agreement else None), "") for k in ("decided", "only_stored", "only_scored")),
-        ("; ".join(t for t in (o["verdict"], o["scorer"] and f"scorer {o['scorer']}") if t), "text"),
-    ]
+_MODELS: tuple[Column, ...] = (
+    ("model", lambda m: m.name, ""),
+    *_ACCURACY,
+    ("USD / 10k", lambda m: m.cost_per_10k, ""),
+    ("input tokens", lambda m: m.input_tokens, ""),
+    ("output tokens", lambda m: m.output_tokens, ""),
+    *_COUNTS,
+)
+_OUTCOMES: tuple[Column, ...] = (
+    ("dataset", lambda o: o.dataset, ""),
+    ("model", lambda o: o.model, ""),
+    *_COUNTS,
+    ("used", lambda o: o.used, ""),
+    *_ACCURACY,
+    ("USD / 10k", lambda o: o.cost_per_10k, ""),
+    ("output tokens", lambda o: o.output_tokens, ""),
+    ("agreement %", lambda o: o.agreement and o.agreement.share, "%"),
+    ("decided", lambda o: o.agreement and o.agreement.decided, ""),
+    ("logs only", lambda o: o.agreement and o.agreement.only_stored, ""),
+    ("ours only", lambda o: o.agreement and o.agreement.only_scored, ""),
+    ("verdict from", lambda o: "; ".join(filter(None, (o.verdict, o.scorer and f"scorer {o.scorer}"))), "text"),
+)
 
 
 def escape(text: str) -> str:
@@ -163,14 +111,17 @@ _NO_CHARACTERS = re.compile(
 """Code points that Unicode keeps free, which HTML refuses."""
 
 
-def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
-    head = "".join(f"<th>{escape(h)}</th>" for h in headings)
-    body = "\n".join("<tr>" + "".join(_cell(*cell) for cell in row) + "</tr>" for row in rows)
+def _table(columns: Sequence[Column], entries: Iterable[Any]) -> str:
+    head = "".join(f"<th>{escape(heading)}</th>" for heading, _, _ in columns)
+    body = "\n".join("<tr>" + "".join(_cell(e, of(e), form) for _, of, form in columns) + "</tr>" for e in entries)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
-def _cell(text: str, style: str) -> str:
-    return f'<td class="{style}">{escape(text)}</td>' if style else f"<td>{escape(text)}</td>"
+def _cell(entry: Any, value: Any, form: str) -> str:
+    bad = (form == "trouble" and value) or (form == "expected" and entry.expected_samples not in (None, value))
+    style = "bad" if bad else "text" if form == "text" else ""
+    text = escape(shown(value, form))
+    return f'<td class="{style}">{text}</td>' if style else f"<td>{text}</td>"
 
 
 def _paragraph(lines: Iterable[str]) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from vlrb import BuiltBenchmark, write_json, write_text
+from vlrb import BuiltBenchmark, write_record, write_text
 from vlrb_plugins.data_report import DataReportParams
-from vlrb_plugins.data_report.figures import report_figures
+from vlrb_plugins.data_report.computing import compute_report
+from vlrb_plugins.data_report.figures import DataReport as Figures
 from vlrb_plugins.data_report.page import data_page
-from vlrb_plugins.data_report.review import agreement_of
+from vlrb_plugins.data_report.review import agreements_of
 from vlrb_plugins.data_report.terminal import print_report
 from vlrb_plugins.reports.text_table import text_for_stdout
 
@@ -21,12 +21,12 @@ class DataReport:
 
     def __init__(self, params: DataReportParams) -> None:
         self._review = params.review
-        self._figures: Callable[[BuiltBenchmark], Mapping[str, Any]] = cache(self._made)
+        self._figures: Callable[[BuiltBenchmark], Figures] = cache(self._made)
 
     def __call__(self, built: BuiltBenchmark, directory: Path) -> list[Path]:
         """Write ``data_report.html`` and ``data_report.json``."""
         page, data = directory / "data_report.html", directory / "data_report.json"
-        write_json(data, self._figures(built))
+        write_record(data, self._figures(built))
         write_text(page, data_page(self._figures(built)))
         return [page, data]
 
@@ -34,5 +34,5 @@ class DataReport:
         """Return the report for the terminal."""
         return text_for_stdout(lambda out: print_report(self._figures(built), out))
 
-    def _made(self, built: BuiltBenchmark) -> Mapping[str, Any]:
-        return report_figures(built.benchmark, agreement_of(built) if self._review else {})
+    def _made(self, built: BuiltBenchmark) -> Figures:
+        return compute_report(built.benchmark, agreements_of(built) if self._review else {})

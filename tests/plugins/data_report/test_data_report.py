@@ -8,7 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+
+from vlrb import read_record
+from vlrb_plugins.data_report.figures import DataReport
+from vlrb_plugins.data_report.page import data_page
 
 DEMO = """
 name = "d"
@@ -114,12 +119,10 @@ def test_terminal_page_and_json_tell_the_same(project: Any, cache: Path) -> None
 
 def test_hostile_names_cannot_break_the_page(project: Any, cache: Path) -> None:
     """Names come from logs: they are text in the page, never markup."""
-    from vlrb_plugins.data_report.page import data_page
-
-    report = project.vlrb("--cache", cache, "build", demo(project), "--json").json
-    report["models"][0]["name"] = "<script>alert(1)</script>"
-    report["ignored_files"] = {"a<b>.xlsx": "a & b"}
-    page = Page(data_page(report))
+    project.vlrb("--cache", cache, "build", demo(project), "--report", project.folder)
+    report = read_record(project.folder / "data_report.json", DataReport)
+    models = (attrs.evolve(report.models[0], name="<script>alert(1)</script>"), *report.models[1:])
+    page = Page(data_page(attrs.evolve(report, models=models, ignored_files={"a<b>.xlsx": "a & b"})))
 
     assert "<script>alert(1)</script>" in " ".join(page.text)
 

@@ -9,6 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlrb import Excluded, PartSummary, Policies, Stages
+from vlrb_plugins.data_report.figures import Agreement, DataReport, DatasetFigures, Leak, ModelFigures, OutcomeFigures
 from vlrb_plugins.data_report.page import data_page
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -43,33 +45,26 @@ class Page(html.parser.HTMLParser):
             self.said[-1] += data
 
 
-def report(name: str) -> dict[str, Any]:
+def report(name: str) -> DataReport:
     """Return a report in which every text is ``name``."""
-    agreement = {"stored": 0, "agreeing": 0, "decided": 0, "only_stored": 0, "only_scored": 0}
-    counts = dict.fromkeys(("found", "missing", "unknown", "failed_calls", "failed_judges", "used", "output_tokens"), 1)
-    figures = {"accuracy": 0.5, "mean_score": 0.5, "cost_per_10k": 1.0, "input_tokens": 1, **counts}
-    return {
-        "fingerprint": "f" * 64,
-        "synthetic": name,
-        "samples": 1,
-        "pairs": 1,
-        "total_tokens": 1,
-        "token_counter": name,
-        "agreement": agreement,
-        "guessing": None,
-        "leak": {"test_samples_with_a_relative_in_train": 0, "test_samples": 1, "groups": 1},
-        "datasets": [
-            {
-                "name": name, "group": name, "samples": 1, "expected_samples": None, "images": 0, "guessing": None,
-                "oracle_accuracy": 0.5, "best_accuracy": 0.5, "best_model": name, "agreement": agreement,
-            }
-        ],
-        "models": [{"name": name, **figures}],
-        "outcomes": [{"dataset": name, "model": name, "verdict": name, "scorer": name, "agreement": None, **figures}],
-        "excluded": [{"count": 1, "reason": name}],
-        "parts": [{"part": name, "counts": {name: 1}}],
-        "ignored_files": {name: name},
-    }  # fmt: skip
+    tokens = {"input_tokens": 1, "output_tokens": 1}
+    held = {"found": 1, "missing": 1, "unknown": 1, "failed_calls": 1, "failed_judges": 1}
+    figures = {"accuracy": 0.5, "mean_score": 0.5, "cost_per_10k": 1.0}
+    dataset = DatasetFigures(
+        name=name, group=name, samples=1, expected_samples=None, images=0, oracle_correct=1, oracle_accuracy=0.5,
+        best_model=name, best_accuracy=0.5, mean_score=0.5, correct={}, output_tokens={}, agreement=Agreement(), guessing=None,
+    )  # fmt: skip
+    outcome = OutcomeFigures(
+        dataset=name, model=name, without_stored_verdict=0, verdict=name, scorer=name, part=name, used=1, output_tokens=1,
+        **held, **figures,
+    )  # fmt: skip
+    return DataReport(
+        fingerprint="f" * 64, synthetic=name, total_tokens=1, token_counter=name, token_parameters={}, stages=Stages(),
+        policies=Policies("stored", "error", "error", 1.0), excluded=(Excluded(name, 1),), ignored_files={name: name},
+        parts=(PartSummary(name, (), 1, "", {name: 1}, (), ()),), directory=name, samples=1, pairs=1, oracle_correct=1,
+        solved_by_no_model=0, solved_by_every_model=0, agreement=Agreement(), guessing=None, leak=Leak(1, 0, 1),
+        datasets=(dataset,), models=(ModelFigures(name=name, correct=1, **tokens, **held, **figures),), outcomes=(outcome,),
+    )  # fmt: skip
 
 
 SHAPE = Page(data_page(report("plain"))).tags
