@@ -173,11 +173,10 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
 
 
 def _task_groups(plan: Plan, records: Mapping[str, Dataset]) -> dict[str, str]:
-    """Return slug -> title of the datasets' task groups, in the order of the catalog."""
-    used = {d.group for d in records.values()}
-    known = [*plan.catalog.datasets, *records.values()]
-    titles = {d.group: d.group_title for d in reversed(known) if d.group_title}
-    return {group: titles.get(group, group) for group in dict.fromkeys(d.group for d in known) if group in used}
+    """Return slug -> title of the datasets' task groups, sorted by title."""
+    titles = {d.group: d.group_title for d in plan.catalog.datasets if d.group_title}
+    groups = {d.group: titles.get(d.group, d.group) for d in records.values()}
+    return dict(sorted(groups.items(), key=lambda item: item[1].casefold()))
 
 
 def _undeclared(name: str) -> Dataset:

@@ -65,7 +65,7 @@ class Manifest:
     """What a benchmark is made of, and what was left out or changed.
 
     ``samples`` of a dataset is the number of its samples in the benchmark, ``expected_samples`` the published one of real data;
-    ``task_groups`` maps slugs to titles, in the order of the catalog; ``images`` are files of the cache, relative to it;
+    ``task_groups`` maps slugs to titles, sorted by these; ``images`` are files of the cache, relative to it;
     ``total_tokens`` is None where the logs give costs instead.
     """
 
