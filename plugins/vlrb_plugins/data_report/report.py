@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vlrb import BuiltBenchmark, write_json, write_text
-from vlrb_plugins.data_report import DataReportParams
 from vlrb_plugins.data_report.figures import report_figures
 from vlrb_plugins.data_report.page import data_page
+from vlrb_plugins.data_report.params import DataReportParams
 from vlrb_plugins.data_report.review import agreement_of
 from vlrb_plugins.data_report.terminal import print_report
-from vlrb_plugins.reports.text_table import text_for_stdout
+from vlrb_plugins.shared.text_table import text_for_stdout
 
 
 class DataReport:
