@@ -8,8 +8,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vlrb import Array, FitContext, Labelled, NoParams, Queries, cheapest_model, strongest_model, write_json
-from vlrb_plugins.shared.fitted import read_saved
+from vlrb import Array, FitContext, Labelled, NoParams, Queries, cheapest_model, strongest_model
+from vlrb_plugins.shared.fitted import read_saved, write_saved
 
 SCHEMA_VERSION = 1
 
@@ -26,7 +26,7 @@ class Constant:
 
     def save(self, directory: Path) -> None:
         """Write the choice as JSON."""
-        write_json(directory / "router.json", {"schema": SCHEMA_VERSION, "kind": "constant", "choice": self.choice})
+        write_saved(directory, SCHEMA_VERSION, {"kind": "constant", "choice": self.choice})
 
 
 @attrs.frozen
@@ -43,8 +43,7 @@ class HashedChoice:
 
     def save(self, directory: Path) -> None:
         """Write seed and number of models as JSON."""
-        content = {"schema": SCHEMA_VERSION, "kind": "hashed", "seed": self.seed, "models": self.models}
-        write_json(directory / "router.json", content)
+        write_saved(directory, SCHEMA_VERSION, {"kind": "hashed", "seed": self.seed, "models": self.models})
 
 
 @attrs.frozen

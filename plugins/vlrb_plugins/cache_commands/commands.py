@@ -70,7 +70,7 @@ def prune_(days: float, dry_run: bool, as_json: bool) -> None:
 
 def _print_entries(folder: Path, entries: Sequence[Entry]) -> None:
     """Print a row per kind of what a cache holds."""
-    from vlrb_plugins.reports.text_table import TextTable, console, print_table
+    from vlrb_plugins.shared.text_table import TextTable, console, print_table
 
     headings = ("kind", "entries", "size", "needed by no run", "last used", "runs")
     kinds = dict.fromkeys(e.kind for e in entries)

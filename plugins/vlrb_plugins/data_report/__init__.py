@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
-
-from vlrb import ReporterSpec, hookimpl, param
-
-
-@attrs.frozen
-class DataReportParams:
-    """Parameters of the report ``data-report``."""
-
-    review: bool = param(default=True, help="score every answer that the logs judge, and compare; false leaves it out")
+from vlrb import ReporterSpec, hookimpl
+from vlrb_plugins.data_report.params import DataReportParams
 
 
 @hookimpl

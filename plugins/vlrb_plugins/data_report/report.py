@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 
 from vlrb import BuiltBenchmark, write_record, write_text
-from vlrb_plugins.data_report import DataReportParams
 from vlrb_plugins.data_report.computing import compute_report
 from vlrb_plugins.data_report.figures import DataReport as Figures
 from vlrb_plugins.data_report.page import data_page
+from vlrb_plugins.data_report.params import DataReportParams
 from vlrb_plugins.data_report.review import agreements_of
 from vlrb_plugins.data_report.terminal import print_report
-from vlrb_plugins.reports.text_table import text_for_stdout
+from vlrb_plugins.shared.text_table import text_for_stdout
 
 
 class DataReport:

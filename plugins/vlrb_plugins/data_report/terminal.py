@@ -11,7 +11,7 @@ from rich.console import Console
 from vlrb import passed_over, printable
 from vlrb_plugins.data_report.figures import DataReport, DatasetFigures, ModelFigures
 from vlrb_plugins.data_report.texts import shown, summary
-from vlrb_plugins.reports.text_table import TextTable, print_line, print_table
+from vlrb_plugins.shared.text_table import TextTable, print_line, print_table
 
 _DATASETS: Mapping[str, Callable[[DatasetFigures], Any]] = {
     "samples": lambda d: d.samples,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 
 from vlrb import Array, Column, Features, Images, NoParams, Queries
+from vlrb_plugins.encoders.pictures import reduced, sample_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,8 +71,7 @@ class VisualCues:
 
         :raises DataError: naming the sample whose image cannot be read
         """
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            rows = list(pool.map(lambda i: _row(queries.images, i), range(len(queries))))
+        rows = sample_rows(queries.images, _row)
         columns = [Column(f"visual-cues/{n}", "numeric", may_be_missing=True) for n in NUMERIC]
         columns.append(Column("visual-cues/kind", "categorical", may_be_missing=True, categories=len(KINDS)))
         return Features(np.array(rows, dtype=np.float32).reshape(len(rows), len(columns)), tuple(columns))
@@ -94,8 +92,7 @@ def cues(image: Image.Image, size: int) -> Array:
     :param size: size of its file in bytes
     """
     width, height = image.size
-    small = image.convert("RGB")
-    small.thumbnail((LOOK, LOOK), reducing_gap=2.0)
+    small = reduced(image, LOOK)
     planes = [np.ascontiguousarray(p) for p in np.moveaxis(np.asarray(small), 2, 0).astype(np.int16)]
     grey = (
         np.float32(0.299 / 255) * planes[0] + np.float32(0.587 / 255) * planes[1] + np.float32(0.114 / 255) * planes[2]

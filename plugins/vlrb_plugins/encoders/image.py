@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 
 from vlrb import Array, Column, Features, Images, NoParams, Queries
+from vlrb_plugins.encoders.pictures import reduced, sample_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,8 +47,7 @@ class ImageStatistics:
 
         :raises DataError: naming the sample whose image cannot be read
         """
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            rows = list(pool.map(lambda i: _row(queries.images, i), range(len(queries))))
+        rows = sample_rows(queries.images, _row)
         matrix = np.array(rows, dtype=np.float32).reshape(len(queries), 1 + len(NAMES))
         numbers = (Column(f"image-statistics/{n}", "numeric", may_be_missing=True) for n in NAMES)
         return Features(matrix, (Column("image-statistics/images", "numeric"), *numbers))
@@ -68,8 +66,7 @@ def statistics(image: Image.Image) -> Array:
     Colourfulness is Hasler and Süsstrunk's M (2003); edges are mean absolute differences of neighbouring pixels.
     """
     width, height = image.size
-    small = image.convert("RGB")
-    small.thumbnail((LOOK, LOOK), reducing_gap=2.0)
+    small = reduced(image, LOOK)
     pixels = np.asarray(small, dtype=np.float32) / 255.0
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     grey = 0.299 * red + 0.587 * green + 0.114 * blue

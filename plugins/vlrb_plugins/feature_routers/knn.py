@@ -7,31 +7,19 @@ the neighbours is chosen, then the one of smaller mean cost on train, then the f
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 import numpy as np
 
-from vlrb import Array, FitContext, Labelled
+from vlrb import Array, Labelled
 from vlrb_plugins.feature_routers.inputs import targets_of
 from vlrb_plugins.feature_routers.neighbours import Found, votes
 from vlrb_plugins.feature_routers.params import KnnParams
-from vlrb_plugins.feature_routers.voting import FittedNeighbours
+from vlrb_plugins.feature_routers.voting import FittedNeighbours, NeighbourRouter
 
 ROUNDING = 1e-12
 """Distances below this are those of equal vectors."""
-
-
-@attrs.frozen
-class Knn:
-    """The router ``knn``."""
-
-    params: KnnParams
-
-    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedKnn:  # noqa: ARG002
-        """Keep the train samples.
-
-        :raises DataError: when no model is right on any train sample, or on fewer samples than k
-        """
-        return FittedKnn.fit(self.params, train)
 
 
 @attrs.define(eq=False)
@@ -52,7 +40,7 @@ class FittedKnn(FittedNeighbours):
         return np.asarray(scores / weights.sum(axis=1, keepdims=True))
 
 
-load = FittedKnn.load
+Knn, load = partial(NeighbourRouter, FittedKnn), FittedKnn.load
 
 
 def _inverse(distances: Array) -> Array:

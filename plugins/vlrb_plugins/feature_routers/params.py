@@ -9,8 +9,8 @@ from attrs import validators
 
 from vlrb import param, toml_name
 from vlrb_plugins.feature_routers.rules import RULES
+from vlrb_plugins.shared.router_params import INF, LAMBDA, above_0, at_least_0, budget_without_lambda, optional
 
-INF = float("inf")
 VARIANT = (
     "published: the method as its paper describes it; reference: decisions equal to VL-RouterBench's implementation"
 )
@@ -18,22 +18,8 @@ TIES = (
     "published: of equal models the one that the neighbours answer best, then the cheaper; equally cheap correct models share a "
     "hard label; reference: the first, as in VL-RouterBench's implementation"
 )
-LAMBDA = (
-    "price of cost in soft targets, 0 to inf: weights exp(-lambda * 100 * USD) over the correct models; inf: hard label"
-)
 ROUTE_LAMBDA = "choose by P(correct) * exp(-lambda * 100 * USD); without lambda and budget, by the method's own rule"
 BUDGET = "choose the model likeliest to be right among those expected to cost at most so many USD per sample"
-
-optional = validators.optional
-at_least_0: Any = validators.ge(0)
-above_0: Any = validators.gt(0)
-
-
-def _budget(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None:
-        at_least_0(instance, attribute, value)
-        if instance.lambda_ is not None:
-            raise ValueError("lambda and budget are two ways to decide: set one of them")
 
 
 def _sizes(_: Any, attribute: attrs.Attribute[Any], value: tuple[int, ...]) -> None:
@@ -132,7 +118,7 @@ class OvrParams:
     max_iter: int = param(default=1000, validator=validators.ge(1), help="most steps of the fit")
     tolerance: float = param(default=1e-5, validator=above_0, help="largest slope of the mean loss that counts as flat")
     lambda_: float | None = param(default=None, when="route", validator=optional(at_least_0), help=ROUTE_LAMBDA)
-    budget: float | None = param(default=None, when="route", validator=_budget, help=BUDGET)
+    budget: float | None = param(default=None, when="route", validator=budget_without_lambda, help=BUDGET)
 
 
 @attrs.frozen
@@ -177,7 +163,7 @@ class KmeansParams:
         help="avengers-pro, avengers-pro-code: weight of accuracy, 0.7 unless set; the rest is that of cost",
     )
     lambda_: float | None = param(default=None, when="route", validator=optional(at_least_0), help=ROUTE_LAMBDA)
-    budget: float | None = param(default=None, when="route", validator=_budget, help=BUDGET)
+    budget: float | None = param(default=None, when="route", validator=budget_without_lambda, help=BUDGET)
 
 
 @attrs.frozen

@@ -12,32 +12,20 @@ then the first; in the variant ``reference`` the first.
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 import numpy as np
 
-from vlrb import Array, FitContext, Labelled
+from vlrb import Array, Labelled
 from vlrb_plugins.feature_routers.deciding import TIE
 from vlrb_plugins.feature_routers.neighbours import Found, votes
 from vlrb_plugins.feature_routers.params import PrknnParams
 from vlrb_plugins.feature_routers.scaling import blocks
-from vlrb_plugins.feature_routers.voting import FittedNeighbours
+from vlrb_plugins.feature_routers.voting import FittedNeighbours, NeighbourRouter
 
 OFFSET = 1e-6
 """What is added to distances, so that an equal vector has a weight."""
-
-
-@attrs.frozen
-class Prknn:
-    """The router ``prknn``."""
-
-    params: PrknnParams
-
-    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedPrknn:  # noqa: ARG002
-        """Keep the train samples.
-
-        :raises DataError: when no model is right on any train sample, or on fewer samples than k
-        """
-        return FittedPrknn.fit(self.params, train)
 
 
 @attrs.define(eq=False)
@@ -67,7 +55,7 @@ class FittedPrknn(FittedNeighbours):
         return scores
 
 
-load = FittedPrknn.load
+Prknn, load = partial(NeighbourRouter, FittedPrknn), FittedPrknn.load
 
 
 def ranks(quality: Array, cost: Array) -> Array:

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import attrs
 import numpy as np
 
-from vlrb import Array, DataError, new_file, restructure, unstructure, write_json
-from vlrb_plugins.shared.fitted import read_saved
+from vlrb import Array, DataError, new_file, restructure, unstructure
+from vlrb_plugins.shared.fitted import read_saved, write_saved
 
 SCHEMA_VERSION = 2
 
@@ -37,8 +37,7 @@ def store(directory: Path, router: str, parameters: object, arrays: Mapping[str,
     """
     with new_file(directory / "arrays.npz") as aside, aside.open("wb") as file:
         np.savez(file, **dict[str, Any](arrays))
-    content = {"schema": SCHEMA_VERSION, "router": router, "parameters": unstructure(parameters), **more}
-    write_json(directory / "router.json", content)
+    write_saved(directory, SCHEMA_VERSION, {"router": router, "parameters": unstructure(parameters), **more})
 
 
 def stored(directory: Path, router: str) -> Stored:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 
-from vlrb import Array, DataError, Labelled, Queries, solved_rows
+from vlrb import Array, DataError, FitContext, Labelled, Queries, solved_rows
 from vlrb_plugins.feature_routers.deciding import each_row, settled
 from vlrb_plugins.feature_routers.inputs import features_of
 from vlrb_plugins.feature_routers.neighbours import Found, Index, index_of
@@ -89,3 +89,18 @@ class FittedNeighbours:
         params: Any = found.parameters(cls.params_class)
         a = found.arrays
         return cls(params, Index.restored(params.metric, a), a[cls.known_as], a["quality"], a["cost"])
+
+
+@attrs.frozen
+class NeighbourRouter:
+    """A router by neighbours: fits ``fitted``, which holds its rule."""
+
+    fitted: type[FittedNeighbours]
+    params: Any
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedNeighbours:  # noqa: ARG002
+        """Keep the train samples.
+
+        :raises DataError: when no model is right on any train sample, or on fewer samples than k
+        """
+        return self.fitted.fit(self.params, train)

@@ -9,41 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-from attrs import validators
-
-from vlrb import CommandSpec, hookimpl, param
+from vlrb import CommandSpec, hookimpl
+from vlrb_plugins.mlflow.settings import MlflowSettings
 
 if TYPE_CHECKING:
     import click
 
     from vlrb import CellInfo, CellResult, RunInfo, RunResult
     from vlrb_plugins.mlflow.tracking import Tracker
-
-DEFAULT_URI = "sqlite:///mlflow.db"
-VARIABLE = "MLFLOW_TRACKING_URI"
-
-
-@attrs.frozen
-class MlflowSettings:
-    """``[plugin.mlflow]``."""
-
-    uri: str = param(
-        default="",
-        help=f"where runs are tracked; default: the environment's {VARIABLE}, else {DEFAULT_URI} in the working directory",
-    )
-    experiment: str = param(default="vlrb", validator=validators.min_len(1), help="name of the MLflow experiment")
-    timeout: float = param(default=5.0, validator=validators.gt(0), help="seconds until a server counts as down")
-    patience: float = param(
-        default=30.0, validator=validators.gt(0), help="seconds that a run waits for a server in all"
-    )
-
-    @uri.validator
-    def _on_disk(self, _attribute: object, uri: str) -> None:
-        from vlrb_plugins.mlflow.addresses import in_memory
-
-        if in_memory(uri):
-            raise ValueError(f"must not be a store in memory, which is gone when the run ends: {uri!r}")
 
 
 class MlflowPlugin:
@@ -70,8 +43,7 @@ class MlflowPlugin:
         """
         from vlrb_plugins.mlflow.checking import check_store
 
-        mine: MlflowSettings = settings["mlflow"]
-        check_store(mine.uri, mine.experiment, mine.timeout)
+        check_store(settings["mlflow"])
 
     @hookimpl
     def vlrb_run_start(self, run: RunInfo) -> None:

@@ -10,9 +10,10 @@ from urllib.parse import parse_qs, unquote
 import attrs
 
 from vlrb import without_credentials
-from vlrb_plugins.mlflow import DEFAULT_URI, VARIABLE
 
 KEY = "[plugin.mlflow] uri"
+VARIABLE = "MLFLOW_TRACKING_URI"
+DEFAULT_URI = "sqlite:///mlflow.db"
 
 _SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?)://(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?")
 """As SQLAlchemy reads such an address: what stands after the third slash, up to a question mark, is the database."""

@@ -17,18 +17,19 @@ from vlrb import TrackingError, VlrbError
 from vlrb_plugins.mlflow.addresses import Address, with_file
 from vlrb_plugins.mlflow.failures import unusable
 from vlrb_plugins.mlflow.lanes import Lanes
+from vlrb_plugins.mlflow.settings import MlflowSettings
 from vlrb_plugins.mlflow.store import Place, find_experiment, load_mlflow, probe, refuse_memory, silence_warnings
 
 
-def check_store(uri: str, experiment: str, timeout: float) -> None:
-    """Look whether a store can be used: a file is opened to be read, the host of a database called, a server asked.
+def check_store(settings: MlflowSettings) -> None:
+    """Check that a store can be used: open a file for reading, connect to a database's host, ask a server.
 
-    MLflow itself is loaded for a server only, and for what it alone may know, since that takes seconds.
+    MLflow itself is loaded only for a server and for what it alone knows, since that takes seconds.  Besides loading MLflow, the
+    check takes ``settings.timeout`` seconds at most.
 
-    :param timeout: seconds that the whole takes at most, besides loading MLflow
     :raises TrackingError: when the store cannot be used
     """
-    place = Place(Address.of(uri), experiment, timeout)
+    place = Place(Address.of(settings.uri), settings.experiment, settings.timeout)
     refuse_memory(place.address)
     if place.address.file is not None:
         if not _check_file(place.address, place.address.file):

@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator, Mapping
 
 from vlrb import CellInfo, CellResult, RunInfo, RunResult, VlrbError, without_credentials
-from vlrb_plugins.mlflow import MlflowSettings
 from vlrb_plugins.mlflow.addresses import Address
 from vlrb_plugins.mlflow.failures import unusable
 from vlrb_plugins.mlflow.lanes import Job, Lanes
 from vlrb_plugins.mlflow.naming import cut
 from vlrb_plugins.mlflow.record import END, START, Record
+from vlrb_plugins.mlflow.settings import MlflowSettings
 from vlrb_plugins.mlflow.store import Place, active_runs, load_mlflow
 from vlrb_plugins.mlflow.writer import LOCAL_SECONDS, Point, Writer, files
 

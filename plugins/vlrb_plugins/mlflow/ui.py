@@ -15,8 +15,7 @@ from typing import Any
 import click
 
 from vlrb import ConfigError, TrackingError
-from vlrb_plugins.mlflow import DEFAULT_URI, VARIABLE
-from vlrb_plugins.mlflow.addresses import Address, in_memory
+from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, Address, in_memory
 from vlrb_plugins.mlflow.store import environment
 
 STARTUP_SECONDS = 60.0

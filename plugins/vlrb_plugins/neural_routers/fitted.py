@@ -32,7 +32,7 @@ from vlrb_plugins.neural_routers.params import ROUTERS, NeuralParams
 from vlrb_plugins.neural_routers.pixels import Resizing
 from vlrb_plugins.neural_routers.recipes import RECIPES
 from vlrb_plugins.neural_routers.samples import Reading, batches_ahead, passing_samples, row_blocks
-from vlrb_plugins.shared.fitted import read_saved, refuse_other_models
+from vlrb_plugins.shared.fitted import read_saved, refuse_other_models, write_saved
 
 logger = logging.getLogger("vlrb")
 
@@ -112,7 +112,6 @@ class FittedNeural:
         for part, config in (("vision", made.network.sight.model.config), ("cross", made.network.body.config)):
             write_json(directory / part / "config.json", config.to_dict())
         content = {
-            "schema": SCHEMA_VERSION,
             "router": self.name,
             "parameters": unstructure(self.params),
             "models": list(self.models),
@@ -123,7 +122,7 @@ class FittedNeural:
             "machine": self.device,
             "history": self.history,
         }
-        write_json(directory / "router.json", content)
+        write_saved(directory, SCHEMA_VERSION, content)
 
 
 def load(name: str, directory: Path) -> FittedNeural:

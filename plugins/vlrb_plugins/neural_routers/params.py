@@ -11,22 +11,14 @@ import attrs
 from attrs import validators
 
 from vlrb import param
+from vlrb_plugins.shared.router_params import INF, LAMBDA, above_0, at_least_0, at_least_1, optional
 
-INF = float("inf")
 VIT = "google/vit-base-patch16-224"
 LXMERT = "unc-nlp/lxmert-base-uncased"
 VISUALBERT = "uclanlp/visualbert-vqa-coco-pre"
 BERT = "bert-base-uncased"
 
-LAMBDA = (
-    "price of cost in soft targets, 0 to inf: weights exp(-lambda * 100 * USD) over the correct models; inf: hard label"
-)
 PUBLISHED_IMAGES = 4
-
-at_least_0 = validators.ge(0)
-at_least_1 = validators.ge(1)
-above_0 = validators.gt(0)
-optional = validators.optional
 
 Body = Literal["lxmert", "visualbert", "uniter-from-scratch", "vilbert-from-scratch"]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from vlrb import HIGHEST_COST, Array, DataError, shorten_list
 from vlrb_plugins.shared.log_tables.findings import Findings
+from vlrb_plugins.shared.messages import first_line
 
 BLOCK_ROWS = 50_000
 _HEADER = 64 * 1024
@@ -138,5 +139,5 @@ def _check_matrix(path: Path, matrix: Array, shape: tuple[int, int]) -> None:
 
 
 def _broken(path: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    return DataError(f"is not a readable array: {reason}", where=str(path), fix="write or copy the file again")
+    what = f"is not a readable array: {first_line(error)[:200]}"
+    return DataError(what, where=str(path), fix="write or copy the file again")

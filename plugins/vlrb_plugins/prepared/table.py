@@ -12,13 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import Array, DataError, did_you_mean, shorten_list
+from vlrb import SPLITS, Array, DataError, did_you_mean, shorten_list
 from vlrb_plugins.prepared.tree import Tree
 from vlrb_plugins.shared.log_tables.arrays import is_text, nulls_of
 from vlrb_plugins.shared.log_tables.findings import Findings
 from vlrb_plugins.shared.log_tables.json_lines import json_lines
 from vlrb_plugins.shared.log_tables.limits import refuse_special
-from vlrb_plugins.shared.log_tables.names import SPLITS
 from vlrb_plugins.shared.log_tables.parquet_files import Expected, check_schema, open_parquet, parquet_batches
 from vlrb_plugins.shared.log_tables.texts import is_unicode
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import attrs
 
-from vlrb import DataError, Problem, shorten_list
+from vlrb import SPLITS, DataError, Problem, shorten_list
 from vlrb_plugins.prepared.params import PreparedParams
-from vlrb_plugins.shared.log_tables.names import SPLITS
 
 _MATRICES = Path("data", "matrices")
 _REGISTRY = Path("data", "registry")

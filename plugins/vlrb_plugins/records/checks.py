@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb import HIGHEST_COST, Array, did_you_mean
+from vlrb import HIGHEST_COST, SPLITS, Array, did_you_mean
 from vlrb_plugins.records.columns import Block, TableSchema
 from vlrb_plugins.records.nested import list_elements, map_entries, rows_of
 from vlrb_plugins.shared.log_tables.arrays import nulls_of, true_values
 from vlrb_plugins.shared.log_tables.findings import Findings
-from vlrb_plugins.shared.log_tables.names import SPLITS
 
 SHOWN_ROWS = 3
 """How many rows with the same fault in a block are named."""

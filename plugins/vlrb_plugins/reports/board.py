@@ -21,6 +21,6 @@ class LeaderboardReport:
     def text(self, result: RunResult) -> str:
         """Return the leaderboard for the terminal."""
         from vlrb_plugins.reports.terminal import print_leaderboard
-        from vlrb_plugins.reports.text_table import text_for_stdout
+        from vlrb_plugins.shared.text_table import text_for_stdout
 
         return text_for_stdout(lambda out: print_leaderboard(result, out))

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from vlrb import Leaderboard, RunResult, SweepTable, leaderboard, printable
 from vlrb_plugins.reports.notes import leaderboard_notes
-from vlrb_plugins.reports.text_table import TextTable, print_line, print_table
 from vlrb_plugins.reports.values import cell_text
+from vlrb_plugins.shared.text_table import TextTable, print_line, print_table
 
 
 def print_leaderboard(result: RunResult, out: Console) -> None:

@@ -1,14 +1,19 @@
-"""What fitted routers check: their saved files, and the candidates and features of the queries."""
+"""What fitted routers share: the file ``router.json``, and checks of the candidates and features of the queries."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlrb import DataError, Features, Queries, read_json, shorten_list
+from vlrb import DataError, Features, Queries, read_json, shorten_list, write_json
 
 FILE = "router.json"
+
+
+def write_saved(directory: Path, schema: int, content: Mapping[str, Any]) -> None:
+    """Write the ``router.json`` of a router."""
+    write_json(directory / FILE, {"schema": schema, **content})
 
 
 def read_saved(directory: Path, schema: int, router: str = "", key: str = "router") -> dict[str, Any]:

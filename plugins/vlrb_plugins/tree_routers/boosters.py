@@ -113,6 +113,12 @@ def halves(n: int) -> tuple[Array, Array]:
     return np.arange(0, n, 2), np.arange(1, n, 2)
 
 
+def half_shares(n: int) -> tuple[float, float]:
+    """Return the shares of dev that its halves are."""
+    first, second = halves(n)
+    return len(first) / n, len(second) / n
+
+
 def column_share(params: TreeParams, columns: int) -> float:
     """Return the share of the columns that a tree sees."""
     return min(1.0, max(params.columns, MIN_COLUMNS / columns))

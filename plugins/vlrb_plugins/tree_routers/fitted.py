@@ -23,7 +23,8 @@ from vlrb import (
     unstructure,
     write_json,
 )
-from vlrb_plugins.shared.fitted import read_saved, refuse_other_models
+from vlrb_plugins.shared.fitted import read_saved, refuse_other_models, write_saved
+from vlrb_plugins.shared.messages import first_line
 from vlrb_plugins.tree_routers.boosters import Booster, Library, threads_for
 from vlrb_plugins.tree_routers.calibration import Calibration
 from vlrb_plugins.tree_routers.libraries import library
@@ -103,7 +104,6 @@ class FittedTrees:
                 }
             )
         content = {
-            "schema": SCHEMA_VERSION,
             "library": self.library.name,
             "parameters": unstructure(self.params),
             "shrinkage": self.shrinkage,
@@ -112,7 +112,7 @@ class FittedTrees:
             "categories": {str(j): values.tolist() for j, values in self.table.categories.items()},
             "models": models,
         }
-        write_json(directory / "router.json", content)
+        write_saved(directory, SCHEMA_VERSION, content)
         write_json(directory / "importances.json", importances(self))
 
     def _write(self, booster: Booster | None, directory: Path, stem: str) -> str | None:
@@ -187,8 +187,7 @@ def _read(used: Library, directory: Path, name: str | None) -> Booster | None:
     try:
         return used.load((directory / name).read_bytes())
     except Exception as error:  # the libraries raise errors of their own
-        first = str(error).strip().splitlines()[:1]
-        what = f"cannot be read: {''.join(first) or type(error).__name__}"
+        what = f"cannot be read: {first_line(error)}"
         raise DataError(what, where=str(directory / name), fix="fit the router again") from None
 
 

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 
 from vlrb import Array
-from vlrb_plugins.tree_routers.boosters import Booster, Rounds, Trainer, best_rounds, halves
+from vlrb_plugins.tree_routers.boosters import Booster, Rounds, Trainer, best_rounds, half_shares, halves
 from vlrb_plugins.tree_routers.calibration import Calibration, calibrate, log_loss, log_odds
 from vlrb_plugins.tree_routers.params import TreeParams
 
@@ -90,7 +90,7 @@ class Learner:
             return constant
         booster, losses = self.trainer.train(right.astype(np.float64), dev.astype(np.float64), "right")
         without = np.array([log_loss(np.full(len(half), mean), dev[half]).mean() for half in halves(len(dev))])
-        rounds = best_rounds(losses, without, self._weights)
+        rounds = best_rounds(losses, without, half_shares(self.dev_rows))
         if not rounds.all:
             return constant
         kept = booster.kept(rounds.all)
@@ -99,11 +99,6 @@ class Learner:
         margins = self._unseen(booster, rounds, log_odds(mean))
         calibration = calibrate(self.params.calibration, log_odds(mean), margins, dev)
         return Learnt(Chance(mean, calibration, kept), self._probabilities(mean, rounds, margins, dev), rounds.all)
-
-    @property
-    def _weights(self) -> tuple[float, float]:
-        first, second = (len(half) / self.dev_rows for half in halves(self.dev_rows))
-        return first, second
 
     def _unseen(self, booster: Booster, rounds: Rounds, constant: float) -> Array:
         """Return the log odds on dev, each half with the number of trees that the other one asks for."""
@@ -138,7 +133,7 @@ class Learner:
         logs, dev_logs = np.log(np.maximum(cost, FLOOR * mean)), np.log(np.maximum(dev, FLOOR * mean))
         booster, losses = self.trainer.train(logs, dev_logs, "cost")
         without = np.array([((dev_logs[half] - logs.mean()) ** 2).mean() for half in halves(len(dev))])
-        rounds = best_rounds(losses, without, self._weights)
+        rounds = best_rounds(losses, without, half_shares(self.dev_rows))
         if not rounds.all:
             return Cost(mean)
         kept = booster.kept(rounds.all)

@@ -8,6 +8,7 @@ import attrs
 from attrs import validators
 
 from vlrb import param
+from vlrb_plugins.shared.router_params import at_least_0, budget_without_lambda, optional
 
 _SHARE = validators.and_(validators.gt(0), validators.le(1))
 
@@ -15,17 +16,6 @@ _SHARE = validators.and_(validators.gt(0), validators.le(1))
 def _within_0_and_1(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value != "auto" and not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} must be 'auto' or a number from 0 to 1, not {value!r}")
-
-
-def _not_negative(_: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value >= 0:
-        raise ValueError(f"{attribute.name.removesuffix('_')} must be at least 0, not {value!r}")
-
-
-def _one_of_two(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    _not_negative(instance, attribute, value)
-    if value is not None and instance.lambda_ is not None:
-        raise ValueError("lambda and budget are two ways to decide: give one of them")
 
 
 @attrs.frozen
@@ -63,12 +53,15 @@ class TreeParams:
     )
     lambda_: float | None = param(
         default=None,
-        validator=_not_negative,
+        validator=optional(at_least_0),
         when="route",
         help="price of money in the decision; default: of 0, 1, 3, 10 ... 10000 the best on dev by the selection metric",
     )
     budget: float | None = param(
-        default=None, validator=_one_of_two, when="route", help="decide by this budget in USD per sample instead"
+        default=None,
+        validator=budget_without_lambda,
+        when="route",
+        help="decide by this budget in USD per sample instead",
     )
 
 

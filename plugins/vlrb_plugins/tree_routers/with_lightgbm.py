@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 
 from vlrb import Array
-from vlrb_plugins.tree_routers.boosters import Objective, Stopping, column_share, halves
+from vlrb_plugins.tree_routers.boosters import Objective, Stopping, column_share, half_shares, halves
 from vlrb_plugins.tree_routers.params import TreeParams
 from vlrb_plugins.tree_routers.table import Table
 
@@ -62,8 +62,7 @@ class LightgbmTrainer:
         self._train.set_label(target)
         for dataset, half in zip(self._dev, self._halves, strict=True):
             dataset.set_label(dev[half])
-        sizes = [len(half) / len(dev) for half in self._halves]
-        stopping = Stopping(self._params.patience, (sizes[0], sizes[1]))
+        stopping = Stopping(self._params.patience, half_shares(len(dev)))
         losses: list[list[float]] = []
 
         def stop(state: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import xgboost
 
 from vlrb import Array
-from vlrb_plugins.tree_routers.boosters import Objective, Stopping, column_share, halves
+from vlrb_plugins.tree_routers.boosters import Objective, Stopping, column_share, half_shares, halves
 from vlrb_plugins.tree_routers.params import TreeParams
 from vlrb_plugins.tree_routers.table import Table
 
@@ -55,8 +55,7 @@ class XgboostTrainer:
         self._train.set_label(target)
         for matrix, half in zip(self._dev, self._halves, strict=True):
             matrix.set_label(dev[half])
-        sizes = [len(half) / len(dev) for half in self._halves]
-        halt = _Halt(Stopping(self._params.patience, (sizes[0], sizes[1])))
+        halt = _Halt(Stopping(self._params.patience, half_shares(len(dev))))
         spread = float(target.mean() * (1.0 - target.mean())) if objective == "right" else 1.0
         trained = xgboost.train(
             # a train sample counts as much as its loss curves: p(1 - p) where p is the mean

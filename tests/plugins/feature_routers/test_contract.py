@@ -331,7 +331,7 @@ def test_parameters_are_checked() -> None:
     """Ranges of the parameters that the experiment file sets."""
     bad = [("knn", "lambda_", -1.0), ("ovr", "c", 0.0), ("kmeans", "clusters", 0), ("mlp", "hidden", (4, 0))]
     for name, field, value in bad:
-        with pytest.raises(ValueError, match=field):
+        with pytest.raises(ValueError, match=field.removesuffix("_")):
             SPECS[name].params(**{field: value})
 
 

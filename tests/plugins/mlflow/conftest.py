@@ -27,8 +27,9 @@ from vlrb.api.results import (
     SplitInfo,
 )
 from vlrb.api.routing import CostBounds, Undefined
-from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
+from vlrb_plugins.mlflow import MlflowPlugin
 from vlrb_plugins.mlflow.addresses import Address
+from vlrb_plugins.mlflow.settings import MlflowSettings
 
 
 class Study:

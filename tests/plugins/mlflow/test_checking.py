@@ -10,8 +10,9 @@ import time
 import pytest
 
 from vlrb.errors import TrackingError
-from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
+from vlrb_plugins.mlflow import MlflowPlugin
 from vlrb_plugins.mlflow.checking import _latest_revision
+from vlrb_plugins.mlflow.settings import MlflowSettings
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ import filelock
 import pytest
 
 from vlrb.errors import TrackingError
-from vlrb_plugins.mlflow import MlflowPlugin, MlflowSettings
+from vlrb_plugins.mlflow import MlflowPlugin
 from vlrb_plugins.mlflow.addresses import Address
 from vlrb_plugins.mlflow.failures import unusable
+from vlrb_plugins.mlflow.settings import MlflowSettings
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")

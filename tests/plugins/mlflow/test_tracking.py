@@ -36,10 +36,18 @@ def test_parent_run_describes_the_run(study, database, read):
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "study 20260102-030405-0123abcd"
     assert run.data.params == {
-        "split.group_by": "image",
+        "split.use": "splits/grouped",
         "split.seed": "7",
-        "split.shares.train": "0.7",
-        "split.shares.dev": "0.1",
+        "split.train": "0.7",
+        "split.made": "seed 7",
+        "split.samples.train": "84",
+        "split.samples.dev": "12",
+        "split.samples.test": "24",
+        "split.digest": "abc123",
+        "split.groups": "17",
+        "split.grouped_by.image": "120",
+        "split.group_also_in_train.dev": "0",
+        "split.group_also_in_train.test": "0",
         "bounds.low": "0.001",
         "bounds.high": "0.02",
         "bounds.rows": "train",
@@ -380,7 +388,7 @@ def test_kill_at_any_call(study, database, read, monkeypatch, call, count):
     runs = store.runs()
     assert set(runs) == NODES
     assert {r.info.status for r in runs.values()} == {"FINISHED"}
-    assert runs["run"].data.params["split.group_by"] == "image"
+    assert runs["run"].data.params["split.seed"] == "7"
     assert len(runs["run"].inputs.dataset_inputs) == 1
     assert store.artifacts("run", "reports") == {"reports/leaderboard.md"}
     for node in ("cell/knn-seed0", "cell/linear-seed0"):

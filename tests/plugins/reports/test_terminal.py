@@ -8,8 +8,8 @@ from finished import finished_run, seeded_cell
 from rich.console import Console
 
 from vlrb import NoParams, RunResult
-from vlrb_plugins.reports import text_table
 from vlrb_plugins.reports.board import LeaderboardReport
+from vlrb_plugins.shared import text_table
 
 text = LeaderboardReport(NoParams()).text
 

@@ -140,7 +140,7 @@ def test_a_half_of_dev_that_gets_no_tree_has_the_mean(trees: Any, calibration: A
     params = PARAMS["lightgbm"](calibration=calibration)
     learner = Learner(params, Trainer(), None, None, 40, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Learner, "_weights", (0.01, 0.99))
+        patch.setattr("vlrb_plugins.tree_routers.models.half_shares", lambda _: (0.01, 0.99))
         learnt = learner.chance(right, right)
 
     assert learnt.rounds == 1

@@ -68,7 +68,7 @@ def test_a_library_that_cannot_be_loaded_is_an_error_with_a_way_out(
         ({"shrinkage": 1.5}, "from 0 to 1"),
         ({"lambda_": -1.0}, "lambda must be at least 0"),
         ({"budget": -1.0}, "budget must be at least 0"),
-        ({"lambda_": 1.0, "budget": 1.0}, "give one of them"),
+        ({"lambda_": 1.0, "budget": 1.0}, "set one of them"),
         ({"columns": 0.0}, "columns"),
         ({"bins": 1}, "bins"),
     ],

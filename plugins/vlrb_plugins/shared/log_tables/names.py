@@ -12,8 +12,6 @@ import attrs
 from vlrb import Catalog, did_you_mean, shorten_list
 from vlrb_plugins.shared.log_tables.findings import Findings
 
-SPLITS = ("train", "dev", "test")
-
 NameKind = Literal["dataset", "model"]
 
 

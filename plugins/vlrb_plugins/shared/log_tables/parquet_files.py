@@ -14,6 +14,7 @@ from vlrb import DataError, shorten_list
 from vlrb_plugins.shared.log_tables.arrays import is_binary, is_list
 from vlrb_plugins.shared.log_tables.findings import Findings
 from vlrb_plugins.shared.log_tables.limits import BATCH_BYTES, BATCH_ROWS, MAX_COLUMNS, refuse_special, too_wide
+from vlrb_plugins.shared.messages import first_line
 
 FEW_ROWS = 1_000
 """Most rows of a batch with image files: the file's metadata counts the sizes of distinct images only."""
@@ -93,8 +94,8 @@ def parquet_batches(path: Path, file: pq.ParquetFile, columns: list[str] | None 
 
 
 def _broken(path: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(f"is not a readable Parquet file: {reason}", where=str(path), fix="write or copy the file again")
+    what = f"is not a readable Parquet file: {first_line(error)}"
+    return DataError(what, where=str(path), fix="write or copy the file again")
 
 
 def _rows_at_once(file: pq.ParquetFile, columns: list[str] | None) -> int:
