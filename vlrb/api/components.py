@@ -204,7 +204,6 @@ class CommandSpec:
 
 Record = Dataset | Model | Component | CommandSpec
 
-
 KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "dataset": ("vlrb_datasets", Dataset),
     "model": ("vlrb_models", Model),
@@ -223,20 +222,5 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
 }
 """Kind of component -> its registration hook and the class of its records."""
 
-
-Kind = Literal[
-    "dataset",
-    "model",
-    "log-source",
-    "scorer",
-    "token-counter",
-    "splitter",
-    "encoder",
-    "fusion",
-    "protocol",
-    "executor",
-    "router",
-    "metric",
-    "reporter",
-    "command",
-]
+Kind = str
+"""One of :data:`KINDS`."""
