@@ -19,7 +19,7 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.logs import Score
 from vlrb.api.routing import Estimate, Queries, Undefined
 from vlrb.errors import PluginError
-from vlrb.faults import is_text, short_repr
+from vlrb.texts import is_text, short_repr
 
 FIX = "fix the plugin, or report it to its author"
 INTEGERS = range(-(2**63), 2**63)
