@@ -41,7 +41,7 @@ PROBLEMS = [
     ('[[router]]\nuse = "random"\nlabel = "../x"', "must be usable as the name of a folder", ""),
     ('[[model]]\nname = "m"\ninput_price_per_million = -1', "model[0].input_price_per_million", ""),
     ('[[model]]\nname = "m"\n[[model]]\nname = "m"', "model 'm' is declared twice", "remove one"),
-    ('[[dataset]]\nname = "d"\ngroup = "A b"', "dataset[0]: a task group is a kebab-case slug", ""),
+    ('[[dataset]]\nname = "d"\ngroup = "A b"', "dataset[0].group: a task group must be kebab-case", ""),
     ('[[metric]]\nuse = "rank-score"\nbeta = 0', "metric[0].beta: must be > 0, not 0", ""),
     ('[plugin.mlfow]\nuri = "x"', "plugin.mlfow: no loaded plugin 'mlfow' has settings", ""),
     ("[[logs]]", "logs: ", ""),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vlrb.api.routing import Fitted
     from vlrb.benchmark.matrices import Benchmark
 
-from vlrb.api.records import KEBAB, Dataset, Model
+from vlrb.api.records import Dataset, Model, check_kebab
 
 
 def param(
@@ -81,8 +81,7 @@ class Component:
 
     @name.validator
     def _kebab(self, _: Any, value: str) -> None:
-        if not isinstance(value, str) or not KEBAB.fullmatch(value):
-            raise ValueError(f"a component's name is kebab-case such as 'my-router', not {value!r}")
+        check_kebab("a component's name", value)
 
     @params.validator
     def _attrs_class(self, _: Any, value: type) -> None:

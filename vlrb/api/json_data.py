@@ -38,10 +38,6 @@ def _metric_value(value: Any, _: Any) -> MetricValue:
     return _number(value, float)
 
 
-def _undefined(value: Undefined) -> dict[str, str]:
-    return {"undefined": value.reason} | ({"kind": value.kind} if value.kind != "undefined" else {})
-
-
 def _make_converter(*, detailed: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed)
     for kind in (bool, int, str):
@@ -51,7 +47,8 @@ def _make_converter(*, detailed: bool) -> cattrs.Converter:
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_unstructure_hook(float, lambda value: str(value) if math.isinf(value) else value)
     converter.register_unstructure_hook(Path, str)
-    converter.register_unstructure_hook(Undefined, _undefined)
+    failed = {"undefined": {}, "failed": {"kind": "failed"}}
+    converter.register_unstructure_hook(Undefined, lambda value: {"undefined": value.reason, **failed[value.kind]})
     return converter
 
 

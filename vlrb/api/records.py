@@ -12,8 +12,14 @@ KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def slugify(name: str) -> str:
-    """Return the kebab-case form of a name as it stands in logs."""
+    """Return the kebab-case form of a name in logs."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def check_kebab(what: str, value: object, fix: str = "") -> None:
+    """Raise ValueError unless a value is a kebab-case text."""
+    if not isinstance(value, str) or not KEBAB.fullmatch(value):
+        raise ValueError(f"{what} must be kebab-case such as 'my-name', not {value!r}{fix}")
 
 
 def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -70,14 +76,11 @@ class Dataset:
 
     @slug.validator
     def _slug(self, _: Any, value: str) -> None:
-        if not KEBAB.fullmatch(value):
-            what = f"the slug of {self.name!r} must be kebab-case such as 'my-dataset'"
-            raise ValueError(f"{what}, not {value!r}; set slug")
+        check_kebab(f"the slug of {self.name!r}", value, "; set slug")
 
     @group.validator
     def _kebab(self, _: Any, value: str) -> None:
-        if not KEBAB.fullmatch(value):
-            raise ValueError(f"a task group is a kebab-case slug such as 'general', not {value!r}")
+        check_kebab("a task group", value)
 
 
 @attrs.frozen(kw_only=True)
