@@ -134,7 +134,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     close += [n for n in difflib.get_close_matches(name, names, n=3, cutoff=0.6) if n not in close]
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close[:3]) + "?"
-    return "known: " + shorten_list(names, 30) if names else "there are none to choose from"
+    return "known: " + shorten_list(names, 30) if names else "none available"
 
 
 def shorten_list(items: Iterable[object], limit: int = 5) -> str:

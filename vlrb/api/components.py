@@ -31,7 +31,7 @@ def param(
     """Declare a parameter of a component: an attrs field with a help text, which ``vlrb list`` shows.
 
     :param when: ``route`` for a router's parameter that is used by :mod:`vlrb.api.decide` only: a sweep over it fits once
-    :param was: former names, as written in TOML: an experiment file that uses one is told the new name
+    :param was: former names, as written in TOML: an experiment file that uses one gets an error with the new name
     """
     default = default if factory is None else attrs.Factory(factory)
     metadata = {"help": help, "when": when, "was": was}

@@ -1,4 +1,4 @@
-"""From estimates to choices: what is worth most at a given price of money, or within a budget."""
+"""From estimates to choices: the best expected utility at a given lambda, or the best within a budget."""
 
 from __future__ import annotations
 

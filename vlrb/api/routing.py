@@ -94,7 +94,7 @@ class Queries:
 
 @attrs.frozen(eq=False)
 class Labelled:
-    """Queries with what is known of every candidate on them: Y (bool[n, k]), raw score and cost (float64[n, k], USD)."""
+    """Queries with the outcomes of every candidate: Y (bool[n, k]), raw score and cost (float64[n, k], USD)."""
 
     queries: Queries
     quality: Array
@@ -117,7 +117,7 @@ class CostBounds:
 
 @attrs.frozen(eq=False)
 class FitContext:
-    """What ``fit`` may use besides the data.
+    """What ``fit`` may use in addition to the data.
 
     ``dev_score(choices)`` is the selection metric on the dev split, turned so that larger is better.  ``rng`` is seeded by the seed
     and the router's label, so that adding a router to an experiment changes no other router's numbers.
@@ -171,7 +171,7 @@ class WithEstimate(Protocol):
 
 @runtime_checkable
 class WithChosen(Protocol):
-    """A fitted router whose fit chose some of its own parameters, such as lambda, on dev.
+    """A fitted router whose fit chose some of its parameters on dev, such as lambda.
 
     ``chosen`` maps their names, as in TOML, to JSON scalars, infinite numbers included; every table shows it.
     """
@@ -207,7 +207,7 @@ class Fusion(Protocol):
     def __call__(self, parts: Sequence[EncodedFeatures], /) -> Features:
         """Return the fused features, a row per sample.
 
-        :raises DataError: when the encoders give nothing to fuse
+        :raises DataError: when there are no encoders to fuse
         """
 
 
@@ -229,7 +229,7 @@ class Timing:
 
 @attrs.frozen(eq=False)
 class Evaluation:
-    """What a metric sees: a router's choices int[n] on some rows, and what is known of these rows.
+    """What a metric sees: a router's choices int[n] on some rows, and the outcomes of all candidates on them.
 
     ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers [n, k].  ``best_single`` is the
     accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.
