@@ -1,7 +1,6 @@
 """Errors that a user can act on, and the exit codes they lead to.
 
-Every error names the thing, the value, the place and the fix.  An error may hold many problems: whatever is wrong with
-one experiment file or one log tree is reported at once.
+Every error names the thing, the value, the place and the fix, and may hold many problems, which are reported at once.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ def _all_safe(texts: Iterable[object]) -> tuple[str, ...]:
 class Problem:
     """One thing that is wrong: what, where (file, sheet and row; TOML key path; plugin) and how to fix it.
 
-    What cannot be printed or written becomes escapes, and addresses lose their user names, passwords and tokens.
-    ``samples`` are the ids, as an encoder or router sees them, of the samples that the problem is about.
+    Unprintable characters become escapes, and addresses lose their user names, passwords and tokens.  ``samples`` are the ids,
+    as an encoder or router sees them, of the samples that the problem is about.
     """
 
     message: str = attrs.field(converter=_safe)
@@ -56,7 +55,7 @@ class Problem:
 
 
 def named_samples(problem: Problem) -> set[str]:
-    """Return the ids of the samples that a problem may be about: a plugin may give one as the place only."""
+    """Return the ids of the samples that a problem may be about; a plugin may give one as ``where`` only."""
     return {*problem.samples, problem.where}
 
 
@@ -88,20 +87,16 @@ class DataError(VlrbError):
 
 
 class StorageError(VlrbError):
-    """The system refuses to write or read: a full disk, an overlong path, an I/O error.  It ends the work; nobody is blamed."""
+    """The system refuses to write or read: a full disk, an overlong path, an I/O error.  It ends the work."""
 
     exit_code = ExitCode.USAGE
 
     @classmethod
     def of(cls, error: OSError, path: object = None) -> StorageError:
-        """Describe what the system said.
-
-        :param path: what was being written, where the error does not name it
-        """
+        """Describe an error of the system; ``path`` is what was being written, where the error does not name it."""
         reason = error.strerror if isinstance(error.strerror, str) else str(error)
-        return cls(
-            reason, where=str(error.filename or path or "the file system"), fix=STORAGE.get(error.errno or 0, RIGHTS)
-        )
+        where = str(error.filename or path or "the file system")
+        return cls(reason, where=where, fix=STORAGE.get(error.errno or 0, RIGHTS))
 
 
 _FULL = "free space there, or use another folder (--runs, --cache, --to; TMPDIR for temporary files)"
@@ -117,7 +112,7 @@ STORAGE = {
     errno.ENFILE: "raise the system's limit of open files",
     errno.ENOLCK: "use a file system that has locks (--runs, --cache)",
 }
-"""errno -> what to do about it; none of these is the fault of the code to which it happens."""
+"""errno -> what to do about it; none of these is the fault of the code that ran."""
 
 
 class PluginError(VlrbError):
@@ -132,10 +127,6 @@ class TrackingError(VlrbError):
     exit_code = ExitCode.TRACKING
 
 
-MOST_NAMES = 30
-"""That :func:`did_you_mean` lists where none is close."""
-
-
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a fix that names the closest known names, or lists them when none is close."""
     names = sorted(set(known))
@@ -143,7 +134,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     close += [n for n in difflib.get_close_matches(name, names, n=3, cutoff=0.6) if n not in close]
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close[:3]) + "?"
-    return "known: " + shorten_list(names, MOST_NAMES) if names else "there are none to choose from"
+    return "known: " + shorten_list(names, 30) if names else "none available"
 
 
 def shorten_list(items: Iterable[object], limit: int = 5) -> str:

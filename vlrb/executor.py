@@ -19,9 +19,8 @@ import attrs
 
 from vlrb import interrupts
 from vlrb.errors import STORAGE, PluginError, StorageError, VlrbError
-from vlrb.faults import describe_error, traceback_of
 from vlrb.interrupts import GRACE, end_in_time
-from vlrb.texts import accept_any_text, print_records
+from vlrb.texts import accept_any_text, describe_error, print_records, traceback_of
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""

@@ -11,15 +11,14 @@ _TOKEN = r"[^\s\"']+"
 _USER = r"[^/@:]*:"
 _QUERY = r"(?i)([?&;](?:user|username|uid|password|passwd|pwd|token|api_?key|odbc_connect)=)[^&;\s\"']*"
 _NAMES = r"(?:\w+_)?(?:password|passwd|pwd|secret|api_?key|access_?key|token|credentials?)"
-_NAMED = rf"(?i){_NAMES}"
 _TOML = rf"(?im)^(\s*[\"']?(?:[\w.-]+\.)?{_NAMES}[\"']?\s*=\s*)(?:\"[^\"\n]*\"|'[^'\n]*')"
 
 
 def without_credentials(text: str) -> str:
-    """Return text whose addresses have lost what is secret in them."""
-    return re.sub(
-        _QUERY, r"\1***", re.sub(_TOKEN, lambda found: _without_user(found[0]), text) if "@" in text else text
-    )
+    """Return a text without the passwords and tokens in its addresses."""
+    if "@" in text:
+        text = re.sub(_TOKEN, lambda found: _without_user(found[0]), text)
+    return re.sub(_QUERY, r"\1***", text)
 
 
 def _without_user(token: str) -> str:
@@ -40,11 +39,11 @@ def _without_user(token: str) -> str:
 
 def is_secret(name: str) -> bool:
     """Tell whether a key of this name holds a secret: ``api_key``, ``password`` and the like."""
-    return re.fullmatch(_NAMED, name) is not None
+    return re.fullmatch(_NAMES, name, re.IGNORECASE) is not None
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
-    """Return JSON data whose addresses, and whose texts under names such as ``api_key``, have lost what is secret in them."""
+    """Return JSON data without the secrets in addresses, and in texts under names such as ``api_key``."""
     if isinstance(value, str):
         return "***" if value and is_secret(name) else without_credentials(value)
     if isinstance(value, Mapping):
@@ -53,5 +52,5 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 
 def without_secrets_in_toml(text: str) -> str:
-    """Return a TOML file's text in which the same has been done."""
+    """Return a TOML file's text without these secrets."""
     return re.sub(_TOML, r'\1"***"', without_credentials(text))

@@ -151,7 +151,7 @@ def test_hooks_lists_all_hooks(project: Any) -> None:
     """Name, arguments and a line each."""
     rows = {h["name"]: h for h in project.vlrb("hooks", "--json").json}
 
-    assert len(rows) == 18
+    assert len(rows) == 22
     assert rows["vlrb_cell_log"]["arguments"].startswith("(run: RunInfo, cell: CellInfo, step: int")
     assert all(h["summary"] for h in rows.values())
     assert "vlrb_run_end" in project.vlrb("hooks").out

@@ -554,7 +554,7 @@ def test_a_declaration_changes_only_the_keys_it_gives(project: Any) -> None:
     assert "'tinya' is a slug of both 'TinyA' and 'Tiny A'" in project.vlrb("check", project.experiment(more=slugs)).err
     unnamed = '[[dataset]]\nname = "数据集"\n'
     assert (
-        "must be kebab-case such as 'my-dataset', not ''; set slug"
+        "must be kebab-case such as 'my-name', not ''; set slug"
         in project.vlrb("check", project.experiment(more=unnamed)).err
     )
 

@@ -10,10 +10,10 @@ import pytest
 
 from vlrb.errors import STORAGE, DataError, ExitCode, PluginError, Problem, StorageError, VlrbError
 from vlrb.executor import error_text
-from vlrb.faults import describe_error, is_text, short_repr, shorten_text, traceback_of
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.plugin import Plugin
 from vlrb.storage import read_json, write_json, write_text
+from vlrb.texts import describe_error, is_text, short_repr, shorten_text, traceback_of
 
 PLUGIN = Plugin("mine", "mine.py", "", "mine.py")
 

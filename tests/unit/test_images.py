@@ -88,7 +88,7 @@ def test_a_missing_image_is_an_error(tmp_path: Path) -> None:
     """A hash that no file holds, and a file that is gone or broken."""
     with ImageWriter(tmp_path / "a.arrow") as writer:
         name = writer.add(png(), "s").hash
-    with pytest.raises(DataError, match=r"a\.arrow: image 000000000000 is not there\n.*build the benchmark again"):
+    with pytest.raises(DataError, match=r"a\.arrow: image 000000000000 is missing\n.*build the benchmark again"):
         ImageStore([tmp_path / "a.arrow"]).data("0" * 64)
     with pytest.raises(DataError, match="b.arrow"):
         ImageStore([tmp_path / "b.arrow"]).data(name)

@@ -15,7 +15,7 @@ import vlrb
 ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("redact", "texts"),
-    ("errors", "faults"),
+    ("errors",),
     ("interrupts", "storage"),
     ("executor",),
     ("api",),

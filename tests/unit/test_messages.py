@@ -14,10 +14,10 @@ from vlrb.benchmark.listing import files_of
 from vlrb.cli import run
 from vlrb.errors import ConfigError, DataError, ExitCode, Problem, did_you_mean
 from vlrb.experiment.document import read_document
-from vlrb.faults import describe_error, traceback_of
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.redact import without_credentials
+from vlrb.texts import describe_error, traceback_of
 
 ROOT = Path(__file__).parents[2]
 ERRORS = {"ConfigError", "DataError", "PluginError", "TrackingError"}

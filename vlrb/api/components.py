@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from vlrb.api.routing import Fitted
     from vlrb.benchmark.matrices import Benchmark
-from vlrb.api.records import KEBAB, Dataset, Model
+
+from vlrb.api.records import Dataset, Model, check_kebab
 
 
 def param(
@@ -29,12 +30,12 @@ def param(
 ) -> Any:
     """Declare a parameter of a component: an attrs field with a help text, which ``vlrb list`` shows.
 
-    :param when: ``route`` for a parameter of a router that only decides what is made of its estimates (see
-        :mod:`vlrb.api.decide`): a sweep over it fits once
-    :param was: former names, as written in TOML: an experiment file that uses one is told the new name
+    :param when: ``route`` for a router's parameter that is used by :mod:`vlrb.api.decide` only: a sweep over it fits once
+    :param was: former names, as written in TOML: an experiment file that uses one gets an error with the new name
     """
-    more: dict[str, Any] = {"default": default} if factory is None else {"factory": factory}
-    return attrs.field(validator=validator, metadata={"help": help, "when": when, "was": was}, kw_only=True, **more)
+    default = default if factory is None else attrs.Factory(factory)
+    metadata = {"help": help, "when": when, "was": was}
+    return attrs.field(default=default, validator=validator, metadata=metadata, kw_only=True)
 
 
 def toml_name(field_name: str) -> str:
@@ -49,27 +50,26 @@ class NoParams:
 
 @attrs.frozen
 class Imported:
-    """A function or class by its place, ``package.module:Name``, which is imported when it is called."""
+    """A function or class by its place, ``package.module:Name``, imported when it is called."""
 
     place: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
 
     def __call__(self, *arguments: Any) -> Any:
-        """Import it and call it."""
         # import_module of a computed name would count the whole package in keys
         return resolve_name(self.place)(*arguments)
 
 
 def imported_late(value: Any) -> Any:
-    """Return a factory; a text ``package.module:Name`` becomes one that imports when it is called."""
+    """Return a factory; a text ``package.module:Name`` becomes an :class:`Imported`."""
     return Imported(value) if isinstance(value, str) else value
 
 
 @attrs.frozen(kw_only=True)
 class Component:
-    """What all components have: a kebab-case name, a factory, the class of its parameters, and a line of help.
+    """What all components have: a kebab-case name, a line of help, and the attrs class of their parameters.
 
-    ``factory(params)`` makes the component; ``"package.module:Name"`` stands for what is imported when it is first called.
-    ``requires`` names Python packages that the component needs beyond vlrb's own, and ``extra`` the extra that brings them.
+    ``factory(params)`` makes the component; a text ``"package.module:Name"`` is imported when it is first called.  ``requires``
+    names Python packages that the component needs beyond vlrb's own, ``extra`` the extra that brings them.
     """
 
     name: str = attrs.field()
@@ -81,8 +81,7 @@ class Component:
 
     @name.validator
     def _kebab(self, _: Any, value: str) -> None:
-        if not isinstance(value, str) or not KEBAB.fullmatch(value):
-            raise ValueError(f"a component's name is kebab-case such as 'my-router', not {value!r}")
+        check_kebab("a component's name", value)
 
     @params.validator
     def _attrs_class(self, _: Any, value: type) -> None:
@@ -94,9 +93,9 @@ class Component:
 class LogSourceSpec(Component):
     """A source of logs: ``factory(params) -> LogSource``.
 
-    Fields of ``params`` that hold a ``pathlib.Path`` are resolved against the experiment file's folder.  ``export``, if given,
-    writes a benchmark in the source's form into a new folder and returns the files it wrote: it gets the benchmark, the
-    folder, and Arrow batches of all outcomes with their predictions.
+    A ``pathlib.Path`` in ``params`` is resolved against the experiment file's folder.  ``export(benchmark, folder, batches)``, if
+    given, writes a benchmark in the source's form into a new folder and returns the files; ``batches`` are the outcomes with
+    their predictions.
     """
 
     export: Callable[[Benchmark, Path, Iterable[pa.RecordBatch]], Sequence[Path]] | None = attrs.field(
@@ -118,8 +117,8 @@ class TokenCounterSpec(Component):
 class EncoderSpec(Component):
     """An encoder: ``factory(params) -> Encoder``.
 
-    ``modality`` says what the encoder looks at, which fusions of text and image go by.  ``revision(params)``, if given, returns
-    what identifies the weights in use, so that features made with others are not taken for these.
+    ``modality`` is what the encoder looks at, for fusions of text and image.  ``revision(params)``, if given, identifies the
+    weights in use, so that cached features of other weights are not reused.
     """
 
     modality: Literal["text", "image", "both"] = "both"
@@ -135,8 +134,8 @@ class SplitterSpec(Component):
 class FusionSpec(Component):
     """A fusion of the features of several encoders: ``factory(params) -> Fusion``.
 
-    ``needs`` names the modalities that there must be encoders of; where it names any, encoders that look at both are refused.
-    ``keeps`` names the one modality whose encoders are used, if the others are left out.
+    ``needs`` names the modalities that must have an encoder; if it names any, encoders that look at both are refused.  ``keeps``
+    names the one modality whose encoders are used; empty uses all.
     """
 
     needs: tuple[Literal["text", "image"], ...] = ()
@@ -145,9 +144,9 @@ class FusionSpec(Component):
 
 @attrs.frozen(kw_only=True)
 class ProtocolSpec(Component):
-    """A protocol, a preset of keys: ``factory(params)`` returns them as tables of the experiment file.
+    """A protocol, a preset of keys: ``factory(params)`` returns them as tables; an experiment file that says otherwise is refused.
 
-    The keys of its table ``router`` go to every router that has such a parameter.  A file that says otherwise is refused.
+    The keys of its table ``router`` go to every router that has such a parameter.
     """
 
 
@@ -160,8 +159,8 @@ class ExecutorSpec(Component):
 class RouterSpec(Component):
     """A router: ``factory(params) -> Router``; ``load(directory)`` brings back what ``Fitted.save`` wrote.
 
-    ``needs_features`` routers get ``queries.features``, of the feature set that the experiment names.  ``revision(params)``, if
-    given, returns what identifies the weights that a fit begins with, so that a fit from others is not taken for this one.
+    ``needs_features`` routers get ``queries.features``, the feature set that the experiment names.  ``revision(params)``, if given,
+    identifies the weights that a fit begins with, so that a cached fit from other weights is not reused.
     """
 
     load: Callable[[Path], Fitted] | None = attrs.field(default=None, converter=imported_late)
@@ -171,10 +170,7 @@ class RouterSpec(Component):
 
 @attrs.frozen(kw_only=True)
 class MetricSpec(Component):
-    """A metric over an evaluation: ``factory(params) -> Metric``.
-
-    ``per_subset`` metrics are also computed per dataset and task group.
-    """
+    """A metric: ``factory(params) -> Metric``; ``per_subset`` metrics are also computed per dataset and task group."""
 
     unit: str = ""
     higher_is_better: bool = True
@@ -186,8 +182,8 @@ class ReporterSpec(Component):
     """A report: ``factory(params)`` returns a function of (subject, directory) that gives the files it wrote.
 
     The subject is the :class:`vlrb.api.results.RunResult` of a finished run, or with ``on="benchmark"`` the
-    :class:`vlrb.benchmark.built.BuiltBenchmark` of ``vlrb build``, which names the first file and with ``--json`` prints the
-    JSON files.  The function may also be an object with a text for the terminal (:class:`vlrb.api.results.WithText`).
+    :class:`vlrb.benchmark.built.BuiltBenchmark` of ``vlrb build``, which names the first file and prints the JSON files with
+    ``--json``.  A :class:`vlrb.api.results.WithText` has a text for the terminal too.
     """
 
     on: Literal["run", "benchmark"] = attrs.field(default="run", validator=attrs.validators.in_(("run", "benchmark")))
@@ -203,7 +199,6 @@ class CommandSpec:
 
 
 Record = Dataset | Model | Component | CommandSpec
-
 
 KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "dataset": ("vlrb_datasets", Dataset),
@@ -223,20 +218,5 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
 }
 """Kind of component -> its registration hook and the class of its records."""
 
-
-Kind = Literal[
-    "dataset",
-    "model",
-    "log-source",
-    "scorer",
-    "token-counter",
-    "splitter",
-    "encoder",
-    "fusion",
-    "protocol",
-    "executor",
-    "router",
-    "metric",
-    "reporter",
-    "command",
-]
+Kind = str
+"""One of :data:`KINDS`."""

@@ -1,4 +1,4 @@
-"""From estimates to choices: what is worth most at a given price of money, or within a budget."""
+"""From estimates to choices: the best expected utility at a given lambda, or the best within a budget."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ def decide(estimate: Estimate, *, lambda_: float | None = None, budget: float | 
     """Return the chosen model of every query, int64[n].
 
     With ``lambda_``, the model of greatest expected utility ``P(correct) * exp(-lambda * 100 * USD)``: 0 looks at the probability
-    alone, inf takes the cheapest model that may be right.  With ``budget``, the model likeliest to be right among those
-    expected to cost at most so many USD per sample, and the cheapest where none does.  Ties go to the cheaper model, then to the
-    likelier one, then to the first.
+    alone, inf takes the cheapest model that may be right.  With ``budget`` in USD per sample, the likeliest model among those
+    within it.  Where no model qualifies, the cheapest.  Ties go to the cheaper model, then to the likelier one, then to the first.
 
     :param estimate: P(correct) and expected cost in USD, float[n, k] each
     :raises ConfigError: unless exactly one of the two is given, and is not negative
@@ -29,13 +28,8 @@ def decide(estimate: Estimate, *, lambda_: float | None = None, budget: float | 
     elif budget is not None and lambda_ is None and budget >= 0:
         worth = np.where(cost <= budget, p, -np.inf)
     else:
-        raise ConfigError(
-            f"needs either lambda or a budget, at least 0, not {lambda_!r} and {budget!r}",
-            where="decide",
-            fix="give one of the two as a number of at least 0",
-        )
-    hopeless = np.isneginf(worth).all(axis=1, keepdims=True)
-    worth = np.where(hopeless, -cost, worth)
+        what = f"needs either lambda or a budget, at least 0, not {lambda_!r} and {budget!r}"
+        raise ConfigError(what, where="decide", fix="give one of the two as a number of at least 0")
     price = np.where(worth == worth.max(axis=1, keepdims=True), cost, np.inf)
     return np.asarray(np.where(price == price.min(axis=1, keepdims=True), p, -np.inf).argmax(axis=1))
 
@@ -49,10 +43,7 @@ def _utility(p: Array, cost: Array, lambda_: float) -> Array:
 
 
 def lift_choices(scores: Array, choices: Array) -> Array:
-    """Return scores float64[n, k] whose argmax is ``choices``: a choice that is not the first highest of its row is raised above.
-
-    It becomes the next larger number after the highest.
-    """
+    """Return scores float64[n, k] whose argmax is ``choices``: another choice's score becomes the next number above the highest."""
     rows = np.flatnonzero(scores.argmax(axis=1) != choices)
     lifted = scores.copy()
     lifted[rows, choices[rows]] = np.nextafter(scores[rows].max(axis=1), np.inf)

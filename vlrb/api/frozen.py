@@ -1,4 +1,4 @@
-"""Data that nobody can change: mappings, tuples, and arrays on memory that cannot be made writable again."""
+"""Data that cannot be changed: mappings, tuples, and arrays whose memory cannot be made writable again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ else:
 
 
 class FrozenDict(dict[Any, Any]):
-    """A dictionary that cannot be changed: what observers see is what is written."""
+    """A dictionary that cannot be changed."""
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise TypeError("this is the run's own record: it cannot be changed")
@@ -26,7 +26,7 @@ class FrozenDict(dict[Any, Any]):
 
 
 def frozen(value: Any) -> Any:
-    """Return a mapping, and whatever mappings and lists it holds, in a form that cannot be changed."""
+    """Return a mapping, and the mappings and lists in it, in a form that cannot be changed."""
     if type(value) is FrozenDict:
         return value
     if isinstance(value, Mapping):
@@ -35,17 +35,16 @@ def frozen(value: Any) -> Any:
 
 
 def as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return values as a tuple, which nobody can change."""
+    """Return values as a tuple; mypy does not take the class as a converter."""
     return tuple(values)
 
 
 def sealed(array: Array) -> Array:
     """Return an array with the same content whose memory cannot be made writable again; large arrays are not copied.
 
-    ``flags.writeable = False`` alone can be undone by whoever holds the array.  A view of an Arrow buffer cannot: the buffer
-    is immutable, and does not lead back to the array that it was made from.
+    ``flags.writeable = False`` alone can be undone; on a view of an Arrow buffer, which is immutable, it cannot.
 
-    :param array: the caller's own; it becomes read-only, and must not be changed through another view
+    :param array: becomes read-only, and must not be changed through another view
     """
     import numpy as np
     import pyarrow as pa

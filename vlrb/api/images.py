@@ -1,7 +1,4 @@
-"""Images of samples: encoded files kept once per content, memory-mapped, decoded only when somebody looks.
-
-Nothing is ever put in the place of an image that cannot be read.
-"""
+"""Images of samples: encoded files kept once per content, memory-mapped, decoded at each access; a broken one is an error."""
 
 from __future__ import annotations
 
@@ -27,14 +24,12 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded: a quarter of a gigabyte as RGB, Pillow's own limit."""
-
 LARGEST_IMAGE_FILE = 256 * 1024**2
 """Bytes of the largest image file that log sources read."""
-
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats that are decoded: some of Pillow's others start programs or read further files."""
-
 BATCH_BYTES = 32 * 1024**2
+REBUILD = "build the benchmark again"
 
 
 def content_hash(data: bytes) -> str:
@@ -43,9 +38,9 @@ def content_hash(data: bytes) -> str:
 
 
 def from_base64(text: str) -> bytes:
-    """Return what base64 stands for; it may be broken into lines, and stand in a data URL.
+    """Decode base64, which may have line breaks, or be part of a data URL.
 
-    :raises ValueError: when it is no base64
+    :raises ValueError: when it is not base64
     """
     if text.startswith("data:"):
         head, _, text = text.partition(",")
@@ -60,17 +55,15 @@ def from_base64(text: str) -> bytes:
 def open_image(data: bytes, whose: str) -> Image.Image:
     """Open an image file without decoding its pixels.
 
-    :param whose: the sample, for messages
-    :raises DataError: when it is no image, or has more than MAX_PIXELS pixels
+    :raises DataError: naming the sample, when it is not an image, or has more than MAX_PIXELS pixels
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise _unreadable(whose, data, f"it is none of {', '.join(FORMATS)}") from None
-    except Exception as error:  # Pillow raises what its decoders raise; whatever it is, the image cannot be used
-        raise _unreadable(whose, data, str(error)) from None
+    except Exception as error:  # Pillow raises whatever its decoders raise
+        unknown = isinstance(error, UnidentifiedImageError)
+        raise _unreadable(whose, data, f"it is none of {', '.join(FORMATS)}" if unknown else str(error)) from None
     if image.width * image.height > MAX_PIXELS:
         raise _unreadable(whose, data, f"{image.width} x {image.height} pixels is above the limit of {MAX_PIXELS:,}")
     return image
@@ -96,7 +89,7 @@ def _unreadable(whose: str, data: bytes, reason: str) -> DataError:
 
 @attrs.frozen
 class Kept:
-    """An image file that has been kept: its content's hash, and its size in pixels."""
+    """A kept image file: the hash of its content, and its size in pixels."""
 
     hash: str
     width: int
@@ -112,7 +105,7 @@ class ImageWriter:
         self._schema = pa.schema([("hash", pa.string()), ("data", pa.large_binary())])
         self._writer = pa.ipc.new_file(str(path), self._schema)
         self._known: dict[str, Kept] = {}
-        self._waiting: list[tuple[str, bytes]] = []
+        self._waiting: dict[str, bytes] = {}
         self._size = 0
 
     def __enter__(self) -> ImageWriter:
@@ -128,7 +121,7 @@ class ImageWriter:
         if name not in self._known:
             image = open_image(data, whose)
             self._known[name] = Kept(name, image.width, image.height)
-            self._waiting.append((name, data))
+            self._waiting[name] = data
             self._size += len(data)
             if self._size > BATCH_BYTES:
                 self._flush()
@@ -138,10 +131,9 @@ class ImageWriter:
         import pyarrow as pa
 
         if self._waiting:
-            names, files = zip(*self._waiting, strict=True)
-            arrays = [pa.array(names, pa.string()), pa.array(files, pa.large_binary())]
-            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-        self._waiting, self._size = [], 0
+            columns = {"hash": [*self._waiting], "data": [*self._waiting.values()]}
+            self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._waiting, self._size = {}, 0
 
 
 class ImageStore:
@@ -154,37 +146,33 @@ class ImageStore:
     def data(self, name: str) -> bytes:
         """Return the image file with this hash; several threads may ask at once.
 
-        :raises DataError: when it is not there
+        :raises DataError: when it is missing
         """
         with self._lock:  # the first of several threads opens the files
-            tables, index = self._opened
-        if name not in index:
-            raise DataError(
-                f"image {name[:12]} is not there", where=shorten_list(self.files), fix="build the benchmark again"
-            )
-        table, row = index[name]
-        return bytes(tables[table].column("data")[row].as_py())
+            places = self._places
+        if name not in places:
+            raise DataError(f"image {name[:12]} is missing", where=shorten_list(self.files), fix=REBUILD)
+        column, row = places[name]
+        return bytes(column[row].as_py())
 
     @cached_property
-    def _opened(self) -> tuple[list[pa.Table], dict[str, tuple[int, int]]]:
-        """The files' tables, and for every hash the numbers of its table and row."""
+    def _places(self) -> dict[str, tuple[pa.ChunkedArray, int]]:
         import pyarrow as pa
 
-        tables: list[pa.Table] = []
-        index: dict[str, tuple[int, int]] = {}
-        for number, file in enumerate(self.files):
+        places: dict[str, tuple[pa.ChunkedArray, int]] = {}
+        for file in self.files:
             try:
                 table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
             except (OSError, pa.ArrowInvalid) as error:
-                raise DataError(f"cannot be read: {error}", where=str(file), fix="build the benchmark again") from None
-            tables.append(table)
-            index.update((name, (number, row)) for row, name in enumerate(table.column("hash").to_pylist()))
-        return tables, index
+                raise DataError(f"cannot be read: {error}", where=str(file), fix=REBUILD) from None
+            data = table.column("data")
+            places.update((name, (data, row)) for row, name in enumerate(table.column("hash").to_pylist()))
+        return places
 
 
 @attrs.frozen(eq=False)
 class Images(Sequence[tuple[Any, ...]]):
-    """The images of n samples: item i is a tuple of PIL images, decoded anew each time it is asked for."""
+    """The images of n samples: item i is a tuple of PIL images, decoded at each access."""
 
     _store: ImageStore = attrs.field(repr=False)
     hashes: tuple[tuple[str, ...], ...] = attrs.field(converter=as_tuple, repr=False)
@@ -202,7 +190,7 @@ class Images(Sequence[tuple[Any, ...]]):
         return (self[i] for i in range(len(self)))
 
     def encoded(self, item: int) -> tuple[bytes, ...]:
-        """Return the image files of a sample as they stood in the logs."""
+        """Return the image files of a sample as they were in the logs."""
         return tuple(self._store.data(name) for name in self.hashes[item])
 
     def take(self, rows: Array) -> Images:

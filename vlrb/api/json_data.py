@@ -1,6 +1,6 @@
-"""Records as JSON and back: how every file that holds one is written and read.
+"""Records as JSON and back.
 
-A path is a text and an infinite number too; an undefined value is ``{"undefined": REASON}``, with its kind if it failed.
+Paths and infinite numbers are texts; an undefined value is ``{"undefined": REASON}``, with its kind if it failed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,6 @@ def _metric_value(value: Any, _: Any) -> MetricValue:
     return _number(value, float)
 
 
-def _undefined(value: Undefined) -> dict[str, str]:
-    return {"undefined": value.reason} | ({"kind": value.kind} if value.kind != "undefined" else {})
-
-
 def _make_converter(*, detailed: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=detailed)
     for kind in (bool, int, str):
@@ -51,7 +47,8 @@ def _make_converter(*, detailed: bool) -> cattrs.Converter:
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_unstructure_hook(float, lambda value: str(value) if math.isinf(value) else value)
     converter.register_unstructure_hook(Path, str)
-    converter.register_unstructure_hook(Undefined, _undefined)
+    failed = {"undefined": {}, "failed": {"kind": "failed"}}
+    converter.register_unstructure_hook(Undefined, lambda value: {"undefined": value.reason, **failed[value.kind]})
     return converter
 
 
@@ -64,14 +61,14 @@ def to_json(record: object) -> Any:
 
 
 def write_record(file: Path, record: object) -> None:
-    """Write a record as JSON by write-then-rename."""
+    """Write a record as JSON, by write-then-rename."""
     write_json(file, to_json(record))
 
 
 def read_record(
     file: Path, cls: type[T], schema: int | None = None, other: str = "delete the folder and run again"
 ) -> T:
-    """Read the record that a JSON file holds; keys that it has no field for are passed over.
+    """Read a record from a JSON file; keys without a field are ignored.
 
     :param schema: the schema version that the file must have
     :param other: what to do with a file of another version
@@ -82,7 +79,7 @@ def read_record(
         what = f"has schema version {tree.get('schema')!r}, this vlrb reads {schema}"
         raise DataError(what, where=str(file.parent), fix=other)
     try:
-        with contextlib.suppress(Exception):  # three times as fast, and says nothing useful of what is wrong
+        with contextlib.suppress(Exception):  # three times as fast, without a useful message
             return _converter.structure(tree, cls)
         return _detailed.structure(tree, cls)
     except BaseValidationError as error:

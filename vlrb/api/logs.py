@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class Part:
     """A piece of a log tree that is read on its own: the samples of a dataset, or one model's outcomes on a dataset.
 
-    ``files`` are the files the part is read from; when none of them changed, it is not read again.  Without ``dataset`` or
-    ``model`` the part holds several, and its rows say which.
+    It is read again when one of its ``files`` changes.  Without ``dataset`` or ``model`` it holds several, and its rows say which.
     """
 
     id: str
@@ -33,9 +32,9 @@ class Part:
 
 @attrs.frozen
 class Catalog:
-    """The datasets and models that are known to this experiment: those of plugins and those that the file declares.
+    """The datasets and models of plugins and of the experiment file.
 
-    ``wanted_datasets`` and ``wanted_models`` are the names that ``[benchmark]`` asks for, or None for all there are.
+    ``wanted_datasets`` and ``wanted_models`` are the names that ``[benchmark]`` asks for, or None for all.
     """
 
     datasets: tuple[Dataset, ...]
@@ -54,7 +53,7 @@ class Catalog:
 
 @attrs.frozen
 class Listing:
-    """What a log source found: parts, files passed over (path -> why), and a word on the data if it is synthetic."""
+    """What a log source found: parts, files passed over (path -> why), and what the data are if synthetic."""
 
     parts: tuple[Part, ...] = attrs.field(converter=frozen)
     ignored: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
@@ -65,28 +64,25 @@ class LogSource(Protocol):
     """Reads logs.  ``list`` is cheap (names of files only); ``read`` streams one part as Arrow record batches.
 
     Batches of a part of kind ``samples`` have the columns of :data:`vlrb.api.schemas.SAMPLES` and any of
-    :data:`vlrb.api.schemas.SAMPLES_OPTIONAL`: strings, ``options`` a list of {letter, text}, ``images`` a list of encoded image
-    files (binary).  Batches of kind ``outcomes`` have those of :data:`vlrb.api.schemas.OUTCOMES` and any of
-    :data:`vlrb.api.schemas.OUTCOMES_OPTIONAL`: ``score`` is float64 in [0, 1] or null where the logs hold no verdict;
-    ``input_tokens``, ``output_tokens`` (int64) and ``cost`` (float64, USD) are null where the logs do not record them.  ``key``
-    identifies a sample inside its dataset.
+    :data:`vlrb.api.schemas.SAMPLES_OPTIONAL`, those of kind ``outcomes`` the columns of :data:`vlrb.api.schemas.OUTCOMES` and any
+    of :data:`vlrb.api.schemas.OUTCOMES_OPTIONAL`.
 
-    The schema metadata of a batch may say under ``verdict`` where the scores come from, or why there are none, and under
-    ``counts`` (a JSON object of text -> integer) what is worth counting in the data report; the counts of batches add up.  Under
-    ``files`` (a JSON list of absolute paths) it names files beyond ``part.files`` that rows up to here were read from, such as
-    pictures that a table names, and files that were looked for and not found: when one of them changes, the part is read again.
+    The schema metadata of a batch may hold ``verdict`` (where the scores come from, or why there are none), ``counts`` (a JSON
+    object of text -> integer for the data report, added up over batches) and ``files``: a JSON list of absolute paths beyond
+    ``part.files`` that rows up to here were read from, or that were looked for and not found.  When one changes, the part is read
+    again.
     """
 
     def list(self, catalog: Catalog) -> Listing:
         """List the parts.
 
-        :raises DataError: naming the file or folder, when the logs are missing or belong to nothing known
+        :raises DataError: naming the file or folder, when logs are missing or of an unknown dataset or model
         """
 
     def read(self, part: Part, catalog: Catalog) -> Iterator[pa.RecordBatch]:
         """Stream the rows of ``part``.
 
-        :raises DataError: naming file, sheet and row of whatever cannot be trusted
+        :raises DataError: naming file, sheet and row of invalid data
         """
 
 
@@ -94,7 +90,7 @@ class TokenCounter(Protocol):
     """Counts tokens of questions and answers."""
 
     def sample_tokens(self, samples: pa.RecordBatch, images: Array) -> Array | None:
-        """Return input tokens int64[n] that hold for every model, or None when they stand in the outcomes.
+        """Return input tokens int64[n] that hold for every model, or None when ``outcome_tokens`` gives them.
 
         :param images: int64[n], the number of images of each sample
         """
@@ -113,7 +109,7 @@ class WithModelTokens(Protocol):
     per_model: bool
 
     def model_tokens(self, name: str, model: Model | None, sizes: Sequence[tuple[tuple[int, int], ...]]) -> Array:
-        """Return the tokens int64[n] that come on top of those of ``sample_tokens`` for this model.
+        """Return the tokens int64[n] that this model needs in addition to ``sample_tokens``.
 
         :param sizes: width and height of every image of every sample, in pixels
         """
@@ -121,7 +117,7 @@ class WithModelTokens(Protocol):
 
 @attrs.frozen
 class Rotation:
-    """One more asking of a question with its options in another order (MMBench); None where the model was not asked."""
+    """A question with its options in another order (MMBench); ``prediction`` is None where the model was not asked."""
 
     options: tuple[tuple[str, str], ...]
     answer: str
@@ -132,9 +128,8 @@ class Rotation:
 class Case:
     """What a scorer judges: a question, its gold answer, and what one model answered.
 
-    ``fields`` are further columns of the sample that a scorer may need (``category``, ``answer_type`` ...), ``judged`` what an
-    earlier judge extracted from the answer (``res`` of MathVista and MathVision, ``extract`` of MathVerse), ``rotations`` the
-    further passes of a circular question.
+    ``fields`` are further columns of the sample (``category``, ``answer_type`` ...), ``judged`` what an earlier judge extracted
+    from the answer (``res`` of MathVista and MathVision, ``extract`` of MathVerse).
     """
 
     id: str
@@ -151,8 +146,7 @@ class Case:
 class Score:
     """A verdict in [0, 1], or None where the scorer's rules cannot decide, and the reason.
 
-    ``unscorable``: the sample is the reason, not the answer, such as one without a gold answer: no answer to it can be judged,
-    and none is counted as wrong.
+    ``unscorable``: no answer to this sample can be judged, such as one without a gold answer; none is counted as wrong.
     """
 
     value: float | None

@@ -12,8 +12,14 @@ KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def slugify(name: str) -> str:
-    """Return the kebab-case form of a name as it stands in logs."""
+    """Return the kebab-case form of a name in logs."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def check_kebab(what: str, value: object, fix: str = "") -> None:
+    """Raise ValueError unless a value is a kebab-case text."""
+    if not isinstance(value, str) or not KEBAB.fullmatch(value):
+        raise ValueError(f"{what} must be kebab-case such as 'my-name', not {value!r}{fix}")
 
 
 def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -30,12 +36,10 @@ def _texts(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 class Dataset:
     """A dataset of the benchmark, by its name in the logs.
 
-    ``group`` is the slug of a task group, ``group_title`` what tables call it; ``scorer`` names the component that judges raw
-    answers; ``samples`` is the expected number of samples; ``id_column`` is the column whose text names a sample (``index`` joins
-    files in any case);
-    ``circular`` says that an answer is asked for several rotations of the options (MMBench).  Samples of one group are kept on
-    one side of a split: ``group_column`` names the column that tells the group, and ``group_pattern``, if given, is a regular
-    expression whose first group is the part of the cell that does.
+    ``group`` is the slug of a task group, ``group_title`` its name in tables; ``scorer`` names the component that judges raw
+    answers; ``samples`` is the expected number of samples; ``id_column`` holds the samples' names (files are joined by ``index``
+    in any case); ``circular``: a question is asked with several rotations of its options (MMBench).  A split keeps samples of one
+    group together: ``group_column`` holds the group, or the first group of the regular expression ``group_pattern`` finds it there.
     """
 
     name: str = attrs.field(validator=_text)
@@ -54,7 +58,7 @@ class Dataset:
     sets: tuple[str, ...] = attrs.field(default=(), validator=_texts)
 
     def group_of(self, fields: Mapping[str, str]) -> str:
-        """Return the group that a sample with these columns belongs to; empty where there is none."""
+        """Return the group of a sample with these columns; empty if it has none."""
         cell = fields.get(self.group_column, "")
         if not cell or not self.group_pattern:
             return cell
@@ -72,15 +76,11 @@ class Dataset:
 
     @slug.validator
     def _slug(self, _: Any, value: str) -> None:
-        if not KEBAB.fullmatch(value):
-            raise ValueError(
-                f"the slug of {self.name!r} must be kebab-case such as 'my-dataset', not {value!r}; set slug"
-            )
+        check_kebab(f"the slug of {self.name!r}", value, "; set slug")
 
     @group.validator
     def _kebab(self, _: Any, value: str) -> None:
-        if not KEBAB.fullmatch(value):
-            raise ValueError(f"a task group is a kebab-case slug such as 'general', not {value!r}")
+        check_kebab("a task group", value)
 
 
 @attrs.frozen(kw_only=True)
@@ -106,19 +106,15 @@ class ImageTokens:
     max_tiles: int = 0
 
 
-MOST_BILLIONS = 1e9
-"""Parameters of a model, in billions, that are accepted."""
-
-
-HIGHEST_PRICE = 1e9
-"""Most US dollars that a million tokens may cost."""
+MOST_BILLIONS = HIGHEST_PRICE = 1e9
+"""Most billions of parameters of a model, most US dollars per million tokens."""
 
 
 @attrs.frozen
 class Model:
-    """A candidate model, by its name in the logs, with its price in USD per million tokens.
+    """A candidate model, by its name in the logs, with its prices in USD per million tokens and ``parameters`` in billions.
 
-    ``parameters`` is in billions, None where it is not published; ``image_tokens`` likewise.
+    ``parameters`` and ``image_tokens`` are None where they are not published.
     """
 
     name: str = attrs.field(validator=_text)
@@ -134,9 +130,8 @@ class Model:
     @output_price_per_million.validator
     def _price(self, _: Any, value: float | None) -> None:
         if value is not None and not 0 <= value <= HIGHEST_PRICE:
-            raise ValueError(
-                f"a price is between 0 and {HIGHEST_PRICE:,.0f} US dollars per million tokens, not {value!r}"
-            )
+            limits = f"between 0 and {HIGHEST_PRICE:,.0f} US dollars per million tokens"
+            raise ValueError(f"a price is {limits}, not {value!r}")
 
     @parameters.validator
     def _size(self, _: Any, value: float | None) -> None:

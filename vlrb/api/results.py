@@ -19,8 +19,7 @@ Scores = Mapping[str, Mapping[str, MetricValue]]
 class CellInfo:
     """One router with one set of parameters and one seed.
 
-    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, where the
-    sweep only changes what is made of a fitted router's estimates; empty otherwise.
+    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, if any.
     """
 
     key: str
@@ -37,12 +36,12 @@ class CellInfo:
 
     @property
     def point_name(self) -> str:
-        """Return the point of a sweep in words, such as ``lambda=100``; empty without a sweep."""
+        """Return the point of a sweep as text, such as ``lambda=100``; empty without a sweep."""
         return ",".join(f"{name}={value}" for name, value in self.point.items())
 
     @property
     def name(self) -> str:
-        """Return the name that tells the cells of a run apart, which is that of their folders too."""
+        """Return the cell's name, unique in its run, and that of its folder."""
         point = "".join(c if c.isalnum() or c in "=,.-+_" else "_" for c in self.point_name)
         return f"{self.label}-{point}-seed{self.seed}" if point else f"{self.label}-seed{self.seed}"
 
@@ -51,7 +50,7 @@ class CellInfo:
 class CellResult:
     """A cell's result: ``scores`` per split (dev, test), or an error and no scores.
 
-    ``chosen`` holds the parameters that the fit itself chose (:class:`WithChosen`); empty where it chose none.
+    ``chosen`` holds the parameters that the fit itself chose (:class:`vlrb.api.routing.WithChosen`).
     """
 
     cell: CellInfo
@@ -69,7 +68,7 @@ class CellResult:
 
 @attrs.frozen
 class ReferenceResult:
-    """A reference point: what a rule that is no router reaches on the same rows."""
+    """A reference point: the scores of a fixed rule, such as the Oracle, on the same rows."""
 
     name: str
     summary: str
@@ -89,10 +88,10 @@ class MetricInfo:
 
 @attrs.frozen
 class BenchmarkInfo:
-    """A benchmark in a few words.
+    """A summary of a benchmark.
 
-    ``synthetic`` is empty for real logs, else says what the data are.  ``total_tokens`` is None where the logs give costs instead.
-    ``task_groups`` maps their slugs to titles, in the order of tables.
+    ``synthetic`` says what synthetic data are.  ``total_tokens`` is None where the logs give costs instead.  ``task_groups`` maps
+    slugs to titles, in the order of tables.
     """
 
     fingerprint: str
@@ -107,11 +106,11 @@ class BenchmarkInfo:
 
 @attrs.frozen
 class SplitInfo:
-    """What is worth saying about a split.
+    """A summary of a split.
 
-    ``digest`` identifies which sample ids stand in which part.  ``groups`` is the number of groups of samples that belong
-    together, ``grouped_by`` by what how many samples are grouped (empty where groups were not kept together), and
-    ``group_also_in_train`` how many samples of dev and test have a relative among the training samples.
+    ``digest`` identifies the sample ids of train, dev and test.  ``groups`` is the number of groups, ``grouped_by`` the number of
+    samples grouped by each reason (empty where groups were not kept together), ``group_also_in_train`` the number of samples of
+    dev and test that share a group with training samples.
     """
 
     use: str
@@ -126,7 +125,7 @@ class SplitInfo:
 
 @attrs.frozen
 class RunInfo:
-    """A run that has been planned.  ``settings`` holds the validated ``[plugin.NAME]`` tables by plugin."""
+    """A planned run.  ``settings`` holds the validated ``[plugin.NAME]`` tables by plugin."""
 
     name: str
     key: str
@@ -143,7 +142,7 @@ class RunInfo:
 
     @property
     def id(self) -> str:
-        """Return the identity of the run, the name of its directory."""
+        """Return the run's name and that of its directory."""
         return f"{self.name}/{self.directory.name}"
 
 
@@ -151,9 +150,9 @@ class RunInfo:
 class RunResult:
     """A finished run.
 
-    ``winners`` holds, by label, the point of each router's sweep that the selection chose, as :attr:`CellInfo.point_name`; it is
-    empty for a router without a sweep.  A sweep whose every point has a failed cell has none.  ``decided_by`` holds, by label,
-    the metric that decided where the selection metric had no value at any point.
+    ``winners`` maps a label to the :attr:`CellInfo.point_name` that the selection chose: empty without a sweep, missing where every
+    point has a failed cell.  ``decided_by`` maps a label to the metric that decided, where the selection metric had no value at
+    any point.
     """
 
     run: RunInfo
@@ -165,13 +164,13 @@ class RunResult:
     decided_by: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
 
     def selected(self, cell: CellInfo) -> bool:
-        """Tell whether a cell is of the point that stands for its router."""
+        """Tell whether a cell is of its router's selected point."""
         return self.winners.get(cell.label) == cell.point_name
 
 
 @runtime_checkable
 class WithText(Protocol):
-    """A report that the command line shows too: on a run after ``vlrb run``, on a benchmark after ``vlrb build``."""
+    """A report that the command line prints too: on a run after ``vlrb run``, on a benchmark after ``vlrb build``."""
 
     def text(self, subject: Any, /) -> str:
-        """Return what stdout shows, as wide as that is: colours are kept, other control characters are shown as escapes."""
+        """Return the text for stdout: colours are kept, other control characters are shown as escapes."""

@@ -1,7 +1,7 @@
 """What routers, encoders and metrics get and return.
 
-Shapes: n samples, k candidate models.  The *quality matrix* ``Y[n, k]`` says whether a model's answer counts as correct,
-the *cost matrix* ``C[n, k]`` holds US dollars per sample (VL-RouterBench, arXiv 2512.23562, section 3).
+Shapes: n samples, k candidate models.  The *quality matrix* ``Y[n, k]`` says whether a model's answer counts as correct, the
+*cost matrix* ``C[n, k]`` holds US dollars per sample (VL-RouterBench, arXiv 2512.23562, section 3).
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Undefined:
-    """A metric that has no value here, and why.  Never a NaN, 0 or -1.
-
-    ``kind`` is ``failed`` where the harness caught the metric's error.
-    """
+    """A metric without a value, and why; ``kind`` is ``failed`` where the metric raised."""
 
     reason: str
     kind: Literal["undefined", "failed"] = "undefined"
@@ -49,10 +46,7 @@ class Candidate:
 
 @attrs.frozen
 class Column:
-    """One column of a feature matrix.
-
-    A categorical column holds codes 0, 1 ...; ``categories`` is how many there are, 0 where the encoder does not say.
-    """
+    """A column of a feature matrix; a categorical one holds codes below ``categories`` (0: the encoder does not say)."""
 
     name: str
     kind: Literal["dense", "numeric", "categorical"] = "dense"
@@ -93,24 +87,14 @@ class Queries:
     def take(self, rows: Array) -> Queries:
         """Return some of the queries, in the order of ``rows``."""
         index = rows.tolist()
-
-        def pick(values: Sequence[Any]) -> tuple[Any, ...]:
-            return tuple(values[i] for i in index)
-
-        return attrs.evolve(
-            self,
-            ids=pick(self.ids),
-            texts=pick(self.texts),
-            options=pick(self.options),
-            hints=pick(self.hints),
-            images=self.images.take(rows),
-            features=self.features.take(rows) if self.features is not None else None,
-        )
+        taken: dict[str, Any] = {n: [getattr(self, n)[i] for i in index] for n in ("ids", "texts", "options", "hints")}
+        features = self.features.take(rows) if self.features is not None else None
+        return attrs.evolve(self, images=self.images.take(rows), features=features, **taken)
 
 
 @attrs.frozen(eq=False)
 class Labelled:
-    """Queries with what is known of every candidate on them: Y (bool[n, k]), raw score and cost (float64[n, k], USD)."""
+    """Queries with the outcomes of every candidate: Y (bool[n, k]), raw score and cost (float64[n, k], USD)."""
 
     queries: Queries
     quality: Array
@@ -123,10 +107,7 @@ class Labelled:
 
 @attrs.frozen
 class CostBounds:
-    """Smallest and largest mean cost (USD per sample) over the candidates, and the rows they were taken from.
-
-    ``free`` names the candidates whose mean cost is 0.
-    """
+    """Smallest and largest mean cost (USD per sample) of the candidates on ``rows``; ``free`` are those with mean cost 0."""
 
     low: float
     high: float
@@ -136,10 +117,10 @@ class CostBounds:
 
 @attrs.frozen(eq=False)
 class FitContext:
-    """What ``fit`` may use besides the data.
+    """What ``fit`` may use in addition to the data.
 
-    ``dev_score(choices)`` is the selection metric on the dev split; larger is better, whatever the metric.  ``rng`` is seeded by
-    the seed and the router's label, so that adding a router to an experiment moves nobody else's numbers.
+    ``dev_score(choices)`` is the selection metric on the dev split, turned so that larger is better.  ``rng`` is seeded by the seed
+    and the router's label, so that adding a router to an experiment changes no other router's numbers.
     """
 
     candidates: tuple[Candidate, ...]
@@ -163,8 +144,7 @@ class Estimate:
 
 
 class Fitted(Protocol):
-    """A fitted router.  It may also have ``scores(queries) -> float[n, k]`` whose argmax equals ``route``, and
-    ``estimate(queries) -> Estimate``."""
+    """A fitted router; it may also have what the protocols ``WithScores``, ``WithEstimate`` ... below declare."""
 
     def route(self, queries: Queries) -> Array:
         """Return the index of the chosen candidate for every query, int[n]."""
@@ -183,18 +163,17 @@ class WithScores(Protocol):
 
 @runtime_checkable
 class WithEstimate(Protocol):
-    """A fitted router that estimates."""
+    """A fitted router that estimates probabilities and costs."""
 
     def estimate(self, queries: Queries) -> Estimate:
-        """Return the probability of being right and the expected cost."""
+        """Return the estimates of every candidate on every query."""
 
 
 @runtime_checkable
 class WithChosen(Protocol):
-    """A fitted router whose fit chose some of its own parameters, such as lambda, on dev.
+    """A fitted router whose fit chose some of its parameters on dev, such as lambda.
 
-    ``chosen`` maps their names, as in TOML, to JSON scalars; an infinite number is allowed.  It is kept with the cell and shown
-    in every table, so that nobody has to guess which lambda a router ran at.
+    ``chosen`` maps their names, as in TOML, to JSON scalars, infinite numbers included; every table shows it.
     """
 
     chosen: Mapping[str, str | float | int | bool | None]
@@ -202,10 +181,7 @@ class WithChosen(Protocol):
 
 @runtime_checkable
 class WithBorrowedTime(Protocol):
-    """A fitted router that may use work done for another router before.
-
-    The harness adds ``borrowed_seconds``, the time which that work took, to the time of the fit or route that came before.
-    """
+    """A fitted router that reuses another router's work, whose ``borrowed_seconds`` are added to the last fit's or route's time."""
 
     borrowed_seconds: float
 
@@ -231,7 +207,7 @@ class Fusion(Protocol):
     def __call__(self, parts: Sequence[EncodedFeatures], /) -> Features:
         """Return the fused features, a row per sample.
 
-        :raises DataError: when the encoders give nothing to fuse
+        :raises DataError: when there are no encoders to fuse
         """
 
 
@@ -239,7 +215,7 @@ class Encoder(Protocol):
     """Turns queries into features.  Stateless: whatever must be fitted belongs to a router."""
 
     def encode(self, queries: Queries) -> Features:
-        """Return one row of features per query, whatever other queries stand beside it."""
+        """Return a row of features per query, which does not depend on the other queries."""
 
 
 @attrs.frozen
@@ -253,11 +229,10 @@ class Timing:
 
 @attrs.frozen(eq=False)
 class Evaluation:
-    """What a metric sees: a router's choices int[n] on some rows, and what is known of these rows.
+    """What a metric sees: a router's choices int[n] on some rows, and the outcomes of all candidates on them.
 
     ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers [n, k].  ``best_single`` is the
-    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.  ``estimate`` is what the
-    router estimated on these rows, None where it gives no estimates.
+    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.
     """
 
     choices: Array

@@ -1,19 +1,15 @@
-"""The Arrow schemas of what log sources stream: samples and outcomes.
-
-A batch has all required columns and any of the optional ones; an optional column that is missing is null in every row.
-"""
+"""The Arrow schemas of what log sources stream: samples and outcomes; a missing optional column is null in every row."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 HIGHEST_COST = 1e9
-"""Most US dollars that one answer may cost: no log reaches it, and no sum of such costs is infinite."""
-
+"""Most US dollars that one answer may cost: sums stay finite."""
 MOST_TOKENS = 10**12
-"""Most tokens of one question or answer: no log reaches it, and no sum of such counts leaves 64 bits."""
-
+"""Most tokens of one question or answer: sums stay within 64 bits."""
 OPTION = pa.struct([("letter", pa.string()), ("text", pa.string())])
+ROTATION = pa.struct([("key", pa.string()), ("options", pa.list_(OPTION)), ("answer", pa.string())])
 TEXTS = pa.map_(pa.string(), pa.string())
 
 SAMPLES = pa.schema(
@@ -27,7 +23,7 @@ SAMPLES = pa.schema(
         ("images", pa.list_(pa.binary())),
     ]
 )
-"""A sample: its dataset, its key inside the dataset, what is asked, the gold answer, and encoded image files.
+"""A sample: its dataset, its key inside the dataset, the question, the gold answer, and encoded image files.
 
 The metadata of a batch of one dataset may say which samples a source has left out, as JSON under ``left_out``: their ``keys``, the
 ``reason`` ("have no image ..."), the ``fix``, and ``drop_answers``, whether answers to them are left out too or an error.
@@ -36,17 +32,13 @@ The metadata of a batch of one dataset may say which samples a source has left o
 SAMPLES_OPTIONAL = pa.schema(
     [
         ("fields", TEXTS),
-        (
-            "rotations",
-            pa.list_(pa.struct([("key", pa.string()), ("options", pa.list_(OPTION)), ("answer", pa.string())])),
-        ),
+        ("rotations", pa.list_(ROTATION)),
         ("groups", pa.list_(pa.string())),
         ("split", pa.string()),
     ]
 )
-"""``fields``: further columns that scorers look at.  ``rotations``: the same question with its options in another order.
-``groups``: names of whatever the sample shares with others, such as a figure: a split keeps these together.
-``split``: train, dev or test, where the logs prescribe a split."""
+"""``fields``: further columns for scorers.  ``rotations``: the same question with its options in another order.  ``groups``: names
+of what samples share, such as a figure: a split keeps these together.  ``split``: train, dev or test, if prescribed."""
 
 OUTCOMES = pa.schema(
     [
@@ -72,8 +64,7 @@ OUTCOMES_OPTIONAL = pa.schema(
     ]
 )
 """``model``: required where a part holds several models.  ``thinking``: what the model wrote before its answer; it costs tokens
-and is not scored.  ``judged``: what an earlier judge extracted, by column, an empty text where it found nothing; once more under
+and is not scored.  ``judged``: what an earlier judge extracted, by column, an empty text where it found nothing; also under
 ``COLUMN:number`` where it is stored as a number that is not whole.  ``rotations``: the answers to the sample's rotations, by key.
-``failed``: the prediction is the mark of a call that failed; it is an answer like any other, and counted.
-``judge_failed``: the judge that was asked about the answer failed: the answer is counted, ``judged`` lacks what it did not give,
-and ``score`` is null, not a number in its place."""
+``failed``: the prediction marks a failed call; it counts like any other answer.  ``judge_failed``: the judge failed on this answer,
+which counts; ``judged`` lacks what the judge did not give, and ``score`` is null."""

@@ -16,8 +16,8 @@ SPLITS = ("train", "dev", "test")
 class SplitSamples:
     """What a splitter sees of n samples, sorted by id.
 
-    ``groups`` int[n]: samples of one number share an image, a group that the logs name, or their text.  ``given``: the split that
-    the logs prescribe for each sample, None where they prescribe none.
+    ``groups`` int[n]: samples of one number share an image, a group in the logs, or their text.  ``given``: the split that the logs
+    prescribe for each sample, or None.
     """
 
     ids: tuple[str, ...]
@@ -29,10 +29,10 @@ class SplitSamples:
 
 @attrs.frozen(eq=False)
 class SplitRows:
-    """A split: the numbers of the rows of train, dev and test, which together are all rows, each once.
+    """A split: the row numbers of train, dev and test, which together are all rows, each once.
 
-    ``made`` says in a few words how it was made, as tables show it ("seed 42").  ``keeps_groups``: no group straddles two splits.
-    ``groups`` int[n]: larger groups than the splitter was given, where it has joined some.
+    ``made`` is how tables show it ("seed 42").  ``keeps_groups``: no group is in two splits.  ``groups`` int[n]: those that the
+    splitter made by joining the given ones.
     """
 
     train: Array
@@ -54,7 +54,7 @@ class Splitter(Protocol):
 
 
 def joined_groups(groups: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    """Return groups int[n] in which the groups of each pair of rows have become one, named by its first row."""
+    """Return groups int[n] in which those of each pair of rows are joined, named by their first row."""
     import numpy as np
 
     parent = groups.tolist()

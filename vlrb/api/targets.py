@@ -1,7 +1,7 @@
 """What routers learn to predict.
 
-One lambda for all of them: a model that is right has the weight ``exp(-lambda * 100 * USD per sample)``.  0 knows no costs, inf
-knows nothing but the cheapest model that is right, the *hard label*.
+A model that is right has the weight ``exp(-lambda * 100 * USD per sample)``: lambda 0 ignores costs, inf leaves the cheapest model
+that is right, the *hard label*.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ from vlrb.api.routing import Labelled
 from vlrb.errors import ConfigError, DataError
 
 TINY_COST = 1e-12
-"""What the scheme ``power`` adds to scaled costs, so that a model that costs nothing has a weight."""
+"""Added to scaled costs by the scheme ``power``, so that a free model has a weight."""
 
 
 def kept_rows(quality: Array) -> Array:
-    """Return the numbers of the rows on which some model is right, int64[m]: the others have nothing to teach.
-
-    :param quality: Y, bool[n, k]
-    """
+    """Return the numbers of the rows on which some model is right, int64[m], of Y, bool[n, k]."""
     return np.flatnonzero(np.asarray(quality, dtype=np.bool_).any(axis=1))
 
 
@@ -63,14 +60,13 @@ def soft_targets(
 ) -> Array:
     """Return a distribution over the correct models of every sample, float64[n, k] (VL-RouterBench, soft target).
 
-    Weights are ``exp(-lambda * cost_scale * C)``, or ``(cost_scale * C + 1e-12) ** -lambda`` with ``power``; lambda inf gives
-    the hard label.  It is computed in logarithms, so no lambda underflows.
+    Weights are ``exp(-lambda * cost_scale * C)``, or ``(cost_scale * C + 1e-12) ** -lambda`` with ``power``; lambda inf gives the
+    hard label.  They are computed in logarithms, so that no lambda underflows.
 
     :param quality: Y, bool[n, k]
     :param cost: C, float[n, k], USD per sample
     :param fallback: where no model is right: zeros (None), all on the cheapest model, or the same weights over all models
-    :param ties: with lambda inf, equally cheap correct models: the first has the label, or they share it, which is what soft
-        targets tend to as lambda grows
+    :param ties: with lambda inf, of equally cheap correct models the first has the label, or all share it, as in the limit
     :raises ConfigError: when lambda is negative or NaN
     """
     lambda_ = _checked(lambda_)
@@ -122,9 +118,8 @@ def relevance(
 
 def _checked(lambda_: float) -> float:
     if not lambda_ >= 0:
-        raise ConfigError(
-            f"must be a number from 0 to inf, not {lambda_!r}", where="lambda", fix="set lambda = 0 or more"
-        )
+        what = f"must be a number from 0 to inf, not {lambda_!r}"
+        raise ConfigError(what, where="lambda", fix="set lambda = 0 or more")
     return float(lambda_)
 
 

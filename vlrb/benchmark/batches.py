@@ -17,7 +17,7 @@ from vlrb.benchmark.findings import LeftOut
 from vlrb.benchmark.listing import files_of
 from vlrb.errors import DataError, PluginError, Problem
 from vlrb.experiment.plan import ConfiguredComponent
-from vlrb.faults import is_text, short_repr
+from vlrb.texts import is_text, short_repr
 
 MAY_BE_NULL = frozenset(
     {"prediction", "score", "input_tokens", "output_tokens", "cost", "hint", "answer", "options", "images"}

@@ -13,8 +13,8 @@ from vlrb.benchmark.listing import counter_of
 from vlrb.benchmark.read import PartBuilder
 from vlrb.errors import DataError, PluginError, Problem
 from vlrb.experiment.plan import Plan
-from vlrb.faults import short_repr
 from vlrb.plugins.blame import blame
+from vlrb.texts import short_repr
 
 
 def add_model_tokens(joined: Joined, builder: PartBuilder) -> None:

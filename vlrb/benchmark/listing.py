@@ -14,7 +14,7 @@ from vlrb.api.logs import Listing, Part
 from vlrb.api.returned import FIX
 from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.experiment.plan import Plan
-from vlrb.faults import is_text, short_repr
+from vlrb.texts import is_text, short_repr
 
 
 def counter_of(plan: Plan) -> str:

@@ -27,10 +27,10 @@ from vlrb.benchmark.rows import OUTCOME_ROWS, SAMPLE_ROWS, rows_writer
 from vlrb.benchmark.stamps import key_with_named_files, stamp, write_named_files
 from vlrb.errors import DataError
 from vlrb.experiment.plan import Plan, digest_of
-from vlrb.faults import is_text, short_repr
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import Places, locked, mark_used, new_directory
+from vlrb.texts import is_text, short_repr
 
 Columns = tuple[pa.RecordBatch, dict[str, Any]]
 """A batch of a log source, and the columns that its rows have besides."""

@@ -46,7 +46,7 @@ def list_(ctx: click.Context, kind: str | None, name: str | None, as_json: bool)
         for plugin in registry.broken():
             echo(f"warning: {plugin.label} cannot be loaded and is not listed: {plugin.error}", err=True)
         kinds = [kind] if kind else [k for k in KINDS if k != "command"]
-        found = {k: [registry.find(k, name)] if name else registry.all(k) for k in kinds}  # type: ignore[arg-type]
+        found = {k: [registry.find(k, name)] if name else registry.all(k) for k in kinds}
         described = {k: [_description(r) for r in registered] for k, registered in found.items()}
     if as_json:
         echo_json(described)
@@ -147,7 +147,7 @@ def plugins_(ctx: click.Context, as_json: bool) -> None:
 
 def _plugin_entry(plugin: Plugin, registry: Registry) -> dict[str, str]:
     state = "blocked" if plugin.blocked else "broken" if plugin.error else "loaded"
-    counts = {k: sum(r.plugin is plugin for r in registry.all(k)) for k in KINDS}  # type: ignore[arg-type]
+    counts = {k: sum(r.plugin is plugin for r in registry.all(k)) for k in KINDS}
     offers = ", ".join(f"{n} {k}{'s' if n > 1 else ''}" for k, n in counts.items() if n)
     detail = plugin.error or ("" if plugin.blocked else offers or "observer")
     return {"name": plugin.name, "dist": plugin.dist, "version": plugin.version, "state": state, "detail": detail}

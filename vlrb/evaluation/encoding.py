@@ -22,8 +22,8 @@ from vlrb.errors import DataError, PluginError, Problem, named_samples, shorten_
 from vlrb.evaluation.feature_store import FeatureStore, columns_text
 from vlrb.executor import Progress
 from vlrb.experiment.plan import ConfiguredComponent
-from vlrb.faults import is_text
 from vlrb.plugins.blame import blame, blamed
+from vlrb.texts import is_text
 
 CHUNK = 128
 """Samples that are encoded and kept together."""

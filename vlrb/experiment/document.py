@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from vlrb.errors import ConfigError, Problem
-from vlrb.faults import short_repr
 from vlrb.redact import without_secrets
+from vlrb.texts import short_repr
 
 KeyPath = tuple[str | int, ...]
 

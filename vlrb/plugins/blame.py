@@ -14,7 +14,7 @@ from vlrb.errors import (
     StorageError,
     VlrbError,
 )
-from vlrb.faults import describe_error
+from vlrb.texts import describe_error
 
 if TYPE_CHECKING:
     pass

@@ -16,7 +16,7 @@ from vlrb.errors import (
     PluginError,
     did_you_mean,
 )
-from vlrb.faults import is_text, short_repr
+from vlrb.texts import is_text, short_repr
 
 if TYPE_CHECKING:
     pass

@@ -28,7 +28,7 @@ from vlrb.errors import (
     Problem,
     did_you_mean,
 )
-from vlrb.faults import describe_error
+from vlrb.texts import describe_error
 
 if TYPE_CHECKING:
     pass

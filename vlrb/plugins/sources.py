@@ -26,11 +26,10 @@ NEVER: Mapping[str, str] = {
     "vlrb.errors": "says what went wrong, and a failure is never a number",
     "vlrb.executor": "hands tasks to processes; what each task makes is kept under a key of its own",
     "vlrb.experiment": "reads and checks what the file asks for; every value of the plan stands in the keys",
-    "vlrb.faults": "says what plugins did wrong, in words",
     "vlrb.api.hookspecs": "declares the hooks: their names and documentation",
     "vlrb.interrupts": "ends work, and only whole results are kept",
     "vlrb.plugins": "finds and calls plugins; which components it found stands in the keys, with versions and sources",
-    "vlrb.texts": "shows texts; escapes stand in tables and messages only",
+    "vlrb.texts": "shows texts and errors; escapes stand in tables and messages only",
     "vlrb.redact": "leaves secrets out of what is written and shown",
     "vlrb.running.leaderboard": "shows numbers; the reports of a finished run are written anew each time",
 }

@@ -43,7 +43,6 @@ from vlrb.evaluation.features import Encoded
 from vlrb.executor import Progress
 from vlrb.experiment.plan import DECISIONS, ConfiguredComponent
 from vlrb.experiment.strict import unstructure
-from vlrb.faults import shorten_text
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import KEY_OF, core_sources
 from vlrb.plugins.surroundings import restore_surroundings
@@ -51,6 +50,7 @@ from vlrb.running.cell_files import ROUTED, estimate_of, hardware
 from vlrb.running.context import DEVICE, SCHEMA_VERSION, RunContext
 from vlrb.running.curves import CURVE, JOURNAL, Log, journaling_log, write_curve
 from vlrb.storage import locked, new_directory, read_json, read_parquet, remove_folder, write_json
+from vlrb.texts import shorten_text
 
 CHANGED = "has changed since the run began, so that the cell may be of other code than its key says: it is not kept"
 

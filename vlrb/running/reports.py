@@ -13,8 +13,8 @@ import attrs
 from vlrb.api.results import WithText
 from vlrb.errors import ExitCode, StorageError, VlrbError
 from vlrb.experiment.plan import ConfiguredComponent
-from vlrb.faults import is_text
 from vlrb.plugins.blame import blame
+from vlrb.texts import is_text
 
 
 @attrs.frozen(eq=False)

@@ -6,6 +6,7 @@ Each test is one of its repairs, made on a small complete tree of two models and
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,8 @@ def test_a_sample_without_a_split_is_not_trained_on(study: Study) -> None:
     shown = study.vlrb("run")
     assert shown.status == 0, shown.err
     text = study.project.folder / "experiment.toml"
-    text.write_text(text.read_text(encoding="utf-8").replace("[split]", '[split]\nuse = "given"'), encoding="utf-8")
+    shares = re.sub(r"\[split\][^\[]*", '[split]\nuse = "given"\n', text.read_text(encoding="utf-8"))
+    text.write_text(shares, encoding="utf-8")
     shown = study.project.vlrb("run", text)
     assert shown.status == 4
     assert "the logs put 6 of 6 samples into none of train, dev, test" in shown.err
