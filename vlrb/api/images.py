@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import threading
@@ -111,9 +112,13 @@ class ImageWriter:
     def __enter__(self) -> ImageWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._flush()
-        self._writer.close()
+    def __exit__(self, failed: object, *_: object) -> None:
+        if failed is None:
+            self._flush()
+            self._writer.close()
+        else:  # a second error, such as that the disk is full, would hide the first
+            with contextlib.suppress(OSError):
+                self._writer.close()
 
     def add(self, data: bytes, whose: str) -> Kept:
         """Keep an image file, after a look at its header."""
