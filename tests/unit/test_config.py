@@ -121,7 +121,7 @@ def test_a_former_name_is_told_the_new_one(old: str) -> None:
 
     assert structure({old: 1.0, "wrd": ""}, Renamed, DOCUMENT, ("router", 0), problems) is None
     assert [str(p).split(": ", 1)[1] for p in problems] == [
-        f"router[0].{old}: is now called 'lambda'\n    fix: rename the key",
+        f"router[0].{old}: is now called 'lambda'\n    fix: change the key",
         "router[0].wrd: unknown key\n    fix: did you mean 'word'?",
     ]
     assert restructure({old: "inf", "word": "x"}, Renamed) == Renamed(lambda_=float("inf"), word="x")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
 from vlrb.api.components import param
-from vlrb.experiment.document import CONTROL, KeyPath, redacted_repr
+from vlrb.experiment.document import CONTROL, redacted_repr
 
 TABLES = ("logs", "benchmark", "tokens", "split", "features", "selection", "executor", "plugin")
-
-
 ARRAYS = ("router", "metric", "report", "model", "dataset")
 
 
@@ -112,16 +109,3 @@ class SelectionSection:
     on: Literal["dev", "test"] = param(
         default="dev", help="split on which the winner of a sweep is chosen; test only where the protocol says so"
     )
-
-
-MOVED: Mapping[KeyPath, str] = {
-    ("select_by",): "metric in the table [selection]",
-    ("select_on",): "on in the table [selection]",
-    ("split", "method"): 'use: "stratified" is now use = "grouped", "paper" is use = "samples"',
-    (
-        "features",
-        "*",
-        "text_weight",
-    ): 'a parameter of the fusion: fusion = { use = "weighted-average", text_weight = 0.3 }',
-}
-"""Keys of earlier versions -> what they are now called; ``*`` stands for any name."""
