@@ -253,7 +253,7 @@ def test_a_windows_path_in_double_quotes_gets_advice(tmp_path: Path) -> None:
     file.write_text('path = "C:\\data"', encoding="utf-8")
     with pytest.raises(ConfigError, match="single|forward slashes"):
         read_document(file)
-    with pytest.raises(ValueError, match="forward slashes"):
+    with pytest.raises(ConfigError, match="forward slashes"):
         expanded("C:\new")
 
 

@@ -657,6 +657,7 @@ def test_only_text_does_not_encode_images(case: Case) -> None:
             "fusion.text_weight",
             "",
         ),
+        ('encoders = [{ use = "e-text", path = "~no-such-user/x" }]', "encoders[0].path: must be a path", "correct the path"),
         ('encoders = ["e-text", { use = "e-text" }]', "'enc/e-text' is listed twice", "remove one"),
     ],
 )  # fmt: skip

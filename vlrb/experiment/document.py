@@ -60,7 +60,7 @@ class Document:
         base = self.origin(("plugins",)).parent
         names = {i: n for i, n in enumerate(listed) if isinstance(n, str)} if isinstance(listed, list) else {}
         return tuple(
-            str((base / _expanded_at(self.where(("plugins", i)), n)).resolve()) if n.endswith(".py") else n
+            str((base / expanded(n, self.where(("plugins", i)))).resolve()) if n.endswith(".py") else n
             for i, n in names.items()
         )
 
@@ -76,6 +76,7 @@ def read_document(path: Path) -> Document:
     problems: list[Problem] = []
     while waiting:
         file, above = waiting.pop(0)
+        text = _read_text(file, str(above[-1])) if above else document.text
         resolved = file.resolve()
         if resolved in above:
             raise ConfigError(f"{file} includes itself", where=str(above[-1]), fix="remove the include")
@@ -84,7 +85,7 @@ def read_document(path: Path) -> Document:
         known.add(resolved)
         if len(known) > MOST_FILES:
             raise ConfigError(f"includes more than {MOST_FILES} files", where=str(path), fix="merge some of them")
-        tree = _parsed(_read_text(file, str(above[-1])) if above else document.text, file)
+        tree = _parsed(text, file)
         problems += _odd_values(tree, file)
         waiting[:0] = [(included, (*above, resolved)) for included in _included_files(tree, file)]
         if above:
@@ -100,7 +101,7 @@ def _included_files(tree: Mapping[str, Any], file: Path) -> list[Path]:
     if not isinstance(listed, list) or not all(isinstance(i, str) for i in listed):
         message = f"must be a list of file names, not {redacted_repr(listed)}"
         raise ConfigError(message, where=f"{file}: include", fix='write include = ["FILE.toml"]')
-    return [file.parent / _expanded_at(f"{file}: include[{i}]", name) for i, name in enumerate(listed)]
+    return [file.parent / expanded(name, f"{file}: include[{i}]") for i, name in enumerate(listed)]
 
 
 def _read_text(path: Path, included_by: str = "") -> str:
@@ -211,24 +212,16 @@ def redacted_repr(value: Any, name: str = "") -> str:
     return short_repr(without_secrets(value, name))
 
 
-def expanded(path: str) -> Path:
+def expanded(path: str, where: str = "") -> Path:
     """Return a path of an experiment file with ``~`` and ``~user`` as the home folder.
 
-    :raises ValueError: when there is no such home folder, or the path has a control character
+    :raises ConfigError: when there is no such home folder, or the path has a control character
     """
     if CONTROL.search(path):
-        raise ValueError(
-            f"must be a path without control characters, not {path!r}; in double quotes a backslash starts an escape: "
-            "write 'C:\\logs' or use forward slashes"
-        )
+        escape = "in double quotes a backslash starts an escape: write 'C:\\logs' or use forward slashes"
+        raise ConfigError(f"must be a path without control characters, not {path!r}", where=where, fix=escape)
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"must be a path whose home folder exists, not {path!r}") from None
-
-
-def _expanded_at(where: str, path: str) -> Path:
-    try:
-        return expanded(path)
-    except ValueError as error:
-        raise ConfigError(str(error), where=where, fix="correct the path") from None
+        message = f"must be a path whose home folder exists, not {path!r}"
+        raise ConfigError(message, where=where, fix="correct the path") from None

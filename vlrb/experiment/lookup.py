@@ -12,7 +12,7 @@ from vlrb.errors import ConfigError, Problem
 from vlrb.experiment.document import Document, KeyPath, expanded, redacted_repr
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.sections import General
-from vlrb.experiment.strict import structure, unknown_key
+from vlrb.experiment.strict import structure
 from vlrb.plugins.registry import Registered, Registry, missing_requirements
 
 
@@ -56,14 +56,9 @@ class Lookup:
         self.problem(path, f"must be a table, not {redacted_repr(value)}", fix)
         return None
 
-    def unknown_keys(self, table: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
-        """Note the keys of a table that are not known."""
-        for key in sorted({*table} - {*known}):
-            self.problem(*unknown_key((*path, key), known))
-
-    def structured(self, table: Any, cls: type[Any], path: KeyPath, others: Iterable[str] = ()) -> Any:
+    def structured(self, table: Any, cls: type[Any], path: KeyPath, other_keys: Iterable[str] = ()) -> Any:
         """Return a table as ``cls``; None where it has problems."""
-        return structure(table, cls, self.document, path, self.problems, others)
+        return structure(table, cls, self.document, path, self.problems, other_keys)
 
     def component(
         self,
@@ -73,12 +68,12 @@ class Lookup:
         *,
         key: str = "use",
         default: str | None = None,
-        beside: Iterable[str] = (),
+        other_keys: Iterable[str] = (),
     ) -> ConfiguredComponent | None:
         """Resolve a table ``{use = NAME, parameter = value, ...}``; None where it has problems.
 
         :param key: the key of the name
-        :param beside: keys of the table that are not the component's
+        :param other_keys: keys of the table that are not the component's
         """
         if self.table(table, path) is None:
             return None
@@ -94,8 +89,8 @@ class Lookup:
         if lacking:
             extra = f'pip install "vlrb[{registered.record.extra}]"' if registered.record.extra else "install it"
             self.problem((*path, key), f"{kind} {registered.id!r} needs {', '.join(lacking)}", extra)
-        own = {k: v for k, v in table.items() if k != key and k not in beside}
-        params = self.structured(own, registered.record.params, path, (key, *beside))
+        own = {k: v for k, v in table.items() if k != key and k not in other_keys}
+        params = self.structured(own, registered.record.params, path, (key, *other_keys))
         if params is None:
             return None
         return ConfiguredComponent(kind, registered, self._with_folders(params, path), path)
@@ -123,8 +118,8 @@ class Lookup:
             if field.metadata.get("folder_or_name") and value:
                 try:
                     folder = base / expanded(value)
-                except ValueError as error:
-                    self.problem((*path, toml_name(field.name)), str(error))
+                except ConfigError as error:
+                    self.problem((*path, toml_name(field.name)), error.problems[0].message, error.problems[0].fix)
                     continue
                 if folder.is_dir() or value.startswith((".", "/", "~")):
                     changes[field.name] = str(folder.resolve())

@@ -209,11 +209,8 @@ class Plan:
 
     def resolved(self) -> dict[str, Any]:
         """Return the experiment with every default filled in, as JSON data."""
-        general = unstructure(self.general)
-        for key in ("plugins", "include"):
-            general.pop(key)
         return {
-            **general,
+            **{k: v for k, v in unstructure(self.general).items() if k not in ("plugins", "include")},
             "logs": _table(self.logs),
             "benchmark": unstructure(self.benchmark),
             "tokens": _table(self.counter, key="counter"),

@@ -15,6 +15,7 @@ from vlrb.experiment.lookup import Lookup
 from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
 from vlrb.experiment.sections import ARRAYS, TABLES, BenchmarkSection, General, SelectionSection, SplitSection
+from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
@@ -84,7 +85,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
         "metrics": metrics,
         "general": lookup.structured(tree, General, (), (*TABLES, *ARRAYS)),
         "benchmark": _benchmark(lookup, tables["benchmark"]),
-        "splitter": lookup.component("splitter", split, ("split",), default=DEFAULT_SPLITTER, beside=SPLIT_KEYS),
+        "splitter": lookup.component("splitter", split, ("split",), default=DEFAULT_SPLITTER, other_keys=SPLIT_KEYS),
         "split": lookup.structured(expect, SplitSection, ("split",)),
         "selection": lookup.structured(tables["selection"], SelectionSection, ("selection",)),
         "logs": lookup.component("log-source", tables["logs"], ("logs",)),
@@ -135,19 +136,16 @@ def _check_selection(
     lookup: Lookup, table: Any, metrics: tuple[ConfiguredComponent, ...], preset: Mapping[str, Any]
 ) -> None:
     """Check the selection against the metrics and the protocol; each key that has the right type."""
-    fields = attrs.fields_dict(SelectionSection)
-    asked = table if isinstance(table, dict) else {}
-    by, on = (asked.get(key, fields[key].default) for key in ("metric", "on"))
-    if on == "test" and preset.get("selection", {}).get("on") != "test":
+    asked = {**unstructure(SelectionSection()), **(table if isinstance(table, dict) else {})}
+    if asked["on"] == "test" and preset.get("selection", {}).get("on") != "test":
         fix = 'remove the key, or set protocol = "paper", which is named in every table'
         lookup.problem(("selection", "on"), "the winner of a sweep is never chosen on test", fix)
     bare = [m.spec.name for m in metrics]
     for name in sorted({n for n in bare if bare.count(n) > 1}):
-        lookup.problem(
-            ("metric",), f"two metrics are named {name!r}", "keep one: results are known by the metric's name"
-        )
+        what = f"two metrics are named {name!r}"
+        lookup.problem(("metric",), what, "keep one: results are known by the metric's name")
     known = {*bare, *(m.registered.id for m in metrics)}
-    if isinstance(by, str) and by not in known:
+    if isinstance(by := asked["metric"], str) and by not in known:
         lookup.problem(("selection", "metric"), f"unknown metric {by!r}", did_you_mean(by, known))
 
 

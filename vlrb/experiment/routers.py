@@ -16,7 +16,7 @@ from vlrb.experiment.document import KeyPath, redacted_repr
 from vlrb.experiment.lookup import Lookup
 from vlrb.experiment.plan import DECISIONS, ConfiguredComponent, FeatureSet, PlannedRouter, Point
 from vlrb.experiment.sections import is_file_name
-from vlrb.experiment.strict import unstructure
+from vlrb.experiment.strict import unknown_key, unstructure
 
 DEFAULT_ENCODERS = ["encoders/hashed-text", "encoders/image-statistics"]
 DEFAULT_FUSION = "fusions/normalize-concat"
@@ -33,7 +33,8 @@ def feature_sets(lookup: Lookup, given: Any) -> dict[str, FeatureSet]:
         section = lookup.table(value, path, f"write [features.{name}]")
         if section is None:
             continue
-        lookup.unknown_keys(section, ("encoders", "fusion"), path)
+        for key in sorted(section.keys() - {"encoders", "fusion"}):
+            lookup.problem(*unknown_key((*path, key), ("encoders", "fusion")))
         before = len(lookup.problems)
         encoders = _encoders(lookup, section.get("encoders"), (*path, "encoders"))
         fusion = _named_component(lookup, "fusion", section.get("fusion", DEFAULT_FUSION), (*path, "fusion"))
@@ -156,7 +157,7 @@ def _sweep(lookup: Lookup, table: Any, path: KeyPath) -> dict[str, list[Any]]:
 def _point(lookup: Lookup, table: Any, swept: Mapping[str, Any], path: KeyPath) -> Point | None:
     """Resolve one point of a sweep; a problem with a swept parameter is placed in the sweep."""
     inner, where = Lookup(lookup.document, lookup.registry), lookup.document.where
-    chosen = inner.component("router", {**table, **swept}, path, beside=ROUTER_KEYS)
+    chosen = inner.component("router", {**table, **swept}, path, other_keys=ROUTER_KEYS)
     places = {where((*path, name)): where((*path, "sweep", name)) for name in swept}
     for problem in inner.problems:
         lookup.note(attrs.evolve(problem, where=places.get(problem.where, problem.where)))
@@ -164,15 +165,15 @@ def _point(lookup: Lookup, table: Any, swept: Mapping[str, Any], path: KeyPath) 
         return None
     fields = {toml_name(f.name): f for f in attrs.fields(chosen.spec.params)}
     decides = swept.keys() <= DECISIONS and all(fields[n].metadata.get("when") == "route" for n in swept)
-    base = lookup.component("router", table, path, beside=ROUTER_KEYS) if swept and decides else None
+    base = lookup.component("router", table, path, other_keys=ROUTER_KEYS) if swept and decides else None
     return Point(chosen, {n: unstructure(getattr(chosen.params, fields[n].name)) for n in swept}, base or chosen)
 
 
 def check_weights(lookup: Lookup, routers: Iterable[PlannedRouter], sets: Mapping[str, FeatureSet]) -> None:
     """Note folders of weights that routers need, themselves or for their features, and that cannot be used.
 
-    Weights that are named, not in a folder, are looked for when a run needs them: a check asks no network.  Where a plugin
-    itself fails to tell, the cells that need it fail, and the others go on.
+    A check uses no network: weights given by name are looked for when a run needs them.  Where a plugin itself fails, only
+    the cells that need it fail.
     """
     routers = tuple(routers)
     used = dict.fromkeys(r.features for r in routers if r.features is not None)
@@ -190,6 +191,6 @@ def check_weights(lookup: Lookup, routers: Iterable[PlannedRouter], sets: Mappin
 
 def _names_folder(chosen: ConfiguredComponent) -> bool:
     """Tell whether all weights of a component are in folders that the file names, which resolving has made absolute."""
-    fields = [f for f in attrs.fields(type(chosen.params)) if f.metadata.get("folder_or_name")]
-    given = [str(value) for f in fields if (value := getattr(chosen.params, f.name))]
+    fields = [f.name for f in attrs.fields(type(chosen.params)) if f.metadata.get("folder_or_name")]
+    given = [value for name in fields if (value := getattr(chosen.params, name))]
     return bool(given) and all(Path(value).is_absolute() for value in given)

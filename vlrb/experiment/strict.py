@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import attrs
 
 from vlrb.api.components import toml_name
-from vlrb.errors import Problem, did_you_mean
+from vlrb.errors import ConfigError, Problem, did_you_mean
 from vlrb.experiment.document import Document, KeyPath, expanded, last_key, redacted_repr
 from vlrb.redact import is_secret
 
@@ -43,16 +43,16 @@ _SCALARS: Mapping[Any, str] = {
 
 
 def structure(
-    value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem], others: Iterable[str] = ()
+    value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem], other_keys: Iterable[str] = ()
 ) -> T | None:
     """Structure a TOML table strictly as ``cls``; add what is wrong to ``problems`` and return None then.
 
-    :param others: keys of the table that the caller takes, for the did-you-mean
+    :param other_keys: keys of the same table that belong to others, for the did-you-mean
     """
     wrong: list[Wrong] = []
     base = document.origin(path).parent
     if isinstance(value, dict):
-        made = _read_table(value, cls, path, base, wrong, others)
+        made = _read_table(value, cls, path, base, wrong, other_keys)
     else:
         made = _read_value(value, cls, path, base, wrong)
     for place, message, fix in wrong:
@@ -140,8 +140,8 @@ def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wr
     elif kind is Path and isinstance(value, str):
         try:
             return (base / expanded(value)).resolve()
-        except ValueError as error:
-            message = str(error)
+        except ConfigError as error:
+            message, fix = error.problems[0].message, error.problems[0].fix
     elif value == value and (type(value) is kind or (kind is float and type(value) is int)):  # not nan
         return kind(value)
     wrong.append((path, message or f"must be {wanted}, not {redacted_repr(value, last_key(path))}", fix))
@@ -161,7 +161,7 @@ def _wanted(kind: Any) -> str:
 
 
 def _read_table(
-    table: Mapping[str, Any], cls: type, path: KeyPath, base: Path, wrong: list[Wrong], others: Iterable[str] = ()
+    table: Mapping[str, Any], cls: type, path: KeyPath, base: Path, wrong: list[Wrong], other_keys: Iterable[str] = ()
 ) -> Any:
     """Return a table as an attrs class, each field's validator run as soon as its own value is right.
 
@@ -184,7 +184,7 @@ def _read_table(
         elif field.default is attrs.NOTHING:
             wrong.append((here, "is missing", "add it"))
     former = former_names(cls)
-    wrong += [unknown_key((*path, key), (*fields, *others), former) for key in sorted(table.keys() - fields.keys())]
+    wrong += [unknown_key((*path, key), (*fields, *other_keys), former) for key in sorted(table.keys() - fields.keys())]
     if len(wrong) > before:
         return None
     try:
