@@ -8,6 +8,9 @@ import pytest
 
 PROBLEMS = [
     ('nmae = "x"', "nmae: unknown key", "did you mean 'name'"),
+    ('select_by = "accuracy"', "select_by: is now called metric in the table [selection]", "change the key"),
+    ('[split]\nmethod = "paper"', "split.method: is now called use", "change the key"),
+    ('[[router]]\nuse = "knn"\nlable = "x"', "router[1].lable: unknown key", "did you mean 'label'"),
     ("seeds = [1, 1]", "seeds: must be distinct", ""),
     ('seeds = ["1"]', "seeds[0]: must be an integer, not '1'", ""),
     ("seeds = 5", "seeds: must be a list, not 5", ""),
@@ -21,7 +24,7 @@ PROBLEMS = [
     ('[benchmark]\nmissing = "drop"', "benchmark.missing: must be 'error' or 'drop-sample'", ""),
     ('[benchmark]\ndatasets = ["TinyC"]', "unknown dataset 'TinyC'", "did you mean 'Tiny"),
     ('[benchmark]\nmodels = ["tiny-lage"]', "unknown model 'tiny-lage'", "did you mean 'tiny-large'"),
-    ("[benchmark]\ncorrect_at = 0", "benchmark.correct_at: must be above 0", ""),
+    ("[benchmark]\ncorrect_at = 0", "benchmark.correct_at: must be > 0, not 0", ""),
     ('[tokens]\ncounter = "cl100"', "there is no token-counter 'cl100'", "did you mean 'cl100k'"),
     ("[features.default]\nencoders = []", "features.default.encoders", ""),
     ('[features.default]\nencoders = ["hashd-text"]', "there is no encoder 'hashd-text'", "did you mean 'hashed-text'"),
@@ -31,7 +34,7 @@ PROBLEMS = [
     (
         '[[router]]\nuse = "knn"\nneighbours = 3',
         "router[1].neighbours: unknown key",
-        "known: k, lambda, metric, variant, weights",
+        "known: features, k, label, lambda, metric, sweep, use, variant, weights",
     ),
     ('[[router]]\nuse = "knn"\nfeatures = "big"', "unknown feature set 'big'", "known: default"),
     ('[[router]]\nuse = "random"\nfeatures = "default"', "router 'random' uses no features", "remove the key"),

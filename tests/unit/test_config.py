@@ -121,7 +121,7 @@ def test_a_former_name_is_told_the_new_one(old: str) -> None:
 
     assert structure({old: 1.0, "wrd": ""}, Renamed, DOCUMENT, ("router", 0), problems) is None
     assert [str(p).split(": ", 1)[1] for p in problems] == [
-        f"router[0].{old}: is now called 'lambda'\n    fix: rename the key",
+        f"router[0].{old}: is now called 'lambda'\n    fix: change the key",
         "router[0].wrd: unknown key\n    fix: did you mean 'word'?",
     ]
     assert restructure({old: "inf", "word": "x"}, Renamed) == Renamed(lambda_=float("inf"), word="x")
@@ -253,7 +253,7 @@ def test_a_windows_path_in_double_quotes_gets_advice(tmp_path: Path) -> None:
     file.write_text('path = "C:\\data"', encoding="utf-8")
     with pytest.raises(ConfigError, match="single|forward slashes"):
         read_document(file)
-    with pytest.raises(ValueError, match="forward slashes"):
+    with pytest.raises(ConfigError, match="forward slashes"):
         expanded("C:\new")
 
 

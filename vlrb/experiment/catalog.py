@@ -12,24 +12,24 @@ from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset, Model
 from vlrb.errors import did_you_mean
 from vlrb.experiment.document import KeyPath
-from vlrb.experiment.names import Names
+from vlrb.experiment.lookup import Lookup
 
 
-def catalog_of(names: Names, datasets: list[Any], models: list[Any], wanted: Any) -> Catalog:
+def catalog_of(lookup: Lookup, datasets: list[Any], models: list[Any], wanted: Any) -> Catalog:
     """Return what plugins register and the file declares; of a known record the file changes the keys it gives.
 
     :param wanted: the table ``[benchmark]``; its names are looked up even where other keys are wrong
     """
-    titles = {r.record.group_title: r.record.group for r in names.registry.all("dataset") if r.record.group_title}
+    titles = {r.record.group_title: r.record.group for r in lookup.registry.all("dataset") if r.record.group_title}
     datasets = [_with_slug(table, titles) for table in datasets]
-    known_datasets = _records(names, "dataset", datasets, Dataset)
-    known_models = _records(names, "model", [_with_size(table) for table in models], Model)
+    known_datasets = _records(lookup, "dataset", datasets, Dataset)
+    known_models = _records(lookup, "model", [_with_size(table) for table in models], Model)
     asked = wanted if isinstance(wanted, dict) else {}
     return Catalog(
         known_datasets,
         known_models,
-        _expanded(names, asked.get("datasets"), known_datasets, ("benchmark", "datasets")),
-        _expanded(names, asked.get("models"), known_models, ("benchmark", "models")),
+        _expanded(lookup, asked.get("datasets"), known_datasets, ("benchmark", "datasets")),
+        _expanded(lookup, asked.get("models"), known_models, ("benchmark", "models")),
     )
 
 
@@ -46,23 +46,23 @@ def _with_size(table: Any) -> Any:
     return {k: v for k, v in table.items() if k != "parameters"} | {"open": False}
 
 
-def _records(names: Names, kind: Literal["dataset", "model"], tables: list[Any], cls: type[Any]) -> tuple[Any, ...]:
-    known = {r.name: r.record for r in names.registry.all(kind)}
+def _records(lookup: Lookup, kind: Literal["dataset", "model"], tables: list[Any], cls: type[Any]) -> tuple[Any, ...]:
+    known = {r.name: r.record for r in lookup.registry.all(kind)}
     declared: set[str] = set()
     for i, table in enumerate(tables):
-        made = names.structured(table, cls, (kind, i))
+        made = lookup.structured(table, cls, (kind, i))
         if made is None:
             continue
         if made.name in declared:
-            names.problem((kind, i, "name"), f"{kind} {made.name!r} is declared twice", "remove one")
+            lookup.problem((kind, i, "name"), f"{kind} {made.name!r} is declared twice", "remove one")
         declared.add(made.name)
         given = {f.name: getattr(made, f.name) for f in attrs.fields(cls) if toml_name(f.name) in table}
         known[made.name] = attrs.evolve(known[made.name], **given) if made.name in known else made
-    _refuse_shared_handles(names, kind, tuple(known.values()))
+    _refuse_shared_handles(lookup, kind, tuple(known.values()))
     return tuple(known.values())
 
 
-def _refuse_shared_handles(names: Names, kind: str, records: tuple[Any, ...]) -> None:
+def _refuse_shared_handles(lookup: Lookup, kind: str, records: tuple[Any, ...]) -> None:
     """Refuse names, aliases and slugs that two records claim: whatever is found by them would be one of the two."""
     for what, handles_of in (
         ("name or alias", lambda r: {r.name, *r.aliases}),
@@ -74,10 +74,10 @@ def _refuse_shared_handles(names: Names, kind: str, records: tuple[Any, ...]) ->
                 first = owners.setdefault(handle, record.name)
                 if first != record.name:
                     fix = f"to change {first!r}, write name = {first!r}; else give {record.name!r} another {what}"
-                    names.problem((kind,), f"{handle!r} is a {what} of both {first!r} and {record.name!r}", fix)
+                    lookup.problem((kind,), f"{handle!r} is a {what} of both {first!r} and {record.name!r}", fix)
 
 
-def _expanded(names: Names, asked: Any, records: tuple[Any, ...], path: KeyPath) -> frozenset[str] | None:
+def _expanded(lookup: Lookup, asked: Any, records: tuple[Any, ...], path: KeyPath) -> frozenset[str] | None:
     """Return the records' names that names, aliases, groups and sets stand for; None for no wish, or one that is malformed."""
     if not isinstance(asked, list) or not asked or not all(isinstance(n, str) for n in asked):
         return None
@@ -89,6 +89,6 @@ def _expanded(names: Names, asked: Any, records: tuple[Any, ...], path: KeyPath)
         found = {record for record, known in handles.items() if name in known}
         if not found:
             what = str(path[-1]).rstrip("s")
-            names.problem((*path, i), f"unknown {what} {name!r}", did_you_mean(name, set().union(*handles.values())))
+            lookup.problem((*path, i), f"unknown {what} {name!r}", did_you_mean(name, set().union(*handles.values())))
         wanted |= found
     return frozenset(wanted)

@@ -1,4 +1,4 @@
-"""Experiment files as they are written: TOML with limits, includes, and where each key stands."""
+"""Experiment files as written: TOML within limits, includes, and the file that each key stands in."""
 
 from __future__ import annotations
 
@@ -17,41 +17,28 @@ from vlrb.texts import short_repr
 
 KeyPath = tuple[str | int, ...]
 
-
 LARGEST_FILE = 1024**2
 """Bytes of the largest experiment file that is read."""
-
-
 MOST_FILES = 100
 """Files that an experiment may consist of."""
-
-
 DEEPEST = 50
 """Levels of tables and arrays that an experiment file may have."""
 
-
-_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
-
-
-_DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
-
-
-_DIGITS = re.compile(r"[0-9_]{4000}")
-
-
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
 _LINE_BREAKS = str.maketrans("", "", "\t\n\r")
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
+_DIGITS = re.compile(r"[0-9_]{4000}")
+_TOO_LARGE = ("has an integer of more than 64 bits, which TOML does not allow", "write a smaller number")
 
 
 @attrs.frozen
 class Document:
-    """An experiment file with its includes merged.  ``origins`` tells which file a table or key stands in."""
+    """An experiment file with its includes merged; ``origins`` maps each table and key to its file, where its parent's differs."""
 
     path: Path
-    tree: Mapping[str, Any]
-    origins: Mapping[KeyPath, Path]
+    tree: dict[str, Any]
+    origins: dict[KeyPath, Path]
     text: str = ""
 
     def origin(self, path: KeyPath) -> Path:
@@ -62,226 +49,159 @@ class Document:
 
     def where(self, path: KeyPath) -> str:
         """Return file and key path, as errors show them."""
-        keys = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-        return f"{self.origin(path)}: {keys}" if keys else str(self.origin(path))
+        return _place(self.origin(path), path)
 
     def plugin_files(self) -> tuple[str, ...]:
-        """Return ``plugins``, each relative path made absolute; anything but a list of strings is left to the checks.
+        """Return ``plugins`` with absolute paths; what is not a list of strings is left to later checks.
 
         :raises ConfigError: for a path with control characters, or below the home folder of an unknown user
         """
         listed = self.tree.get("plugins", [])
         base = self.origin(("plugins",)).parent
-        texts = {i: p for i, p in enumerate(listed) if isinstance(p, str)} if isinstance(listed, list) else {}
+        names = {i: n for i, n in enumerate(listed) if isinstance(n, str)} if isinstance(listed, list) else {}
         return tuple(
-            str((base / _expanded_at(self.where(("plugins", i)), p)).resolve()) if p.endswith(".py") else p
-            for i, p in texts.items()
+            str((base / expanded(n, self.where(("plugins", i)))).resolve()) if n.endswith(".py") else n
+            for i, n in names.items()
         )
-
-
-def expanded(path: str) -> Path:
-    """Return a path of an experiment file with ``~`` and ``~user`` as the home folder.
-
-    :raises ValueError: when there is no such home folder, or the path has a control character
-    """
-    if CONTROL.search(path):
-        raise ValueError(
-            f"must be a path without control characters, not {path!r}; in double quotes a backslash starts an escape: "
-            "write 'C:\\logs' or use forward slashes"
-        )
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise ValueError(f"must be a path whose home folder exists, not {path!r}") from None
 
 
 def read_document(path: Path) -> Document:
-    """Read an experiment file and what it includes.
+    """Read an experiment file and the files it includes, each once.
 
-    :raises ConfigError: when a file is missing or no TOML, or two files set one key differently
+    :raises ConfigError: when a file is missing or not valid TOML, or two files set one key differently
     """
-    origins: dict[KeyPath, Path] = {}
-    text = read_text(path)
-    tree = _read_merged(path, text, origins, (), set())
-    problems = list(_odd_characters(tree, Document(path, tree, origins), ()))
+    document = Document(path, {}, {}, _read_text(path))
+    waiting: list[tuple[Path, tuple[Path, ...]]] = [(path, ())]
+    known: set[Path] = set()
+    problems: list[Problem] = []
+    while waiting:
+        file, above = waiting.pop(0)
+        text = _read_text(file, str(above[-1])) if above else document.text
+        resolved = file.resolve()
+        if resolved in above:
+            raise ConfigError(f"{file} includes itself", where=str(above[-1]), fix="remove the include")
+        if resolved in known:
+            continue
+        known.add(resolved)
+        if len(known) > MOST_FILES:
+            raise ConfigError(f"includes more than {MOST_FILES} files", where=str(path), fix="merge some of them")
+        tree = _parsed(text, file)
+        problems += _odd_values(tree, file)
+        waiting[:0] = [(included, (*above, resolved)) for included in _included_files(tree, file)]
+        if above:
+            tree.pop("include", None)
+        _merge(document.tree, tree, document.origins, file, ())
     if problems:
         raise ConfigError(problems)
-    return Document(path, tree, origins, text)
+    return document
 
 
-def _read_merged(
-    path: Path, text: str, origins: dict[KeyPath, Path], above: tuple[Path, ...], known: set[Path]
-) -> dict[str, Any]:
-    """Parse a file and merge what it includes into it, each file once.
-
-    :param above: the files that include this one
-    :param known: the files that have been read, resolved
-    """
-    if path.resolve() in above:
-        raise ConfigError(f"{path} includes itself", where=str(above[-1]), fix="remove the include")
-    known.add(path.resolve())
-    if len(known) > MOST_FILES:
-        raise ConfigError(f"includes more than {MOST_FILES} files", where=str(above[0]), fix="merge some of them")
-    tree = _parsed(text, path)
-    includes = tree.get("include", [])
-    if not isinstance(includes, list) or not all(isinstance(i, str) for i in includes):
-        message = f"must be a list of file names, not {redacted_repr(includes)}"
-        raise ConfigError(message, where=f"{path}: include", fix='write include = ["FILE.toml"]')
-    _note_origins(tree, path, origins, ())
-    for i, included in enumerate(includes):
-        file = path.parent / _expanded_at(f"{path}: include[{i}]", included)
-        if file.resolve() in known - {*above, path.resolve()}:
-            continue
-        below: dict[KeyPath, Path] = {}
-        other = _read_merged(file, read_text(file, path), below, (*above, path.resolve()), known)
-        other.pop("include", None)
-        _merge(tree, other, origins, below, ())
-    return tree
+def _included_files(tree: Mapping[str, Any], file: Path) -> list[Path]:
+    listed = tree.get("include", [])
+    if not isinstance(listed, list) or not all(isinstance(i, str) for i in listed):
+        message = f"must be a list of file names, not {redacted_repr(listed)}"
+        raise ConfigError(message, where=f"{file}: include", fix='write include = ["FILE.toml"]')
+    return [file.parent / expanded(name, f"{file}: include[{i}]") for i, name in enumerate(listed)]
 
 
-def _expanded_at(where: str, path: str) -> Path:
-    try:
-        return expanded(path)
-    except ValueError as error:
-        raise ConfigError(str(error), where=where, fix="correct the path") from None
-
-
-def read_text(path: Path, included_by: Path | None = None) -> str:
-    """Return the text of an experiment file; a byte-order mark is dropped.
-
-    :raises ConfigError: when it is missing, is not a regular file, is larger than ``LARGEST_IMAGE_FILE``, or is not UTF-8
-    """
-    where, fix = str(included_by) if included_by else "", "give the path of a TOML file"
+def _read_text(path: Path, included_by: str = "") -> str:
+    """Return the text of an experiment file without a byte-order mark."""
     try:
         known = path.stat()
         if stat.S_ISDIR(known.st_mode):
-            raise ConfigError(f"{path} is a folder", where=where, fix=fix)
-        if not stat.S_ISREG(known.st_mode):
-            raise ConfigError(f"{path} is a device or a pipe", where=where, fix=fix)
-        if known.st_size > LARGEST_FILE:
-            size = f"{known.st_size:,} bytes, more than {LARGEST_FILE:,}"
-            raise ConfigError(f"{path} has {size}", where=where, fix=fix)
-        return path.read_text(encoding="utf-8-sig")
+            wrong = f"{path} is a folder"
+        elif not stat.S_ISREG(known.st_mode):
+            wrong = f"{path} is a device or a pipe"
+        elif known.st_size > LARGEST_FILE:
+            wrong = f"{path} has {known.st_size:,} bytes, more than {LARGEST_FILE:,}"
+        else:
+            return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}", where=where, fix=fix) from None
+        wrong = f"there is no file {path}"
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not valid TOML: {error}", where=str(path), fix="save it as UTF-8") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", where=where, fix=fix) from None
+        wrong = f"{path} cannot be read: {error}"
+    raise ConfigError(wrong, where=included_by, fix="give the path of a TOML file")
 
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:
-    """Parse TOML.
+    """Parse TOML; Python's parser takes cubic time in the parts of a dotted key, and recurses in arrays and tables."""
 
-    Python's parser takes cubic time in the number of parts of a dotted key, and recurses in arrays and tables: both are limited.
-    """
+    def line(found: re.Match[str]) -> str:
+        return f"{path}, line {text.count(chr(10), 0, found.start()) + 1}"
+
     if dotted := _DOTTED.search(text):
-        where = f"{path}, line {_line(text, dotted)}"
-        raise ConfigError(f"has more than {DEEPEST} names joined by dots", where=where, fix="use fewer tables")
+        raise ConfigError(f"has more than {DEEPEST} names joined by dots", where=line(dotted), fix="use fewer tables")
     try:
-        tree = tomllib.loads(text)
+        return tomllib.loads(text)
     except RecursionError:
         raise _too_deep(path) from None
     except tomllib.TOMLDecodeError as error:
         escape = "in double quotes a backslash starts an escape; write a path as 'C:\\logs' or with forward slashes"
         fix = escape if "\\" in str(error) else "correct the line; see https://toml.io"
         raise ConfigError(f"is not valid TOML: {error}", where=str(path), fix=fix) from None
-    except ValueError:  # of Python, for a number of more digits than it converts
+    except ValueError:  # Python's, for a number of more digits than it converts
         digits = _DIGITS.search(text)
-        raise _too_large(f"{path}, line {_line(text, digits)}" if digits else str(path)) from None
-    level: list[Any] = [tree]
-    for _ in range(DEEPEST):
-        level = [child for value in level for child in _children(value)]
-    if level:
-        raise _too_deep(path)
-    huge = next(_huge_integers(tree, ()), None)
-    if huge is not None:
-        raise _too_large(Document(path, tree, {}).where(huge))
-    return tree
-
-
-def _line(text: str, found: re.Match[str]) -> int:
-    return text.count("\n", 0, found.start()) + 1
-
-
-def _too_large(where: str) -> ConfigError:
-    message = "has an integer of more than 64 bits, which TOML does not allow"
-    return ConfigError(message, where=where, fix="write a smaller number")
-
-
-def _huge_integers(value: Any, path: KeyPath) -> Iterator[KeyPath]:
-    """Yield where integers are that neither arrays nor messages could hold; Python reads any in hexadecimal."""
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        yield path
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, child in children:
-        yield from _huge_integers(child, (*path, key))
+        raise ConfigError(_TOO_LARGE[0], where=line(digits) if digits else str(path), fix=_TOO_LARGE[1]) from None
 
 
 def _too_deep(path: Path) -> ConfigError:
     return ConfigError(f"has tables or arrays more than {DEEPEST} levels deep", where=str(path), fix="use fewer levels")
 
 
-def _children(value: Any) -> list[Any]:
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [v for v in values if isinstance(v, dict | list)]
+def _odd_values(tree: Mapping[str, Any], file: Path) -> Iterator[Problem]:
+    """Yield a problem for control characters in keys and strings, and for integers that arrays and messages cannot hold."""
+    for keys, value in _walk(tree, ()):
+        if isinstance(value, dict | list) and len(keys) >= DEEPEST:
+            raise _too_deep(file)
+        if keys and isinstance(keys[-1], str) and CONTROL.search(keys[-1]):
+            yield Problem(f"the key {keys[-1]!r} has a control character", _place(file, keys[:-1]), "remove it")
+        if isinstance(value, str) and CONTROL.search(value.translate(_LINE_BREAKS)):
+            message = f"has a control character: {redacted_repr(value, last_key(keys))}"
+            yield Problem(message, _place(file, keys), "remove it")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            yield Problem(_TOO_LARGE[0], _place(file, keys), _TOO_LARGE[1])
 
 
-def _odd_characters(value: Any, document: Document, path: KeyPath) -> Iterator[Problem]:
-    """Yield a problem for each key and each text with control characters; texts may have line breaks and tabs."""
-    if isinstance(value, dict):
-        for key, child in value.items():
-            if CONTROL.search(key):
-                yield Problem(f"the key {key!r} has a control character", document.where(path), "remove it")
-            else:
-                yield from _odd_characters(child, document, (*path, key))
-    elif isinstance(value, list):
-        for i, child in enumerate(value):
-            yield from _odd_characters(child, document, (*path, i))
-    elif isinstance(value, str) and CONTROL.search(value.translate(_LINE_BREAKS)):
-        name = next((p for p in reversed(path) if isinstance(p, str)), "")
-        yield Problem(f"has a control character: {redacted_repr(value, name)}", document.where(path), "remove it")
-
-
-def _note_origins(value: Any, file: Path, origins: dict[KeyPath, Path], path: KeyPath) -> None:
-    origins[path] = file
-    items: Iterator[tuple[str | int, Any]] = iter(())
-    if isinstance(value, dict):
-        items = iter(value.items())
-    elif isinstance(value, list) and all(isinstance(v, dict) for v in value):
-        items = iter(enumerate(value))
-    for key, child in items:
-        _note_origins(child, file, origins, (*path, key))
+def _walk(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    yield path, value
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _walk(child, (*path, key))
 
 
 def _merge(
-    tree: dict[str, Any],
-    other: Mapping[str, Any],
-    origins: dict[KeyPath, Path],
-    below: Mapping[KeyPath, Path],
-    path: KeyPath,
+    tree: dict[str, Any], other: Mapping[str, Any], origins: dict[KeyPath, Path], file: Path, path: KeyPath
 ) -> None:
-    """Merge ``other`` into ``tree``: tables key by key, arrays of tables one after the other."""
-
-    def adopt(source: KeyPath, target: KeyPath) -> None:
-        origins.update({target + p[len(source) :]: file for p, file in below.items() if p[: len(source)] == source})
-
+    """Merge the content of a file into ``tree``: tables key by key, arrays of tables one after the other."""
     for key, value in other.items():
         here = (*path, key)
         if key not in tree:
-            tree[key] = value
-            adopt(here, here)
+            tree[key], origins[here] = value, file
         elif isinstance(value, dict) and isinstance(tree[key], dict):
-            _merge(tree[key], value, origins, below, here)
-        elif _tables(value) and _tables(tree[key]):
-            for i, item in enumerate(value):
-                adopt((*here, i), (*here, len(tree[key])))
-                tree[key].append(item)
+            _merge(tree[key], value, origins, file, here)
+        elif _are_tables(value) and _are_tables(tree[key]):
+            origins |= {(*here, len(tree[key]) + i): file for i in range(len(value))}
+            tree[key] += value
         elif value != tree[key]:
-            name = ".".join(str(p) for p in here)
-            first, second = origins.get(here, ""), below.get(here, "")
-            message = f"is {redacted_repr(tree[key], key)} in {first} and {redacted_repr(value, key)} in {second}"
-            raise ConfigError(message, where=name, fix="remove one of the two")
+            first = next(origins[here[:n]] for n in range(len(here), 0, -1) if here[:n] in origins)
+            message = f"is {redacted_repr(tree[key], key)} in {first} and {redacted_repr(value, key)} in {file}"
+            raise ConfigError(message, where=".".join(map(str, here)), fix="remove one of the two")
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+def _place(file: Path, path: KeyPath) -> str:
+    keys = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
+    return f"{file}: {keys}" if keys else str(file)
+
+
+def last_key(path: KeyPath) -> str:
+    """Return the last key of a path that is not an index."""
+    return next((p for p in reversed(path) if isinstance(p, str)), "")
 
 
 def redacted_repr(value: Any, name: str = "") -> str:
@@ -292,5 +212,16 @@ def redacted_repr(value: Any, name: str = "") -> str:
     return short_repr(without_secrets(value, name))
 
 
-def _tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+def expanded(path: str, where: str = "") -> Path:
+    """Return a path of an experiment file with ``~`` and ``~user`` as the home folder.
+
+    :raises ConfigError: when there is no such home folder, or the path has a control character
+    """
+    if CONTROL.search(path):
+        escape = "in double quotes a backslash starts an escape: write 'C:\\logs' or use forward slashes"
+        raise ConfigError(f"must be a path without control characters, not {path!r}", where=where, fix=escape)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        message = f"must be a path whose home folder exists, not {path!r}"
+        raise ConfigError(message, where=where, fix="correct the path") from None

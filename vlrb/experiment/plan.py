@@ -18,7 +18,7 @@ from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset
 from vlrb.api.results import MetricInfo
 from vlrb.errors import PluginError, VlrbError
-from vlrb.experiment.document import Document
+from vlrb.experiment.document import Document, KeyPath
 from vlrb.experiment.sections import BenchmarkSection, General, SelectionSection, SplitSection
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
@@ -32,15 +32,22 @@ DECISIONS = frozenset({"lambda", "budget"})
 
 @attrs.frozen(eq=False)
 class ConfiguredComponent:
-    """A component that the experiment uses, with its parameters."""
+    """A component that the experiment uses, with its parameters, and where the file names it."""
 
     kind: Kind
     registered: Registered
     params: Any
+    path: KeyPath = ()
 
     def __attrs_post_init__(self) -> None:
         """Look at the sources now: the plugin has been loaded just before, and may import more later."""
         self.plugin.sources(KEY_OF[self.kind])
+
+    @classmethod
+    def default(cls, registry: Registry, kind: Kind, name: str) -> ConfiguredComponent:
+        """Return a component with its default parameters."""
+        registered = registry.find(kind, name)
+        return cls(kind, registered, registered.record.params())
 
     @property
     def spec(self) -> Any:
@@ -53,19 +60,23 @@ class ConfiguredComponent:
         return self.registered.plugin
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the component's numbers: its name, its plugin's version and sources, its parameters."""
+        """Return what decides the component's numbers: its name, its plugin's version and sources, its parameters.
+
+        Parameters whose field has ``same_numbers`` in its metadata (the batch size, the device) are left out.
+        """
+        aside = {toml_name(f.name) for f in attrs.fields(type(self.params)) if f.metadata.get("same_numbers")}
         return {
             "id": self.registered.id,
             "version": self.plugin.version,
             "sources": self.plugin.sources_digest(KEY_OF[self.kind]),
-            "parameters": unstructure(self.params),
+            "parameters": {k: v for k, v in unstructure(self.params).items() if k not in aside},
             "requires": versions(self.spec.requires),
         }
 
     def revision(self) -> str:
-        """Return what identifies the weights that the component works with; an empty text where it says nothing of any.
+        """Return what identifies the weights that the component works with; an empty text where it names none.
 
-        :raises VlrbError: when it cannot be told
+        :raises VlrbError: when the weights cannot be identified
         """
         if isinstance(self._revision, VlrbError):
             raise type(self._revision)(self._revision.problems)
@@ -73,18 +84,15 @@ class ConfiguredComponent:
 
     @property
     def known_revision(self) -> str | None:
-        """Return the same for a key; None where it cannot be told, so that what needs the weights fails."""
+        """Return the same for a key; None where the weights cannot be identified, so that what needs them fails."""
         return None if isinstance(self._revision, VlrbError) else self._revision
 
     @cached_property
     def _revision(self) -> str | VlrbError:
-        """The weights, looked up once: what identifies them, or why nothing can."""
         tell = getattr(self.spec, "revision", None)
-        if tell is None:
-            return ""
         try:
             with blame(self.plugin, f"telling the weights of {self.kind} {self.spec.name!r}"):
-                return str(tell(self.params))
+                return str(tell(self.params)) if tell else ""
         except VlrbError as error:
             return error
 
@@ -115,44 +123,22 @@ class FeatureSet:
     fusion: ConfiguredComponent
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the features; without a revision where the weights cannot be told, so that encoding fails."""
-        encoders = [self._identity(e, e.known_revision) for e in self.used]
+        """Return what decides the features; without a revision where the weights cannot be identified, so that encoding fails."""
+        encoders = [e.identity() | {"revision": e.known_revision} for e in self.used]
         return {"encoders": encoders, "fusion": self.fusion.identity()}
 
     def encoder_identity(self, encoder: ConfiguredComponent) -> dict[str, Any]:
-        """Return what decides what an encoder makes of a sample: plugin, parameters and weights.
+        """Return what decides an encoder's features: plugin, parameters and weights.
 
-        Parameters whose field has ``same_numbers`` in its metadata (the batch size, the device) are left out.
-
-        :raises VlrbError: when the weights cannot be told
+        :raises VlrbError: when the weights cannot be identified
         """
-        return self._identity(encoder, encoder.revision())
-
-    @staticmethod
-    def _identity(encoder: ConfiguredComponent, revision: str | None) -> dict[str, Any]:
-        fields = attrs.fields(type(encoder.params))
-        aside = {toml_name(f.name) for f in fields if f.metadata.get("same_numbers")}
-        identity = encoder.identity()
-        identity["parameters"] = {k: v for k, v in identity["parameters"].items() if k not in aside}
-        return identity | {"revision": revision}
+        return encoder.identity() | {"revision": encoder.revision()}
 
     @property
     def used(self) -> tuple[ConfiguredComponent, ...]:
         """Return the encoders whose features the fusion keeps."""
         only = self.fusion.spec.keeps
         return tuple(e for e in self.encoders if not only or e.spec.modality == only)
-
-    def problem(self) -> tuple[str, str]:
-        """Return why the fusion cannot be made of these encoders, and the fix; empty texts where it can."""
-        needs = self.fusion.spec.needs
-        found = {e.registered.id: e.spec.modality for e in self.encoders}
-        if not needs or (set(needs) <= set(found.values()) <= {"text", "image"}):
-            return "", ""
-        parts = " and ".join(f"an encoder of {n}" for n in needs)
-        looking = ", ".join(f"{name!r} (looks at {modality})" for name, modality in found.items())
-        fix = 'name such encoders (`vlrb list encoder`), or set fusion = "normalize-concat"'
-        name = self.fusion.spec.name
-        return f"fusion {name!r} needs {parts}, and none that looks at both; encoders: {looking}", fix
 
 
 @attrs.frozen(eq=False)
@@ -187,7 +173,6 @@ class Plan:
     """An experiment whose every name is resolved and every parameter checked."""
 
     document: Document
-    options: tuple[str, ...]
     registry: Registry
     general: General
     benchmark: BenchmarkSection
@@ -208,8 +193,7 @@ class Plan:
         """Return the scorer of a dataset, or None when it names none or one that is not installed."""
         if not dataset.scorer or all(dataset.scorer not in (r.name, r.id) for r in self.registry.all("scorer")):
             return None
-        registered = self.registry.find("scorer", dataset.scorer)
-        return ConfiguredComponent("scorer", registered, registered.record.params())
+        return ConfiguredComponent.default(self.registry, "scorer", dataset.scorer)
 
     def selection_metric(self) -> ConfiguredComponent:
         """Return the metric by which routers select on dev."""
@@ -225,11 +209,8 @@ class Plan:
 
     def resolved(self) -> dict[str, Any]:
         """Return the experiment with every default filled in, as JSON data."""
-        general = unstructure(self.general)
-        for key in ("plugins", "include"):
-            general.pop(key)
         return {
-            **general,
+            **{k: v for k, v in unstructure(self.general).items() if k not in ("plugins", "include")},
             "logs": _table(self.logs),
             "benchmark": unstructure(self.benchmark),
             "tokens": _table(self.counter, key="counter"),

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import attrs
+from attrs import validators
 
 from vlrb.api.components import param
-from vlrb.experiment.document import CONTROL, KeyPath, redacted_repr
+from vlrb.experiment.document import CONTROL, redacted_repr
 
 TABLES = ("logs", "benchmark", "tokens", "split", "features", "selection", "executor", "plugin")
-
-
 ARRAYS = ("router", "metric", "report", "model", "dataset")
 
 
 def is_file_name(name: str) -> bool:
     """Tell whether a name can be that of a folder everywhere: no separators, no control characters, not hidden."""
-    return (
-        bool(name)
-        and name == Path(name).name
-        and not name.startswith(".")
-        and "\\" not in name
-        and not CONTROL.search(name)
-    )
+    return re.fullmatch(r"[^./\\][^/\\]*", name) is not None and not CONTROL.search(name)
 
 
 def _file_name(_: Any, _attribute: attrs.Attribute[Any], value: str) -> None:
@@ -80,22 +71,21 @@ class BenchmarkSection:
         default="error",
         help='what becomes of an answer that no rule can judge; stored (with verdicts = "scored"): as the logs judge it',
     )
-    correct_at: float = param(default=1.0, help="score from which an answer counts as correct in Y")
+    correct_at: float = param(
+        default=1.0,
+        validator=[validators.gt(0), validators.le(1)],
+        help="score from which an answer counts as correct in Y",
+    )
     expect: str = param(
         default="",
         validator=_digest,
         help="fingerprint of the benchmark, or its first characters; another one is refused",
     )
 
-    @correct_at.validator
-    def _in_range(self, _: Any, value: float) -> None:
-        if not 0 < value <= 1:
-            raise ValueError(f"must be above 0 and at most 1, not {value!r}")
-
 
 @attrs.frozen
 class SplitSection:
-    """``[split]``; the splitter's own parameters stand beside these keys."""
+    """``[split]``, less the splitter's parameters."""
 
     expect: str = param(
         default="", validator=_digest, help="digest of the split, or its first characters; another one is refused"
@@ -112,16 +102,3 @@ class SelectionSection:
     on: Literal["dev", "test"] = param(
         default="dev", help="split on which the winner of a sweep is chosen; test only where the protocol says so"
     )
-
-
-MOVED: Mapping[KeyPath, str] = {
-    ("select_by",): "metric in the table [selection]",
-    ("select_on",): "on in the table [selection]",
-    ("split", "method"): 'use: "stratified" is now use = "grouped", "paper" is use = "samples"',
-    (
-        "features",
-        "*",
-        "text_weight",
-    ): 'a parameter of the fusion: fusion = { use = "weighted-average", text_weight = 0.3 }',
-}
-"""Keys of earlier versions -> what they are now called; ``*`` stands for any name."""

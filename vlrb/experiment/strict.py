@@ -6,36 +6,34 @@ refused with a did-you-mean; every problem has a file and a key path.
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
-import cattrs
-from cattrs.errors import (
-    AttributeValidationNote,
-    BaseValidationError,
-    ForbiddenExtraKeysError,
-    IterableValidationError,
-    IterableValidationNote,
-)
-from cattrs.gen import make_dict_structure_fn, override
 
 from vlrb.api.components import toml_name
-from vlrb.errors import Problem, did_you_mean
-from vlrb.experiment.document import Document, KeyPath, expanded, redacted_repr
+from vlrb.errors import ConfigError, Problem, did_you_mean
+from vlrb.experiment.document import Document, KeyPath, expanded, last_key, redacted_repr
 from vlrb.redact import is_secret
 
 T = TypeVar("T")
+Wrong = tuple[KeyPath, str, str]
+"""Where, what, and how to fix it."""
 
+MOVED: Mapping[str, str] = {
+    "select_by": "metric in the table [selection]",
+    "select_on": "on in the table [selection]",
+    "split.method": 'use: "stratified" is now use = "grouped", "paper" is use = "samples"',
+    "features.*.text_weight": 'a parameter of the fusion: fusion = { use = "weighted-average", text_weight = 0.3 }',
+}
+"""Keys of earlier versions that went to another table -> what they are now; renamed parameters say so by ``param(was=...)``."""
 
 _BY_ATTRS = re.compile(r"^'\w+' (must be [<>]=? \S+): (.+)$")
-
-
-_NAMES: dict[Any, str] = {
+_SCALARS: Mapping[Any, str] = {
     bool: "true or false",
     int: "an integer",
     float: "a number",
@@ -44,16 +42,23 @@ _NAMES: dict[Any, str] = {
 }
 
 
-def structure(value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem]) -> T | None:
-    """Structure a TOML value strictly as ``cls``; put what is wrong into ``problems`` and return None then."""
-    if not isinstance(value, dict):
-        problems.append(Problem(f"must be a table, not {redacted_repr(value)}", document.where(path)))
-        return None
-    try:
-        return _converter(document.origin(path).parent).structure(value, cls)
-    except BaseValidationError as error:
-        problems.extend(_flatten(error, document, path))
-    return None
+def structure(
+    value: Any, cls: type[T], document: Document, path: KeyPath, problems: list[Problem], other_keys: Iterable[str] = ()
+) -> T | None:
+    """Structure a TOML table strictly as ``cls``; add what is wrong to ``problems`` and return None then.
+
+    :param other_keys: keys of the same table that belong to others, for the did-you-mean
+    """
+    wrong: list[Wrong] = []
+    base = document.origin(path).parent
+    if isinstance(value, dict):
+        made = _read_table(value, cls, path, base, wrong, other_keys)
+    else:
+        made = _read_value(value, cls, path, base, wrong)
+    for place, message, fix in wrong:
+        shown = message.partition(", not ")[0] if is_secret(last_key(place)) else message
+        problems.append(Problem(shown, document.where(place), fix))
+    return None if wrong else made
 
 
 def unstructure(value: Any) -> Any:
@@ -95,173 +100,98 @@ def restore_value(plain: Any) -> Any:
     return float(plain) if plain in ("inf", "-inf") else plain
 
 
-def _converter(base: Path) -> cattrs.Converter:
-    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind in (bool, int, str):
-        converter.register_structure_hook(kind, _exactly(kind))
-    converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(Path, lambda v, _: (base / expanded(_exactly(str)(v, str))).resolve())
-    converter.register_structure_hook_func(_is_literal, _literal)
-    converter.register_structure_hook_factory(_is_union, lambda t: _union(t, converter))
-    converter.register_structure_hook_func(_is_unsupported, _unsupported)
-    converter.register_structure_hook_factory(_is_tuple, lambda t: _tuple(t, converter))
-    converter.register_structure_hook_factory(attrs.has, lambda c: _attrs_class(c, converter))
-    return converter
+def unknown_key(path: KeyPath, known: Iterable[str], former: Mapping[str, str] | None = None) -> Wrong:
+    """Return what is wrong with an unknown key: what it is called now, or which keys are like it.
 
-
-def _exactly(kind: type) -> Callable[[Any, Any], Any]:
-    def hook(value: Any, _: Any) -> Any:
-        if type(value) is not kind:
-            raise TypeError(f"must be {_NAMES[kind]}, not {redacted_repr(value)}")
-        return value
-
-    return hook
-
-
-def _number(value: Any, _: Any) -> float:
-    if type(value) not in (int, float):
-        raise TypeError(f"must be a number, not {redacted_repr(value)}")
-    if value != value:
-        raise ValueError("must be a number, not nan")
-    return float(value)
-
-
-def _literal(value: Any, kind: Any) -> Any:
-    allowed = get_args(kind)
-    if value not in allowed or type(value) not in {type(a) for a in allowed}:
-        fix = did_you_mean(value, [a for a in allowed if isinstance(a, str)]) if isinstance(value, str) else ""
-        names = " or ".join(repr(a) for a in allowed)
-        raise ValueError(f"must be {names}, not {redacted_repr(value)}" + (f"; {fix}" if fix.startswith("did") else ""))
-    return value
-
-
-def _is_literal(kind: Any) -> bool:
-    origin: Any = get_origin(kind)
-    return bool(origin is Literal)
-
-
-def _is_union(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType)
-
-
-def _union(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    members = [a for a in get_args(kind) if a is not type(None)]
-
-    def hook(value: Any, _: Any) -> Any:
-        failures = []
-        for member in members:
-            try:
-                return converter.structure(value, member)
-            except (TypeError, ValueError) as error:
-                failures.append(str(error).split(", not ")[0].removeprefix("must be "))
-            except BaseValidationError:
-                if len(members) == 1:
-                    raise
-                failures.append(f"a {member.__name__}")
-        raise TypeError(f"must be {' or '.join(failures)}, not {redacted_repr(value)}")
-
-    return hook
-
-
-def _is_tuple(kind: Any) -> bool:
-    return get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,)
-
-
-def _is_unsupported(kind: Any) -> bool:
-    return get_origin(kind) in (list, tuple, set, frozenset) and not _is_tuple(kind)
-
-
-def _tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], tuple[Any, ...]]:
-    member = get_args(kind)[0]
-
-    def hook(value: Any, _: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise TypeError(f"must be a list, not {redacted_repr(value)}")
-        return tuple(_items(value, member, converter))
-
-    return hook
-
-
-def _items(value: list[Any], member: Any, converter: cattrs.Converter) -> Iterator[Any]:
-    problems: list[Exception] = []
-    for i, item in enumerate(value):
-        try:
-            yield converter.structure(item, member)
-        except (TypeError, ValueError, BaseValidationError) as error:
-            error.add_note(IterableValidationNote(f"item {i}", i, member))
-            problems.append(error)
-    if problems:
-        raise IterableValidationError("a list", problems, list)
-
-
-def _unsupported(_: Any, kind: Any) -> Any:
-    raise TypeError(f"cannot be set: its plugin declares it as {kind}, and lists are declared as tuple[TYPE, ...]")
-
-
-def _attrs_class(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    """Structure an attrs class with its TOML names, running each field's validator with the field.
-
-    attrs itself runs validators only once all fields are there, which would hide range errors behind type errors.
+    :param former: former name -> name of keys of the same table
     """
-    overrides = {
-        field.name: override(rename=toml_name(field.name), struct_hook=_checked(field, converter))
-        for field in attrs.fields(attrs.resolve_types(cls))
-        if field.init
-    }
-    plain: Callable[[Any, Any], Any] = make_dict_structure_fn(
-        cls,
-        converter,
-        _cattrs_forbid_extra_keys=True,
-        **overrides,  # type: ignore[arg-type]
-    )
-
-    def hook(value: Any, kind: Any) -> Any:
-        if not isinstance(value, dict):
-            raise TypeError(f"must be a table, not {redacted_repr(value)}")
-        return plain(value, kind)
-
-    return hook
+    key, written = str(path[-1]), ".".join(map(str, path))
+    new = repr(former[key]) if former and key in former else ""
+    new = new or next((now for old, now in MOVED.items() if fnmatchcase(written, old)), "")
+    return (path, f"is now called {new}", "change the key") if new else (path, "unknown key", did_you_mean(key, known))
 
 
-def _checked(field: attrs.Attribute[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    def hook(value: Any, _: Any) -> Any:
-        result = converter.structure(value, field.type)  # type: ignore[arg-type]
-        if field.validator is not None:
-            # a validator that looks at other fields runs when the object is made, not here
-            with contextlib.suppress(AttributeError):
-                field.validator(None, field, result)
-        return result
+def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wrong]) -> Any:
+    """Return a TOML value as its declared type, paths below ``base``; add what is wrong to ``wrong``."""
+    origin, members, wanted = get_origin(kind), get_args(kind), _wanted(kind)
+    message = fix = ""
+    if not wanted:
+        message = f"cannot be set: its plugin declares it as {kind}, and lists are declared as tuple[TYPE, ...]"
+    elif attrs.has(kind) and isinstance(value, dict):
+        return _read_table(value, kind, path, base, wrong)
+    elif origin is tuple and isinstance(value, list):
+        return tuple(_read_value(v, members[0], (*path, i), base, wrong) for i, v in enumerate(value))
+    elif origin in (Union, UnionType):
+        tried: list[Wrong] = []
+        members = tuple(m for m in members if m is not type(None))
+        for member in members:
+            tried = []
+            made = _read_value(value, member, path, base, tried)
+            if not tried:
+                return made
+        if len(members) == 1:
+            wrong += tried
+            return None
+    elif origin is Literal:
+        if any(value == m and type(value) is type(m) for m in members):
+            return value
+        hint = did_you_mean(value, [m for m in members if isinstance(m, str)]) if isinstance(value, str) else ""
+        fix = hint if hint.startswith("did") else ""
+    elif kind is Path and isinstance(value, str):
+        try:
+            return (base / expanded(value)).resolve()
+        except ConfigError as error:
+            message, fix = error.problems[0].message, error.problems[0].fix
+    elif value == value and (type(value) is kind or (kind is float and type(value) is int)):  # not nan
+        return kind(value)
+    wrong.append((path, message or f"must be {wanted}, not {redacted_repr(value, last_key(path))}", fix))
+    return None
 
-    return hook
+
+def _wanted(kind: Any) -> str:
+    """Return in words what a value of a type is; an empty text for a type that parameters cannot have."""
+    origin, members = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " or ".join(map(repr, members))
+    if origin in (Union, UnionType):
+        return " or ".join(filter(None, map(_wanted, members)))
+    if origin is tuple and members[1:] == (Ellipsis,):
+        return "a list"
+    return "a table" if attrs.has(kind) else _SCALARS.get(kind, "")
 
 
-def _flatten(error: BaseException, document: Document, path: KeyPath) -> Iterator[Problem]:
-    """Turn cattrs' tree of errors into problems with key paths."""
-    if isinstance(error, BaseValidationError):
-        for child in error.exceptions:
-            yield from _flatten(child, document, path + _step(child))
-    elif isinstance(error, ForbiddenExtraKeysError):
-        known = [toml_name(f.name) for f in attrs.fields(error.cl) if f.init]
-        current = former_names(error.cl)
-        for key in sorted(error.extra_fields):
-            where = document.where((*path, key))
-            if key in current:
-                yield Problem(f"is now called {current[key]!r}", where, "rename the key")
-            else:
-                yield Problem("unknown key", where, did_you_mean(key, known))
-    elif isinstance(error, KeyError):
-        yield Problem("is missing", document.where(path), "add it")
-    else:
-        message = _BY_ATTRS.sub(r"\1, not \2", str(error.args[0]) if error.args else str(error))
-        if path and is_secret(str(path[-1])):
-            message = message.partition(", not ")[0]
-        yield Problem(message, document.where(path))
+def _read_table(
+    table: Mapping[str, Any], cls: type, path: KeyPath, base: Path, wrong: list[Wrong], other_keys: Iterable[str] = ()
+) -> Any:
+    """Return a table as an attrs class, each field's validator run as soon as its own value is right.
+
+    attrs runs validators only once all fields are there, which would hide range errors behind type errors.
+    """
+    fields = {toml_name(f.name): f for f in attrs.fields(attrs.resolve_types(cls)) if f.init}
+    given: dict[str, Any] = {}
+    before = len(wrong)
+    for name, field in fields.items():
+        here, found = (*path, name), len(wrong)
+        if name in table:
+            made = given[field.alias] = _read_value(table[name], field.type, here, base, wrong)
+            if field.validator is not None and len(wrong) == found:
+                try:
+                    field.validator(None, field, made)
+                except AttributeError:
+                    pass  # it looks at other fields: it runs when the object is made
+                except Exception as error:
+                    wrong.append((here, _reason(error), ""))
+        elif field.default is attrs.NOTHING:
+            wrong.append((here, "is missing", "add it"))
+    former = former_names(cls)
+    wrong += [unknown_key((*path, key), (*fields, *other_keys), former) for key in sorted(table.keys() - fields.keys())]
+    if len(wrong) > before:
+        return None
+    try:
+        return cls(**given)
+    except Exception as error:
+        wrong.append((path, _reason(error), ""))
 
 
-def _step(error: BaseException) -> KeyPath:
-    for note in getattr(error, "__notes__", ()):
-        if isinstance(note, AttributeValidationNote):
-            return (toml_name(note.name),)
-        if isinstance(note, IterableValidationNote):
-            return (note.index,)
-    return ()
+def _reason(error: Exception) -> str:
+    return _BY_ATTRS.sub(r"\1, not \2", str(error.args[0] if error.args else error))
