@@ -108,7 +108,9 @@ def unknown_key(path: KeyPath, known: Iterable[str], former: Mapping[str, str] |
     key, written = str(path[-1]), ".".join(map(str, path))
     new = repr(former[key]) if former and key in former else ""
     new = new or next((now for old, now in MOVED.items() if fnmatchcase(written, old)), "")
-    return (path, f"is now called {new}", "change the key") if new else (path, "unknown key", did_you_mean(key, known))
+    if new:
+        return path, f"is now called {new}", "change the key"
+    return path, "unknown key", did_you_mean(key, known) if (known := tuple(known)) else "remove it: there are no keys"
 
 
 def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wrong]) -> Any:
