@@ -11,8 +11,8 @@ import hashlib
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -55,10 +55,8 @@ def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: P
     :raises DataError: naming the samples that cannot be encoded; the others are kept
     :raises PluginError: when an encoder raises, or returns what it must not
     """
-    identities = [_identity(chosen.encoder_identity(e)) for e in chosen.used]
-    made = [
-        _encoded(e, identity, benchmark, places, progress) for e, identity in zip(chosen.used, identities, strict=True)
-    ]
+    identities = [(e, _identity(chosen.encoder_identity(e))) for e in chosen.used]
+    made = [_encoded(encoder, identity, benchmark, places, progress) for encoder, identity in identities]
     parts = [EncodedFeatures(m.features, e.spec.modality) for m, e in zip(made, chosen.used, strict=True)]
     fusion = chosen.fusion
     fuse = fusion.make("__call__")
@@ -138,14 +136,6 @@ def _assembled(keys: Array, chunks: Sequence[Chunk], store: FeatureStore) -> Enc
     return Encoded(Features(sealed(matrix), columns), float(seconds.mean()))
 
 
-@runtime_checkable
-class WithStream(Protocol):
-    """An encoder that prepares the next queries, decoding their images, while it works on those before."""
-
-    def stream(self, chunks: Iterable[Queries]) -> Iterator[Features]:
-        """Return the features of each chunk, in order."""
-
-
 def looked_at(queries: Queries, modality: str) -> Queries:
     """Return what an encoder of a modality sees, so that nothing else can make a difference."""
     n = len(queries)
@@ -203,10 +193,13 @@ class Encoding:
         return f"encoding samples with {self.chosen.registered.id!r}"
 
     def _blocks(self, encoder: Any, chunks: Sequence[Array]) -> Iterator[tuple[object, float]]:
-        """Return what the encoder makes of each chunk, and the seconds it took."""
+        """Return what the encoder makes of each chunk, and the seconds it took.
+
+        An encoder may have a method ``stream(chunks)``, which prepares the next queries while it works on those before.
+        """
         queries = (looked_at(self.benchmark.queries(rows), self.chosen.spec.modality) for rows in chunks)
         with blame(self.chosen.plugin, self._doing):
-            made = encoder.stream(queries) if isinstance(encoder, WithStream) else map(encoder.encode, queries)
+            made = encoder.stream(queries) if hasattr(encoder, "stream") else map(encoder.encode, queries)
         with contextlib.closing(blamed(made, self.chosen.plugin, self._doing)) as blocks:
             for _ in chunks:
                 began = time.perf_counter()
@@ -261,8 +254,6 @@ class Encoding:
 
 def plain_features(returned: Any, n: int, who: str) -> Features:
     """Return features of n queries as a float32 matrix of numpy's own class and plain columns.
-
-    Call it inside :func:`vlrb.plugins.blame.blame`.
 
     :raises PluginError: when an encoder or a fusion, ``who``, returned something else
     """

@@ -107,9 +107,3 @@ class Evaluator:
             if str(error) not in {str(e) for e in self.errors}:
                 self.errors.append(PluginError(error.problems))
             return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
-
-
-def choice_counts(benchmark: Benchmark, choices: Array) -> dict[str, int]:
-    """Return model -> how often it was chosen."""
-    counts = np.bincount(choices, minlength=len(benchmark.candidates))
-    return {c.name: int(n) for c, n in zip(benchmark.candidates, counts, strict=True)}

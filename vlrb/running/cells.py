@@ -55,7 +55,7 @@ def hardware(device: object = None) -> str:
 
 
 def run_cell(context: RunContext, cell: CellInfo, threads: int, log: Log, progress: Progress) -> None:
-    """Fit a router, let it route dev and test, and keep the result; nothing is kept of a cell that fails.
+    """Fit a router, let it route dev and test, and keep the result; a cell that fails leaves nothing.
 
     :param threads: that BLAS and OpenMP may use
     :raises PluginError: when the router raises, or returns something invalid

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
+import numpy as np
 
 from vlrb.api.results import CellInfo, CellResult, RunInfo
 from vlrb.api.routing import CostBounds, Timing
 from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
-from vlrb.evaluation.metrics import Evaluator, choice_counts
+from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Split
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, error_text
 from vlrb.experiment.portable import pack_plan, unpack_plan
@@ -96,21 +97,23 @@ class CellsInProgress:
         self.progress("cells", len(self._results), len(self.run.cells))
 
     def _adopted(self, cell: CellInfo, directory: Path, reused: bool) -> CellResult:
-        benchmark, evaluator = self.context.benchmark, self.context.evaluator
+        scores = self.context.evaluator.scores
         adopt_cell(self.context.folder(cell), directory)
         (directory / "error.txt").unlink(missing_ok=True)
         ids = {name: self.context.ids(name) for name in ROUTED}
-        about, routed = read_cell(directory, ids, [c.name for c in benchmark.candidates])
+        models = [c.name for c in self.context.benchmark.candidates]
+        about, routed = read_cell(directory, ids, models)
+        counts = {n: np.bincount(r.choices, minlength=len(models)).tolist() for n, r in routed.items()}
         timing = {name: Timing(**t) for name, t in about["timing"].items()}
         return CellResult(
             cell=cell,
             status="done",
             reused=reused,
             directory=directory,
-            scores={n: evaluator.scores(n, r.choices, timing[n], r.estimate) for n, r in routed.items()},
+            scores={n: scores(n, r.choices, timing[n], r.estimate) for n, r in routed.items()},
             fit_seconds=about["fit_seconds"],
             timing=timing["test"],
-            choices={n: choice_counts(benchmark, r.choices) for n, r in routed.items()},
+            choices={n: dict(zip(models, c, strict=True)) for n, c in counts.items()},
             hardware=about["hardware"],
             chosen=about["chosen"],
         )
