@@ -47,13 +47,8 @@ def make_split(benchmark: Benchmark, splitter: ConfiguredComponent, expect: str 
     :raises DataError: when a split would be empty, or is another one than expected
     :raises PluginError: when the splitter returns something else than a split
     """
-    samples = SplitSamples(
-        benchmark.ids,
-        benchmark.datasets,
-        tuple(benchmark.samples.column("question").to_pylist()),
-        sealed(groups_of(benchmark)),
-        tuple(benchmark.samples.column("split").to_pylist()),
-    )
+    texts, given = (tuple(benchmark.samples.column(c).to_pylist()) for c in ("question", "split"))
+    samples = SplitSamples(benchmark.ids, benchmark.datasets, texts, sealed(groups_of(benchmark)), given)
     divide = splitter.make("__call__")
     who = f"splitter {splitter.registered.id!r} of {splitter.plugin.label}"
     with blame(splitter.plugin, f"splitting with {splitter.registered.id!r}"):
@@ -83,10 +78,7 @@ def make_split(benchmark: Benchmark, splitter: ConfiguredComponent, expect: str 
 
 
 def _checked(divided: Any, samples: SplitSamples, who: str) -> tuple[dict[str, Array], Array, SplitRows]:
-    """Return the rows of each split, ascending, and the groups, as int64.
-
-    :raises PluginError: unless each row is in one split, once
-    """
+    """Return the rows of each split, ascending, and the groups, as int64; each row must be in one split, once."""
     n = len(samples.ids)
     if not isinstance(divided, SplitRows):
         raise PluginError(f"{who} returned {type(divided).__name__} instead of SplitRows", fix=FIX)
@@ -140,12 +132,7 @@ def groups_of(benchmark: Benchmark) -> Array:
 
 
 def grouped_by(benchmark: Benchmark) -> dict[str, int]:
-    """Return by what :func:`groups_of` groups how many samples.
-
-    ``group``: samples for which the logs name a group; ``image``: of the others, those with images; ``text``: the rest.
-    """
-    given = benchmark.samples.column("groups").to_pylist()
-    found = Counter(
-        "group" if g else "image" if h else "text" for g, h in zip(given, benchmark.image_hashes, strict=True)
-    )
+    """Count the samples that :func:`groups_of` groups by the logs' ``group``, else by ``image``, else by ``text``."""
+    handles = zip(benchmark.samples.column("groups").to_pylist(), benchmark.image_hashes, strict=True)
+    found = Counter("group" if groups else "image" if images else "text" for groups, images in handles)
     return {kind: found[kind] for kind in ("group", "image", "text") if found[kind]}

@@ -94,14 +94,10 @@ class _CellRun:
         return blame(self.chosen.plugin, doing.format(repr(self.cell.label)))
 
     def check_sources(self) -> None:
-        """Refuse a cell whose code may not be that of its key: modules are imported when they are first used.
-
-        :raises ConfigError: naming the files that have changed
-        """
-        cell, plan = self.cell, self.context.plan
+        """Refuse a cell whose code may not be that of its key: modules are imported when they are first used."""
         used = [self.chosen, self.context.evaluator.selection]
-        if cell.features:
-            features = plan.feature_sets[cell.features]
+        if self.cell.features:
+            features = self.context.plan.feature_sets[self.cell.features]
             used += [*features.encoders, features.fusion]
         digests = (core_sources("cell"), *(c.plugin.sources(KEY_OF[c.kind]) for c in used))
         changed = sorted({path for digest in digests for path in digest.changed()})
@@ -221,8 +217,7 @@ class _CellRun:
         with new_directory(target) as aside:
             for name in ROUTED:
                 table = read_parquet(base / f"{name}.parquet")
-                estimate = estimate_of(table, models)
-                if estimate is None:
+                if (estimate := estimate_of(table, models)) is None:
                     raise PluginError(f"{self.who}: its decision parameters are swept without an estimate", fix=FIX)
                 choices = decide(estimate, lambda_=asked.get("lambda"), budget=asked.get("budget"))
                 kept = {c: table.column(c) for c in table.column_names if c.startswith(("p_correct:", "cost:"))}

@@ -98,10 +98,7 @@ def select_winners(
 
 
 def run_directory(runs: Path, name: str, key: str, *, fresh: bool) -> Path:
-    """Return the directory of a run: the newest with this key, so that a stopped run is resumed, else a new one.
-
-    :param fresh: make a new one in any case
-    """
+    """Return the directory of a run: the newest with this key unless it is to be fresh, else a new one."""
     parent = runs / name
     known = [] if fresh else sorted(p for p in parent.glob(f"*-{key[:8]}*") if p.is_dir())
     if known:
@@ -160,10 +157,7 @@ def write_benchmark(context: RunContext, directory: Path) -> None:
 
 
 def write_references(context: RunContext, choices: Mapping[str, Mapping[str, Array]], directory: Path) -> None:
-    """Write the choices of the reference points.
-
-    :param choices: split -> name -> choices, int[n]
-    """
+    """Write the choices of the reference points: split -> name -> int[n]."""
     columns = {name: np.concatenate([of_split[name] for of_split in choices.values()]) for name in choices["test"]}
     _write_rows(context, tuple(choices), columns, directory / "references.parquet")
 

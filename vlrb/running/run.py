@@ -120,20 +120,19 @@ def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
     experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires", "report", "executor")}
     for section in ("benchmark", "split"):  # what a file expects only refuses
         experiment[section] = {k: v for k, v in experiment[section].items() if k != "expect"}
-    return digest_of(
-        {
-            "vlrb": [__version__, core_digest("run")],
-            "experiment": experiment,
-            "benchmark": context.benchmark.fingerprint,
-            # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
-            "records": to_json([manifest.datasets, manifest.models, manifest.excluded, manifest.synthetic]),
-            # what tables and files say of the split, and of the groups that its digest leaves out
-            "split": [to_json(context.split.info), hashlib.sha256(context.split.groups.tobytes()).hexdigest()],
-            "cells": [c.key for c in cells],
-            "metrics": [m.identity() for m in plan.metrics],
-            "reports": [r.identity() for r in plan.reports if r.spec.on == "run"],
-        }
-    )
+    parts = {
+        "vlrb": [__version__, core_digest("run")],
+        "experiment": experiment,
+        "benchmark": context.benchmark.fingerprint,
+        # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
+        "records": to_json([manifest.datasets, manifest.models, manifest.excluded, manifest.synthetic]),
+        # what tables and files say of the split, and of the groups that its digest leaves out
+        "split": [to_json(context.split.info), hashlib.sha256(context.split.groups.tobytes()).hexdigest()],
+        "cells": [c.key for c in cells],
+        "metrics": [m.identity() for m in plan.metrics],
+        "reports": [r.identity() for r in plan.reports if r.spec.on == "run"],
+    }
+    return digest_of(parts)
 
 
 def _run_info(context: RunContext, cells: tuple[CellInfo, ...], key: str, directory: Path) -> RunInfo:
