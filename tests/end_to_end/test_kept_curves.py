@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.running.curves import read_curve
+from vlrb.running.cell_files import read_curve
 
 CURVY = """
 import os

@@ -356,6 +356,7 @@ def test_editing_a_router_file_recomputes_exactly_its_cells(project: Any) -> Non
     assert count.read_text(encoding="utf-8") == "42\n"
     chosen = [{c["cell"]["label"]: c["choices"]["test"] for c in r["cells"]}["mine"] for r in (before, after)]
     assert [sum(c.values()) for c in chosen] == [chosen[0]["tiny-large"], chosen[1]["tiny-small"]]
+    assert [len(c) for c in chosen] == [3, 3]  # models that nobody chose count 0
 
 
 def test_several_seeds_are_shown_as_mean_and_deviation(project: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vlrb.errors import DataError, StorageError
-from vlrb.running.curves import journaling_log, read_curve, write_curve
+from vlrb.running.cell_files import journaling_log, read_curve, write_curve
 
 
 def ignored(_step: int, _values: Any) -> None:

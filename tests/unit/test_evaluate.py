@@ -18,7 +18,7 @@ import pytest
 from vlrb.api.components import MetricSpec, NoParams
 from vlrb.api.routing import CostBounds, Evaluation, MetricValue, Timing, Undefined
 from vlrb.errors import PluginError
-from vlrb.evaluation.metrics import Evaluator, choice_counts, cost_bounds
+from vlrb.evaluation.metrics import Evaluator, cost_bounds
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.plugin import Plugin
 from vlrb.plugins.registry import Registered
@@ -219,8 +219,3 @@ def test_a_number_or_a_reason_is_taken_as_it_is(tmp_path: Path, value: Any) -> N
     assert found == value
     assert isinstance(found, float | Undefined)
     assert made.errors == []
-
-
-def test_choices_are_counted_by_model(tmp_path: Path) -> None:
-    """A model that nobody chose counts 0."""
-    assert choice_counts(handmade.make(tmp_path), np.array([1, 0, 1])) == {"large": 1, "middle": 2, "small": 0}

@@ -21,7 +21,7 @@ from vlrb.api.routing import Column, Features
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import ConfigError, DataError, PluginError
-from vlrb.evaluation import encoding, features
+from vlrb.evaluation import features
 from vlrb.evaluation.feature_store import FeatureStore
 from vlrb.evaluation.features import Encoded, content_keys, encode
 from vlrb.executor import quiet
@@ -178,7 +178,7 @@ class Case:
 @pytest.fixture
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """Return an experiment whose encoders work in chunks of 8."""
-    monkeypatch.setattr(encoding, "CHUNK", 8)
+    monkeypatch.setattr(features, "CHUNK", 8)
     monkeypatch.setenv("VLRB_DISABLE_PLUGINS", "mlflow")
     return Case(tmp_path)
 
@@ -325,12 +325,12 @@ def test_progress_counts_contents_and_begins_at_what_is_known(case: Case) -> Non
 SCRIPT = """
 import sys
 from pathlib import Path
-from vlrb.evaluation import encoding, features
+from vlrb.evaluation import features
 from vlrb.evaluation.feature_store import FeatureStore
 from vlrb.benchmark.build import build; from vlrb.executor import quiet
 from vlrb.storage import Places
 from vlrb.experiment.resolve import make_plan
-encoding.CHUNK = 8
+features.CHUNK = 8
 plan = make_plan(Path(sys.argv[1]))
 places = Places(Path("runs").absolute(), Path("cache").absolute())
 matrix = features.encode(plan.feature_sets["f"], build(plan, places), places, quiet).features.matrix
@@ -461,17 +461,17 @@ def test_the_cache_says_whose_it_is(case: Case) -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("shape", r"matrix of shape \(7, 3\) with 3 columns for 8 queries"),
-        ("wide", r"matrix of shape \(8, 6\)"),
-        ("dtype", "float64 instead of float32"),
+        ("shape", r"matrix of float32 \(7, 3\) with 3 columns for 8 queries"),
+        ("wide", r"matrix of float32 \(8, 6\)"),
+        ("dtype", "a matrix of float64"),
         ("nan", "nan in column 'x/0' of sample 'Tiny[AB]/[0-9]+'"),
         ("codes", "3.0 in column 'c' of sample 'Tiny[AB]/[0-9]+', whose codes are 0 to 2"),
         ("inf", "inf in column 'x/0' of sample 'Tiny[AB]/[0-9]+'"),
         ("type", "ndarray instead of Features"),
-        ("list", "list instead of an array"),
-        ("no-columns", "no columns"),
+        ("list", "a matrix of float64"),
+        ("no-columns", "with 0 columns"),
         ("column-type", "columns that are not a Column"),
-        ("twice", "two columns named 'a'"),
+        ("twice", "3 columns named 'a'"),
         ("later", r"other columns than before \(2 instead of 3\)"),
         ("renamed", r"other columns than before \(\['y2/0', 'dense', False\] instead of \['y1/0'"),
         ("raise", "RuntimeError: no memory"),
@@ -523,7 +523,7 @@ def test_samples_that_cannot_be_encoded_are_named_at_once_and_the_others_kept(ca
 
 def test_an_endless_list_of_bad_samples_ends(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing can be read, the first few are enough."""
-    monkeypatch.setattr(encoding, "MOST_PROBLEMS", 1)
+    monkeypatch.setattr(features, "MOST_PROBLEMS", 1)
     with pytest.raises(DataError) as caught:
         case.encode(more='fault = "bad"')
 

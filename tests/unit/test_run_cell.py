@@ -26,10 +26,9 @@ from vlrb.evaluation.features import Encoded
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.resolve import make_plan
-from vlrb.running.cell_files import hardware, read_cell
-from vlrb.running.cells import _CellRun, run_cell
+from vlrb.running.cell_files import read_cell, read_curve
+from vlrb.running.cells import _CellRun, hardware, run_cell
 from vlrb.running.context import RunContext
-from vlrb.running.curves import read_curve
 from vlrb.storage import Places, read_json, read_parquet, write_json
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.py"

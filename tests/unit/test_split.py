@@ -201,8 +201,8 @@ def test_a_split_is_identified_by_which_samples_stand_where() -> None:
     section = splitter(train=0.5, dev=0.2, test=0.3)
     plain, grouped = make_split(of(images), section), make_split(of(images, None, None, groups), section)
 
-    assert plain.digest != grouped.digest
-    assert plain.digest == make_split(of(images), section).digest == plain.info.digest
+    assert plain.info.digest != grouped.info.digest
+    assert plain.info.digest == make_split(of(images), section).info.digest
     assert (plain.info.groups, grouped.info.groups) == (60, 7)
     assert grouped.info.grouped_by == {"group": 60}
     assert grouped.groups.tolist() == groups_of(of(images, None, None, groups)).tolist()
@@ -220,9 +220,9 @@ def test_a_split_sample_by_sample_claims_no_groups() -> None:
 def test_another_split_than_the_expected_one_is_refused() -> None:
     """A published experiment pins its test samples; the first characters of the digest suffice."""
     benchmark = of([(str(i),) for i in range(40)])
-    digest = make_split(benchmark, splitter()).digest
+    digest = make_split(benchmark, splitter()).info.digest
 
-    assert make_split(benchmark, splitter(), digest[:12]).digest == digest
+    assert make_split(benchmark, splitter(), digest[:12]).info.digest == digest
     with pytest.raises(DataError, match="expect") as raised:
         make_split(benchmark, splitter(seed=7), digest)
     assert raised.value.problems[0].where == "[split] expect"
@@ -325,7 +325,9 @@ def test_a_splits_digest_tells_which_samples_are_where() -> None:
     """The same parts have the same digest; a sample moved, or two parts exchanged, have another."""
 
     def digest(names: list[str]) -> str:
-        return make_split(of([(str(i),) for i in range(5)], None, None, None, list(names)), splitter("given")).digest
+        return make_split(
+            of([(str(i),) for i in range(5)], None, None, None, list(names)), splitter("given")
+        ).info.digest
 
     one = ["train", "train", "dev", "test", "test"]
     others = [

@@ -1,4 +1,4 @@
-"""What encoders made of samples, kept by content in *chunks*: Arrow files that appear whole."""
+"""Encoded samples, kept by content in *chunks*: Arrow files that appear whole, so that a kill loses one chunk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from vlrb.api.routing import Features
 from vlrb.storage import new_file
 
 logger = logging.getLogger("vlrb")
-
-
 KEY = np.dtype("S32")
 
 
@@ -42,10 +40,6 @@ class Chunk:
         return _mapped(self.file)[1]
 
 
-class _UnusableError(Exception):
-    """Why a file is no chunk of this encoder."""
-
-
 @attrs.frozen(eq=False)
 class FeatureStore:
     """The chunks of one encoder."""
@@ -54,42 +48,32 @@ class FeatureStore:
     key: str
 
     def chunks(self) -> list[Chunk]:
-        """Return the chunks; a file that is none is named and set aside, so that its samples are encoded again."""
+        """Return the chunks; an unusable file is renamed with a warning, so that its samples are encoded again."""
         found: list[Chunk] = []
         for file in sorted(self.folder.glob("*.arrow")):
             try:
-                chunk = self._read(file)
-                if found and chunk.columns != found[0].columns:
-                    raise _UnusableError(f"has other columns than {found[0].file.name}")
-            except _UnusableError as error:
+                found.append(self._read(file))
+            except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
                 aside = file.with_suffix(".rejected")
-                logger.warning("%s %s: it is renamed to %s, and its samples are encoded again", file, error, aside.name)
+                done = f"it is renamed to {aside.name}, and its samples are encoded again"
+                logger.warning("%s cannot be used (%s): %s", file, error, done)
                 with contextlib.suppress(FileNotFoundError):  # another process was quicker
                     file.rename(aside)
-            else:
-                found.append(chunk)
         return found
 
     def _read(self, file: Path) -> Chunk:
-        try:
-            keys, matrix, about = _mapped(file)
-        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-            raise _UnusableError(f"is cut off, or not a chunk of features ({error})") from None
+        keys, matrix, about = _mapped(file)
         if about.get("of") != self.key:
-            raise _UnusableError("belongs to another encoder, other weights or another version of vlrb")
+            raise ValueError("it belongs to another encoder, other weights or another version of vlrb")
         if _checksum(keys, matrix) != about["crc"]:
-            raise _UnusableError("is damaged (its checksum differs)")
+            raise ValueError("its checksum differs")
         return Chunk(file, keys.copy(), sys.intern(about["columns"]), about["seconds"])
 
     def write(self, keys: Array, features: Features, seconds: float) -> None:
         """Keep a chunk."""
         matrix = np.ascontiguousarray(features.matrix)
-        about = {
-            "of": self.key,
-            "columns": columns_text(features),
-            "seconds": seconds,
-            "crc": _checksum(keys, matrix),
-        }
+        columns, crc = columns_text(features), _checksum(keys, matrix)
+        about = {"of": self.key, "columns": columns, "seconds": seconds, "crc": crc}
         rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
         names = pa.array(keys.tolist(), pa.binary(KEY.itemsize))
         table = pa.table({"key": names, "row": rows}).replace_schema_metadata({"vlrb": json.dumps(about)})

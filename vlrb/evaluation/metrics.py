@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 from vlrb.api.frozen import Array, sealed
@@ -29,26 +30,23 @@ def cost_bounds(benchmark: Benchmark, split: Split, rows: str) -> CostBounds:
     return CostBounds(float(means.min()), float(means.max()), rows, free)
 
 
+@attrs.define(eq=False, slots=False)
 class Evaluator:
-    """Computes an experiment's metrics; holds the metrics once made."""
+    """Computes an experiment's metrics; ``errors`` are those of metrics that failed."""
 
-    def __init__(
-        self,
-        benchmark: Benchmark,
-        split: Split,
-        bounds: CostBounds,
-        metrics: Sequence[ConfiguredComponent],
-        selection: ConfiguredComponent,
-    ) -> None:
-        self.benchmark = benchmark
-        self.split = split
-        self.bounds = bounds
-        self.selection = selection
-        self._metrics = [(chosen, chosen.make("__call__")) for chosen in metrics]
-        self._select = selection.make("__call__")
-        self._best = strongest_model(benchmark.quality[split.train], benchmark.cost[split.train])
+    benchmark: Benchmark
+    split: Split
+    bounds: CostBounds
+    metrics: Sequence[ConfiguredComponent]
+    selection: ConfiguredComponent
+    errors: list[PluginError] = attrs.Factory(list)
+
+    def __attrs_post_init__(self) -> None:
+        benchmark, train = self.benchmark, self.split.train
+        self._metrics = [(chosen, chosen.make("__call__")) for chosen in self.metrics]
+        self._select = self.selection.make("__call__")
+        self._best = strongest_model(benchmark.quality[train], benchmark.cost[train])
         self._scopes = benchmark.subsets()
-        self.errors: list[PluginError] = []
 
     def scores(
         self, name: str, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
@@ -80,8 +78,7 @@ class Evaluator:
         timing: Timing | None = None,
         estimate: Estimate | None = None,
     ) -> Mapping[str, MetricValue]:
-        quality, cost = self.benchmark.quality[rows], self.benchmark.cost[rows]
-        quality, cost = sealed(quality), sealed(cost)
+        quality, cost = sealed(self.benchmark.quality[rows]), sealed(self.benchmark.cost[rows])
         best = oracle_choices(quality, cost)
         evaluation = Evaluation(
             choices=sealed(choices.copy()),
@@ -100,22 +97,13 @@ class Evaluator:
 
     def _value(self, chosen: ConfiguredComponent, metric: Any, evaluation: Evaluation) -> MetricValue:
         """Return a metric's value; one that fails is undefined, and its error is kept for the end of the run."""
+        name = chosen.registered.id
         try:
-            return _checked_value(chosen, metric, evaluation)
+            with blame(chosen.plugin, f"computing metric {name!r}"):
+                return checked_metric(metric(evaluation), f"metric {name!r} of {chosen.plugin.label}")
         except StorageError:
             raise
         except VlrbError as error:
             if str(error) not in {str(e) for e in self.errors}:
                 self.errors.append(PluginError(error.problems))
             return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
-
-
-def _checked_value(chosen: ConfiguredComponent, metric: Any, evaluation: Evaluation) -> MetricValue:
-    with blame(chosen.plugin, f"computing metric {chosen.registered.id!r}"):
-        return checked_metric(metric(evaluation), f"metric {chosen.registered.id!r} of {chosen.plugin.label}")
-
-
-def choice_counts(benchmark: Benchmark, choices: Array) -> dict[str, int]:
-    """Return model -> how often it was chosen."""
-    counts = np.bincount(choices, minlength=len(benchmark.candidates))
-    return {c.name: int(n) for c, n in zip(benchmark.candidates, counts, strict=True)}

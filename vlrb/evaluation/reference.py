@@ -1,7 +1,6 @@
-"""Reference points: what rules reach that are no routers, since they look at labels or dataset names, or at nothing.
+"""Reference points of every leaderboard: rules that look at labels or dataset names, or choose one model for all samples.
 
-They stand in every leaderboard, unasked.  What they learn, they learn on train (VL-RouterBench, baselines; the reference
-implementation fits them on test).
+They learn on train (VL-RouterBench, baselines; the reference implementation fits them on test).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ SUMMARIES: Mapping[str, str] = {
 
 
 def oracle_choices(quality: Array, cost: Array) -> Array:
-    """Return the cheapest correct model of every sample, else the cheapest model, int[n]; of equals the first."""
+    """Return the cheapest correct model of every sample, else the cheapest model, int[n]; ties go to the first."""
     solved = quality.any(axis=1, keepdims=True)
     return np.asarray(np.where(quality | ~solved, cost, np.inf).argmin(axis=1))
 
@@ -51,7 +50,7 @@ def strongest_per_dataset(datasets: Array, train_datasets: Array, quality: Array
 
     A dataset without train samples gets the model that is most accurate on all of train.
 
-    :param datasets: str[n], of the samples that are asked for
+    :param datasets: str[n]
     :param train_datasets: str[m], of the train samples, as are quality and cost [m, k]
     """
     rows = {d: train_datasets == d for d in np.unique(train_datasets).tolist()}
@@ -62,13 +61,11 @@ def strongest_per_dataset(datasets: Array, train_datasets: Array, quality: Array
 
 def reference_choices(benchmark: Benchmark, split: Split, rows: Array) -> dict[str, Array]:
     """Return name -> choices int[n] of every reference point on some rows."""
-    train = split.train
+    train, datasets = split.train, benchmark.datasets
     quality, cost = benchmark.quality[train], benchmark.cost[train]
     return {
         "oracle": oracle_choices(benchmark.quality[rows], benchmark.cost[rows]),
-        "strongest-per-dataset": strongest_per_dataset(
-            benchmark.datasets[rows], benchmark.datasets[train], quality, cost
-        ),
+        "strongest-per-dataset": strongest_per_dataset(datasets[rows], datasets[train], quality, cost),
         "best-single": np.full(rows.size, strongest_model(quality, cost)),
         "cheapest-single": np.full(rows.size, cheapest_model(quality, cost)),
     }

@@ -27,21 +27,13 @@ from vlrb.storage import new_file
 
 @attrs.frozen(eq=False)
 class Split:
-    """Row numbers of a benchmark per split, ascending, and what is worth saying about the split.
-
-    ``groups`` int[n] is the group of every sample of the benchmark.
-    """
+    """Row numbers of a benchmark per split, ascending, and int[n] the group of every sample of the benchmark."""
 
     train: Array
     dev: Array
     test: Array
     info: SplitInfo
     groups: Array
-
-    @property
-    def digest(self) -> str:
-        """Return what identifies which sample ids stand in which part."""
-        return self.info.digest
 
     def rows(self, name: str) -> Array:
         """Return the rows of ``train``, ``dev`` or ``test``."""
@@ -53,15 +45,10 @@ def make_split(benchmark: Benchmark, splitter: ConfiguredComponent, expect: str 
 
     :param expect: beginning of the digest that the experiment file expects
     :raises DataError: when a split would be empty, or is another one than expected
-    :raises PluginError: when the splitter returns what is no split
+    :raises PluginError: when the splitter returns something else than a split
     """
-    samples = SplitSamples(
-        benchmark.ids,
-        benchmark.datasets,
-        tuple(benchmark.samples.column("question").to_pylist()),
-        sealed(groups_of(benchmark)),
-        tuple(benchmark.samples.column("split").to_pylist()),
-    )
+    texts, given = (tuple(benchmark.samples.column(c).to_pylist()) for c in ("question", "split"))
+    samples = SplitSamples(benchmark.ids, benchmark.datasets, texts, sealed(groups_of(benchmark)), given)
     divide = splitter.make("__call__")
     who = f"splitter {splitter.registered.id!r} of {splitter.plugin.label}"
     with blame(splitter.plugin, f"splitting with {splitter.registered.id!r}"):
@@ -72,7 +59,10 @@ def make_split(benchmark: Benchmark, splitter: ConfiguredComponent, expect: str 
             what = f"the split {name!r} is empty: {len(benchmark):,} samples in {kept:,} groups that are kept together"
             raise DataError(what, where="[split]", fix=f"use more samples, or a larger share for {name}")
     digest = split_digest(benchmark.ids, rows)
-    _check_expected(digest, expect)
+    if not digest.startswith(expect):
+        what = f"the split's digest is {digest}, not {expect}: other samples would be tested"
+        fix = "use the logs, groups and [split] keys that the digest was published with, or remove expect"
+        raise DataError(what, where="[split] expect", fix=fix)
     info = SplitInfo(
         use=splitter.registered.id,
         parameters=unstructure(splitter.params),
@@ -88,25 +78,17 @@ def make_split(benchmark: Benchmark, splitter: ConfiguredComponent, expect: str 
 
 
 def _checked(divided: Any, samples: SplitSamples, who: str) -> tuple[dict[str, Array], Array, SplitRows]:
-    """Return the rows of each split, ascending, and the groups, as int64.
-
-    :raises PluginError: unless each row is in one split at most
-    """
+    """Return the rows of each split, ascending, and the groups, as int64; each row must be in one split, once."""
     n = len(samples.ids)
     if not isinstance(divided, SplitRows):
         raise PluginError(f"{who} returned {type(divided).__name__} instead of SplitRows", fix=FIX)
-    rows = {name: plain_array(getattr(divided, name), f"its {name} rows", who) for name in SPLITS}
     groups = samples.groups if divided.groups is None else plain_array(divided.groups, "its groups", who)
-    for name, found in rows.items():
-        if found.ndim != 1 or (
-            found.size and (found.dtype.kind not in "iu" or not 0 <= found.min() <= found.max() < n)
-        ):
-            raise PluginError(f"{who}: its {name} rows are not integers from 0 to {n - 1:,}", fix=FIX)
-    every = np.concatenate(list(rows.values()))
-    if every.size != n or np.unique(every).size != n:
-        raise PluginError(f"{who} must put each of {n:,} samples into one split, once", fix=FIX)
-    if groups.shape != (n,) or groups.dtype.kind not in "iu":
-        raise PluginError(f"{who}: its groups are not {n:,} integers", fix=FIX)
+    rows = {name: plain_array(getattr(divided, name), f"its {name} rows", who) for name in SPLITS}
+    for name, found in {**rows, "groups": groups}.items():
+        if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+            raise PluginError(f"{who}: {name} must be integers, not {found.dtype} {found.shape}", fix=FIX)
+    if len(groups) != n or not np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(n)):
+        raise PluginError(f"{who} must put each of {n:,} samples into one split, once, and into a group", fix=FIX)
     return {name: np.sort(found.astype(np.int64)) for name, found in rows.items()}, groups.astype(np.int64), divided
 
 
@@ -116,15 +98,6 @@ def split_digest(ids: Sequence[str], rows: Mapping[str, Array]) -> str:
     for name in SPLITS:
         digest.update(("\0".join(ids[i] for i in rows[name].tolist()) + "\1").encode())
     return digest.hexdigest()
-
-
-def _check_expected(digest: str, expect: str) -> None:
-    if not digest.startswith(expect):
-        raise DataError(
-            f"the split's digest is {digest}, not {expect}: other samples would be tested",
-            where="[split] expect",
-            fix="use the logs, groups and [split] keys that the digest was published with, or remove expect",
-        )
 
 
 def leaking(groups: Array, train: Array, rows: Array) -> int:
@@ -159,11 +132,7 @@ def groups_of(benchmark: Benchmark) -> Array:
 
 
 def grouped_by(benchmark: Benchmark) -> dict[str, int]:
-    """Return by what :func:`groups_of` groups how many samples.
-
-    ``group``: samples for which the logs name a group; ``image``: of the others, those with images; ``text``: the rest.
-    """
-    given = benchmark.samples.column("groups").to_pylist()
-    kinds = ("group" if g else "image" if h else "text" for g, h in zip(given, benchmark.image_hashes, strict=True))
-    found = Counter(kinds)
+    """Count the samples that :func:`groups_of` groups by the logs' ``group``, else by ``image``, else by ``text``."""
+    handles = zip(benchmark.samples.column("groups").to_pylist(), benchmark.image_hashes, strict=True)
+    found = Counter("group" if groups else "image" if images else "text" for groups, images in handles)
     return {kind: found[kind] for kind in ("group", "image", "text") if found[kind]}

@@ -1,39 +1,37 @@
-"""The files of a finished cell."""
+"""The files of a cell: its record, its choices and estimates, and the curve that its router logged."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-from collections.abc import Mapping, Sequence
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from vlrb.api.frozen import Array, sealed
+from vlrb.api.returned import INTEGERS
 from vlrb.api.routing import Estimate
-from vlrb.errors import DataError
-from vlrb.running.context import DEVICE
+from vlrb.errors import DataError, StorageError
 from vlrb.storage import read_json, read_parquet
+
+logger = logging.getLogger("vlrb")
 
 ROUTED = ("dev", "test")
 
+CURVE = "curve.parquet"
+"""File of a cell with what its router logged during the fit: columns step (int64), name (string), value (float64, finite)."""
 
-def hardware(device: object = None) -> str:
-    """Return the machine in a few words, for throughput figures.
+JOURNAL = "curve.jsonl"
+"""File of a fit's work folder that the curve is made of: a line per call of ``log``, so that a kill loses none of them."""
 
-    :param device: of a fitted router, by name or as a mapping to names
-    """
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
-    named = device.values() if isinstance(device, Mapping) else () if device is None else (device,)
-    where = ", ".join(text for value in named if value is not None and (text := str(value)))
-    return f"{name}, {os.cpu_count()} CPUs, {where or DEVICE}"
+Log = Callable[[int, Mapping[str, float]], None]
 
 
 @attrs.frozen(eq=False)
@@ -53,28 +51,93 @@ def read_cell(
     :param models: the candidates' names, in the order of their columns
     :raises DataError: naming a file that is missing, broken, or of other samples
     """
-    about = read_json(folder / "cell.json")
-    return about, {name: _read_routed(folder / f"{name}.parquet", ids[name], models) for name in ROUTED}
+    routed = {}
+    for name in ROUTED:
+        file = folder / f"{name}.parquet"
+        table = _read_columns(file, ("id", "choice"))
+        if table.column("id").to_pylist() != list(ids[name]):
+            raise DataError(f"holds other samples than {name}", where=str(file), fix="run again with --fresh")
+        routed[name] = Routed(table.column("choice").to_numpy(), estimate_of(table, models))
+    return read_json(folder / "cell.json"), routed
 
 
-def _read_routed(file: Path, ids: Sequence[str], models: Sequence[str]) -> Routed:
+def _read_columns(file: Path, needed: Sequence[str]) -> pa.Table:
     try:
         table = read_parquet(file)
+        lacking = [n for n in needed if n not in table.column_names]
+        problem = f"has no column {lacking[0]!r}" if lacking else ""
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
-    lacking = sorted({"id", "choice"} - set(table.column_names))
-    if lacking or table.column("id").to_pylist() != list(ids):
-        what = f"has no column {lacking[0]!r}" if lacking else f"holds other samples than {file.stem}"
-        raise DataError(what, where=str(file), fix="run again with --fresh")
-    return Routed(table.column("choice").to_numpy(), estimate_of(table, models))
+        problem = f"cannot be read: {error}"
+    if problem:
+        raise DataError(problem, where=str(file), fix="run again with --fresh")
+    return table
 
 
 def estimate_of(table: pa.Table, models: Sequence[str]) -> Estimate | None:
     """Return the estimates of a cell's table, float64[n, k] each; None where it has none."""
     if f"p_correct:{models[0]}" not in table.column_names:
         return None
-    p, cost = (
-        sealed(np.column_stack([table.column(f"{kind}:{m}").to_numpy() for m in models]))
-        for kind in ("p_correct", "cost")
-    )
-    return Estimate(p, cost)
+    matrices = (np.column_stack([table.column(f"{c}:{m}").to_numpy() for m in models]) for c in ("p_correct", "cost"))
+    return Estimate(*map(sealed, matrices))
+
+
+def journaling_log(journal: Path, cell: str, log: Log) -> Log:
+    """Return a function for routers to log with: it appends to the journal of a fit, then calls ``log``.
+
+    Values that are not finite are left out with a warning, so that none ends a long fit.  The function raises ValueError for
+    a step, a name or a value that no curve can hold, and StorageError when the journal cannot be written.
+    """
+
+    def keep(step: int, values: Mapping[str, Any]) -> None:
+        texts = [k for k, v in values.items() if isinstance(v, str | bytes)]
+        if texts:
+            raise ValueError(f"{texts[0]!r} of a curve is a text")
+        if step != int(step) or int(step) not in INTEGERS:
+            raise ValueError(f"step {step!r} of a curve is not a 64-bit integer")
+        numbers = {str(k): float(v) for k, v in values.items()}
+        good = {k: v for k, v in numbers.items() if math.isfinite(v)}
+        if bad := {k: v for k, v in numbers.items() if k not in good}:
+            logger.warning("%s logged %s at step %s, which no curve can show: left out", cell, bad, step)
+        _append(journal, int(step), good)
+        log(int(step), good)
+
+    return keep
+
+
+def _append(journal: Path, step: int, values: Mapping[str, float]) -> None:
+    for name in values:
+        name.encode()  # raises for what no file can hold
+    try:
+        with journal.open("a", encoding="utf-8") as file:
+            # the line break comes first: a line that a kill cut off then spoils no other
+            file.write("\n" + json.dumps([step, values], allow_nan=False))
+    except FileNotFoundError:  # the work folder is removed when the cell has ended
+        logger.warning("values were logged at step %s after the fit had ended: left out", step)
+    except OSError as error:
+        raise StorageError.of(error, journal) from None
+
+
+def write_curve(journal: Path, folder: Path) -> None:
+    """Write ``curve.parquet`` into a cell's folder, unless nothing was logged; of one step and name the last value counts."""
+    points: dict[tuple[int, str], float] = {}
+    text = journal.read_text(encoding="utf-8", errors="replace") if journal.is_file() else ""
+    for line in filter(None, text.split("\n")):
+        with contextlib.suppress(ValueError):  # a line that a kill cut off
+            step, values = json.loads(line)
+            points |= {(step, name): value for name, value in values.items()}
+    if points:
+        schema = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
+        rows = [{"step": s, "name": n, "value": v} for (s, n), v in sorted(points.items())]
+        pq.write_table(pa.Table.from_pylist(rows, schema), folder / CURVE, compression="zstd")
+
+
+def read_curve(directory: Path) -> tuple[tuple[int, str, float], ...]:
+    """Return (step, name, value) of whatever a cell's router logged during the fit, by step and name; empty if nothing.
+
+    :param directory: of the cell, in a run directory or in the cache
+    :raises DataError: naming the file when it is broken
+    """
+    if not (directory / CURVE).is_file():
+        return ()
+    table = _read_columns(directory / CURVE, ("step", "name", "value"))
+    return tuple(sorted(zip(*(table.column(c).to_pylist() for c in ("step", "name", "value")), strict=True)))

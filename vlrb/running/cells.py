@@ -1,7 +1,10 @@
-"""Running a cell: a router with its parameters and a seed is fitted and routes, and the checked result goes into the cache."""
+"""Running a cell: a router is fitted and routes dev and test, and its checked choices go into the cache."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import platform
 import shutil
 import time
 from collections.abc import Mapping
@@ -15,29 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlrb.api import returned, routing
 from vlrb.api.decide import decide
 from vlrb.api.frozen import Array
 from vlrb.api.results import CellInfo
-from vlrb.api.returned import (
-    FIX,
-    check_saved,
-    checked_choices,
-    checked_chosen,
-    checked_estimate,
-    checked_scores,
-    checked_seconds,
-)
-from vlrb.api.routing import (
-    FitContext,
-    Fitted,
-    MetricValue,
-    Timing,
-    Undefined,
-    WithBorrowedTime,
-    WithChosen,
-    WithEstimate,
-    WithScores,
-)
+from vlrb.api.returned import FIX
+from vlrb.api.routing import FitContext, Fitted, MetricValue, Timing, Undefined
 from vlrb.errors import ConfigError, PluginError, Problem
 from vlrb.evaluation.features import Encoded
 from vlrb.executor import Progress
@@ -46,17 +32,30 @@ from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import KEY_OF, core_sources
 from vlrb.plugins.surroundings import restore_surroundings
-from vlrb.running.cell_files import ROUTED, estimate_of, hardware
+from vlrb.running.cell_files import CURVE, JOURNAL, ROUTED, Log, estimate_of, journaling_log, write_curve
 from vlrb.running.context import DEVICE, SCHEMA_VERSION, RunContext
-from vlrb.running.curves import CURVE, JOURNAL, Log, journaling_log, write_curve
 from vlrb.storage import locked, new_directory, read_json, read_parquet, remove_folder, write_json
 from vlrb.texts import shorten_text
 
-CHANGED = "has changed since the run began, so that the cell may be of other code than its key says: it is not kept"
+CHANGED = "has changed since the run began: the cell is not kept, since its key may be that of other code"
+
+
+def hardware(device: object = None) -> str:
+    """Return the machine in a few words, for throughput figures.
+
+    :param device: of a fitted router, by name or as a mapping to names
+    """
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
+    named = device.values() if isinstance(device, Mapping) else (device,)
+    where = ", ".join(text for value in named if value is not None and (text := str(value)))
+    return f"{name}, {os.cpu_count()} CPUs, {where or DEVICE}"
 
 
 def run_cell(context: RunContext, cell: CellInfo, threads: int, log: Log, progress: Progress) -> None:
-    """Fit a router, let it route dev and test, and keep the result; nothing is kept of a cell that fails.
+    """Fit a router, let it route dev and test, and keep the result; a cell that fails leaves nothing.
 
     :param threads: that BLAS and OpenMP may use
     :raises PluginError: when the router raises, or returns something invalid
@@ -72,15 +71,13 @@ def run_cell(context: RunContext, cell: CellInfo, threads: int, log: Log, progre
         work = _CellRun(context, cell, context.chosen(cell), threads, log, progress)
         if cell.fit_key:
             work.decide(target)
-            return
-        work.fit_and_route(target)
-        remove_folder(context.work_folder(cell))
+        else:
+            work.fit_and_route(target)
+            remove_folder(context.work_folder(cell))
 
 
 @attrs.frozen(eq=False)
 class _CellRun:
-    """The steps of one cell."""
-
     context: RunContext
     cell: CellInfo
     chosen: ConfiguredComponent
@@ -96,18 +93,11 @@ class _CellRun:
         """Blame the plugin for exceptions in a block; ``{}`` in what it is doing stands for the router's label."""
         return blame(self.chosen.plugin, doing.format(repr(self.cell.label)))
 
-    def broken(self, what: str) -> PluginError:
-        return PluginError(f"{self.who}: {what}", fix=FIX)
-
     def check_sources(self) -> None:
-        """Refuse a cell whose code may not be that of its key: modules are imported when they are first used.
-
-        :raises ConfigError: naming the files that have changed
-        """
-        cell, plan = self.cell, self.context.plan
+        """Refuse a cell whose code may not be that of its key: modules are imported when they are first used."""
         used = [self.chosen, self.context.evaluator.selection]
-        if cell.features:
-            features = plan.feature_sets[cell.features]
+        if self.cell.features:
+            features = self.context.plan.feature_sets[self.cell.features]
             used += [*features.encoders, features.fusion]
         digests = (core_sources("cell"), *(c.plugin.sources(KEY_OF[c.kind]) for c in used))
         changed = sorted({path for digest in digests for path in digest.changed()})
@@ -126,14 +116,19 @@ class _CellRun:
             fitted = self.fit(encoded, aside)
             fit_seconds = time.perf_counter() - began + self.borrowed_seconds(fitted)
             timings = {name: self.route(fitted, name, encoded, aside) for name in ROUTED}
+            with self.blamed("telling what {} chose, and its device"):
+                chosen = (
+                    returned.checked_chosen(fitted.chosen, self.who) if isinstance(fitted, routing.WithChosen) else {}
+                )
+                machine = shorten_text(hardware(getattr(fitted, "device", None)), 500)
             about = {
                 "schema": SCHEMA_VERSION,
                 "cell": attrs.asdict(cell),
                 "fit_seconds": fit_seconds,
-                "chosen": unstructure(self.chosen_by(fitted)),
+                "chosen": unstructure(chosen),
                 "timing": {name: attrs.asdict(t) for name, t in timings.items()},
                 "threads": self.threads,
-                "hardware": self.hardware_of(fitted),
+                "hardware": machine,
             }
             write_json(aside / "cell.json", about)
             self.check_sources()
@@ -148,12 +143,13 @@ class _CellRun:
         with self.blamed("fitting {}"):
             fitted: Fitted = router.fit(train, dev, self.fit_context(work))
             if not callable(getattr(fitted, "route", None)):
-                raise self.broken(f"fit returned {type(fitted).__name__}, which has no method route()")
+                what = f"{self.who}: fit returned {type(fitted).__name__}, which has no method route()"
+                raise PluginError(what, fix=FIX)
         with self.blamed("saving {}"):
             if callable(getattr(fitted, "save", None)):
                 (folder / "router").mkdir()
                 fitted.save(folder / "router")
-                check_saved(folder, self.who)
+                returned.check_saved(folder, self.who)
         write_curve(work / JOURNAL, folder)
         return fitted
 
@@ -175,51 +171,44 @@ class _CellRun:
     def dev_score(self, rows: Array, choices: object) -> MetricValue:
         """Return the selection metric on the rows of dev, with its sign turned where smaller is better."""
         evaluator, models = self.context.evaluator, len(self.context.benchmark.candidates)
-        value = evaluator.select(rows, checked_choices(choices, len(rows), models, self.who))
+        value = evaluator.select(rows, returned.checked_choices(choices, len(rows), models, self.who))
         return value if isinstance(value, Undefined) or evaluator.selection.spec.higher_is_better else -value
 
     def route(self, fitted: Fitted, name: str, encoded: Encoded | None, folder: Path) -> Timing:
         """Route the rows of a split, check the choices, and write them with the sample ids."""
-        context = self.context
+        context, who = self.context, self.who
         rows = context.benchmark.unordered(context.split.rows(name))
         queries = context.labelled(name, encoded, self.cell.features).queries
+        models = [c.name for c in queries.candidates]
         with self.blamed(f"routing {name} with {{}}"):
             began = time.perf_counter()
             routed = fitted.route(queries)
             seconds = time.perf_counter() - began
-            choices = checked_choices(routed, len(queries), len(queries.candidates), self.who)
+            choices = returned.checked_choices(routed, len(queries), len(models), who)
         seconds += self.borrowed_seconds(fitted)
-        models = [c.name for c in queries.candidates]
-        columns: dict[str, Any] = {}
+        matrices: dict[str, Array] = {}
         with self.blamed(f"scoring {name} with {{}}"):
-            if isinstance(fitted, WithScores):
-                scores = checked_scores(fitted.scores(queries), choices, queries, self.who)
-                columns |= _by_model("score", scores, models)
+            if isinstance(fitted, routing.WithScores):
+                matrices["score"] = returned.checked_scores(fitted.scores(queries), choices, queries, who)
         with self.blamed(f"estimating {name} with {{}}"):
-            if isinstance(fitted, WithEstimate):
-                estimate = checked_estimate(fitted.estimate(queries), queries, self.who)
-                columns |= _by_model("p_correct", estimate.p_correct, models) | _by_model("cost", estimate.cost, models)
-        ids = pa.array([context.benchmark.ids[i] for i in rows.tolist()], pa.string())
-        table = _routed_table(ids, choices, models, columns).take(np.argsort(rows))
-        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+            if isinstance(fitted, routing.WithEstimate):
+                estimate = returned.checked_estimate(fitted.estimate(queries), queries, who)
+                matrices |= {"p_correct": estimate.p_correct, "cost": estimate.cost}
+        back = np.argsort(rows)  # files have the order of the benchmark's rows
+        columns = {f"{kind}:{m}": matrix[back, j] for kind, matrix in matrices.items() for j, m in enumerate(models)}
+        _write_routed(folder / f"{name}.parquet", context.ids(name), choices[back], models, columns)
         encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
         return Timing(len(queries), seconds, encode_seconds)
 
     def borrowed_seconds(self, fitted: object) -> float:
         """Return the seconds of work for another router that the last fit or route reused."""
         with self.blamed("telling the time that {} has borrowed"):
-            return checked_seconds(fitted.borrowed_seconds, self.who) if isinstance(fitted, WithBorrowedTime) else 0.0
-
-    def chosen_by(self, fitted: object) -> dict[str, Any]:
-        with self.blamed("telling the parameters that {} chose"):
-            return checked_chosen(fitted.chosen, self.who) if isinstance(fitted, WithChosen) else {}
-
-    def hardware_of(self, fitted: object) -> str:
-        with self.blamed("telling the device of {}"):
-            return shorten_text(hardware(getattr(fitted, "device", None)), 500)
+            if isinstance(fitted, routing.WithBorrowedTime):
+                return returned.checked_seconds(fitted.borrowed_seconds, self.who)
+        return 0.0
 
     def decide(self, target: Path) -> None:
-        """Make the cell from the estimates that the cell of the shared fit has left in the cache."""
+        """Make the cell from the estimates in the cell of the shared fit."""
         cell = self.cell
         base = self.context.places.cache / "cells" / cell.fit_key[:20]
         about = read_json(base / "cell.json")
@@ -228,13 +217,11 @@ class _CellRun:
         with new_directory(target) as aside:
             for name in ROUTED:
                 table = read_parquet(base / f"{name}.parquet")
-                estimate = estimate_of(table, models)
-                if estimate is None:
-                    raise self.broken("its decision parameters are swept, but it gives no estimate")
+                if (estimate := estimate_of(table, models)) is None:
+                    raise PluginError(f"{self.who}: its decision parameters are swept without an estimate", fix=FIX)
                 choices = decide(estimate, lambda_=asked.get("lambda"), budget=asked.get("budget"))
                 kept = {c: table.column(c) for c in table.column_names if c.startswith(("p_correct:", "cost:"))}
-                decided = _routed_table(table.column("id"), choices, models, kept)
-                pq.write_table(decided, aside / f"{name}.parquet", compression="zstd")
+                _write_routed(aside / f"{name}.parquet", table.column("id"), choices, models, kept)
             chosen = {k: v for k, v in about["chosen"].items() if k not in asked}
             if (base / CURVE).is_file():
                 shutil.copy2(base / CURVE, aside / CURVE)
@@ -242,20 +229,13 @@ class _CellRun:
             self.check_sources()
 
 
-def _routed_table(ids: Any, choices: Array, models: list[str], columns: Mapping[str, Any]) -> pa.Table:
-    return pa.table({"id": ids, "choice": choices, "model": pa.array(np.asarray(models)[choices]), **columns})
+def _write_routed(file: Path, ids: Any, choices: Array, models: list[str], columns: Mapping[str, Any]) -> None:
+    table = pa.table({"id": ids, "choice": choices, "model": pa.array(np.asarray(models)[choices]), **columns})
+    pq.write_table(table, file, compression="zstd")
 
 
-def _by_model(kind: str, matrix: Array, models: list[str]) -> dict[str, Array]:
-    return {f"{kind}:{name}": np.asarray(matrix)[:, j] for j, name in enumerate(models)}
-
-
-def _count(value: object) -> int:
-    """Return a count of progress.
-
-    :raises ValueError: for one that is not a 32-bit integer
-    """
-    count = int(value)  # type: ignore[call-overload]
-    if not 0 <= count < 2**31:
+def _count(value: Any) -> int:
+    count = int(value)
+    if count not in range(2**31):
         raise ValueError(f"progress must be integers from 0 to 2^31 - 1, not {count}")
-    return int(count)
+    return count

@@ -40,17 +40,16 @@ class RunContext:
     _labelled: dict[tuple[str, str | None], Labelled] = attrs.field(factory=dict, init=False)
 
     @cached_property
-    def routers(self) -> dict[str, PlannedRouter]:
-        """Return the routers by label."""
+    def _routers(self) -> dict[str, PlannedRouter]:
         return {r.label: r for r in self.plan.routers}
 
     def chosen(self, cell: CellInfo) -> ConfiguredComponent:
-        """Return a cell's router with its parameters; those of the shared fit for a cell that has no point of the sweep."""
-        points = self.routers[cell.label].points
+        """Return a cell's router with its parameters; a cell without a point of the sweep has those of the shared fit."""
+        points = self._routers[cell.label].points
         return next((p.chosen for p in points if frozen(p.swept) == cell.point), points[0].base)
 
     def cells(self) -> tuple[CellInfo, ...]:
-        """Return the cells: every point of every router's sweep with every seed."""
+        """Return a cell for every point of every router's sweep with every seed."""
         seeds = self.plan.general.seeds
         return tuple(self._cell(r, point, seed) for r in self.plan.routers for point in r.points for seed in seeds)
 
@@ -72,7 +71,7 @@ class RunContext:
 
     def key_of(self, cell: CellInfo) -> str:
         """Return the key that a cell has now."""
-        return self._key(self.routers[cell.label], self.chosen(cell), cell.seed, cell.point)
+        return self._key(self._routers[cell.label], self.chosen(cell), cell.seed, cell.point)
 
     def _key(self, router: PlannedRouter, chosen: ConfiguredComponent, seed: int, swept: Mapping[str, Any]) -> str:
         sets = self.plan.feature_sets
@@ -82,7 +81,7 @@ class RunContext:
             "benchmark": self.benchmark.fingerprint,
             # the fingerprint holds the models' names; routers see their prices and sizes too
             "candidates": [attrs.asdict(c) for c in self.benchmark.candidates],
-            "split": self.split.digest,
+            "split": self.split.info.digest,
             "features": sets[router.features].identity() if router.features else None,
             "router": {**chosen.identity(), "revision": chosen.known_revision},
             "label": router.label,
@@ -99,19 +98,19 @@ class RunContext:
         return self.places.cache / "cells" / cell.key[:20]
 
     def work_folder(self, cell: CellInfo) -> Path:
-        """Return where a fit that was killed resumes from: the router's own ``router/`` and the journal of its curve."""
+        """Return the folder from which a killed fit resumes: the router's ``router/`` and the journal of its curve."""
         return self.places.cache / "work" / cell.key[:20]
 
+    def ids(self, split: str) -> list[str]:
+        """Return the sample ids of a split, in the order of its rows."""
+        return [self.benchmark.ids[i] for i in self.split.rows(split).tolist()]
+
     def uses(self, cells: Sequence[CellInfo]) -> dict[str, list[str]]:
-        """Return kind -> names of the entries of the cache that some cells are made of, and their own."""
-        sets = [self.plan.feature_sets[n] for n in dict.fromkeys(c.features for c in cells) if n]
-        keys = dict.fromkeys(k for c in cells for k in (c.key, c.fit_key) if k)
-        return {
-            "benchmarks": [self.benchmark.directory.name],
-            "features": sorted({n for s in sets for n in feature_folders(s)}),
-            "cells": [key[:20] for key in keys],
-            "work": [key[:20] for key in keys],
-        }
+        """Return kind -> names of the entries of the cache that some cells need, and of their own."""
+        sets = [self.plan.feature_sets[n] for n in {c.features for c in cells} if n]
+        keys = [key[:20] for key in dict.fromkeys(k for c in cells for k in (c.key, c.fit_key) if k)]
+        features = sorted({n for s in sets for n in feature_folders(s)})
+        return {"benchmarks": [self.benchmark.directory.name], "features": features, "cells": keys, "work": keys}
 
     def forget(self, cell: CellInfo) -> None:
         """Remove a cell and its work from the cache; runs that have it keep their own copies."""
@@ -134,8 +133,7 @@ class RunContext:
         return self._encoded[name]
 
     def labelled(self, split: str, encoded: Encoded | None, name: str | None) -> Labelled:
-        """Return a split's samples in the order in which routers see them; the same object while the features are the same,
-        so that routers may share work on them."""
+        """Return a split's samples in the order of routers; the same object each time, so that routers may share work."""
         if (split, name) not in self._labelled:
             rows = self.benchmark.unordered(self.split.rows(split))
             features = encoded.features.take(rows) if encoded is not None else None

@@ -1,103 +1,135 @@
-"""Running the cells of a run, in this process or each in one of its own."""
+"""The cells of a run in progress: taken over from the cache, or run in this process or each in its own process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from vlrb.api.results import CellInfo, RunInfo
-from vlrb.api.routing import CostBounds
+import attrs
+import numpy as np
+
+from vlrb.api.results import CellInfo, CellResult, RunInfo
+from vlrb.api.routing import CostBounds, Timing
 from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Split
-from vlrb.executor import (
-    Executor,
-    Failure,
-    Job,
-    Limits,
-    Listener,
-    Progress,
-    Report,
-    Task,
-    available_threads,
-    error_text,
-)
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, error_text
 from vlrb.experiment.portable import pack_plan, unpack_plan
 from vlrb.plugins.observers import Observers
+from vlrb.running.cell_files import ROUTED, read_cell
 from vlrb.running.cells import run_cell
 from vlrb.running.context import RunContext
-from vlrb.storage import Places
-
-Finish = Callable[[CellInfo, str], None]
-
-
-def with_features(context: RunContext, cells: Sequence[CellInfo], finish: Finish, progress: Progress) -> list[CellInfo]:
-    """Make the features that cells need, once; cells whose features cannot be made have failed. Return the others."""
-    failed: dict[str, str] = {}
-    for name in dict.fromkeys(c.features for c in cells if c.features):
-        try:
-            context.encoded(name, progress)
-        except StorageError:
-            raise
-        except VlrbError as error:
-            failed[name] = error_text(error)
-    for cell in cells:
-        if cell.features in failed:
-            finish(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
-    return [c for c in cells if c.features not in failed]
+from vlrb.running.results import adopt_cell, check_directory
+from vlrb.storage import Places, locked, remove_folder, write_text
 
 
-def run_cells(
-    context: RunContext,
-    run: RunInfo,
-    cells: Sequence[CellInfo],
-    observers: Observers,
-    jobs: int,
-    finish: Finish,
-    progress: Progress,
-) -> None:
-    """Run cells in this process, or each in one of its own; what the system refuses ends the run."""
+@attrs.frozen(eq=False)
+class CellsInProgress:
+    """The cells of a run, and the results of those that have ended; observers are told of each."""
 
-    def ended(task: Task, result: Failure | None) -> None:
-        if result is not None and isinstance(result.error, StorageError):
-            raise result.error
-        finish(task.arguments[0], result.text if result is not None else "")
+    context: RunContext
+    run: RunInfo
+    observers: Observers
+    progress: Progress
+    _results: dict[str, CellResult] = attrs.field(factory=dict, init=False)
 
-    def tell(hook: str, task: Task, **more: Any) -> None:
-        observers.call(hook, run=run, cell=task.arguments[0], **more)
+    def finish(self, jobs: int) -> tuple[CellResult, ...]:
+        """Return the results of all cells; those that are not in the cache are run.
 
-    listener = Listener(
-        ended,
-        progress,
-        started=lambda task: tell("vlrb_cell_start", task),
-        log=lambda task, step, values: tell("vlrb_cell_log", task, step=step, values=values),
-    )
-    threads = max(1, available_threads() // jobs)
-    tasks = [Task(c.name, (c, threads)) for c in cells]
-    plan = pack_plan(context.plan) if jobs > 1 else b""
-    shared = (plan, context.places, context.benchmark.directory, context.split, context.evaluator.bounds)
-    here = context if jobs < 2 else None
-    limits = Limits(jobs, isolated=jobs > 1, threads=threads)
-    executor: Executor = context.plan.executor.make("run")
-    executor.run(Job(_unpacked, shared, _work_on), tasks, listener, here, limits=limits)
+        :raises StorageError: when the system refuses to write, whichever cell was writing
+        """
+        context = self.context
+        waiting = self._with_features([c for c in self.run.cells if not self._take_over(c)])
+        threads = max(1, available_threads() // jobs)
+        tasks = [Task(c.name, (c, threads)) for c in waiting]
+        plan = pack_plan(context.plan) if jobs > 1 else b""
+        shared = (plan, context.places, context.benchmark.directory, context.split, context.evaluator.bounds)
+        here = context if jobs < 2 else None
+        listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
+        limits = Limits(jobs, isolated=jobs > 1, threads=threads)
+        context.plan.executor.make("run").run(Job(_unpacked, shared, _work_on), tasks, listener, here, limits=limits)
+        return tuple(self._results[c.name] for c in self.run.cells)
+
+    def _take_over(self, cell: CellInfo) -> bool:
+        with locked(self.context.folder(cell)):  # nobody may remove it meanwhile
+            if not self.context.finished(cell):
+                return False
+            remove_folder(self.context.work_folder(cell))  # a kill may have come before it was gone
+            self._end(cell, reused=True)
+            return True
+
+    def _with_features(self, cells: Sequence[CellInfo]) -> list[CellInfo]:
+        """Make the features that cells need, once; cells whose features cannot be made fail.  Return the others."""
+        failed: dict[str | None, str] = {}
+        for name in dict.fromkeys(c.features for c in cells if c.features):
+            try:
+                self.context.encoded(name, self.progress)
+            except StorageError:
+                raise
+            except VlrbError as error:
+                failed[name] = error_text(error)
+        for cell in (c for c in cells if c.features in failed):
+            self._end(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
+        return [c for c in cells if c.features not in failed]
+
+    def _task_started(self, task: Task) -> None:
+        self.observers.call("vlrb_cell_start", run=self.run, cell=task.arguments[0])
+
+    def _task_logged(self, task: Task, step: int, values: Mapping[str, float]) -> None:
+        self.observers.call("vlrb_cell_log", run=self.run, cell=task.arguments[0], step=step, values=values)
+
+    def _task_ended(self, task: Task, failure: Failure | None) -> None:
+        if failure is not None and isinstance(failure.error, StorageError):
+            raise failure.error
+        self._end(task.arguments[0], failure.text if failure is not None else "")
+
+    def _end(self, cell: CellInfo, error: str = "", reused: bool = False) -> None:
+        check_directory(self.run.directory)
+        directory = self.run.directory / "cells" / cell.name
+        if error:
+            write_text(directory / "error.txt", error + "\n")
+            result = CellResult(cell, "failed", False, directory, {}, error.splitlines()[0])
+        else:
+            result = self._adopted(cell, directory, reused)
+        self._results[cell.name] = result
+        self.observers.call("vlrb_cell_end", run=self.run, result=result)
+        self.progress("cells", len(self._results), len(self.run.cells))
+
+    def _adopted(self, cell: CellInfo, directory: Path, reused: bool) -> CellResult:
+        scores = self.context.evaluator.scores
+        adopt_cell(self.context.folder(cell), directory)
+        (directory / "error.txt").unlink(missing_ok=True)
+        ids = {name: self.context.ids(name) for name in ROUTED}
+        models = [c.name for c in self.context.benchmark.candidates]
+        about, routed = read_cell(directory, ids, models)
+        counts = {n: np.bincount(r.choices, minlength=len(models)).tolist() for n, r in routed.items()}
+        timing = {name: Timing(**t) for name, t in about["timing"].items()}
+        return CellResult(
+            cell=cell,
+            status="done",
+            reused=reused,
+            directory=directory,
+            scores={n: scores(n, r.choices, timing[n], r.estimate) for n, r in routed.items()},
+            fit_seconds=about["fit_seconds"],
+            timing=timing["test"],
+            choices={n: dict(zip(models, c, strict=True)) for n, c in counts.items()},
+            hardware=about["hardware"],
+            chosen=about["chosen"],
+        )
 
 
 def _unpacked(packed: bytes, places: Places, directory: Path, split: Split, bounds: CostBounds) -> RunContext:
-    """Return what cells share, in another process; they compute the metric that selects and no other."""
+    """Return what cells share, in another process; they compute the selection metric and no other."""
     places.use()
     plan, benchmark = unpack_plan(packed), load(directory)
     return RunContext(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, (), plan.selection_metric()))
 
 
 def _work_on(context: RunContext, report: Report, cell: CellInfo, threads: int) -> None:
-    """Run a cell.
-
-    :raises VlrbError: naming samples as the logs do
-    """
+    """Run a cell; errors name samples as the logs do."""
     if context.key_of(cell) != cell.key:
-        what = f"cell {cell.name!r} is not in the plan any more: the experiment, a plugin or the weights changed during the run"
+        what = f"cell {cell.name!r} is not in the plan: the experiment, a plugin or the weights changed during the run"
         raise ConfigError(what, where=str(context.plan.document.path), fix="run again")
     try:
         run_cell(context, cell, threads, report.log, report.progress)

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 
 import attrs
 
-from vlrb.api.results import CellResult, MetricInfo, RunResult
+from vlrb.api.results import CellResult, RunResult, Scores
 from vlrb.api.routing import MetricValue, Undefined
+from vlrb.running.results import cells_by_point
 
-SHOWN = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed", "requests-per-second")
 SWEPT = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed")
+SHOWN = (*SWEPT, "requests-per-second")
+NOT_SHOWN = ("mean-score", "average-cost", "tokens-per-second", "routing-ms", "encoding-ms")
 
-Column = tuple[str, tuple[str, str]]
-"""A heading, and where its values stand: scope and metric."""
+Column = tuple[str, str, str]
+"""A heading, and the scope and metric of its values."""
 
 
 @attrs.frozen
@@ -60,89 +62,59 @@ class Leaderboard:
 
 def leaderboard(result: RunResult) -> Leaderboard:
     """Return the leaderboard of a finished run."""
-    run = result.run
-    names = [m.name for m in run.metrics]
-    selected = str(run.experiment["selection"]["metric"]).rpartition("/")[2]
-    shown = [n for n in (selected, *SHOWN, *(n for n in names if n not in _KNOWN)) if n in names]
-    columns = [(n, ("overall", n)) for n in dict.fromkeys(shown)]
-    if "accuracy" in names:
-        columns += [(f"accuracy {title}", (f"group/{slug}", "accuracy")) for slug, title in _groups(result).items()]
-    by_label: dict[str, list[CellResult]] = {}
-    for cell in result.cells:
-        by_label.setdefault(cell.cell.label, []).append(cell)
-    rows = [_winner_row(label, cells, columns, result) for label, cells in by_label.items()]
-    rows += [
-        TableRow(r.name, "reference", tuple(TableCell(_value(r.scores.get("test", {}), at)) for _, at in columns))
-        for r in result.references
-    ]
-    signs = [_sign(run.metrics, name) for _, (_, name) in columns]
-    rows.sort(key=lambda r: (*(_position(c, s) for c, s in zip(r.cells, signs, strict=True)), r.kind, r.name))
-    headings = tuple(n for n, _ in columns)
-    sweeps = tuple(s for label, cells in by_label.items() if (s := _sweep(label, cells, columns, result)) is not None)
-    return Leaderboard(f"{run.name}: test", headings, tuple(rows), sweeps)
-
-
-def _points(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
-    points: dict[str, list[CellResult]] = {}
-    for cell in cells:
-        points.setdefault(cell.cell.point_name, []).append(cell)
-    return points
-
-
-def _winner_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> TableRow:
-    """Return the row of a router: that of its sweep's winner, which was chosen without a look at the columns."""
-    points = _points(cells)
-    if len(points) == 1:
-        return _router_row(label, cells, columns)
-    winner = result.winners.get(label)
-    if winner is None:
-        note = f"all {len(points)} points have a failed cell"
-        return TableRow(label, "router", tuple(_mean([]) for _ in columns), note)
-    row = _router_row(label, points[winner], columns)
-    on = result.run.experiment["selection"]["on"]
-    by = f" by {result.decided_by[label]}" if label in result.decided_by else ""
-    note = f"{winner}, best of {len(points)} on {on}{by}"
-    return attrs.evolve(row, note="; ".join(n for n in (note, row.note) if n))
-
-
-def _sweep(label: str, cells: Sequence[CellResult], columns: Sequence[Column], result: RunResult) -> SweepTable | None:
-    points = _points(cells)
-    if len(points) == 1:
-        return None
-    on = str(result.run.experiment["selection"]["on"])
-    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
-    by = result.decided_by.get(label, selected)
-    kept = [c for c in columns if c[1][0] == "overall" and c[0] in (*SWEPT, selected, by)]
-    kept.sort(key=lambda c: c[0] != by)
-    rows = []
-    for point, those in points.items():
-        row = _router_row(point, those, kept, on)
-        mark = "chosen" if result.winners.get(label) == point else row.note
-        rows.append(attrs.evolve(row, kind="point", note=mark))
-    seeds = len(cells) // len(points)
-    title = f"sweep of {label}: {on}, by {by}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
-    return SweepTable(title, tuple(n for n, _ in kept), tuple(rows))
-
-
-_KNOWN = frozenset({*SHOWN, "mean-score", "average-cost", "tokens-per-second", "routing-ms", "encoding-ms"})
+    selection = result.run.experiment["selection"]
+    selected, on = str(selection["metric"]).rpartition("/")[2], str(selection["on"])
+    signs = {m.name: 1.0 if m.higher_is_better else -1.0 for m in result.run.metrics}
+    names = dict.fromkeys((selected, *SHOWN, *(n for n in signs if n not in NOT_SHOWN)))
+    columns = [(n, "overall", n) for n in names if n in signs]
+    overall = tuple(columns)
+    if "accuracy" in signs:
+        columns += [(f"accuracy {title}", f"group/{slug}", "accuracy") for slug, title in _groups(result).items()]
+    rows, sweeps = [], []
+    for label, points in cells_by_point(result.cells).items():
+        winner, by = result.winners.get(label), result.decided_by.get(label)
+        if len(points) == 1:
+            winner, note = next(iter(points)), ""
+        elif winner is None:
+            note = f"all {len(points)} points have a failed cell"
+        else:
+            note = f"{winner}, best of {len(points)} on {on}" + (f" by {by}" if by else "")
+        rows.append(_router_row(label, () if winner is None else points[winner], columns, note=note))
+        if len(points) > 1:
+            by = by or selected
+            shown = sorted((c for c in overall if c[0] in (*SWEPT, selected, by)), key=lambda c: c[0] != by)
+            of_points = [_router_row(p, cells, shown, on, "point") for p, cells in points.items()]
+            marked = tuple(attrs.evolve(r, note="chosen") if r.name == winner else r for r in of_points)
+            seeds = len(next(iter(points.values())))
+            title = f"sweep of {label}: {on}, by {by}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
+            sweeps.append(SweepTable(title, tuple(c[0] for c in shown), marked))
+    rows += [TableRow(r.name, "reference", _mean_cells([r.scores.get("test", {})], columns)) for r in result.references]
+    order = [signs[metric] for _, _, metric in columns]
+    rows.sort(key=lambda r: (*map(_position, r.cells, order), r.kind, r.name))
+    return Leaderboard(f"{result.run.name}: test", tuple(c[0] for c in columns), tuple(rows), tuple(sweeps))
 
 
 def _groups(result: RunResult) -> dict[str, str]:
-    """Return slug -> title of the task groups that have test samples; nothing where it is one, that of all samples."""
+    """Return slug -> title of the task groups with test samples; none where a single group holds all samples."""
     tested = {scope for r in result.references for scope in r.scores.get("test", {})}
     found = {slug: title for slug, title in result.run.benchmark.task_groups.items() if f"group/{slug}" in tested}
     return found if len(found) > 1 else {}
 
 
-def _router_row(label: str, cells: Sequence[CellResult], columns: Sequence[Column], split: str = "test") -> TableRow:
-    failed = [c for c in cells if c.status == "failed"]
+def _router_row(
+    name: str,
+    cells: Sequence[CellResult],
+    columns: Sequence[Column],
+    split: str = "test",
+    kind: str = "router",
+    note: str = "",
+) -> TableRow:
     done = [c for c in cells if c.status == "done"]
-    notes = [_chosen_note(done), f"{len(failed)} of {len(cells)} cells failed" if failed else ""]
-    if not failed and done and all(c.reused for c in done):
+    failed = len(cells) - len(done)
+    notes = [note, _chosen_note(done), f"{failed} of {len(cells)} cells failed" if failed else ""]
+    if done and not failed and all(c.reused for c in done):
         notes.append("reused")
-    note = "; ".join(n for n in notes if n)
-    values = [[_value(c.scores[split], at) for c in done] for _, at in columns]
-    return TableRow(label, "router", tuple(_mean(v) for v in values), note)
+    return TableRow(name, kind, _mean_cells([c.scores[split] for c in done], columns), "; ".join(filter(None, notes)))
 
 
 def _chosen_note(cells: Sequence[CellResult]) -> str:
@@ -155,24 +127,18 @@ def _chosen_note(cells: Sequence[CellResult]) -> str:
     return f"chose {', '.join(texts)}" if texts else ""
 
 
+def _mean_cells(scores: Sequence[Scores], columns: Sequence[Column]) -> tuple[TableCell, ...]:
+    """Return the means of some cells' values; undefined where one of them is."""
+    missing = Undefined("there are no such samples on test")
+    return tuple(_mean([s.get(scope, {}).get(metric, missing) for s in scores]) for _, scope, metric in columns)
+
+
 def _mean(values: Sequence[MetricValue]) -> TableCell:
     numbers = [v for v in values if not isinstance(v, Undefined)]
     if not values or len(numbers) < len(values):
-        undefined = next((v for v in values if isinstance(v, Undefined)), Undefined("no cell has finished"))
-        return TableCell(undefined)
+        return TableCell(next((v for v in values if isinstance(v, Undefined)), Undefined("no cell has finished")))
     return TableCell(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
-
-
-def _value(scores: object, at: tuple[str, str]) -> MetricValue:
-    scope, name = at
-    values = scores.get(scope, {}) if isinstance(scores, dict) else {}
-    found: MetricValue = values.get(name, Undefined("there are no such samples on test"))
-    return found
 
 
 def _position(cell: TableCell, sign: float) -> float:
     return math.inf if isinstance(cell.value, Undefined) else -sign * cell.value
-
-
-def _sign(metrics: Sequence[MetricInfo], name: str) -> float:
-    return next((1.0 if m.higher_is_better else -1.0 for m in metrics if m.name == name), 1.0)

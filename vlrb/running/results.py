@@ -1,34 +1,34 @@
-"""Run directories, the source of truth: what was planned, what came of it, and what can be read back.
-
-A run directory stands on its own: it holds its cells' choices, so that a report needs neither cache nor logs.
-"""
+"""Run directories, which hold a run's plan, choices and results, so that a report needs neither cache nor logs."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from vlrb.api.frozen import Array
 from vlrb.api.json_data import read_record, to_json
-from vlrb.api.results import RunInfo, RunResult
-from vlrb.errors import ConfigError, did_you_mean
+from vlrb.api.results import CellResult, MetricInfo, RunInfo, RunResult
+from vlrb.api.routing import Undefined
+from vlrb.api.splits import SPLITS
+from vlrb.benchmark.matrices import MATRICES
+from vlrb.errors import ConfigError, DataError, did_you_mean
+from vlrb.evaluation.splits import write_split
 from vlrb.redact import without_secrets, without_secrets_in_toml
-from vlrb.storage import write_json, write_text
+from vlrb.running.context import RunContext
+from vlrb.storage import new_file, write_json, write_text
 
 SCHEMA_VERSION = 1
-
-
-def now() -> str:
-    """Return the time in UTC, to the second, as ISO 8601 writes it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-# --- JSON ---------------------------------------------------------------------------------------------------------------
 
 
 def result_to_json(result: RunResult) -> dict[str, Any]:
@@ -59,24 +59,53 @@ def write_result(result: RunResult) -> None:
     write_json(result.run.directory / "results.json", result_to_json(result))
 
 
-# --- run directories ------------------------------------------------------------------------------------------------------
+def cells_by_point(cells: Sequence[CellResult]) -> dict[str, dict[str, list[CellResult]]]:
+    """Return label -> point of the router's sweep (one without a sweep) -> its cells."""
+    points: dict[str, dict[str, list[CellResult]]] = {}
+    for cell in cells:
+        points.setdefault(cell.cell.label, {}).setdefault(cell.cell.point_name, []).append(cell)
+    return points
+
+
+def select_winners(
+    cells: Sequence[CellResult], metrics: Sequence[MetricInfo], selected: str, split: str
+) -> dict[str, tuple[str, str]]:
+    """Return label -> the point of its sweep with the best mean of a metric over its seeds, and that metric.
+
+    Ties go to the first point.  A point with a failed cell cannot win.  Where the selection metric is undefined for every
+    point, the next metric that has values decides.  A router whose every point has a failed cell has no winner.
+
+    :param metrics: in the order in which they decide, after the selection metric
+    :param selected: the name of the selection metric
+    """
+    winners = {}
+    order = sorted(metrics, key=lambda m: m.name != selected)
+    for label, points in cells_by_point(cells).items():
+        finished = {p: those for p, those in points.items() if all(c.status == "done" for c in those)}
+        decided = [(next(iter(points)), selected)] if len(points) == 1 else []
+        for metric in order:
+            sign = 1 if metric.higher_is_better else -1
+            values = {p: [c.scores[split]["overall"][metric.name] for c in those] for p, those in finished.items()}
+            means = {
+                p: sign * statistics.fmean(numbers)
+                for p, found in values.items()
+                if len(numbers := [v for v in found if not isinstance(v, Undefined)]) == len(found)
+            }
+            decided += [(max(means, key=means.__getitem__), metric.name)] if means else []
+        if decided:
+            winners[label] = decided[0]
+    return winners
 
 
 def run_directory(runs: Path, name: str, key: str, *, fresh: bool) -> Path:
-    """Return the directory of a run: the newest with this key, so that a run goes on where it stopped, else a new one.
-
-    :param fresh: make a new one in any case
-    """
+    """Return the directory of a run: the newest with this key unless it is to be fresh, else a new one."""
     parent = runs / name
     known = [] if fresh else sorted(p for p in parent.glob(f"*-{key[:8]}*") if p.is_dir())
     if known:
         return known[-1]
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    directory = parent / f"{stamp}-{key[:8]}"
-    number = 1
-    while directory.exists():
-        number += 1
-        directory = parent / f"{stamp}-{key[:8]}-{number}"
+    first = parent / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{key[:8]}"
+    numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    directory = next(d for d in itertools.chain([first], numbered) if not d.exists())
     directory.mkdir(parents=True)
     return directory
 
@@ -86,19 +115,16 @@ def find_run(runs: Path, given: str) -> Path:
 
     :raises ConfigError: when there is none
     """
-    for candidate in (Path(given), runs / given):
-        if (candidate / "results.json").is_file():
-            return candidate.absolute()
-        finished = sorted(p.parent for p in candidate.glob("*/results.json")) if candidate.is_dir() else []
+    places = (Path(given), runs / given)
+    for place in places:
+        finished = [place] if (place / "results.json").is_file() else []
+        finished = finished or sorted(p.parent for p in place.glob("*/results.json"))
         if finished:
             return finished[-1].absolute()
-    for candidate in (Path(given), runs / given):
-        if (candidate / "plan.json").is_file():
-            raise ConfigError(
-                f"the run {given!r} is not finished",
-                where=str(candidate),
-                fix="give its experiment file to `vlrb run`, which resumes it",
-            )
+    for place in places:
+        if (place / "plan.json").is_file():
+            fix = "give its experiment file to `vlrb run`, which resumes it"
+            raise ConfigError(f"the run {given!r} is not finished", where=str(place), fix=fix)
     known = {p.parent.parent.name for p in runs.glob("*/*/results.json")}
     raise ConfigError(f"there is no finished run {given!r} under {runs}", fix=did_you_mean(given, known))
 
@@ -115,6 +141,41 @@ def write_plan(run: RunInfo, source: str, uses: Mapping[str, Sequence[str]]) -> 
     plan = {"schema": SCHEMA_VERSION, **{k: tree[k] for k in keys}, "cache": {k: list(v) for k, v in uses.items()}}
     write_json(run.directory / "plan.json", plan)
     write_text(run.directory / "experiment.toml", without_secrets_in_toml(source))
+
+
+def write_benchmark(context: RunContext, directory: Path) -> None:
+    """Write the manifest, the split, and what is known of every model on all samples, to compute any metric or test."""
+    benchmark = context.benchmark
+    write_json(directory / "benchmark.json", without_secrets(to_json(benchmark.manifest)))
+    write_split(context.split, benchmark, directory / "split.parquet")
+    rows = np.concatenate([context.split.rows(n) for n in SPLITS])
+    columns = {"dataset": benchmark.datasets[rows], "group": context.split.groups[rows]}
+    for name in MATRICES:
+        matrix = getattr(benchmark, name)[rows]
+        columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}
+    _write_rows(context, SPLITS, columns, directory / "evaluated.parquet")
+
+
+def write_references(context: RunContext, choices: Mapping[str, Mapping[str, Array]], directory: Path) -> None:
+    """Write the choices of the reference points: split -> name -> int[n]."""
+    columns = {name: np.concatenate([of_split[name] for of_split in choices.values()]) for name in choices["test"]}
+    _write_rows(context, tuple(choices), columns, directory / "references.parquet")
+
+
+def _write_rows(context: RunContext, splits: Sequence[str], columns: Mapping[str, Array], file: Path) -> None:
+    """Write a table with the sample id and the split of every row of some splits, one split after the other."""
+    ids = {n: context.ids(n) for n in splits}
+    names = np.repeat(np.array(splits), [len(i) for i in ids.values()])
+    table = pa.table({"id": [i for of_split in ids.values() for i in of_split], "split": names, **columns})
+    with new_file(file) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+def check_directory(directory: Path) -> None:
+    """Refuse to write into a run's folder that was removed: that would make it again, without its other files."""
+    if not (directory / "plan.json").is_file():
+        fix = "run again: fitted routers are in the cache"
+        raise DataError("the run's folder, or its files, vanished during the run", where=str(directory), fix=fix)
 
 
 def adopt_cell(folder: Path, target: Path) -> None:
