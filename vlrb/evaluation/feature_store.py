@@ -52,7 +52,10 @@ class FeatureStore:
         found: list[Chunk] = []
         for file in sorted(self.folder.glob("*.arrow")):
             try:
-                found.append(self._read(file))
+                chunk = self._read(file)
+                if found and chunk.columns != found[0].columns:
+                    raise ValueError(f"it has other columns than {found[0].file.name}")
+                found.append(chunk)
             except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
                 aside = file.with_suffix(".rejected")
                 done = f"it is renamed to {aside.name}, and its samples are encoded again"

@@ -55,7 +55,15 @@ def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: P
     :raises DataError: naming the samples that cannot be encoded; the others are kept
     :raises PluginError: when an encoder raises, or returns what it must not
     """
-    identities = [(e, _identity(chosen.encoder_identity(e))) for e in chosen.used]
+    problems: list[Problem] = []
+    identities = []
+    for encoder in chosen.used:
+        try:
+            identities.append((encoder, _identity(chosen.encoder_identity(encoder))))
+        except DataError as error:  # its weights are not there
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
     made = [_encoded(encoder, identity, benchmark, places, progress) for encoder, identity in identities]
     parts = [EncodedFeatures(m.features, e.spec.modality) for m, e in zip(made, chosen.used, strict=True)]
     fusion = chosen.fusion
