@@ -27,6 +27,7 @@ class Judge:
     calls: int = 0
     plugin: Any = SimpleNamespace(label="plugin 'p'", name="p", dist="p", version="1")
     registered: Any = SimpleNamespace(id="p/judge")
+    kind: str = "scorer"
 
     def make(self, _: str) -> Judge:
         return self

@@ -37,7 +37,7 @@ PLAIN = Sources()
 PARTS, FEATURES, CELL, RUN = ("part", "scores", "benchmark"), ("features", "cell", "run"), ("cell", "run"), ("run",)
 EXPECTED = {
     "benchmark.read": PARTS,
-    "benchmark.batches": PARTS,
+    "benchmark.checks": PARTS,
     "benchmark.rows": PARTS,
     "benchmark.stamps": PARTS,
     "api.schemas": PARTS,

@@ -6,11 +6,11 @@ Whatever is left out is left out by a policy that the experiment names, and coun
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -22,17 +22,11 @@ from vlrb.api.frozen import Array
 from vlrb.api.logs import Listing
 from vlrb.api.records import Dataset, slugify
 from vlrb.benchmark import matrices as benchmark
+from vlrb.benchmark.checks import refuse
 from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
 from vlrb.benchmark.join import Joined, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
-from vlrb.benchmark.manifest import (
-    SCHEMA_VERSION,
-    Manifest,
-    PairFindings,
-    Policies,
-    Stages,
-    read_manifest,
-)
+from vlrb.benchmark.manifest import SCHEMA_VERSION, Manifest, PairFindings, Policies, Stages, read_manifest
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.benchmark.policies import apply_missing, apply_unknown
 from vlrb.errors import DataError, Problem, shorten_list
@@ -52,54 +46,46 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     :raises DataError: with everything that is wrong with the logs
     """
     logs = Logs.of(plan, places)
+    jobs = jobs or os.cpu_count() or 1
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     with locked(target):
         if not _usable(target, places):
             clock = _Clock()
-            with clock.timed("read"):
-                logs.read(jobs or os.cpu_count() or 1, progress)
-            with clock.timed("score"):
-                logs.score(logs.to_score(), jobs or os.cpu_count() or 1, progress)
+            logs.read(jobs, progress)
+            clock.note("read")
+            logs.score(logs.to_score.values(), logs.every, jobs, progress)
+            clock.note("score")
             with new_directory(target) as aside:
-                with clock.timed("join"):
-                    manifest, samples, matrices = _assemble(logs)
+                manifest, samples, matrices = _assemble(logs)
+                clock.note("join")
                 write_json(aside / USES, logs.uses())
                 manifest = attrs.evolve(manifest, stages=Stages(clock.seconds, clock.megabytes))
                 benchmark.write(aside, manifest, samples, matrices)
         mark_used(target)
-    built = benchmark.load(target)
-    _check_expected(built, plan)
-    return built
-
-
-def _check_expected(built: Benchmark, plan: Plan) -> None:
-    expect = plan.benchmark.expect
+    built, expect = benchmark.load(target), plan.benchmark.expect
     if not built.fingerprint.startswith(expect):
         raise DataError(
             f"the benchmark's fingerprint is {built.fingerprint}, not {expect}: its samples, scores or costs differ",
             where=plan.document.where(("benchmark", "expect")),
             fix="use the logs, prices and [benchmark] keys that the fingerprint was published with, or remove expect",
         )
+    return built
 
 
 @attrs.define
 class _Clock:
-    """Seconds of the stages of a build, and the largest memory so far at the end of each."""
+    """Seconds of a build's stages, and the largest memory so far after each."""
 
+    began: float = attrs.Factory(time.perf_counter)
     seconds: dict[str, float] = attrs.Factory(dict)
     megabytes: dict[str, dict[str, float]] = attrs.Factory(dict)
 
-    @contextlib.contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Time a stage."""
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - began
-        kilobytes = {
-            "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-            "largest_worker": executor.largest_kilobytes,
-        }
-        self.megabytes[name] = {whose: size / 1024 for whose, size in kilobytes.items()}
+    def note(self, stage: str) -> None:
+        """Note that a stage has ended."""
+        began, self.began = self.began, time.perf_counter()
+        self.seconds[stage] = self.began - began
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.megabytes[stage] = {"process": own / 1024, "largest_worker": executor.largest_kilobytes / 1024}
 
 
 def _usable(target: Path, places: Places) -> bool:
@@ -149,17 +135,14 @@ def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
 def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Manifest:
     plan, listing = logs.builder.plan, logs.listing
     names, counts = (v.tolist() for v in np.unique(joined.datasets, return_counts=True))
-    known = {d.name: d for d in plan.catalog.datasets}
-    records = {name: known.get(name) or _undeclared(name) for name in names}
-    _refuse_one_slug(records)
-    expected = {n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic}
+    records = _dataset_records(plan, names)
     return Manifest(
         vlrb=__version__,
         synthetic=listing.synthetic,
         models=tuple(candidate_of(plan, name) for name in joined.models),
         datasets=tuple(attrs.evolve(d, samples=n) for d, n in zip(records.values(), counts, strict=True)),
         task_groups=_task_groups(plan, records),
-        expected_samples=expected,
+        expected_samples={n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic},
         policies=Policies(**{f.name: getattr(plan.benchmark, f.name) for f in attrs.fields(Policies)}),
         excluded=tuple(joined.excluded),
         total_tokens=total_tokens(joined),
@@ -180,33 +163,26 @@ def _task_groups(plan: Plan, records: Mapping[str, Dataset]) -> dict[str, str]:
     return {group: titles.get(group, group) for group in dict.fromkeys(d.group for d in known) if group in used}
 
 
-def _undeclared(name: str) -> Dataset:
-    """Return a record of a dataset that nobody declared: it can be used where the outcomes carry their scores.
+def _dataset_records(plan: Plan, names: Sequence[str]) -> dict[str, Dataset]:
+    """Return name -> record; a dataset that nobody declared can be used if its outcomes carry their scores.
 
-    :raises DataError: when its name has no letter or digit that a slug can have
+    :raises DataError: for names without a slug, and for datasets with the same slug
     """
-    if not slugify(name):
-        fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
-        raise DataError(f"the name of dataset {name!r} has no letter or digit for a slug", where="the logs", fix=fix)
-    return Dataset(name=name, group="own")
-
-
-def _refuse_one_slug(records: Mapping[str, Dataset]) -> None:
-    """Refuse datasets that tables could not name apart.
-
-    :raises DataError: naming them
-    """
-    by_slug: dict[str, list[str]] = {}
+    known = {d.name: d for d in plan.catalog.datasets}
+    for name in names:
+        if name not in known and not slugify(name):
+            fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
+            raise DataError(
+                f"the name of dataset {name!r} has no letter or digit for a slug", where="the logs", fix=fix
+            )
+    records = {name: known.get(name) or Dataset(name=name, group="own") for name in names}
+    by_slug = defaultdict(list)
     for name, record in records.items():
-        by_slug.setdefault(record.slug, []).append(name)
-    problems = [
-        Problem(
-            f"datasets {shorten_list(map(repr, names))} have one slug, {slug!r}",
-            "the logs",
-            "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs",
-        )
-        for slug, names in by_slug.items()
-        if len(names) > 1
-    ]
-    if problems:
-        raise DataError(problems)
+        by_slug[record.slug].append(repr(name))
+    fix = "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs"
+    refuse(
+        Problem(f"datasets {shorten_list(same)} have one slug, {slug!r}", "the logs", fix)
+        for slug, same in by_slug.items()
+        if len(same) > 1
+    )
+    return records

@@ -21,7 +21,7 @@ class LeftOut:
 
 @attrs.frozen
 class PairCounts:
-    """What a part holds of one model on one dataset: rows, those without a verdict, those of failed calls and failed judges."""
+    """A part's rows of one model on one dataset: all, those without a verdict, of failed calls, of failed judges."""
 
     dataset: str
     model: str

@@ -1,4 +1,4 @@
-"""What is said of a benchmark beside its matrices: the records of ``manifest.json``."""
+"""What a benchmark is made of: the records of ``manifest.json``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PairFindings:
 
 @attrs.frozen
 class Stages:
-    """Seconds of the stages of a build, and its peak memory by then (MB, of the process and of the largest that it started)."""
+    """Seconds of a build's stages, and its peak memory after each (MB, of the process and of the largest that it started)."""
 
     seconds: Mapping[str, float] = attrs.field(factory=dict, converter=frozen)
     peak_megabytes: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict, converter=frozen)

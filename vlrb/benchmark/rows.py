@@ -21,7 +21,6 @@ SAMPLE_ROWS = pa.schema(
 )
 """The rows of a samples part in the cache: images by their content hashes."""
 
-
 OUTCOME_ROWS = pa.schema(
     [
         ("id", pa.string()),
@@ -34,7 +33,7 @@ OUTCOME_ROWS = pa.schema(
 
 
 def rows_file(folder: Path) -> Path:
-    """Return the file of a part's rows: an Arrow file, since parts are many, and opening Parquet files takes its time."""
+    """Return the file of a part's rows: an Arrow file, since parts are many, and Parquet files open slowly."""
     return folder / "rows.arrow"
 
 
@@ -44,11 +43,7 @@ def rows_writer(folder: Path, schema: pa.Schema) -> pa.RecordBatchFileWriter:
 
 
 def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows of a part.
-
-    :param folder: of the part in the cache
-    :param columns: those that are read; default: all
-    """
+    """Return the rows of a part, or some of their columns, from its folder in the cache."""
     reader, names = _reader(folder, columns)
     return reader.read_all().select(names)
 
@@ -56,8 +51,6 @@ def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
 def iterate_rows(folder: Path, columns: Sequence[str], at_least: int) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a part in batches, however they were streamed.
 
-    :param folder: of the part in the cache
-    :param columns: those that are read
     :param at_least: rows of every batch but the last; none has twice as many
     """
     reader, names = _reader(folder, columns)
@@ -77,8 +70,7 @@ def iterate_rows(folder: Path, columns: Sequence[str], at_least: int) -> Iterato
 
 def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatchFileReader, list[str]]:
     file = pa.memory_map(str(rows_file(folder)))
-    if columns is None:
-        reader = pa.ipc.open_file(file)
-        return reader, reader.schema.names
-    kept = [i for i, name in enumerate(pa.ipc.open_file(file).schema.names) if name in columns]
-    return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept)), list(columns)
+    names = pa.ipc.open_file(file).schema.names
+    kept = [i for i, name in enumerate(names) if columns is None or name in columns]
+    reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept))
+    return reader, list(names if columns is None else columns)

@@ -7,6 +7,7 @@ part's key; else the stamps that hold now count in it.  A reading under that key
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ CLOCK_TICK = 20_000_000
 def stamp(file: Path) -> list[Any]:
     """Return path, size and time of change of a part's own file.
 
-    :raises DataError: when it cannot be looked at
+    :raises DataError: when it cannot be read
     """
     try:
         known = file.stat()
@@ -40,7 +41,7 @@ def key_with_named_files(key: str, folder: Callable[[str], Path]) -> str:
     """Return a part's key: that of a reading whose named files are as they were, or one under which nothing was read yet.
 
     :param key: of the part's own files, and of what reads them
-    :param folder: gives the folder of a part, by its key
+    :param folder: returns a part's folder by its key
     """
     counted: Mapping[str, Any] = {}
     while (stamps := folder(key) / NAMED_FILES).is_file():
@@ -61,20 +62,19 @@ def _holds(known: Any, now: Any, counted: Any) -> bool:
 def write_named_files(folder: Path, files: Iterable[str], began: int) -> None:
     """Write the stamps of the files that a part names, if it names any.
 
-    :param began: when reading began, in ns since 1970: what has changed since may have been read before its change, and such
-        a file counts as changed
+    :param began: when reading began, in ns since 1970; a file that has changed since may have been read before its change, and is
+        marked as changed
     """
     stamps = {path: _named(path, began - CLOCK_TICK) for path in files}
     if stamps:
         write_json(folder / NAMED_FILES, stamps)
 
 
-def _named(path: str, began: int | None = None) -> list[Any] | None:
-    """Return size and time of change of a file, with a mark if it has changed since; None where there is none."""
+def _named(path: str, began: float = math.inf) -> list[Any] | None:
+    """Return size and time of change of a file, with a mark if it has changed since; None for a missing file."""
     try:
         known = Path(path).stat()
     except (OSError, ValueError):
         return None
-    if began is not None and max(known.st_mtime_ns, known.st_ctime_ns) >= began:
-        return [known.st_size, known.st_mtime_ns, CHANGED]
-    return [known.st_size, known.st_mtime_ns]
+    changed = max(known.st_mtime_ns, known.st_ctime_ns) >= began
+    return [known.st_size, known.st_mtime_ns, *([CHANGED] if changed else [])]
