@@ -1,7 +1,6 @@
-"""From logs to a benchmark: parts are read once each and cached, scored where that is asked for, then joined by sample id
-and model name.
+"""From logs to a benchmark: parts are read once each and cached, scored on request, then joined by sample id and model name.
 
-Whatever is left out is left out by a policy that the experiment names, and counted.
+Samples and models are left out only by a policy that the experiment names, and counted.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ import os
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -19,19 +17,23 @@ import pyarrow as pa
 
 from vlrb import __version__, executor
 from vlrb.api.frozen import Array
-from vlrb.api.logs import Listing
+from vlrb.api.logs import Listing, WithModelTokens
 from vlrb.api.records import Dataset, slugify
+from vlrb.api.returned import FIX, plain_array
+from vlrb.api.routing import Candidate
+from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.checks import refuse
-from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
-from vlrb.benchmark.join import Joined, join_parts, pairs_of
+from vlrb.benchmark.checks import label_of, refuse
+from vlrb.benchmark.join import Joined, apply_missing, apply_unknown, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.manifest import SCHEMA_VERSION, Manifest, PairFindings, Policies, Stages, read_manifest
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.policies import apply_missing, apply_unknown
-from vlrb.errors import DataError, Problem, shorten_list
+from vlrb.benchmark.read import PartBuilder
+from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan, digest_of
+from vlrb.faults import short_repr
+from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import USES, Places, locked, mark_used, new_directory, write_json
 
@@ -49,7 +51,8 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     jobs = jobs or os.cpu_count() or 1
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     with locked(target):
-        if not _usable(target, places):
+        found = (target / "manifest.json").is_file()
+        if not found or not all((places.cache / f).is_file() for f in read_manifest(target).images):
             clock = _Clock()
             logs.read(jobs, progress)
             clock.note("read")
@@ -88,12 +91,6 @@ class _Clock:
         self.megabytes[stage] = {"process": own / 1024, "largest_worker": executor.largest_kilobytes / 1024}
 
 
-def _usable(target: Path, places: Places) -> bool:
-    """Tell whether a benchmark is there, and the images that it refers to."""
-    there = (target / "manifest.json").is_file()
-    return there and all((places.cache / f).is_file() for f in read_manifest(target).images)
-
-
 def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str:
     used = {p.dataset for p in listing.parts}, {p.model for p in listing.parts if p.model}
     several = "" in used[0] or any(not p.model for p in listing.parts if p.kind == "outcomes")
@@ -115,10 +112,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
 
 
 def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
-    """Join the parts by sample id and model name.
-
-    :return: manifest, samples and matrices of the finished benchmark
-    """
+    """Return manifest, samples and matrices of the finished benchmark."""
     plan = logs.builder.plan
     joined = join_parts(logs)
     pairs = pairs_of(logs, joined)
@@ -186,3 +180,71 @@ def _dataset_records(plan: Plan, names: Sequence[str]) -> dict[str, Dataset]:
         if len(same) > 1
     )
     return records
+
+
+def add_model_tokens(joined: Joined, builder: PartBuilder) -> None:
+    """Add the input tokens that depend on the model, if the token counter counts any."""
+    counter, chosen = builder.counter, builder.plan.counter
+    if not isinstance(counter, WithModelTokens) or not counter.per_model:
+        return
+    listed = joined.samples.column("image_sizes").to_pylist()
+    sizes = tuple(tuple((s["width"], s["height"]) for s in each or ()) for each in listed)
+    for j, name in enumerate(joined.models):
+        with blame(chosen.plugin, f"counting the image tokens of {name}"):
+            counted = counter.model_tokens(name, builder.plan.catalog.model(name), sizes)
+            more = plain_array(counted, "what it returned", label_of(chosen))
+            whole = more.shape == (len(sizes),) and more.dtype.kind in "iu"
+            if not whole or not ((more >= 0) & (more <= MOST_TOKENS)).all():
+                what = f"{len(sizes):,} integers between 0 and {MOST_TOKENS:,}, not {short_repr(more)}"
+                raise PluginError(f"{label_of(chosen)} must return {what}", fix=FIX)
+        joined.input_tokens[:, j] += more
+
+
+def candidate_of(plan: Plan, name: str) -> Candidate:
+    """Return what is known of a model that the logs name."""
+    model = plan.catalog.model(name)
+    if model is None:
+        return Candidate(name)
+    return Candidate(name, model.input_price_per_million, model.output_price_per_million, model.parameters)
+
+
+def fill_costs(joined: Joined, plan: Plan) -> None:
+    """Turn tokens and prices into USD per sample, except where the logs give costs themselves.
+
+    :raises DataError: for a model without a price, where neither tokens nor costs are known, and for costs beyond all use
+    """
+    refuse(p for j, name in enumerate(joined.models) for p in _fill_column(joined, j, candidate_of(plan, name), plan))
+
+
+def _fill_column(joined: Joined, j: int, model: Candidate, plan: Plan) -> Iterator[Problem]:
+    cost, inputs, outputs = joined.cost[:, j], joined.input_tokens[:, j], joined.output_tokens[:, j]
+    rows = np.isnan(cost)
+    low, high = model.input_price, model.output_price
+    lacking = int((rows & ((inputs < 0) | (outputs < 0))).sum())
+    if lacking:
+        what = f"token counter {plan.counter.registered.id!r} gives no tokens for {lacking:,} answers of {model.name}"
+        fix = "name another counter, or add the tokens (or the costs) of these answers to the logs"
+        yield Problem(what, "[tokens] counter", fix)
+    elif rows.any() and (low is None or high is None):
+        what = f"model {model.name!r} has no price, and the logs give no costs"
+        fix = f"add a table [[model]] with name = {model.name!r}, input_price_per_million and output_price_per_million"
+        yield Problem(what, "[[model]]", fix)
+    elif rows.any():
+        cost[rows] = (inputs[rows] * low + outputs[rows] * high) / 1e6
+        dear = np.flatnonzero(cost > HIGHEST_COST)
+        if dear.size:
+            row = int(dear[0])
+            what = (
+                f"{dear.size:,} answers of {model.name!r} cost more than {HIGHEST_COST:,.0f} US dollars each; the first, to sample "
+                f"{joined.samples.column('id')[row].as_py()!r}, has {inputs[row]:,} tokens in at {low:g} and {outputs[row]:,} out "
+                f"at {high:g} US dollars per million"
+            )
+            yield Problem(what, "[[model]]", f"correct the prices of {model.name!r}, or the tokens in the logs")
+
+
+def total_tokens(joined: Joined) -> int | None:
+    """Return all tokens, input counted once per sample; None if the logs do not give them."""
+    inputs, outputs = joined.input_tokens, joined.output_tokens
+    if (inputs < 0).any() or (outputs < 0).any():
+        return None
+    return int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum())

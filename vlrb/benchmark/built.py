@@ -11,10 +11,10 @@ import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.benchmark.findings import PairCounts
 from vlrb.benchmark.logs import Logs
+from vlrb.benchmark.manifest import PairCounts
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.rows import iterate_rows, read_rows
+from vlrb.benchmark.read import iterate_rows, read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
 from vlrb.errors import ConfigError, did_you_mean
 from vlrb.executor import Progress, quiet

@@ -17,7 +17,7 @@ from vlrb.api.frozen import Array
 from vlrb.api.logs import Listing, Part
 from vlrb.api.returned import FIX, plain_array
 from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.benchmark.findings import LeftOut
+from vlrb.benchmark.manifest import LeftOut
 from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.faults import is_text, short_repr

@@ -13,9 +13,8 @@ import attrs
 from vlrb.api.json_data import read_record
 from vlrb.api.logs import Listing, Part
 from vlrb.benchmark.checks import refuse
-from vlrb.benchmark.findings import LeftOut, PartFindings
-from vlrb.benchmark.read import PartBuilder
-from vlrb.benchmark.rows import rows_file
+from vlrb.benchmark.manifest import LeftOut, PartFindings
+from vlrb.benchmark.read import PartBuilder, rows_file
 from vlrb.benchmark.score import score_part, scorer_of, scores_folder
 from vlrb.errors import DataError, Problem
 from vlrb.executor import Executor, Failure, Job, Limits, Listener, Progress, Report, Task
@@ -32,7 +31,7 @@ PARALLEL_BYTES = 20 * 1024**2
 
 @attrs.frozen(eq=False)
 class Logs:
-    """The parts of a log tree, and their keys in the cache."""
+    """The parts of a log tree, and their keys in the cache (by part id)."""
 
     builder: PartBuilder
     listing: Listing

@@ -1,11 +1,11 @@
-"""Reading the parts of a log tree into the cache, each once."""
+"""Parts of a log tree: read into the cache, each once, and read back from there."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from vlrb.api.frozen import sealed
 from vlrb.api.images import ImageWriter
 from vlrb.api.json_data import write_record
 from vlrb.api.logs import Listing, LogSource, Part, TokenCounter
+from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.benchmark.checks import (
     check_listing,
     check_numbers,
@@ -29,15 +30,35 @@ from vlrb.benchmark.checks import (
     plain_listing,
     token_column,
 )
-from vlrb.benchmark.findings import LeftOut, PairCounts, PartFindings
-from vlrb.benchmark.manifest import SCHEMA_VERSION
-from vlrb.benchmark.rows import OUTCOME_ROWS, SAMPLE_ROWS, rows_writer
+from vlrb.benchmark.manifest import SCHEMA_VERSION, LeftOut, PairCounts, PartFindings
 from vlrb.benchmark.stamps import key_with_named_files, stamp, write_named_files
 from vlrb.errors import DataError
 from vlrb.experiment.plan import Plan, digest_of
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import Places, locked, mark_used, new_directory
+
+SAMPLE_ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        *(SAMPLES.field(n) for n in ("dataset", "question", "options", "hint", "answer")),
+        ("images", pa.list_(pa.string())),
+        ("image_sizes", pa.list_(pa.struct([("width", pa.int32()), ("height", pa.int32())]))),
+        *SAMPLES_OPTIONAL,
+        ("input_tokens", pa.int64()),
+    ]
+)
+"""The rows of a samples part in the cache: images by their content hashes."""
+
+OUTCOME_ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("dataset", pa.string()),
+        *OUTCOMES_OPTIONAL,
+        *(OUTCOMES.field(n) for n in ("prediction", "score", "input_tokens", "output_tokens", "cost")),
+    ]
+)
+"""The rows of an outcomes part in the cache; ``score`` is the verdict that the logs hold."""
 
 
 class PartBuilder:
@@ -106,9 +127,8 @@ class PartBuilder:
                         batch = checked_batch(given, part, source)
                         notes.add(batch, given.schema.metadata or {})
                     columns = self._columns(batch, part, images)
-                    rows.write_batch(
-                        pa.record_batch([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
-                    )
+                    arrays = [pa.array(columns[f.name], f.type) for f in schema]
+                    rows.write_batch(pa.record_batch(arrays, schema=schema))
                 write_named_files(aside, notes.named, began)
                 write_record(aside / "part.json", notes.findings())
 
@@ -181,3 +201,47 @@ class _Notes:
             datasets=tuple(sorted(self.datasets)),
             pairs=tuple(PairCounts(d, m, **counts) for (d, m), counts in sorted(self.pairs.items())),
         )
+
+
+def rows_file(folder: Path) -> Path:
+    """Return the file of a part's rows: an Arrow file, since parts are many, and Parquet files open slowly."""
+    return folder / "rows.arrow"
+
+
+def rows_writer(folder: Path, schema: pa.Schema) -> pa.RecordBatchFileWriter:
+    """Return a writer of a part's rows, to be used as a context manager."""
+    return pa.ipc.new_file(str(rows_file(folder)), schema, options=pa.ipc.IpcWriteOptions(compression="zstd"))
+
+
+def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of a part, or some of their columns, from its folder in the cache."""
+    reader, names = _reader(folder, columns)
+    return reader.read_all().select(names)
+
+
+def iterate_rows(folder: Path, columns: Sequence[str], at_least: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a part in batches, however they were streamed.
+
+    :param at_least: rows of every batch but the last; none has twice as many
+    """
+    reader, names = _reader(folder, columns)
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number).select(names)
+        for start in range(0, batch.num_rows, at_least):
+            waiting.append(batch.slice(start, at_least))
+            rows += waiting[-1].num_rows
+            if rows >= at_least:
+                yield pa.concat_batches(waiting)
+                waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatchFileReader, list[str]]:
+    file = pa.memory_map(str(rows_file(folder)))
+    names = pa.ipc.open_file(file).schema.names
+    kept = [i for i, name in enumerate(names) if columns is None or name in columns]
+    reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept))
+    return reader, list(names if columns is None else columns)

@@ -14,8 +14,7 @@ from vlrb.api.frozen import FrozenDict
 from vlrb.api.logs import Case, Rotation, Score
 from vlrb.api.returned import checked_verdicts
 from vlrb.benchmark.checks import label_of
-from vlrb.benchmark.read import PartBuilder
-from vlrb.benchmark.rows import iterate_rows, read_rows
+from vlrb.benchmark.read import PartBuilder, iterate_rows, read_rows
 from vlrb.experiment.plan import ConfiguredComponent, Plan, digest_of
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest

@@ -1,8 +1,8 @@
-"""Files of logs by path, size and time of change, which stand in the keys of the parts that are read from them.
+"""Stamps of log files (path, size and time of change), which count in the keys of the parts that are read from them.
 
-A part's own files are known before it is read.  Files that its rows name, such as pictures, are known afterwards: the first reading
-is kept under the key of the own files, with the stamps of the named ones beside its rows.  While these stamps hold, that is the
-part's key; else the stamps that hold now count in it.  A reading under that key may name other files, which are looked at in turn.
+A part's own files are known before it is read; files that its rows name, such as pictures, only afterwards.  The first reading is
+kept under the key of the own files, with the stamps of the named ones.  While these stamps hold, that is the part's key; otherwise
+the present stamps count in it.  A reading under that key may name other files, which are checked in turn.
 """
 
 from __future__ import annotations
