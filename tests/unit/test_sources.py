@@ -38,7 +38,6 @@ PARTS, FEATURES, CELL, RUN = ("part", "scores", "benchmark"), ("features", "cell
 EXPECTED = {
     "benchmark.read": PARTS,
     "benchmark.checks": PARTS,
-    "benchmark.stamps": PARTS,
     "benchmark.manifest": (*PARTS, *CELL),
     "api.schemas": PARTS,
     "api.logs": (*PARTS, *FEATURES),

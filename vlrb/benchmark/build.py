@@ -47,7 +47,7 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     :param jobs: processes that read and score logs; default: one per CPU
     :raises DataError: with everything that is wrong with the logs
     """
-    logs = Logs.of(plan, places)
+    logs = Logs(plan, places)
     jobs = jobs or os.cpu_count() or 1
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     with locked(target):
@@ -95,7 +95,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
     used = {p.dataset for p in listing.parts}, {p.model for p in listing.parts if p.model}
     several = "" in used[0] or any(not p.model for p in listing.parts if p.kind == "outcomes")
     datasets = [d for d in plan.catalog.datasets if several or d.name in used[0]]
-    scorers = [s.identity() for s in (plan.scorer(d) for d in datasets) if s is not None]
+    scorers = [s for s in map(plan.scorer, datasets) if s is not None]
     return digest_of(
         {
             "schema": SCHEMA_VERSION,
@@ -104,7 +104,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
             "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in NO_CHANGE},
             "datasets": [attrs.asdict(d) for d in datasets],
             "models": [attrs.asdict(m) for m in plan.catalog.models if several or m.name in used[1]],
-            "scorers": scorers,
+            "scorers": [s.identity() for s in scorers],
             "synthetic": listing.synthetic,
             "ignored_files": dict(listing.ignored),
         }
@@ -113,8 +113,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
 
 def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
     """Return manifest, samples and matrices of the finished benchmark."""
-    plan = logs.builder.plan
-    joined = join_parts(logs)
+    plan, joined = logs.plan, join_parts(logs)
     pairs = pairs_of(logs, joined)
     apply_missing(joined, plan.benchmark.missing)
     apply_unknown(joined, plan, pairs)
@@ -127,7 +126,7 @@ def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
 
 
 def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Manifest:
-    plan, listing = logs.builder.plan, logs.listing
+    plan, listing = logs.plan, logs.listing
     names, counts = (v.tolist() for v in np.unique(joined.datasets, return_counts=True))
     records = _dataset_records(plan, names)
     return Manifest(
@@ -158,27 +157,20 @@ def _task_groups(plan: Plan, records: Mapping[str, Dataset]) -> dict[str, str]:
 
 
 def _dataset_records(plan: Plan, names: Sequence[str]) -> dict[str, Dataset]:
-    """Return name -> record; a dataset that nobody declared can be used if its outcomes carry their scores.
-
-    :raises DataError: for names without a slug, and for datasets with the same slug
-    """
+    """Return name -> record, also of datasets that nobody declared; refuse names without a slug, and two with the same."""
     known = {d.name: d for d in plan.catalog.datasets}
     for name in names:
         if name not in known and not slugify(name):
             fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
-            raise DataError(
-                f"the name of dataset {name!r} has no letter or digit for a slug", where="the logs", fix=fix
-            )
+            what = f"the name of dataset {name!r} has no letter or digit for a slug"
+            raise DataError(what, where="the logs", fix=fix)
     records = {name: known.get(name) or Dataset(name=name, group="own") for name in names}
     by_slug = defaultdict(list)
     for name, record in records.items():
         by_slug[record.slug].append(repr(name))
     fix = "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs"
-    refuse(
-        Problem(f"datasets {shorten_list(same)} have one slug, {slug!r}", "the logs", fix)
-        for slug, same in by_slug.items()
-        if len(same) > 1
-    )
+    twice = ((slug, shorten_list(same)) for slug, same in by_slug.items() if len(same) > 1)
+    refuse(Problem(f"datasets {same} have one slug, {slug!r}", "the logs", fix) for slug, same in twice)
     return records
 
 
@@ -209,10 +201,7 @@ def candidate_of(plan: Plan, name: str) -> Candidate:
 
 
 def fill_costs(joined: Joined, plan: Plan) -> None:
-    """Turn tokens and prices into USD per sample, except where the logs give costs themselves.
-
-    :raises DataError: for a model without a price, where neither tokens nor costs are known, and for costs beyond all use
-    """
+    """Turn tokens and prices into USD per sample, except where the logs give costs; refuse what cannot be priced."""
     refuse(p for j, name in enumerate(joined.models) for p in _fill_column(joined, j, candidate_of(plan, name), plan))
 
 

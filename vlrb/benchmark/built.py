@@ -38,7 +38,7 @@ class BuiltBenchmark:
 
     @cached_property
     def _logs(self) -> Logs:
-        return Logs.of(self._plan, self._places)
+        return Logs(self._plan, self._places)
 
     def verdicts(self) -> Iterator[tuple[str, str, pa.Table]]:
         """Score every answer that the logs hold a verdict of; yield dataset, model, and a row for each of these answers.
@@ -52,8 +52,7 @@ class BuiltBenchmark:
         for part in parts:
             rows = read_rows(logs.folder(part), ["id", "dataset", "model", "score"]).rename_columns({"score": "stored"})
             scores = read_scores(logs.scores(part, every=True))
-            for name, column in (("scored", "value"), ("reason", "reason")):
-                rows = rows.append_column(name, scores.column(column))
+            rows = rows.append_column("scored", scores.column("value")).append_column("reason", scores.column("reason"))
             rows = rows.filter(pc.is_valid(rows.column("stored")))
             for pair in self._pairs(part.id):
                 of_pair = (pc.equal(rows.column(k), getattr(pair, k)) for k in ("dataset", "model"))

@@ -46,10 +46,7 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 
 def plain_listing(listing: Any, source: ConfiguredComponent) -> Listing:
-    """Return a listing with plain fields.
-
-    :raises PluginError: naming a part, or a field, that is not valid
-    """
+    """Return a listing with plain fields; the error names a part or field that is not valid."""
     label = label_of(source)
     if not isinstance(listing, Listing):
         raise PluginError(f"{label} returned {type(listing).__name__} instead of a Listing", fix=FIX)
@@ -108,10 +105,7 @@ def token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: st
 
 
 def checked_batch(batch: Any, part: Part, source: ConfiguredComponent) -> pa.RecordBatch:
-    """Return a batch with all columns; optional ones that it lacks hold nulls.
-
-    :raises PluginError: when a column is missing or of another type, or has nulls where none are allowed
-    """
+    """Return a batch with all columns, optional ones filled with nulls; refuse other types, and nulls where none are allowed."""
     samples = part.kind == "samples"
     required, optional = (SAMPLES, SAMPLES_OPTIONAL) if samples else (OUTCOMES, OUTCOMES_OPTIONAL)
     if isinstance(batch, pa.RecordBatch):
@@ -132,25 +126,20 @@ def checked_batch(batch: Any, part: Part, source: ConfiguredComponent) -> pa.Rec
 
 def _column_problems(batch: pa.RecordBatch, required: pa.Schema, optional: pa.Schema, part: Part) -> list[str]:
     have = {f.name: f.type for f in batch.schema}
-    schema = [*required, *(f for f in optional if f.name in have)]
+    must = {f.name for f in required} | ({"model"} if part.kind == "outcomes" and not part.model else set())
+    fields = [f for f in (*required, *optional) if f.name in must or f.name in have]
     wrong = [
-        f"{f.name}: {have.get(f.name, 'missing')} instead of {f.type}" for f in schema if have.get(f.name) != f.type
+        f"{f.name}: {have.get(f.name, 'missing')} instead of {f.type}" for f in fields if have.get(f.name) != f.type
     ]
     if not wrong and part.dataset:
         others = set(batch.column("dataset").unique().to_pylist()) - {part.dataset}
         wrong += [f"rows of dataset {name!r}" for name in sorted(map(str, others))]
-    must = [f.name for f in required if f.name not in NULLABLE]
-    if part.kind == "outcomes" and not part.model:
-        must.append("model")
-        wrong += ["model: missing"] if "model" not in have else []
-    return wrong + [f"{n}: nulls" for n in must if n in have and batch.column(n).null_count]
+    full = [f.name for f in fields if f.name in have and f.name in must - NULLABLE]
+    return wrong + [f"{name}: nulls" for name in full if batch.column(name).null_count]
 
 
 def check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
-    """Refuse numbers outside their limits, before they can overflow anything.
-
-    :raises DataError: naming the first sample of each column, and the files
-    """
+    """Refuse numbers outside their limits, before they can overflow; the error names the first sample of each column."""
     problems = []
     for name, high in LIMITS.items():
         column = batch.column(name)
@@ -166,10 +155,7 @@ def check_numbers(batch: pa.RecordBatch, ids: pa.Array, part: Part) -> None:
 
 
 def checked_metadata(metadata: Mapping[bytes, bytes]) -> tuple[dict[str, int], list[str], list[LeftOut]]:
-    """Return what a batch's metadata says: counts by name, files that its rows name, and samples left out.
-
-    :raises ValueError: when one of them has another form than :mod:`vlrb.api.schemas` says
-    """
+    """Return what a batch's metadata says (see :mod:`vlrb.api.schemas`): counts, files that its rows name, samples left out."""
     defaults = {b"counts": b"{}", b"files": b"[]", b"left_out": b"null"}
     counts, files, note = (json.loads(metadata.get(name, default)) for name, default in defaults.items())
     known = note if isinstance(note, dict) else {}

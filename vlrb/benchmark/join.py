@@ -25,7 +25,6 @@ ROWS_AT_ONCE = 1_000_000
 OUTCOMES = ("id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens")
 GRIDS = {"score": np.nan, "cost": np.nan, "input_tokens": -1, "output_tokens": -1, "stored": False, "present": False}
 """Arrays [n, k] of :class:`Joined` -> their value where nothing is known."""
-NO_GOLD = "the sample has no gold answer"
 NO_GOLD_FIX = (
     'give the samples what they lack, or the answers verdicts, or leave these samples out with unknown = "drop" in '
     '[benchmark]; "wrong" does not cover them, since it would count right answers as wrong'
@@ -203,7 +202,7 @@ def pairs_of(logs: Logs, joined: Joined) -> tuple[PairFindings, ...]:
     parts = {(c.dataset, c.model): (p.id, c) for p in logs.parts("outcomes") for c in logs.findings[p.id].pairs}
     pairs = []
     for dataset, rows in zip(names.tolist(), places, strict=True):
-        scorer = scorer_of(logs.builder.plan, dataset)
+        scorer = scorer_of(logs.plan, dataset)
         for j, model in enumerate(joined.models):
             found = joined.present[rows, j]
             part, counted = parts.get((dataset, model), ("", PairCounts(dataset, model)))
@@ -293,7 +292,7 @@ def _unscorable_reasons(joined: Joined, plan: Plan) -> Array:
     no_rule = {n for n in samples.column("dataset").unique().to_pylist() if scorer_of(plan, n) is None}
     for row, sample in zip(rows, samples.to_pylist(), strict=True):
         no_gold = sample["dataset"] in no_rule and not (sample["answer"] or "").strip()
-        reasons[row] = joined.unscorable.get(sample["id"], NO_GOLD if no_gold else "")
+        reasons[row] = joined.unscorable.get(sample["id"], "the sample has no gold answer" if no_gold else "")
     return reasons
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from vlrb.api.json_data import read_record
-from vlrb.api.logs import Listing, Part
+from vlrb.api.logs import Part
 from vlrb.benchmark.checks import refuse
 from vlrb.benchmark.manifest import LeftOut, PartFindings
 from vlrb.benchmark.read import PartBuilder, rows_file
@@ -29,23 +27,14 @@ PARALLEL_BYTES = 20 * 1024**2
 """Work on more bytes than this is shared by several processes: starting these costs about a second."""
 
 
-@attrs.frozen(eq=False)
 class Logs:
-    """The parts of a log tree, and their keys in the cache (by part id)."""
+    """The parts of an experiment's logs, and their keys in the cache (by part id)."""
 
-    builder: PartBuilder
-    listing: Listing
-    keys: Mapping[str, str]
-
-    @classmethod
-    def of(cls, plan: Plan, places: Places) -> Logs:
-        """List the logs of an experiment.
-
-        :raises DataError: when they are missing, or belong to nothing known
-        """
-        builder = PartBuilder(plan, places)
-        listing = builder.list()
-        return cls(builder, listing, builder.keys(listing))
+    def __init__(self, plan: Plan, places: Places) -> None:
+        self.plan = plan
+        self.builder = PartBuilder(plan, places)
+        self.listing = self.builder.list()
+        self.keys = self.builder.keys(self.listing)
 
     def parts(self, kind: str) -> list[Part]:
         """Return the parts of a kind, in the order of the listing."""
@@ -86,32 +75,26 @@ class Logs:
     @property
     def every(self) -> bool:
         """Tell whether the scorers judge every answer, whatever the logs say."""
-        return self.builder.plan.benchmark.verdicts == "scored"
+        return self.plan.benchmark.verdicts == "scored"
 
     @cached_property
     def to_score(self) -> dict[str, Part]:
         """Return id -> part whose answers are scored: all on request, else where the logs lack a verdict."""
-        plan, found = self.builder.plan, {}
+        found = {}
         for part in self.parts("outcomes"):
             pairs = (p for p in self.findings[part.id].pairs if self.every or p.unjudged)
-            if any(scorer_of(plan, p.dataset) is not None for p in pairs):
+            if any(scorer_of(self.plan, p.dataset) is not None for p in pairs):
                 found[part.id] = part
         return found
 
     def read(self, jobs: int, progress: Progress) -> None:
-        """Read the parts that are not in the cache.
-
-        :raises DataError: with the problems of all parts
-        """
+        """Read the parts that are not in the cache; the error holds the problems of all."""
         stale = [p for p in self.listing.parts if not _in_cache(self.folder(p) / "part.json")]
         tasks = [Task(p.id, (p, self.keys[p.id]), sum(f.stat().st_size for f in p.files)) for p in stale]
         run_tasks(self.builder, PartBuilder.read, tasks, jobs, "reading logs", progress)
 
     def score(self, parts: Iterable[Part], every: bool, jobs: int, progress: Progress) -> None:
-        """Score parts whose scores are not in the cache.
-
-        :param every: all answers, not only those without a verdict
-        """
+        """Score parts whose scores are not in the cache: every answer, or those without a verdict."""
         samples = {d: self.folder(p) for d, p in self.samples.items()}
         tasks = []
         for part in parts:
@@ -130,11 +113,7 @@ def _in_cache(file: Path) -> bool:
 def run_tasks(
     builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int, what: str, progress: Progress
 ) -> None:
-    """Run a step on all tasks, the largest first.
-
-    :raises DataError: with the problems of all tasks
-    :raises PluginError: when a plugin raises, or another process dies
-    """
+    """Run a step on all tasks; raise their problems together, and other failures at once."""
     results: list[list[Problem]] = []
 
     def ended(_task: Task, found: list[Problem] | Failure) -> None:

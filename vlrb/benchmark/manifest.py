@@ -131,8 +131,5 @@ class Manifest:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Read the manifest of a benchmark.
-
-    :raises DataError: when it is missing or damaged, or of another schema version
-    """
+    """Read the manifest of a benchmark; the error says if it is missing, damaged or of another schema version."""
     return read_record(directory / "manifest.json", Manifest, SCHEMA_VERSION, "delete the folder and build again")

@@ -114,10 +114,7 @@ class Benchmark:
         return int(self.samples.num_rows)
 
     def queries(self, rows: Array, features: Features | None = None) -> Queries:
-        """Return what a router may see of some samples.
-
-        :param features: of exactly these rows
-        """
+        """Return what a router may see of some samples, with the features of exactly these rows."""
         return attrs.evolve(self._queries.take(rows), features=features)
 
     def labelled(self, rows: Array, features: Features | None = None) -> Labelled:
@@ -162,10 +159,7 @@ def write(directory: Path, manifest: Manifest, samples: pa.Table, matrices: Mapp
 
 
 def load(directory: Path) -> Benchmark:
-    """Load a benchmark.
-
-    :raises DataError: when a file is missing or broken, or of another schema version
-    """
+    """Load a benchmark; the error says which file is missing, broken or of another schema version."""
     manifest = read_manifest(directory)
     names = [m.name for m in manifest.models]
     try:

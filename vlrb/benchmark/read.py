@@ -1,11 +1,17 @@
-"""Parts of a log tree: read into the cache, each once, and read back from there."""
+"""Parts of a log tree: read into the cache, each once, and read back from there.
+
+A part's key holds the stamps of its files (path, size and time of change).  Files that its rows name, such as pictures, are known
+only after it is read: the first reading is kept under the key of the own files, with the stamps of the named ones.  While these
+hold, that is the part's key; otherwise the present stamps count in it.  A reading under that key may name other files, and so on.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +26,13 @@ from vlrb.api.images import ImageWriter
 from vlrb.api.json_data import write_record
 from vlrb.api.logs import Listing, LogSource, Part, TokenCounter
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.benchmark.checks import (
-    check_listing,
-    check_numbers,
-    checked_batch,
-    checked_metadata,
-    files_of,
-    label_of,
-    plain_listing,
-    token_column,
-)
+from vlrb.benchmark import checks
 from vlrb.benchmark.manifest import SCHEMA_VERSION, LeftOut, PairCounts, PartFindings
-from vlrb.benchmark.stamps import key_with_named_files, stamp, write_named_files
 from vlrb.errors import DataError
 from vlrb.experiment.plan import Plan, digest_of
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, new_directory
+from vlrb.storage import Places, locked, mark_used, new_directory, read_json, write_json
 
 SAMPLE_ROWS = pa.schema(
     [
@@ -60,6 +56,13 @@ OUTCOME_ROWS = pa.schema(
 )
 """The rows of an outcomes part in the cache; ``score`` is the verdict that the logs hold."""
 
+NAMED_FILES = "named-files.json"
+"""In a part's folder: path -> stamp of the files that its rows name."""
+
+CHANGED = "changed while it was read"
+CLOCK_TICK = 20_000_000
+"""Nanoseconds by which a file's times may lag behind the clock."""
+
 
 class PartBuilder:
     """Reads parts of a log tree into the cache; holds the experiment's log source and token counter."""
@@ -71,13 +74,10 @@ class PartBuilder:
         self.counter: TokenCounter = plan.counter.make("sample_tokens", "outcome_tokens")
 
     def list(self) -> Listing:
-        """List the parts.
-
-        :raises DataError: when there are none, or a dataset has no samples
-        """
+        """List the parts; refuse logs without outcomes, and datasets without samples."""
         with blame(self.plan.logs.plugin, "listing the logs"):
-            listing = plain_listing(self.source.list(self.plan.catalog), self.plan.logs)
-        check_listing(listing, self.plan.logs)
+            listing = checks.plain_listing(self.source.list(self.plan.catalog), self.plan.logs)
+        checks.check_listing(listing, self.plan.logs)
         return listing
 
     def keys(self, listing: Listing) -> dict[str, str]:
@@ -124,7 +124,7 @@ class PartBuilder:
                     batches = self.source.read(part, self.plan.catalog)
                 for given in blamed(batches, source.plugin, doing):
                     with blame(source.plugin, doing):
-                        batch = checked_batch(given, part, source)
+                        batch = checks.checked_batch(given, part, source)
                         notes.add(batch, given.schema.metadata or {})
                     columns = self._columns(batch, part, images)
                     arrays = [pa.array(columns[f.name], f.type) for f in schema]
@@ -137,17 +137,17 @@ class PartBuilder:
         ids = pc.binary_join_element_wise(batch.column("dataset"), batch.column("key"), "/")
         columns = dict(zip(batch.schema.names, batch.columns, strict=True)) | {"id": ids}
         counting = blame(self.plan.counter.plugin, f"counting the tokens of {part.id}")
-        about = batch.num_rows, part, label_of(self.plan.counter)
+        about = batch.num_rows, part, checks.label_of(self.plan.counter)
         if images is None:
-            check_numbers(batch, ids, part)
+            checks.check_numbers(batch, ids, part)
             with counting:
-                inputs, outputs = (token_column(t, *about) for t in self.counter.outcome_tokens(batch))
+                inputs, outputs = (checks.token_column(t, *about) for t in self.counter.outcome_tokens(batch))
             return columns | {"input_tokens": inputs, "output_tokens": outputs}
         files = zip(ids.to_pylist(), batch.column("images").to_pylist(), strict=True)
-        kept = [[images.add(f, f"{files_of(part)}: {i}") for f in fs or ()] for i, fs in files]
+        kept = [[images.add(f, f"{checks.files_of(part)}: {i}") for f in fs or ()] for i, fs in files]
         counts = sealed(np.array([len(ks) for ks in kept], dtype=np.int64))
         with counting:
-            inputs = token_column(self.counter.sample_tokens(batch, counts), *about)
+            inputs = checks.token_column(self.counter.sample_tokens(batch, counts), *about)
         sizes = [[{"width": k.width, "height": k.height} for k in ks] for ks in kept]
         return columns | {"images": [[k.hash for k in ks] for ks in kept], "image_sizes": sizes, "input_tokens": inputs}
 
@@ -167,7 +167,7 @@ class _Notes:
 
     def add(self, batch: pa.RecordBatch, metadata: Mapping[bytes, bytes]) -> None:
         """Take over what a batch says of itself; count the outcomes of every pair of dataset and model."""
-        counts, files, left_out = checked_metadata(metadata)
+        counts, files, left_out = checks.checked_metadata(metadata)
         self.rows += batch.num_rows
         self.datasets.update(batch.column("dataset").unique().to_pylist())
         self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
@@ -184,13 +184,10 @@ class _Notes:
             self.pairs[row["dataset"], row["model"]].update({m: row[f"{m}_sum"] or 0 for m in marks})
 
     def findings(self) -> PartFindings:
-        """Return what is kept with the rows.
-
-        :raises DataError: when there are no rows
-        """
+        """Return what is kept with the rows; refuse a part without any."""
         if not self.rows:
             fix = "remove the file, or replace it with a complete one"
-            raise DataError("holds no rows", where=files_of(self.part), fix=fix)
+            raise DataError("holds no rows", where=checks.files_of(self.part), fix=fix)
         return PartFindings(
             part=self.part.id,
             files=tuple(map(str, self.part.files)),
@@ -220,10 +217,7 @@ def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def iterate_rows(folder: Path, columns: Sequence[str], at_least: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a part in batches, however they were streamed.
-
-    :param at_least: rows of every batch but the last; none has twice as many
-    """
+    """Yield a part's rows in batches of ``at_least`` rows and less than twice as many, but for the last; however they came."""
     reader, names = _reader(folder, columns)
     waiting: list[pa.RecordBatch] = []
     rows = 0
@@ -245,3 +239,55 @@ def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatch
     kept = [i for i, name in enumerate(names) if columns is None or name in columns]
     reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept))
     return reader, list(names if columns is None else columns)
+
+
+def stamp(file: Path) -> list[Any]:
+    """Return path, size and time of change of a part's own file; the error says why it cannot be read."""
+    try:
+        known = file.stat()
+    except OSError as error:
+        fix = "fix the link, or remove it" if file.is_symlink() else "check the file's permissions"
+        raise DataError(f"cannot be read: {error.strerror}", where=str(file), fix=fix) from None
+    return [str(file), known.st_size, known.st_mtime_ns]
+
+
+def key_with_named_files(key: str, folder: Callable[[str], Path]) -> str:
+    """Return a part's key: that of a reading whose named files are as they were, or one under which nothing was read yet.
+
+    :param key: of the part's own files, and of what reads them
+    :param folder: returns a part's folder by its key
+    """
+    counted: Mapping[str, Any] = {}
+    while (stamps := folder(key) / NAMED_FILES).is_file():
+        mark_used(stamps.parent)
+        known = read_json(stamps)
+        now = {path: _named(path) for path in known}
+        if all(_holds(known[path], now[path], counted.get(path)) for path in known):
+            break
+        key, counted = digest_of({"part": key, "named": now}), now
+    return key
+
+
+def _holds(known: Any, now: Any, counted: Any) -> bool:
+    """Tell whether a file is as it was when it was read; one that is marked as changed must be as it was before, too."""
+    return known == now or (now is not None and known == [*now, CHANGED] and counted == now)
+
+
+def write_named_files(folder: Path, files: Iterable[str], began: int) -> None:
+    """Write the stamps of the files that a part names, if any.
+
+    :param began: when reading began, in ns since 1970; a file changed since may have been read before, and is marked as changed
+    """
+    stamps = {path: _named(path, began - CLOCK_TICK) for path in files}
+    if stamps:
+        write_json(folder / NAMED_FILES, stamps)
+
+
+def _named(path: str, began: float = math.inf) -> list[Any] | None:
+    """Return size and time of change of a file, with a mark if it has changed since; None for a missing file."""
+    try:
+        known = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    changed = max(known.st_mtime_ns, known.st_ctime_ns) >= began
+    return [known.st_size, known.st_mtime_ns, *([CHANGED] if changed else [])]

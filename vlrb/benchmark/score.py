@@ -20,9 +20,8 @@ from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import locked, new_directory, read_parquet, write_json
 
-SCORES = pa.schema(
-    [("value", pa.float64()), ("reason", pa.dictionary(pa.int32(), pa.string())), ("unscorable", pa.bool_())]
-)
+REASON = pa.dictionary(pa.int32(), pa.string())
+SCORES = pa.schema([("value", pa.float64()), ("reason", REASON), ("unscorable", pa.bool_())])
 """A row per row of the part: the score, null where the scorer cannot decide, its reason, and whether the sample is the cause."""
 
 ANSWERS = ("id", "dataset", "prediction", "judged", "rotations", "score")
@@ -55,12 +54,10 @@ def scorer_of(plan: Plan, name: str) -> ConfiguredComponent | None:
 def score_part(
     builder: PartBuilder, rows: Path, samples: Mapping[str, Path], target: Path, every: bool, name: str
 ) -> None:
-    """Score a part's answers, unless the cache has their scores.
+    """Score the answers of the part in the folder ``rows``, unless the cache has their scores.
 
-    :param rows: the part's folder in the cache
     :param samples: dataset -> folder of the part that holds its samples
     :param name: the part's id, for messages
-    :raises PluginError: when a scorer raises or breaks its contract
     """
     with locked(target):
         if (target / "scores.json").is_file():
