@@ -292,7 +292,7 @@ def _unscorable_reasons(joined: Joined, plan: Plan) -> Array:
     no_rule = {n for n in samples.column("dataset").unique().to_pylist() if scorer_of(plan, n) is None}
     for row, sample in zip(rows, samples.to_pylist(), strict=True):
         no_gold = sample["dataset"] in no_rule and not (sample["answer"] or "").strip()
-        reasons[row] = joined.unscorable.get(sample["id"], "the sample has no gold answer" if no_gold else "")
+        reasons[row] = joined.unscorable.get(sample["id"], "the sample has no gold answer" if no_gold else None) or ""
     return reasons
 
 
