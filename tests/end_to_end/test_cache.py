@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vlrb.benchmark.stamps import key_with_named_files, write_named_files
+from vlrb.benchmark.read import key_with_named_files, write_named_files
 from vlrb.experiment.resolve import make_plan
 from vlrb.plugins.sources import KEYS, core_sources
 

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.benchmark import steps
+from vlrb.benchmark import logs
 from vlrb.benchmark.join import spans_of
 
 
@@ -22,7 +22,7 @@ def test_several_processes_read_the_same(project: Any, monkeypatch: pytest.Monke
     """Parts may be read side by side; the benchmark is the same."""
     project.experiment()
     alone = fingerprint(project, "--cache", "one")
-    monkeypatch.setattr(steps, "PARALLEL_BYTES", -1)
+    monkeypatch.setattr(logs, "PARALLEL_BYTES", -1)
 
     assert fingerprint(project, "--cache", "two") == alone
 
@@ -34,8 +34,8 @@ def test_problems_of_all_parts_come_in_one_report(project: Any, monkeypatch: pyt
     )
     project.plugin.write_text(text, encoding="utf-8")
     file = project.experiment(logs='fault = "score-2"')
-    for bound in (steps.PARALLEL_BYTES, -1):
-        monkeypatch.setattr(steps, "PARALLEL_BYTES", bound)
+    for bound in (logs.PARALLEL_BYTES, -1):
+        monkeypatch.setattr(logs, "PARALLEL_BYTES", bound)
         shown = project.vlrb("build", file, "--jobs", "2")
         assert shown.status == 4
         assert shown.err.count("error: ") == 6
@@ -45,7 +45,7 @@ def test_a_plugins_error_in_a_reading_process_is_still_blamed_on_it(
     project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit status 5 and the plugin's name, from another process too."""
-    monkeypatch.setattr(steps, "PARALLEL_BYTES", -1)
+    monkeypatch.setattr(logs, "PARALLEL_BYTES", -1)
     shown = project.vlrb("build", project.experiment(logs='fault = "raise"'), "--jobs", "2")
 
     assert shown.status == 5

@@ -304,6 +304,21 @@ def test_a_missing_gold_answer_is_named_where_no_scorer_says_more(work: Work) ->
         assert told in problem.message
 
 
+def test_an_answer_that_cannot_be_judged_for_no_reason_is_unknown(work: Work) -> None:
+    """A scorer that calls a sample unscorable without a reason has left the answer open, which the policy covers."""
+
+    class Silent:
+        def score(self, cases: Sequence[Any]) -> list[Score]:
+            return [Score(None, unscorable=True) for _ in cases]
+
+    parts = [questions("TinyA", "ab"), answers([answer("a", None), answer("b")])]
+    made = work.build(*parts, section=f'unknown = "wrong"\n{SCORED}', scorer=Silent())
+    assert made.score[:, 0].tolist() == [0, 1]
+    assert work.build(*parts, section=f'unknown = "drop"\n{SCORED}', scorer=Silent()).ids == ("TinyA/b",)
+    (problem,) = work.refused(*parts, section=SCORED, scorer=Silent())
+    assert "could not decide" in problem.message
+
+
 def test_answers_to_samples_that_a_source_left_out_go_with_them(work: Work) -> None:
     """Where it says so; else they are an error with the source's own words, as are answers to no sample at all."""
     note = {"keys": ["x", "y"], "reason": "have no image", "fix": "fetch them", "drop_answers": True}

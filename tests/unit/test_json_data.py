@@ -13,7 +13,7 @@ import pytest
 from vlrb.api.frozen import frozen
 from vlrb.api.json_data import read_record, to_json, write_record
 from vlrb.api.routing import MetricValue, Undefined
-from vlrb.benchmark.findings import LeftOut, PairCounts, PartFindings, PartSummary
+from vlrb.benchmark.manifest import LeftOut, PairCounts, PartFindings, PartSummary
 from vlrb.errors import DataError
 
 

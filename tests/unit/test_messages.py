@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vlrb.api.logs import Part
-from vlrb.benchmark.listing import files_of
+from vlrb.benchmark.checks import files_of
 from vlrb.cli import run
 from vlrb.errors import ConfigError, DataError, ExitCode, Problem, did_you_mean
 from vlrb.experiment.document import read_document

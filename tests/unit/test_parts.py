@@ -10,8 +10,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlrb.benchmark.read import PartBuilder
-from vlrb.benchmark.rows import iterate_rows, read_rows, rows_writer
+from vlrb.benchmark.read import PartBuilder, iterate_rows, read_rows, rows_writer
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
 

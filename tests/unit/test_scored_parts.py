@@ -14,7 +14,7 @@ import pytest
 from vlrb.api.logs import Case, Rotation, Score
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.benchmark import score as scoring
-from vlrb.benchmark.rows import rows_writer
+from vlrb.benchmark.read import rows_writer
 from vlrb.errors import PluginError
 
 
@@ -27,6 +27,7 @@ class Judge:
     calls: int = 0
     plugin: Any = SimpleNamespace(label="plugin 'p'", name="p", dist="p", version="1")
     registered: Any = SimpleNamespace(id="p/judge")
+    kind: str = "scorer"
 
     def make(self, _: str) -> Judge:
         return self

@@ -37,16 +37,13 @@ PLAIN = Sources()
 PARTS, FEATURES, CELL, RUN = ("part", "scores", "benchmark"), ("features", "cell", "run"), ("cell", "run"), ("run",)
 EXPECTED = {
     "benchmark.read": PARTS,
-    "benchmark.batches": PARTS,
-    "benchmark.rows": PARTS,
-    "benchmark.stamps": PARTS,
+    "benchmark.checks": PARTS,
+    "benchmark.manifest": (*PARTS, *CELL),
     "api.schemas": PARTS,
     "api.logs": (*PARTS, *FEATURES),
     "benchmark.score": ("scores", "benchmark"),
     "benchmark.build": ("benchmark",),
     "benchmark.join": ("benchmark",),
-    "benchmark.policies": ("benchmark",),
-    "benchmark.costs": ("benchmark",),
     "evaluation.features": FEATURES,
     "evaluation.feature_store": FEATURES,
     "api.targets": CELL,

@@ -1,17 +1,15 @@
-"""From logs to a benchmark: parts are read once each and cached, scored where that is asked for, then joined by sample id
-and model name.
+"""From logs to a benchmark: parts are read once each and cached, scored on request, then joined by sample id and model name.
 
-Whatever is left out is left out by a policy that the experiment names, and counted.
+Samples and models are left out only by a policy that the experiment names, and counted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -19,27 +17,25 @@ import pyarrow as pa
 
 from vlrb import __version__, executor
 from vlrb.api.frozen import Array
-from vlrb.api.logs import Listing
+from vlrb.api.logs import Listing, WithModelTokens
 from vlrb.api.records import Dataset, slugify
+from vlrb.api.returned import FIX, plain_array
+from vlrb.api.routing import Candidate
+from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
-from vlrb.benchmark.join import Joined, join_parts, pairs_of
+from vlrb.benchmark.checks import label_of, refuse
+from vlrb.benchmark.join import Joined, apply_missing, apply_unknown, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
-from vlrb.benchmark.manifest import (
-    SCHEMA_VERSION,
-    Manifest,
-    PairFindings,
-    Policies,
-    Stages,
-    read_manifest,
-)
+from vlrb.benchmark.manifest import SCHEMA_VERSION, Manifest, PairFindings, Policies, Stages, read_manifest
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.policies import apply_missing, apply_unknown
-from vlrb.errors import DataError, Problem, shorten_list
+from vlrb.benchmark.read import PartBuilder
+from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan, digest_of
+from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import USES, Places, locked, mark_used, new_directory, write_json
+from vlrb.texts import short_repr
 
 NO_CHANGE = frozenset({"datasets", "models", "expect"})
 """Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
@@ -51,68 +47,55 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     :param jobs: processes that read and score logs; default: one per CPU
     :raises DataError: with everything that is wrong with the logs
     """
-    logs = Logs.of(plan, places)
+    logs = Logs(plan, places)
+    jobs = jobs or os.cpu_count() or 1
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     with locked(target):
-        if not _usable(target, places):
+        found = (target / "manifest.json").is_file()
+        if not found or not all((places.cache / f).is_file() for f in read_manifest(target).images):
             clock = _Clock()
-            with clock.timed("read"):
-                logs.read(jobs or os.cpu_count() or 1, progress)
-            with clock.timed("score"):
-                logs.score(logs.to_score(), jobs or os.cpu_count() or 1, progress)
+            logs.read(jobs, progress)
+            clock.note("read")
+            logs.score(logs.to_score.values(), logs.every, jobs, progress)
+            clock.note("score")
             with new_directory(target) as aside:
-                with clock.timed("join"):
-                    manifest, samples, matrices = _assemble(logs)
+                manifest, samples, matrices = _assemble(logs)
+                clock.note("join")
                 write_json(aside / USES, logs.uses())
                 manifest = attrs.evolve(manifest, stages=Stages(clock.seconds, clock.megabytes))
                 benchmark.write(aside, manifest, samples, matrices)
         mark_used(target)
-    built = benchmark.load(target)
-    _check_expected(built, plan)
-    return built
-
-
-def _check_expected(built: Benchmark, plan: Plan) -> None:
-    expect = plan.benchmark.expect
+    built, expect = benchmark.load(target), plan.benchmark.expect
     if not built.fingerprint.startswith(expect):
         raise DataError(
             f"the benchmark's fingerprint is {built.fingerprint}, not {expect}: its samples, scores or costs differ",
             where=plan.document.where(("benchmark", "expect")),
             fix="use the logs, prices and [benchmark] keys that the fingerprint was published with, or remove expect",
         )
+    return built
 
 
 @attrs.define
 class _Clock:
-    """Seconds of the stages of a build, and the largest memory so far at the end of each."""
+    """Seconds of a build's stages, and the largest memory so far after each."""
 
+    began: float = attrs.Factory(time.perf_counter)
     seconds: dict[str, float] = attrs.Factory(dict)
     megabytes: dict[str, dict[str, float]] = attrs.Factory(dict)
 
-    @contextlib.contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Time a stage."""
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - began
-        kilobytes = {
-            "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-            "largest_worker": executor.largest_kilobytes,
-        }
-        self.megabytes[name] = {whose: size / 1024 for whose, size in kilobytes.items()}
-
-
-def _usable(target: Path, places: Places) -> bool:
-    """Tell whether a benchmark is there, and the images that it refers to."""
-    there = (target / "manifest.json").is_file()
-    return there and all((places.cache / f).is_file() for f in read_manifest(target).images)
+    def note(self, stage: str) -> None:
+        """Note that a stage has ended."""
+        began, self.began = self.began, time.perf_counter()
+        self.seconds[stage] = self.began - began
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.megabytes[stage] = {"process": own / 1024, "largest_worker": executor.largest_kilobytes / 1024}
 
 
 def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str:
     used = {p.dataset for p in listing.parts}, {p.model for p in listing.parts if p.model}
     several = "" in used[0] or any(not p.model for p in listing.parts if p.kind == "outcomes")
     datasets = [d for d in plan.catalog.datasets if several or d.name in used[0]]
-    scorers = [s.identity() for s in (plan.scorer(d) for d in datasets) if s is not None]
+    scorers = [s for s in map(plan.scorer, datasets) if s is not None]
     return digest_of(
         {
             "schema": SCHEMA_VERSION,
@@ -121,7 +104,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
             "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in NO_CHANGE},
             "datasets": [attrs.asdict(d) for d in datasets],
             "models": [attrs.asdict(m) for m in plan.catalog.models if several or m.name in used[1]],
-            "scorers": scorers,
+            "scorers": [s.identity() for s in scorers],
             "synthetic": listing.synthetic,
             "ignored_files": dict(listing.ignored),
         }
@@ -129,12 +112,8 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
 
 
 def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
-    """Join the parts by sample id and model name.
-
-    :return: manifest, samples and matrices of the finished benchmark
-    """
-    plan = logs.builder.plan
-    joined = join_parts(logs)
+    """Return manifest, samples and matrices of the finished benchmark."""
+    plan, joined = logs.plan, join_parts(logs)
     pairs = pairs_of(logs, joined)
     apply_missing(joined, plan.benchmark.missing)
     apply_unknown(joined, plan, pairs)
@@ -147,19 +126,16 @@ def _assemble(logs: Logs) -> tuple[Manifest, pa.Table, dict[str, Array]]:
 
 
 def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Manifest:
-    plan, listing = logs.builder.plan, logs.listing
+    plan, listing = logs.plan, logs.listing
     names, counts = (v.tolist() for v in np.unique(joined.datasets, return_counts=True))
-    known = {d.name: d for d in plan.catalog.datasets}
-    records = {name: known.get(name) or _undeclared(name) for name in names}
-    _refuse_one_slug(records)
-    expected = {n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic}
+    records = _dataset_records(plan, names)
     return Manifest(
         vlrb=__version__,
         synthetic=listing.synthetic,
         models=tuple(candidate_of(plan, name) for name in joined.models),
         datasets=tuple(attrs.evolve(d, samples=n) for d, n in zip(records.values(), counts, strict=True)),
         task_groups=_task_groups(plan, records),
-        expected_samples=expected,
+        expected_samples={n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic},
         policies=Policies(**{f.name: getattr(plan.benchmark, f.name) for f in attrs.fields(Policies)}),
         excluded=tuple(joined.excluded),
         total_tokens=total_tokens(joined),
@@ -179,33 +155,84 @@ def _task_groups(plan: Plan, records: Mapping[str, Dataset]) -> dict[str, str]:
     return dict(sorted(groups.items(), key=lambda item: item[1].casefold()))
 
 
-def _undeclared(name: str) -> Dataset:
-    """Return a record of a dataset that nobody declared: it can be used where the outcomes carry their scores.
-
-    :raises DataError: when its name has no letter or digit that a slug can have
-    """
-    if not slugify(name):
-        fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
-        raise DataError(f"the name of dataset {name!r} has no letter or digit for a slug", where="the logs", fix=fix)
-    return Dataset(name=name, group="own")
-
-
-def _refuse_one_slug(records: Mapping[str, Dataset]) -> None:
-    """Refuse datasets that tables could not name apart.
-
-    :raises DataError: naming them
-    """
-    by_slug: dict[str, list[str]] = {}
+def _dataset_records(plan: Plan, names: Sequence[str]) -> dict[str, Dataset]:
+    """Return name -> record, also of datasets that nobody declared; refuse names without a slug, and two with the same."""
+    known = {d.name: d for d in plan.catalog.datasets}
+    for name in names:
+        if name not in known and not slugify(name):
+            fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
+            what = f"the name of dataset {name!r} has no letter or digit for a slug"
+            raise DataError(what, where="the logs", fix=fix)
+    records = {name: known.get(name) or Dataset(name=name, group="own") for name in names}
+    by_slug = defaultdict(list)
     for name, record in records.items():
-        by_slug.setdefault(record.slug, []).append(name)
-    problems = [
-        Problem(
-            f"datasets {shorten_list(map(repr, names))} have one slug, {slug!r}",
-            "the logs",
-            "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs",
-        )
-        for slug, names in by_slug.items()
-        if len(names) > 1
-    ]
-    if problems:
-        raise DataError(problems)
+        by_slug[record.slug].append(repr(name))
+    fix = "declare all but one of them with [[dataset]] and a slug of its own, or give them one name in the logs"
+    twice = ((slug, shorten_list(same)) for slug, same in by_slug.items() if len(same) > 1)
+    refuse(Problem(f"datasets {same} have one slug, {slug!r}", "the logs", fix) for slug, same in twice)
+    return records
+
+
+def add_model_tokens(joined: Joined, builder: PartBuilder) -> None:
+    """Add the input tokens that depend on the model, if the token counter counts any."""
+    counter, chosen = builder.counter, builder.plan.counter
+    if not isinstance(counter, WithModelTokens) or not counter.per_model:
+        return
+    listed = joined.samples.column("image_sizes").to_pylist()
+    sizes = tuple(tuple((s["width"], s["height"]) for s in each or ()) for each in listed)
+    for j, name in enumerate(joined.models):
+        with blame(chosen.plugin, f"counting the image tokens of {name}"):
+            counted = counter.model_tokens(name, builder.plan.catalog.model(name), sizes)
+            more = plain_array(counted, "what it returned", label_of(chosen))
+            whole = more.shape == (len(sizes),) and more.dtype.kind in "iu"
+            if not whole or not ((more >= 0) & (more <= MOST_TOKENS)).all():
+                what = f"{len(sizes):,} integers between 0 and {MOST_TOKENS:,}, not {short_repr(more)}"
+                raise PluginError(f"{label_of(chosen)} must return {what}", fix=FIX)
+        joined.input_tokens[:, j] += more
+
+
+def candidate_of(plan: Plan, name: str) -> Candidate:
+    """Return what is known of a model that the logs name."""
+    model = plan.catalog.model(name)
+    if model is None:
+        return Candidate(name)
+    return Candidate(name, model.input_price_per_million, model.output_price_per_million, model.parameters)
+
+
+def fill_costs(joined: Joined, plan: Plan) -> None:
+    """Turn tokens and prices into USD per sample, except where the logs give costs; refuse what cannot be priced."""
+    refuse(p for j, name in enumerate(joined.models) for p in _fill_column(joined, j, candidate_of(plan, name), plan))
+
+
+def _fill_column(joined: Joined, j: int, model: Candidate, plan: Plan) -> Iterator[Problem]:
+    cost, inputs, outputs = joined.cost[:, j], joined.input_tokens[:, j], joined.output_tokens[:, j]
+    rows = np.isnan(cost)
+    low, high = model.input_price, model.output_price
+    lacking = int((rows & ((inputs < 0) | (outputs < 0))).sum())
+    if lacking:
+        what = f"token counter {plan.counter.registered.id!r} gives no tokens for {lacking:,} answers of {model.name}"
+        fix = "name another counter, or add the tokens (or the costs) of these answers to the logs"
+        yield Problem(what, "[tokens] counter", fix)
+    elif rows.any() and (low is None or high is None):
+        what = f"model {model.name!r} has no price, and the logs give no costs"
+        fix = f"add a table [[model]] with name = {model.name!r}, input_price_per_million and output_price_per_million"
+        yield Problem(what, "[[model]]", fix)
+    elif rows.any():
+        cost[rows] = (inputs[rows] * low + outputs[rows] * high) / 1e6
+        dear = np.flatnonzero(cost > HIGHEST_COST)
+        if dear.size:
+            row = int(dear[0])
+            what = (
+                f"{dear.size:,} answers of {model.name!r} cost more than {HIGHEST_COST:,.0f} US dollars each; the first, to sample "
+                f"{joined.samples.column('id')[row].as_py()!r}, has {inputs[row]:,} tokens in at {low:g} and {outputs[row]:,} out "
+                f"at {high:g} US dollars per million"
+            )
+            yield Problem(what, "[[model]]", f"correct the prices of {model.name!r}, or the tokens in the logs")
+
+
+def total_tokens(joined: Joined) -> int | None:
+    """Return all tokens, input counted once per sample; None if the logs do not give them."""
+    inputs, outputs = joined.input_tokens, joined.output_tokens
+    if (inputs < 0).any() or (outputs < 0).any():
+        return None
+    return int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum())

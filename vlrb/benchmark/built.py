@@ -11,10 +11,10 @@ import attrs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vlrb.benchmark.findings import PairCounts
 from vlrb.benchmark.logs import Logs
+from vlrb.benchmark.manifest import PairCounts
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.rows import iterate_rows, read_rows
+from vlrb.benchmark.read import iterate_rows, read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
 from vlrb.errors import ConfigError, did_you_mean
 from vlrb.executor import Progress, quiet
@@ -38,7 +38,7 @@ class BuiltBenchmark:
 
     @cached_property
     def _logs(self) -> Logs:
-        return Logs.of(self._plan, self._places)
+        return Logs(self._plan, self._places)
 
     def verdicts(self) -> Iterator[tuple[str, str, pa.Table]]:
         """Score every answer that the logs hold a verdict of; yield dataset, model, and a row for each of these answers.
@@ -48,12 +48,11 @@ class BuiltBenchmark:
         """
         logs = self._logs
         parts = [p for p in logs.parts("outcomes") if any(p.unjudged < p.rows for p in self._pairs(p.id))]
-        logs.score(parts, self._jobs or os.cpu_count() or 1, self._progress, every=True)
+        logs.score(parts, True, self._jobs or os.cpu_count() or 1, self._progress)
         for part in parts:
             rows = read_rows(logs.folder(part), ["id", "dataset", "model", "score"]).rename_columns({"score": "stored"})
             scores = read_scores(logs.scores(part, every=True))
-            for name, column in (("scored", "value"), ("reason", "reason")):
-                rows = rows.append_column(name, scores.column(column))
+            rows = rows.append_column("scored", scores.column("value")).append_column("reason", scores.column("reason"))
             rows = rows.filter(pc.is_valid(rows.column("stored")))
             for pair in self._pairs(part.id):
                 of_pair = (pc.equal(rows.column(k), getattr(pair, k)) for k in ("dataset", "model"))
@@ -61,7 +60,7 @@ class BuiltBenchmark:
 
     def _pairs(self, part: str) -> list[PairCounts]:
         """Return the counts of a part's pairs whose dataset has a scorer."""
-        return [p for p in self._logs.findings[part].pairs if scorer_of(self._logs.builder, p.dataset) is not None]
+        return [p for p in self._logs.findings[part].pairs if scorer_of(self._plan, p.dataset) is not None]
 
     def answers(self) -> Iterator[pa.RecordBatch]:
         """Yield what the models answered to the benchmark's samples, as the logs have it, in batches of bounded size.
@@ -73,14 +72,10 @@ class BuiltBenchmark:
         for part in self._logs.parts("outcomes"):
             for batch in iterate_rows(self._logs.folder(part), ANSWERS, ROWS_AT_ONCE):
                 used = pc.and_(pc.is_in(batch.column("id"), ids), pc.is_in(batch.column("model"), models))
-                yield _keyed(batch.filter(used))
-
-
-def _keyed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return a batch with samples named by their keys inside their datasets."""
-    names = zip(batch.column("id").to_pylist(), batch.column("dataset").to_pylist(), strict=True)
-    keys = pa.array([i[len(d) + 1 :] for i, d in names], pa.string())
-    return batch.drop_columns(["id"]).append_column("key", keys)
+                kept = batch.filter(used)
+                names = zip(kept.column("id").to_pylist(), kept.column("dataset").to_pylist(), strict=True)
+                keys = pa.array([i[len(d) + 1 :] for i, d in names], pa.string())
+                yield kept.drop_columns(["id"]).append_column("key", keys)
 
 
 def find_exporter(plan: Plan, name: str, folder: Path) -> Registered:
@@ -92,7 +87,6 @@ def find_exporter(plan: Plan, name: str, folder: Path) -> Registered:
     if name not in forms:
         raise ConfigError(f"{name!r} is not a form to export to", where="--export", fix=did_you_mean(name, forms))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(
-            f"{folder} exists and is not an empty folder", where="--export", fix="name a new folder, or empty this one"
-        )
+        fix = "name a new folder, or empty this one"
+        raise ConfigError(f"{folder} exists and is not an empty folder", where="--export", fix=fix)
     return forms[name]

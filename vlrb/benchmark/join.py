@@ -1,7 +1,9 @@
-"""Joining parts by sample id and model name."""
+"""Joining parts by sample id and model name; what becomes of missing answers, and of those without a verdict."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -11,19 +13,22 @@ import pyarrow.compute as pc
 
 from vlrb.api.frozen import Array
 from vlrb.api.logs import Part
-from vlrb.benchmark.findings import PairCounts
-from vlrb.benchmark.listing import files_of, refuse_duplicates
+from vlrb.benchmark.checks import files_of, refuse
 from vlrb.benchmark.logs import Logs
-from vlrb.benchmark.manifest import Excluded, PairFindings
-from vlrb.benchmark.rows import iterate_rows, read_rows
+from vlrb.benchmark.manifest import Excluded, PairCounts, PairFindings
+from vlrb.benchmark.read import iterate_rows, read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
 from vlrb.errors import DataError, Problem, shorten_list
+from vlrb.experiment.plan import Plan
 
 ROWS_AT_ONCE = 1_000_000
-
-
+OUTCOMES = ("id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens")
 GRIDS = {"score": np.nan, "cost": np.nan, "input_tokens": -1, "output_tokens": -1, "stored": False, "present": False}
-"""Arrays [n, k] of :class:`Joined` -> what stands in them where nothing is known."""
+"""Arrays [n, k] of :class:`Joined` -> their value where nothing is known."""
+NO_GOLD_FIX = (
+    'give the samples what they lack, or the answers verdicts, or leave these samples out with unknown = "drop" in '
+    '[benchmark]; "wrong" does not cover them, since it would count right answers as wrong'
+)
 
 
 @attrs.define(eq=False)
@@ -54,21 +59,21 @@ class Joined:
         """Leave out some samples, and count them per dataset."""
         self.exclude(reason, self.datasets[~keep])
         self.samples = self.samples.filter(pa.array(keep))
-        self._keep(keep)
-        if not self.samples.num_rows:
-            raise _none_left("sample", reason)
+        self._keep(keep, "sample", reason)
 
     def keep_models(self, keep: Array, reason: str) -> None:
         """Leave out some models, and say which."""
-        self.excluded += [Excluded(f"{reason} ({m})", 1) for m, kept in zip(self.models, keep, strict=True) if not kept]
-        self.models = [m for m, kept in zip(self.models, keep, strict=True) if kept]
-        self._keep((slice(None), keep))
-        if not self.models:
-            raise _none_left("model", reason)
+        names = np.array(self.models)
+        self.excluded += [Excluded(f"{reason} ({name})", 1) for name in names[~keep].tolist()]
+        self.models = names[keep].tolist()
+        self._keep((slice(None), keep), "model", reason)
 
-    def _keep(self, index: Any) -> None:
+    def _keep(self, index: Any, what: str, reason: str) -> None:
         for name in GRIDS:
             setattr(self, name, getattr(self, name)[index])
+        if not self.score.size:
+            fix = "complete the logs, or choose other values of missing and unknown in [benchmark]"
+            raise DataError(f"no {what} is left: all were left out because of: {reason}", where="[benchmark]", fix=fix)
 
     def exclude(self, reason: str, datasets: Array, model: str = "") -> None:
         """Count what was left out or changed, per dataset."""
@@ -83,30 +88,23 @@ class Joined:
             self.exclude(reason, datasets[marked[:, j]], model)
 
 
-def _none_left(what: str, reason: str) -> DataError:
-    return DataError(
-        f"no {what} is left: all were left out because of: {reason}",
-        where="[benchmark]",
-        fix="complete the logs, or choose other values of missing and unknown in [benchmark]",
-    )
-
-
 def join_parts(logs: Logs) -> Joined:
-    tables = [read_rows(logs.folder(p)) for p in logs.parts("samples")]
-    samples = pa.concat_tables(tables).sort_by("id")
+    parts = logs.parts("samples")
+    samples = pa.concat_tables([read_rows(logs.folder(p)) for p in parts]).sort_by("id")
     ids = samples.column("id").combine_chunks()
-    refuse_duplicates(ids, sorted({str(f) for p in logs.parts("samples") for f in p.files}))
+    counts = pc.value_counts(ids)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if twice:
+        where = shorten_list(sorted({str(f) for p in parts for f in p.files}))
+        raise DataError(f"holds samples twice: {shorten_list(twice)}", where=where, fix="keep one row of each")
     models = sorted({pair.model for p in logs.parts("outcomes") for pair in logs.findings[p.id].pairs})
     joined = Joined(samples, models, **{n: np.full((len(ids), len(models)), gap) for n, gap in GRIDS.items()})
     shared = samples.column("input_tokens")
     if shared.null_count == 0:
         joined.input_tokens[:] = shared.to_numpy()[:, None]
     spans = spans_of(joined.datasets)
-    problems: list[Problem] = []
-    for part in logs.parts("outcomes"):
-        problems += _fill_part(joined, ids, spans.get(part.dataset, (0, len(ids))), part, logs)
-    if problems:
-        raise DataError(problems)
+    outcomes = logs.parts("outcomes")
+    refuse(x for p in outcomes for x in _fill_part(joined, ids, spans.get(p.dataset, (0, len(ids))), p, logs))
     return joined
 
 
@@ -123,13 +121,12 @@ def _fill_part(joined: Joined, ids: pa.Array, span: tuple[int, int], part: Part,
     :param span: where among ``ids`` the samples of the part's dataset begin and end
     """
     first, among = span[0], ids[slice(*span)]
-    columns = ["id", "dataset", "model", "score", "cost", "input_tokens", "output_tokens"]
-    own = read_scores(logs.scores(part, every=logs.every)) if logs.scored(part) else None
+    own = read_scores(logs.scores(part, every=logs.every)) if part.id in logs.to_score else None
     models = pa.array(joined.models, pa.string())
     offset = 0
-    for batch in iterate_rows(logs.folder(part), columns, ROWS_AT_ONCE):
+    for batch in iterate_rows(logs.folder(part), OUTCOMES, ROWS_AT_ONCE):
         rows = pc.index_in(batch.column("id"), value_set=among)
-        scored = own.slice(offset, batch.num_rows) if own is not None else None
+        scores = own.slice(offset, batch.num_rows) if own is not None else None
         offset += batch.num_rows
         if rows.null_count:
             problems = _leave_out(joined, batch.filter(rows.is_null()), part, logs)
@@ -137,32 +134,26 @@ def _fill_part(joined: Joined, ids: pa.Array, span: tuple[int, int], part: Part,
                 return problems
             known = rows.is_valid()
             batch, rows = batch.filter(known), rows.filter(known)
-            scored = scored.filter(known) if scored is not None else None
+            scores = scores.filter(known) if scores is not None else None
         at = first + rows.to_numpy(), pc.index_in(batch.column("model"), value_set=models).to_numpy()
-        flat = at[0].astype(np.int64) * len(joined.models) + at[1]
-        _, earliest = np.unique(flat, return_index=True)
-        again = np.flatnonzero(joined.present[at])
-        if earliest.size < flat.size:
-            again = np.setdiff1d(np.arange(flat.size), earliest)
-        if again.size:
-            return [_twice(part, batch.take(pa.array(again)))]
+        again = joined.present[at]
+        repeated = np.ones_like(again)
+        repeated[np.unique(at[0].astype(np.int64) * len(models) + at[1], return_index=True)[1]] = False
+        again |= repeated
+        if again.any():
+            extra = batch.filter(pa.array(again))
+            names = (
+                f"{i} of {m}" for i, m in zip(*(extra.column(c).to_pylist() for c in ("id", "model")), strict=True)
+            )
+            what = f"{extra.num_rows:,} answers are in the logs twice: {shorten_list(names)}"
+            return [Problem(what, files_of(part), "keep one row of each")]
         joined.present[at] = True
-        _fill(joined, at, batch, scored, first_own=logs.every)
-        joined.unscorable.update(_unscorable(batch, scored))
+        _fill(joined, at, batch, scores, own_first=logs.every)
     return []
 
 
-def _unscorable(batch: pa.RecordBatch, scored: pa.Table | None) -> dict[str, str]:
-    """Return the ids of the samples on which no answer can be judged, and why not."""
-    if scored is None:
-        return {}
-    whose = scored.column("unscorable").combine_chunks()
-    reasons = scored.column("reason").filter(whose).to_pylist()
-    return dict(zip(batch.column("id").filter(whose).to_pylist(), reasons, strict=True))
-
-
 def _fill(
-    joined: Joined, at: tuple[Array, Array], batch: pa.RecordBatch, own: pa.Table | None, *, first_own: bool
+    joined: Joined, at: tuple[Array, Array], batch: pa.RecordBatch, own: pa.Table | None, *, own_first: bool
 ) -> None:
     for name in ("cost", "input_tokens", "output_tokens"):
         column = batch.column(name)
@@ -173,49 +164,34 @@ def _fill(
         joined.score[at] = stored
         return
     scored = own.column("value").fill_null(np.nan).to_numpy()
-    first, second = (scored, stored) if first_own else (stored, scored)
+    first, second = (scored, stored) if own_first else (stored, scored)
     joined.score[at] = np.where(np.isnan(first), second, first)
-    joined.stored[at] = np.isnan(scored) & ~np.isnan(stored) if first_own else False
+    joined.stored[at] = np.isnan(scored) & ~np.isnan(stored) if own_first else False
+    unscorable = own.column("unscorable").combine_chunks()
+    ids, reasons = (column.filter(unscorable).to_pylist() for column in (batch.column("id"), own.column("reason")))
+    joined.unscorable.update(zip(ids, reasons, strict=True))
 
 
 def _leave_out(joined: Joined, extra: pa.RecordBatch, part: Part, logs: Logs) -> list[Problem]:
     """Count the answers to samples that the log source has left out with their answers; return what is wrong with the others."""
     notes = [logs.left_out.get(i) for i in extra.column("id").to_pylist()]
-    strangers = extra.filter(pa.array([note is None for note in notes]))
-    problems = [_not_asked(part, strangers)] if strangers.num_rows else []
-    for note in {id(n): n for n in notes if n is not None}.values():
+    problems: list[Problem] = []
+    for note in {id(n): n for n in notes}.values():
         answers = extra.filter(pa.array([n is note for n in notes]))
-        if not note.drop_answers:
-            ids = shorten_list(answers.column("id").to_pylist())
-            what = f"{answers.num_rows:,} answers are to samples that {note.reason}: {ids}"
+        ids, models, datasets = (answers.column(c).to_pylist() for c in ("id", "model", "dataset"))
+        if note is None:
+            who, whose = (shorten_list(sorted(set(names))) for names in (models, datasets))
+            what = f"{len(ids):,} answers of {who} belong to no sample of {whose}: {shorten_list(dict.fromkeys(ids))}"
+            fix = "use answers and questions of one version of the dataset"
+            problems.insert(0, Problem(what, files_of(part), fix))
+        elif note.drop_answers:
+            counts = sorted(Counter(zip(models, datasets, strict=True)).items())
+            reason = f"answers to samples that {note.reason}"
+            joined.excluded += [Excluded(f"{reason} ({dataset}, {model})", n) for (model, dataset), n in counts]
+        else:
+            what = f"{len(ids):,} answers are to samples that {note.reason}: {shorten_list(ids)}"
             problems.append(Problem(what, files_of(part), note.fix))
-            continue
-        for model in sorted(set(answers.column("model").to_pylist())):
-            whose = answers.filter(pc.equal(answers.column("model"), model)).column("dataset").to_pylist()
-            joined.exclude(f"answers to samples that {note.reason}", np.array(whose, dtype=np.str_), model)
     return problems
-
-
-def _not_asked(part: Part, extra: pa.RecordBatch) -> Problem:
-    pairs = sorted(set(zip(extra.column("model").to_pylist(), extra.column("dataset").to_pylist(), strict=True)))
-    whose = f"{pairs[0][0]} belong to no sample of {pairs[0][1]}"
-    if len(pairs) > 1:
-        models, datasets = (shorten_list(sorted(set(names))) for names in zip(*pairs, strict=True))
-        whose = f"{models} belong to no sample of {datasets}"
-    return Problem(
-        f"{extra.num_rows:,} answers of {whose}: {shorten_list(extra.column('id').unique().to_pylist())}",
-        files_of(part),
-        "use answers and questions of one version of the dataset",
-    )
-
-
-def _twice(part: Part, rows: pa.RecordBatch) -> Problem:
-    pairs = zip(rows.column("id").to_pylist(), rows.column("model").to_pylist(), strict=True)
-    return Problem(
-        f"{rows.num_rows:,} answers are in the logs twice: {shorten_list(f'{i} of {m}' for i, m in pairs)}",
-        files_of(part),
-        "keep one row of each",
-    )
 
 
 def pairs_of(logs: Logs, joined: Joined) -> tuple[PairFindings, ...]:
@@ -223,14 +199,13 @@ def pairs_of(logs: Logs, joined: Joined) -> tuple[PairFindings, ...]:
     unknown = np.isnan(joined.score)
     names, counts = np.unique(joined.datasets, return_counts=True)
     places = np.split(np.argsort(joined.datasets, kind="stable"), np.cumsum(counts)[:-1])
-    parts = {(c.dataset, c.model): (p, c) for p in logs.parts("outcomes") for c in logs.findings[p.id].pairs}
+    parts = {(c.dataset, c.model): (p.id, c) for p in logs.parts("outcomes") for c in logs.findings[p.id].pairs}
     pairs = []
     for dataset, rows in zip(names.tolist(), places, strict=True):
-        chosen = scorer_of(logs.builder, dataset)
+        scorer = scorer_of(logs.plan, dataset)
         for j, model in enumerate(joined.models):
             found = joined.present[rows, j]
-            part, counted = parts.get((dataset, model), (None, PairCounts(dataset, model)))
-            scored = chosen is not None and part is not None and logs.scored(part)
+            part, counted = parts.get((dataset, model), ("", PairCounts(dataset, model)))
             pairs.append(
                 PairFindings(
                     dataset,
@@ -241,9 +216,97 @@ def pairs_of(logs: Logs, joined: Joined) -> tuple[PairFindings, ...]:
                     failed_calls=counted.failed,
                     failed_judges=counted.judge_failed,
                     without_stored_verdict=counted.unjudged,
-                    verdict=logs.findings[part.id].verdict if part else "",
-                    scorer=chosen.registered.id if chosen and scored else "",
-                    part=part.id if part else "",
+                    verdict=logs.findings[part].verdict if part else "",
+                    scorer=scorer.registered.id if scorer and part in logs.to_score else "",
+                    part=part,
                 )
             )
     return tuple(pairs)
+
+
+def apply_missing(joined: Joined, policy: str) -> None:
+    """Deal with samples that not every model answered."""
+    present = joined.present
+    if present.all():
+        return
+    if policy == "drop-sample":
+        joined.keep_samples(np.asarray(present.all(axis=1)), "samples that not every model answered")
+    elif policy == "drop-model":
+        joined.keep_models(np.asarray(present.all(axis=0)), "models that did not answer every sample")
+    else:
+        problems = [
+            Problem(f"{model} lacks {_counted(joined, lacking, name)}", name)
+            for model, lacking in zip(joined.models, ~present.T, strict=True)
+            for name in np.unique(joined.datasets[lacking]).tolist()
+        ]
+        fix = 'complete the logs, or set missing = "drop-sample" or "drop-model" in [benchmark]'
+        raise DataError([*problems[:-1], attrs.evolve(problems[-1], fix=fix)])
+
+
+def _counted(joined: Joined, marked: Array, name: str) -> str:
+    """Return how many samples of a dataset are marked, bool[n], and which."""
+    among = joined.datasets == name
+    ids = joined.samples.column("id").take(np.flatnonzero(marked & among)).to_pylist()
+    return f"{len(ids):,} of {among.sum():,} samples: {shorten_list(ids)}"
+
+
+def apply_unknown(joined: Joined, plan: Plan, pairs: Sequence[PairFindings]) -> None:
+    """Deal with answers that the experiment's verdicts leave open."""
+    policy = plan.benchmark.unknown
+    if policy != "stored":
+        joined.score[joined.stored] = np.nan
+    reasons = _unscorable_reasons(joined, plan)
+    if policy == "drop":
+        for reason in sorted({*reasons} - {""}):
+            keep = reasons != reason
+            joined.keep_samples(keep, f"samples on which no answer can be judged: {reason}")
+            reasons = reasons[keep]
+        judged = np.asarray(~np.isnan(joined.score).any(axis=1))
+        if not judged.all():
+            joined.keep_samples(judged, "samples with an answer that no rule can judge")
+        return
+    names, marked = joined.datasets, reasons != ""
+    problems = []
+    for name, reason in sorted({*zip(names[marked].tolist(), reasons[marked], strict=True)}):
+        whose = _counted(joined, reasons == reason, name)
+        problems.append(Problem(f"{reason}, so that no answer can be judged ({whose})", name, NO_GOLD_FIX))
+    unknown = np.isnan(joined.score) & ~marked[:, None]
+    if policy == "stored":
+        joined.exclude_answers("answers that no rule can judge, taken as the logs judge them", joined.stored)
+    if policy == "wrong":
+        joined.exclude_answers("answers that no rule can judge, counted as wrong", unknown)
+    else:
+        rows, columns = np.nonzero(unknown)
+        counts = Counter(zip(np.array(joined.models)[columns].tolist(), names[rows].tolist(), strict=True))
+        known = {(p.model, p.dataset): p for p in pairs}
+        problems += [_unjudged(plan, known[pair], count) for pair, count in sorted(counts.items())]
+    refuse(problems)
+    joined.score[unknown] = 0.0
+
+
+def _unscorable_reasons(joined: Joined, plan: Plan) -> Array:
+    """Return for each sample with open answers why none can be judged; an empty text where one can, and for all others."""
+    reasons = np.full(joined.samples.num_rows, "", dtype=object)
+    rows = np.flatnonzero(np.isnan(joined.score).any(axis=1))
+    samples = joined.samples.select(["id", "dataset", "answer"]).take(pa.array(rows))
+    no_rule = {n for n in samples.column("dataset").unique().to_pylist() if scorer_of(plan, n) is None}
+    for row, sample in zip(rows, samples.to_pylist(), strict=True):
+        no_gold = sample["dataset"] in no_rule and not (sample["answer"] or "").strip()
+        reasons[row] = joined.unscorable.get(sample["id"], "the sample has no gold answer" if no_gold else None) or ""
+    return reasons
+
+
+def _unjudged(plan: Plan, pair: PairFindings, count: int) -> Problem:
+    dataset = plan.catalog.dataset(pair.dataset)
+    why = ""
+    if pair.scorer:
+        why = f"; scorer {pair.scorer!r} could not decide"
+    elif dataset is not None and dataset.scorer and plan.scorer(dataset) is None:
+        why = f"; its scorer {dataset.scorer!r} is not installed"
+    if pair.failed_judges:
+        why = f"; the judge of the logs failed on {pair.failed_judges:,} answers{why}"
+    return Problem(
+        f"{count:,} answers of {pair.model} have no verdict: {pair.verdict or 'the logs hold none'}{why}",
+        pair.dataset,
+        "give the logs a column is_correct, name a scorer that is installed, or set unknown in [benchmark]",
+    )

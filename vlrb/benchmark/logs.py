@@ -1,42 +1,40 @@
-"""The parts of a log tree, read and scored into the cache."""
+"""The parts of a log tree, read and scored into the cache: by this process or, where there is much to do, by several."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-
-import attrs
+from typing import Any
 
 from vlrb.api.json_data import read_record
-from vlrb.api.logs import Listing, Part
-from vlrb.benchmark.findings import LeftOut, PartFindings
-from vlrb.benchmark.read import PartBuilder
-from vlrb.benchmark.rows import rows_file
+from vlrb.api.logs import Part
+from vlrb.benchmark.checks import refuse
+from vlrb.benchmark.manifest import LeftOut, PartFindings
+from vlrb.benchmark.read import PartBuilder, rows_file
 from vlrb.benchmark.score import score_part, scorer_of, scores_folder
-from vlrb.benchmark.steps import run_tasks
-from vlrb.executor import Progress, Task
+from vlrb.errors import DataError, Problem
+from vlrb.executor import Executor, Failure, Job, Limits, Listener, Progress, Report, Task
 from vlrb.experiment.plan import Plan
+from vlrb.experiment.portable import pack_plan, unpack_plan
 from vlrb.storage import Places, mark_used
 
+Step = Callable[..., None]
+"""A function of a module: ``step(builder, *arguments)``.  It leaves its results in the cache."""
 
-@attrs.frozen(eq=False)
+PARALLEL_BYTES = 20 * 1024**2
+"""Work on more bytes than this is shared by several processes: starting these costs about a second."""
+
+
 class Logs:
-    """The parts of a log tree, and where the cache has them."""
+    """The parts of an experiment's logs, and their keys in the cache (by part id)."""
 
-    builder: PartBuilder
-    listing: Listing
-    keys: Mapping[str, str]
-
-    @classmethod
-    def of(cls, plan: Plan, places: Places) -> Logs:
-        """List the logs of an experiment.
-
-        :raises DataError: when they are missing, or belong to nothing known
-        """
-        builder = PartBuilder(plan, places)
-        listing = builder.list()
-        return cls(builder, listing, builder.keys(listing))
+    def __init__(self, plan: Plan, places: Places) -> None:
+        self.plan = plan
+        self.builder = PartBuilder(plan, places)
+        self.listing = self.builder.list()
+        self.keys = self.builder.keys(self.listing)
 
     def parts(self, kind: str) -> list[Part]:
         """Return the parts of a kind, in the order of the listing."""
@@ -51,18 +49,9 @@ class Logs:
         """Return part id -> what was found when the part was read."""
         return {p.id: read_record(self.folder(p) / "part.json", PartFindings) for p in self.listing.parts}
 
-    def read(self, jobs: int, progress: Progress) -> None:
-        """Read the parts that are not in the cache.
-
-        :raises DataError: with the problems of all parts
-        """
-        stale = [p for p in self.listing.parts if not _at_hand(self.folder(p) / "part.json")]
-        tasks = [Task(p.id, (p, self.keys[p.id]), _size(p.files)) for p in stale]
-        run_tasks(self.builder, _read, tasks, jobs, "reading logs", progress)
-
     def uses(self) -> dict[str, list[str]]:
         """Return kind -> names of the entries of the cache that the benchmark is made of, once they are there."""
-        scores = [self.scores(p, every=self.every).name for p in self.to_score()]
+        scores = [self.scores(p, every=self.every).name for p in self.to_score.values()]
         return {"parts": sorted(self.folder(p).name for p in self.listing.parts), "scores": sorted(scores)}
 
     @cached_property
@@ -86,50 +75,76 @@ class Logs:
     @property
     def every(self) -> bool:
         """Tell whether the scorers judge every answer, whatever the logs say."""
-        return self.builder.plan.benchmark.verdicts == "scored"
-
-    def to_score(self) -> list[Part]:
-        """Return the parts whose answers the experiment needs scored."""
-        return [p for p in self.parts("outcomes") if self.scored(p)]
-
-    def scored(self, part: Part) -> bool:
-        """Tell whether a part's answers are scored: all on request, else where the logs hold no verdict."""
-        return part.id in self._scored
+        return self.plan.benchmark.verdicts == "scored"
 
     @cached_property
-    def _scored(self) -> frozenset[str]:
-        """The ids of these parts: every pair of dataset and model asks for its own."""
-        found = set()
+    def to_score(self) -> dict[str, Part]:
+        """Return id -> part whose answers are scored: all on request, else where the logs lack a verdict."""
+        found = {}
         for part in self.parts("outcomes"):
-            open_pairs = (p for p in self.findings[part.id].pairs if self.every or p.unjudged)
-            if any(scorer_of(self.builder, pair.dataset) is not None for pair in open_pairs):
-                found.add(part.id)
-        return frozenset(found)
+            pairs = (p for p in self.findings[part.id].pairs if self.every or p.unjudged)
+            if any(scorer_of(self.plan, p.dataset) is not None for p in pairs):
+                found[part.id] = part
+        return found
 
-    def score(self, parts: Sequence[Part], jobs: int, progress: Progress, *, every: bool | None = None) -> None:
-        """Score parts whose scores are not in the cache.
+    def read(self, jobs: int, progress: Progress) -> None:
+        """Read the parts that are not in the cache; the error holds the problems of all."""
+        stale = [p for p in self.listing.parts if not _in_cache(self.folder(p) / "part.json")]
+        tasks = [Task(p.id, (p, self.keys[p.id]), sum(f.stat().st_size for f in p.files)) for p in stale]
+        run_tasks(self.builder, PartBuilder.read, tasks, jobs, "reading logs", progress)
 
-        :param every: all answers, not only those without a verdict; default: as the experiment says
-        """
-        whole = self.every if every is None else every
+    def score(self, parts: Iterable[Part], every: bool, jobs: int, progress: Progress) -> None:
+        """Score parts whose scores are not in the cache: every answer, or those without a verdict."""
         samples = {d: self.folder(p) for d, p in self.samples.items()}
         tasks = []
         for part in parts:
-            target = self.scores(part, every=whole)
-            if not _at_hand(target / "scores.json"):
-                size = rows_file(self.folder(part)).stat().st_size
-                tasks.append(Task(part.id, (self.folder(part), samples, target, whole, part.id), 20 * size))
+            target = self.scores(part, every=every)
+            if not _in_cache(target / "scores.json"):
+                size = 20 * rows_file(self.folder(part)).stat().st_size
+                tasks.append(Task(part.id, (self.folder(part), samples, target, every, part.id), size))
         run_tasks(self.builder, score_part, tasks, jobs, "scoring answers", progress)
 
 
-def _at_hand(file: Path) -> bool:
-    """Tell whether an entry of the cache is there, by the file that is written last, and mark it as used."""
+def _in_cache(file: Path) -> bool:
+    """Tell whether the cache has an entry, by the file that is written last, and mark it as used."""
     return mark_used(file.parent) and file.is_file()
 
 
-def _read(builder: PartBuilder, part: Part, key: str) -> None:
-    builder.read(part, key)
+def run_tasks(
+    builder: PartBuilder, step: Step, tasks: Sequence[Task], jobs: int, what: str, progress: Progress
+) -> None:
+    """Run a step on all tasks; raise their problems together, and other failures at once."""
+    results: list[list[Problem]] = []
+
+    def ended(_task: Task, found: list[Problem] | Failure) -> None:
+        if isinstance(found, Failure):
+            raise found.error
+        results.append(found)
+        progress(what, len(results), len(tasks))
+
+    jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
+    plan = pack_plan(builder.plan) if jobs > 1 else b""
+    job = Job(_start, (plan, builder.places, step), _attempt)
+    executor: Executor = builder.plan.executor.make("run")
+    executor.run(job, tasks, Listener(ended, progress), here=(builder, step), limits=Limits(jobs))
+    refuse(dict.fromkeys(problem for found in results for problem in found))
 
 
-def _size(files: Sequence[Path]) -> int:
-    return sum(f.stat().st_size for f in files)
+def _start(plan: bytes, places: Places, step: Step) -> tuple[PartBuilder, Step]:
+    """Set up another process."""
+    places.use()
+    return PartBuilder(unpack_plan(plan), places), step
+
+
+def _attempt(made: tuple[PartBuilder, Step], _report: Report, *arguments: Any) -> list[Problem]:
+    """Run one task; return what is wrong with its data, so that the other tasks are run too."""
+    builder, step = made
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)  # rows are many small lists, at which the collector would look again and again
+    try:
+        step(builder, *arguments)
+    except DataError as error:
+        return list(error.problems)
+    finally:
+        gc.set_threshold(*before)
+    return []

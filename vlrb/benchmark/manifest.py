@@ -1,4 +1,4 @@
-"""What is said of a benchmark beside its matrices: the records of ``manifest.json``."""
+"""Records of what is found in parts (``part.json``), and of what a benchmark is made of (``manifest.json``)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,50 @@ from vlrb.api.frozen import frozen
 from vlrb.api.json_data import read_record
 from vlrb.api.records import Dataset
 from vlrb.api.routing import Candidate
-from vlrb.benchmark.findings import PartSummary
 
 SCHEMA_VERSION = 4
+
+
+@attrs.frozen
+class LeftOut:
+    """Samples that a log source has left out, see :mod:`vlrb.api.schemas`."""
+
+    keys: tuple[str, ...]
+    reason: str
+    fix: str
+    drop_answers: bool
+
+
+@attrs.frozen
+class PairCounts:
+    """A part's rows of one model on one dataset: all, those without a verdict, of failed calls, of failed judges."""
+
+    dataset: str
+    model: str
+    rows: int = 0
+    unjudged: int = 0
+    failed: int = 0
+    judge_failed: int = 0
+
+
+@attrs.frozen
+class PartSummary:
+    """A part: its id, files and number of rows, where its verdicts come from, and what its log source counted and left out."""
+
+    part: str
+    files: tuple[str, ...]
+    rows: int
+    verdict: str
+    counts: Mapping[str, int] = attrs.field(converter=frozen)
+    left_out: tuple[LeftOut, ...]
+    datasets: tuple[str, ...]
+
+
+@attrs.frozen
+class PartFindings(PartSummary):
+    """A part with the counts of every dataset and model in it."""
+
+    pairs: tuple[PairCounts, ...]
 
 
 @attrs.frozen
@@ -54,7 +95,7 @@ class PairFindings:
 
 @attrs.frozen
 class Stages:
-    """Seconds of the stages of a build, and its peak memory by then (MB, of the process and of the largest that it started)."""
+    """Seconds of a build's stages, and its peak memory after each (MB, of the process and of the largest that it started)."""
 
     seconds: Mapping[str, float] = attrs.field(factory=dict, converter=frozen)
     peak_megabytes: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict, converter=frozen)
@@ -90,8 +131,5 @@ class Manifest:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Read the manifest of a benchmark.
-
-    :raises DataError: when it is missing or damaged, or of another schema version
-    """
+    """Read the manifest of a benchmark; the error says if it is missing, damaged or of another schema version."""
     return read_record(directory / "manifest.json", Manifest, SCHEMA_VERSION, "delete the folder and build again")

@@ -87,7 +87,7 @@ class Benchmark:
         return np.asarray(rows[np.argsort([self.opaque_ids[i] for i in rows.tolist()])])
 
     def naming(self, error: DataError) -> DataError:
-        """Return an error with sample ids in the place of opaque ones."""
+        """Return an error with sample ids instead of opaque ones."""
         names = dict(zip(self.opaque_ids, self.ids, strict=True))
         problems = []
         for problem in error.problems:
@@ -114,17 +114,13 @@ class Benchmark:
         return int(self.samples.num_rows)
 
     def queries(self, rows: Array, features: Features | None = None) -> Queries:
-        """Return what a router may see of some samples.
-
-        :param features: of exactly these rows
-        """
+        """Return what a router may see of some samples, with the features of exactly these rows."""
         return attrs.evolve(self._queries.take(rows), features=features)
 
     def labelled(self, rows: Array, features: Features | None = None) -> Labelled:
         """Return some samples with what is known of every candidate on them."""
-        return Labelled(
-            self.queries(rows, features), *map(sealed, (self.quality[rows], self.score[rows], self.cost[rows]))
-        )
+        known = (sealed(matrix[rows]) for matrix in (self.quality, self.score, self.cost))
+        return Labelled(self.queries(rows, features), *known)
 
     def subsets(self) -> dict[str, Array]:
         """Return scope -> bool[n] for every task group and dataset, in the order of the manifest."""
@@ -149,36 +145,29 @@ class Benchmark:
 
 
 def write(directory: Path, manifest: Manifest, samples: pa.Table, matrices: Mapping[str, Array]) -> None:
-    """Write a benchmark into a folder; the manifest, with the fingerprint, comes last."""
+    """Write a benchmark into a folder; unknown tokens become nulls; the manifest, with the fingerprint, comes last."""
     names = [m.name for m in manifest.models]
     pq.write_table(samples, directory / "samples.parquet", compression="zstd")
     for matrix in MATRICES:
-        columns = {n: _column(matrices[matrix][:, j]) for j, n in enumerate(names)}
+        values = matrices[matrix]
+        unknown = values < 0 if values.dtype.kind == "i" else np.zeros(values.shape, dtype=bool)
+        columns = {name: pa.array(values[:, j], mask=unknown[:, j]) for j, name in enumerate(names)}
         table = pa.table({"id": samples.column("id"), **columns})
         pq.write_table(table, directory / f"{matrix}.parquet", compression="zstd")
     fingerprint = _fingerprint(names, samples, matrices)
     write_record(directory / "manifest.json", attrs.evolve(manifest, fingerprint=fingerprint))
 
 
-def _column(values: Array) -> pa.Array:
-    """Return a column of a matrix; unknown tokens are null on disk."""
-    return pa.array(values, mask=values < 0) if values.dtype.kind == "i" else pa.array(values)
-
-
 def load(directory: Path) -> Benchmark:
-    """Load a benchmark.
-
-    :raises DataError: when a file is missing or broken, or of another schema version
-    """
+    """Load a benchmark; the error says which file is missing, broken or of another schema version."""
     manifest = read_manifest(directory)
     names = [m.name for m in manifest.models]
     try:
         samples = read_parquet(directory / "samples.parquet")
         matrices = {m: _matrix(directory / f"{m}.parquet", names, _TYPES.get(m, np.int64)) for m in MATRICES}
     except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise DataError(
-            f"cannot be read: {error}", where=str(directory), fix="delete the folder and build again"
-        ) from None
+        fix = "delete the folder and build again"
+        raise DataError(f"cannot be read: {error}", where=str(directory), fix=fix) from None
     return Benchmark(directory, manifest, samples, **matrices)
 
 
@@ -193,14 +182,8 @@ def _matrix(path: Path, names: Sequence[str], dtype: Any) -> Array:
 
 def _fingerprint(names: Sequence[str], samples: pa.Table, matrices: Mapping[str, Array]) -> str:
     """Hash what the benchmark says, whatever files it came from."""
-    digest = hashlib.sha256()
-    for text in (
-        "\0".join(names),
-        *("\0".join(samples.column(c).fill_null("").to_pylist()) for c in ("id", "dataset", "question", "hint")),
-    ):
-        digest.update(hashlib.sha256(text.encode()).digest())
-    for nested in ("options", "images"):
-        digest.update(hashlib.sha256(repr(samples.column(nested).to_pylist()).encode()).digest())
-    for matrix in MATRICES:
-        digest.update(hashlib.sha256(np.ascontiguousarray(matrices[matrix]).data).digest())
-    return digest.hexdigest()
+    texts = ["\0".join(names)]
+    texts += ["\0".join(samples.column(c).fill_null("").to_pylist()) for c in ("id", "dataset", "question", "hint")]
+    texts += [repr(samples.column(c).to_pylist()) for c in ("options", "images")]
+    parts: list[Any] = [*(t.encode() for t in texts), *(np.ascontiguousarray(matrices[m]).data for m in MATRICES)]
+    return hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()

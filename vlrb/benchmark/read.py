@@ -1,11 +1,17 @@
-"""Reading the parts of a log tree into the cache, each once."""
+"""Parts of a log tree: read into the cache, each once, and read back from there.
+
+A part's key holds the stamps of its files (path, size and time of change).  Files that its rows name, such as pictures, are known
+only after it is read: the first reading is kept under the key of the own files, with the stamps of the named ones.  While these
+hold, that is the part's key; otherwise the present stamps count in it.  A reading under that key may name other files, and so on.
+"""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +25,43 @@ from vlrb.api.frozen import sealed
 from vlrb.api.images import ImageWriter
 from vlrb.api.json_data import write_record
 from vlrb.api.logs import Listing, LogSource, Part, TokenCounter
-from vlrb.benchmark.batches import check_numbers, checked_batch, checked_left_out, token_column
-from vlrb.benchmark.findings import LeftOut, PairCounts, PartFindings
-from vlrb.benchmark.listing import check_listing, counter_of, files_of, plain_listing
-from vlrb.benchmark.manifest import SCHEMA_VERSION
-from vlrb.benchmark.rows import OUTCOME_ROWS, SAMPLE_ROWS, rows_writer
-from vlrb.benchmark.stamps import key_with_named_files, stamp, write_named_files
+from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
+from vlrb.benchmark import checks
+from vlrb.benchmark.manifest import SCHEMA_VERSION, LeftOut, PairCounts, PartFindings
 from vlrb.errors import DataError
 from vlrb.experiment.plan import Plan, digest_of
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, new_directory
-from vlrb.texts import is_text, short_repr
+from vlrb.storage import Places, locked, mark_used, new_directory, read_json, write_json
 
-Columns = tuple[pa.RecordBatch, dict[str, Any]]
-"""A batch of a log source, and the columns that its rows have besides."""
+SAMPLE_ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        *(SAMPLES.field(n) for n in ("dataset", "question", "options", "hint", "answer")),
+        ("images", pa.list_(pa.string())),
+        ("image_sizes", pa.list_(pa.struct([("width", pa.int32()), ("height", pa.int32())]))),
+        *SAMPLES_OPTIONAL,
+        ("input_tokens", pa.int64()),
+    ]
+)
+"""The rows of a samples part in the cache: images by their content hashes."""
+
+OUTCOME_ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("dataset", pa.string()),
+        *OUTCOMES_OPTIONAL,
+        *(OUTCOMES.field(n) for n in ("prediction", "score", "input_tokens", "output_tokens", "cost")),
+    ]
+)
+"""The rows of an outcomes part in the cache; ``score`` is the verdict that the logs hold."""
+
+NAMED_FILES = "named-files.json"
+"""In a part's folder: path -> stamp of the files that its rows name."""
+
+CHANGED = "changed while it was read"
+CLOCK_TICK = 20_000_000
+"""Nanoseconds by which a file's times may lag behind the clock."""
 
 
 class PartBuilder:
@@ -46,20 +74,16 @@ class PartBuilder:
         self.counter: TokenCounter = plan.counter.make("sample_tokens", "outcome_tokens")
 
     def list(self) -> Listing:
-        """List the parts.
-
-        :raises DataError: when there are none, or a dataset has no samples
-        """
+        """List the parts; refuse logs without outcomes, and datasets without samples."""
         with blame(self.plan.logs.plugin, "listing the logs"):
-            listing = plain_listing(self.source.list(self.plan.catalog), self.plan)
-        check_listing(listing, self.plan)
+            listing = checks.plain_listing(self.source.list(self.plan.catalog), self.plan.logs)
+        checks.check_listing(listing, self.plan.logs)
         return listing
 
     def keys(self, listing: Listing) -> dict[str, str]:
         """Return the cache key of every part: it changes when its files, or those that its rows name, do, or its readers."""
         readers = {"source": self.plan.logs.identity(), "counter": self.plan.counter.identity()}
-        keys = {p.id: self._key(p, readers) for p in listing.parts}
-        return {part: key_with_named_files(key, self.folder) for part, key in keys.items()}
+        return {p.id: key_with_named_files(self._key(p, readers), self.folder) for p in listing.parts}
 
     def _key(self, part: Part, readers: Mapping[str, Any]) -> str:
         catalog = self.plan.catalog
@@ -89,60 +113,43 @@ class PartBuilder:
             if (target / "part.json").is_file():
                 mark_used(target)
                 return
-            with new_directory(target) as aside:
-                notes = _Notes(part)
-                asked = part.kind == "samples"
-                schema, columns = (SAMPLE_ROWS, self._samples) if asked else (OUTCOME_ROWS, self._outcomes)
-                with rows_writer(aside, schema) as writer:
-                    for batch, more in columns(part, self._batches(part, notes, aside), aside):
-                        if not asked:
-                            notes.count(batch)
-                        writer.write_batch(_batch(batch, more, schema))
+            with new_directory(target) as aside, contextlib.ExitStack() as writers:
+                began, notes = time.time_ns(), _Notes(part)
+                schema, images = OUTCOME_ROWS, None
+                if part.kind == "samples":
+                    schema, images = SAMPLE_ROWS, writers.enter_context(ImageWriter(aside / "images.arrow"))
+                rows = writers.enter_context(rows_writer(aside, schema))
+                source, doing = self.plan.logs, f"reading {part.id}"
+                with blame(source.plugin, doing):
+                    batches = self.source.read(part, self.plan.catalog)
+                for given in blamed(batches, source.plugin, doing):
+                    with blame(source.plugin, doing):
+                        batch = checks.checked_batch(given, part, source)
+                        notes.add(batch, given.schema.metadata or {})
+                    columns = self._columns(batch, part, images)
+                    arrays = [pa.array(columns[f.name], f.type) for f in schema]
+                    rows.write_batch(pa.record_batch(arrays, schema=schema))
+                write_named_files(aside, notes.named, began)
                 write_record(aside / "part.json", notes.findings())
 
-    def _batches(self, part: Part, notes: _Notes, folder: Path) -> Iterator[pa.RecordBatch]:
-        began = time.time_ns()
-        doing = f"reading {part.id}"
-        with blame(self.plan.logs.plugin, doing):
-            batches = self.source.read(part, self.plan.catalog)
-        for batch in blamed(batches, self.plan.logs.plugin, doing):
-            with blame(self.plan.logs.plugin, doing):
-                checked = checked_batch(batch, part, self.plan.logs)
-                notes.note(batch.schema.metadata or {}, checked)
-            yield checked
-        write_named_files(folder, notes.named, began)
-
-    def _samples(self, part: Part, batches: Iterable[pa.RecordBatch], folder: Path) -> Iterator[Columns]:
-        """Yield batches of samples with their ids, images and tokens."""
-        who = counter_of(self.plan)
-        with ImageWriter(folder / "images.arrow") as images:
-            for batch in batches:
-                ids = _ids(batch)
-                files = zip(ids.to_pylist(), batch.column("images").to_pylist(), strict=True)
-                kept = [[images.add(f, f"{files_of(part)}: {i}") for f in fs or ()] for i, fs in files]
-                counts = sealed(np.array([len(k) for k in kept], dtype=np.int64))
-                with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                    tokens = token_column(self.counter.sample_tokens(batch, counts), batch.num_rows, part, who)
-                yield (
-                    batch,
-                    {
-                        "id": ids,
-                        "images": [[k.hash for k in ks] for ks in kept],
-                        "image_sizes": [[{"width": k.width, "height": k.height} for k in ks] for ks in kept],
-                        "input_tokens": tokens,
-                    },
-                )
-
-    def _outcomes(self, part: Part, batches: Iterable[pa.RecordBatch], _: Path) -> Iterator[Columns]:
-        """Yield batches of outcomes with their ids and tokens."""
-        who = counter_of(self.plan)
-        for batch in batches:
-            ids = _ids(batch)
-            check_numbers(batch, ids, part)
-            with blame(self.plan.counter.plugin, f"counting the tokens of {part.id}"):
-                counted = self.counter.outcome_tokens(batch)
-                inputs, outputs = (token_column(t, batch.num_rows, part, who) for t in counted)
-            yield batch, {"id": ids, "input_tokens": inputs, "output_tokens": outputs}
+    def _columns(self, batch: pa.RecordBatch, part: Part, images: ImageWriter | None) -> dict[str, Any]:
+        """Return a batch's columns by name, with ids and tokens; of samples (with ``images``) also the images' hashes and sizes."""
+        ids = pc.binary_join_element_wise(batch.column("dataset"), batch.column("key"), "/")
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True)) | {"id": ids}
+        counting = blame(self.plan.counter.plugin, f"counting the tokens of {part.id}")
+        about = batch.num_rows, part, checks.label_of(self.plan.counter)
+        if images is None:
+            checks.check_numbers(batch, ids, part)
+            with counting:
+                inputs, outputs = (checks.token_column(t, *about) for t in self.counter.outcome_tokens(batch))
+            return columns | {"input_tokens": inputs, "output_tokens": outputs}
+        files = zip(ids.to_pylist(), batch.column("images").to_pylist(), strict=True)
+        kept = [[images.add(f, f"{checks.files_of(part)}: {i}") for f in fs or ()] for i, fs in files]
+        counts = sealed(np.array([len(ks) for ks in kept], dtype=np.int64))
+        with counting:
+            inputs = checks.token_column(self.counter.sample_tokens(batch, counts), *about)
+        sizes = [[{"width": k.width, "height": k.height} for k in ks] for ks in kept]
+        return columns | {"images": [[k.hash for k in ks] for ks in kept], "image_sizes": sizes, "input_tokens": inputs}
 
 
 @attrs.define(eq=False)
@@ -158,42 +165,29 @@ class _Notes:
     pairs: dict[tuple[str, str], Counter[str]] = attrs.Factory(lambda: defaultdict(Counter))
     left_out: list[LeftOut] = attrs.Factory(list)
 
-    def note(self, metadata: Mapping[bytes, bytes], batch: pa.RecordBatch) -> None:
-        """Take over what a batch says of itself."""
+    def add(self, batch: pa.RecordBatch, metadata: Mapping[bytes, bytes]) -> None:
+        """Take over what a batch says of itself; count the outcomes of every pair of dataset and model."""
+        counts, files, left_out = checks.checked_metadata(metadata)
         self.rows += batch.num_rows
         self.datasets.update(batch.column("dataset").unique().to_pylist())
         self.verdicts |= {metadata[b"verdict"].decode()} if metadata.get(b"verdict") else set()
-        counts = json.loads(metadata.get(b"counts", b"{}"))
-        files = json.loads(metadata.get(b"files", b"[]"))
-        if not isinstance(counts, dict) or not all(is_text(k) and type(v) is int for k, v in counts.items()):
-            raise ValueError(f"counts in the metadata of a batch must be integers by name, not {short_repr(counts)}")
-        if not isinstance(files, list) or not all(map(is_text, files)):
-            raise ValueError(f"files in the metadata of a batch must be a list of paths, not {short_repr(files)}")
         self.counts.update(counts)
         self.named.update(dict.fromkeys(files))
-        if b"left_out" in metadata:
-            self.left_out.append(checked_left_out(json.loads(metadata[b"left_out"])))
-
-    def count(self, batch: pa.RecordBatch) -> None:
-        """Count the rows of every pair of dataset and model: all, the unjudged, those of failed calls and of failed judges."""
-        marks = {
-            "rows": pa.repeat(1, batch.num_rows),
-            "unjudged": pc.cast(batch.column("score").is_null(), pa.int64()),
-            **{m: pc.cast(pc.fill_null(batch.column(m), False), pa.int64()) for m in ("failed", "judge_failed")},
-        }
-        table = pa.table({"dataset": batch.column("dataset"), "model": batch.column("model"), **marks})
-        for row in table.group_by(["dataset", "model"]).aggregate([(m, "sum") for m in marks]).to_pylist():
-            self.pairs[row["dataset"], row["model"]].update({m: row[f"{m}_sum"] for m in marks})
+        self.left_out += left_out
+        if self.part.kind == "samples":
+            return
+        columns = {name: batch.column(name) for name in ("dataset", "model", "failed", "judge_failed")}
+        columns |= {"rows": pa.repeat(1, batch.num_rows), "unjudged": batch.column("score").is_null()}
+        marks = [f.name for f in attrs.fields(PairCounts)[2:]]
+        sums = pa.table(columns).group_by(["dataset", "model"]).aggregate([(m, "sum") for m in marks])
+        for row in sums.to_pylist():
+            self.pairs[row["dataset"], row["model"]].update({m: row[f"{m}_sum"] or 0 for m in marks})
 
     def findings(self) -> PartFindings:
-        """Return what is kept with the rows.
-
-        :raises DataError: when there are no rows
-        """
+        """Return what is kept with the rows; refuse a part without any."""
         if not self.rows:
-            raise DataError(
-                "holds no rows", where=files_of(self.part), fix="remove the file, or replace it with a complete one"
-            )
+            fix = "remove the file, or replace it with a complete one"
+            raise DataError("holds no rows", where=checks.files_of(self.part), fix=fix)
         return PartFindings(
             part=self.part.id,
             files=tuple(map(str, self.part.files)),
@@ -206,11 +200,94 @@ class _Notes:
         )
 
 
-def _ids(batch: pa.RecordBatch) -> pa.Array:
-    return pc.binary_join_element_wise(batch.column("dataset"), batch.column("key"), "/")
+def rows_file(folder: Path) -> Path:
+    """Return the file of a part's rows: an Arrow file, since parts are many, and Parquet files open slowly."""
+    return folder / "rows.arrow"
 
 
-def _batch(batch: pa.RecordBatch, more: dict[str, Any], schema: pa.Schema) -> pa.RecordBatch:
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True)) | more
-    arrays = [c if isinstance(c := columns[f.name], pa.Array) else pa.array(c, f.type) for f in schema]
-    return pa.record_batch(arrays, schema=schema)
+def rows_writer(folder: Path, schema: pa.Schema) -> pa.RecordBatchFileWriter:
+    """Return a writer of a part's rows, to be used as a context manager."""
+    return pa.ipc.new_file(str(rows_file(folder)), schema, options=pa.ipc.IpcWriteOptions(compression="zstd"))
+
+
+def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of a part, or some of their columns, from its folder in the cache."""
+    reader, names = _reader(folder, columns)
+    return reader.read_all().select(names)
+
+
+def iterate_rows(folder: Path, columns: Sequence[str], at_least: int) -> Iterator[pa.RecordBatch]:
+    """Yield a part's rows in batches of ``at_least`` rows and less than twice as many, but for the last; however they came."""
+    reader, names = _reader(folder, columns)
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number).select(names)
+        for start in range(0, batch.num_rows, at_least):
+            waiting.append(batch.slice(start, at_least))
+            rows += waiting[-1].num_rows
+            if rows >= at_least:
+                yield pa.concat_batches(waiting)
+                waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def _reader(folder: Path, columns: Sequence[str] | None) -> tuple[pa.RecordBatchFileReader, list[str]]:
+    file = pa.memory_map(str(rows_file(folder)))
+    names = pa.ipc.open_file(file).schema.names
+    kept = [i for i, name in enumerate(names) if columns is None or name in columns]
+    reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=kept))
+    return reader, list(names if columns is None else columns)
+
+
+def stamp(file: Path) -> list[Any]:
+    """Return path, size and time of change of a part's own file; the error says why it cannot be read."""
+    try:
+        known = file.stat()
+    except OSError as error:
+        fix = "fix the link, or remove it" if file.is_symlink() else "check the file's permissions"
+        raise DataError(f"cannot be read: {error.strerror}", where=str(file), fix=fix) from None
+    return [str(file), known.st_size, known.st_mtime_ns]
+
+
+def key_with_named_files(key: str, folder: Callable[[str], Path]) -> str:
+    """Return a part's key: that of a reading whose named files are as they were, or one under which nothing was read yet.
+
+    :param key: of the part's own files, and of what reads them
+    :param folder: returns a part's folder by its key
+    """
+    counted: Mapping[str, Any] = {}
+    while (stamps := folder(key) / NAMED_FILES).is_file():
+        mark_used(stamps.parent)
+        known = read_json(stamps)
+        now = {path: _named(path) for path in known}
+        if all(_holds(known[path], now[path], counted.get(path)) for path in known):
+            break
+        key, counted = digest_of({"part": key, "named": now}), now
+    return key
+
+
+def _holds(known: Any, now: Any, counted: Any) -> bool:
+    """Tell whether a file is as it was when it was read; one that is marked as changed must be as it was before, too."""
+    return known == now or (now is not None and known == [*now, CHANGED] and counted == now)
+
+
+def write_named_files(folder: Path, files: Iterable[str], began: int) -> None:
+    """Write the stamps of the files that a part names, if any.
+
+    :param began: when reading began, in ns since 1970; a file changed since may have been read before, and is marked as changed
+    """
+    stamps = {path: _named(path, began - CLOCK_TICK) for path in files}
+    if stamps:
+        write_json(folder / NAMED_FILES, stamps)
+
+
+def _named(path: str, began: float = math.inf) -> list[Any] | None:
+    """Return size and time of change of a file, with a mark if it has changed since; None for a missing file."""
+    try:
+        known = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    changed = max(known.st_mtime_ns, known.st_ctime_ns) >= began
+    return [known.st_size, known.st_mtime_ns, *([CHANGED] if changed else [])]

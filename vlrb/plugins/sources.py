@@ -44,12 +44,9 @@ class Counted:
     aside: Mapping[str, str] = attrs.field(factory=dict)
 
 
-_PARTS_ASIDE = {"vlrb.benchmark.manifest": "comes after the parts; its schema version stands in the key"}
-
-
 KEYS: Mapping[str, Counted] = {
-    "part": Counted(("vlrb.benchmark.read",), _PARTS_ASIDE),
-    "scores": Counted(("vlrb.benchmark.score",), _PARTS_ASIDE),
+    "part": Counted(("vlrb.benchmark.read",)),
+    "scores": Counted(("vlrb.benchmark.score",)),
     "benchmark": Counted(("vlrb.benchmark.build",)),
     "features": Counted(
         ("vlrb.evaluation.features",),
