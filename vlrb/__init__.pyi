@@ -93,9 +93,9 @@ from vlrb.api.targets import relevance as relevance
 from vlrb.api.targets import soft_targets as soft_targets
 from vlrb.api.targets import solved_rows as solved_rows
 from vlrb.benchmark.built import BuiltBenchmark as BuiltBenchmark
-from vlrb.benchmark.findings import PartSummary as PartSummary
 from vlrb.benchmark.manifest import Excluded as Excluded
 from vlrb.benchmark.manifest import PairFindings as PairFindings
+from vlrb.benchmark.manifest import PartSummary as PartSummary
 from vlrb.benchmark.manifest import Policies as Policies
 from vlrb.benchmark.manifest import Stages as Stages
 from vlrb.benchmark.matrices import Benchmark as Benchmark
