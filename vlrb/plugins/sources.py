@@ -6,9 +6,7 @@ Other packages count by their versions, which ``requires`` of a component names.
 from __future__ import annotations
 
 import functools
-import importlib.machinery
 import importlib.metadata
-import importlib.util
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -18,8 +16,7 @@ from vlrb.plugins.closure import CORE, Digest, Sources
 from vlrb.storage import cache_directory
 
 MEMORY = "sources.json"
-"""In the cache: what was found in each source file, by path and stamp, so that it is parsed once."""
-
+"""In the cache: what each source file imports, by its content's digest, so that it is parsed once."""
 
 NEVER: Mapping[str, str] = {
     "vlrb.cli": "reads the command line and prints",
@@ -47,7 +44,6 @@ class Counted:
 
 _PARTS_ASIDE = {"vlrb.benchmark.manifest": "comes after the parts; its schema version stands in the key"}
 
-
 KEYS: Mapping[str, Counted] = {
     "part": Counted(("vlrb.benchmark.read",), _PARTS_ASIDE),
     "scores": Counted(("vlrb.benchmark.score",), _PARTS_ASIDE),
@@ -67,7 +63,6 @@ KEYS: Mapping[str, Counted] = {
 }
 """Kind of key -> what of the core counts in it."""
 
-
 KEY_OF: Mapping[str, str] = {
     "log-source": "part",
     "token-counter": "part",
@@ -82,7 +77,6 @@ KEY_OF: Mapping[str, str] = {
     "reporter": "run",
 }
 """Kind of component -> the kind of key whose exceptions hold for the sources of its plugin."""
-
 
 _sources = Sources(memory=lambda: cache_directory() / MEMORY)
 
