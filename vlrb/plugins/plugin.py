@@ -45,6 +45,7 @@ class Plugin:
     error: str = ""
     blocked: bool = False
     source: Path | None = None
+    settings: type | None = None
     packages: frozenset[str] = frozenset()
     _digests: dict[str, Digest] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -59,7 +60,7 @@ class Plugin:
         return f"-p no:{self.dist}/{self.name}" if self.version else f"-p no:{self.name}"
 
     def sources_digest(self, kind: str) -> str:
-        """Return the digest of the plugin's sources for a kind of key, see :meth:`sources`; an empty text where it has none."""
+        """Return the digest of the plugin's sources for a kind of key; an empty text if it has no file."""
         return self.sources(kind).text
 
     def sources(self, kind: str) -> Digest:
