@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import vlrb_plugins
@@ -83,9 +84,11 @@ class Keys:
         self.before = self.of(None)
 
     def of(self, edited: Path | None) -> dict[str, str]:
-        """Return kind -> key, with a line more in a file."""
-        changed = Sources(read=lambda p: p.read_bytes() + (b"# edited\n" if p == edited else b""))
+        """Return kind -> key, as if a file had another content."""
+        changed = Sources()
         changed._imports = self.imports
+        if edited:
+            changed._files = {edited: attrs.evolve(changed._look(edited), digest="edited")}
         self.monkeypatch.setattr(sources, "_sources", changed)
         sources.core_sources.cache_clear()
         plan = make_plan(self.file, ("no:mlflow",))
@@ -288,7 +291,7 @@ def test_keys_import_nothing_heavy() -> None:
 
 def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Imports are kept by content: an edit of the same size that keeps the time of change is seen all the same."""
-    module, memory = tmp_path / "m.py", tmp_path / "cache" / "sources.json"
+    module, memory = tmp_path / "m.py", tmp_path / "cache" / "imports.json"
     module.write_text("X = 1", encoding="utf-8")
     parsed: list[bytes] = []
 

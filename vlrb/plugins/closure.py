@@ -117,14 +117,10 @@ class Digest:
 class Sources:
     """Finds closures.  A module is read once in a process, as it is imported once; a file among the roots each time.
 
-    :param read: gives the content of a file
     :param memory: a file that keeps content's digest -> imports for other processes, if its folder is there
     """
 
-    def __init__(
-        self, read: Callable[[Path], bytes] = Path.read_bytes, memory: Callable[[], Path] | None = None
-    ) -> None:
-        self._read = read
+    def __init__(self, memory: Callable[[], Path] | None = None) -> None:
         self._memory = memory
         self._files: dict[Path, File] = {}
         self._imports: dict[str, Sequence[str]] = {}
@@ -176,7 +172,7 @@ class Sources:
     def _look(self, path: Path) -> File:
         if path not in self._files:
             stamp = _stamp(path)
-            data = self._read(path) if stamp else b""
+            data = path.read_bytes() if stamp else b""
             digest = _sha256(data)
             if digest not in self._imports:
                 self._imports[digest] = imports_of(data)
