@@ -102,7 +102,7 @@ def lock_if_free(target: Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _lock(target: Path, timeout: float) -> Iterator[bool]:
-    """Hold the lock of ``target``; yield False if somebody else holds it for so many seconds, and never return with -1."""
+    """Hold the lock of ``target``; yield False if somebody else holds it for so many seconds (-1: wait as long as it takes)."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(target.with_name(f"{target.name}.lock"))
