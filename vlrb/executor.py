@@ -24,23 +24,19 @@ from vlrb.texts import accept_any_text, describe_error, print_records, traceback
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
-
-
-def quiet(*_: Any) -> None:
-    """Tell nobody of progress, or of whatever else a task reports."""
-
-
 AHEAD = 2
 """Tasks that each of the other processes has: the current one and the next."""
-
 LOOK = 1.0
 """Seconds between checks that a silent process is still alive."""
-
 THREADS = (*(f"{n}_NUM_THREADS" for n in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")), "VECLIB_MAXIMUM_THREADS")
 """Variables that numerical libraries read when they are loaded, which may be long after a call has set a limit."""
 
 largest_kilobytes = 0
 """The peak memory of the largest of the other processes so far."""
+
+
+def quiet(*_: Any) -> None:
+    """Tell nobody of progress, or of whatever else a task reports."""
 
 
 @attrs.frozen
@@ -88,15 +84,15 @@ class Failure:
             error = refused
         return cls(error, error_text(error))
 
-    def portable(self) -> Failure:
-        """Return the failure with an exception that can be sent to another process."""
+    def __reduce__(self) -> tuple[type[Failure], tuple[BaseException, str]]:
+        """Send an exception that any process can load; that of a plugin's class becomes its text."""
         error = self.error
-        if isinstance(error, VlrbError):
-            return self
         if isinstance(error, OSError) and isinstance(error.errno, int):
             name = None if error.filename is None else str(error.filename)
-            return Failure(OSError(error.errno, str(error.strerror), name), self.text)
-        return Failure(VlrbError(self.text), self.text)
+            error = OSError(error.errno, str(error.strerror), name)
+        elif not isinstance(error, VlrbError):
+            error = VlrbError(self.text)
+        return Failure, (error, self.text)
 
 
 def error_text(error: BaseException) -> str:
@@ -156,55 +152,34 @@ class LocalExecutor:
         self, job: Job, tasks: Sequence[Task], listener: Listener, here: Any = None, *, limits: Limits = Limits()
     ) -> None:
         """Do all tasks, see :meth:`Executor.run`."""
-        _Pool(job, listener, limits).run(tasks, here)
-
-
-@attrs.frozen
-class _Pool:
-    """The processes of one call of :meth:`LocalExecutor.run`."""
-
-    job: Job
-    listener: Listener
-    limits: Limits
-
-    def run(self, tasks: Sequence[Task], here: Any) -> None:
         waiting = deque(sorted(tasks, key=lambda t: -t.size))
         running: list[_Process] = []
-        others = self.limits.jobs - (here is not None)
-        with thread_environment(self.limits.threads), _ended(running):
+        others = limits.jobs - (here is not None)
+        with thread_environment(limits.threads), _ended(running):
             while waiting or running:
-                self._hand_out(waiting, running, others)
+                while waiting and len(running) < others:
+                    _start(job, running)
+                    running[-1].give(waiting.popleft(), listener)
+                for process in running:
+                    while waiting and not limits.isolated and len(process.tasks) < AHEAD:
+                        process.give(waiting.popleft(), listener)
+                    if not process.told and (limits.isolated or not waiting):
+                        process.told = True
+                        process.send(None)
                 if here is not None and waiting:
                     # the smallest, while others start; without others in their order
-                    self._do(here, waiting.pop() if others else waiting.popleft())
-                _listen(running, self.listener, 0 if here is not None and waiting else LOOK)
+                    _do(job, here, waiting.pop() if others else waiting.popleft(), listener)
+                _listen(running, listener, 0 if here is not None and waiting else LOOK)
                 interrupts.check()
 
-    def _hand_out(self, waiting: deque[Task], running: list[_Process], others: int) -> None:
-        """Give the other processes their next tasks."""
-        isolated = self.limits.isolated
-        while waiting and len(running) < others:
-            _start(self.job, running)
-            self._give(running[-1], waiting)
-        for process in running:
-            while waiting and not isolated and len(process.tasks) < AHEAD:
-                self._give(process, waiting)
-            if not process.told and (isolated or not waiting):
-                process.told = True
-                process.send(None)
 
-    def _give(self, process: _Process, waiting: deque[Task]) -> None:
-        self.listener.started(waiting[0])
-        process.tasks.append(waiting[0])
-        process.send(waiting.popleft())
-
-    def _do(self, made: Any, task: Task) -> None:
-        """Do a task in this process."""
-        self.listener.started(task)
-        report = Report(self.listener.progress, functools.partial(self.listener.log, task))
-        result = _attempt(lambda: self.job.work(made, report, *task.arguments))
-        interrupts.check()  # so that no interrupt passes for a failure
-        self.listener.ended(task, result)
+def _do(job: Job, made: Any, task: Task, listener: Listener) -> None:
+    """Do a task in this process."""
+    listener.started(task)
+    report = Report(listener.progress, functools.partial(listener.log, task))
+    result = _attempt(lambda: job.work(made, report, *task.arguments))
+    interrupts.check()  # so that no interrupt passes for a failure
+    listener.ended(task, result)
 
 
 def _attempt(work: Callable[[], Any]) -> Any:
@@ -217,9 +192,6 @@ def _attempt(work: Callable[[], Any]) -> Any:
         return Failure.of(error)
 
 
-# --- threads of numerics ----------------------------------------------------------------------------------------------------
-
-
 def available_threads() -> int:
     """Return how many CPUs this process may use, or fewer where the environment says so (``OMP_NUM_THREADS``)."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -230,18 +202,14 @@ def available_threads() -> int:
 @contextlib.contextmanager
 def thread_environment(threads: int) -> Iterator[None]:
     """Limit the threads of libraries loaded, and of processes started, in a block."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    if threads:
-        os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    before = {name: os.environ[name] for name in THREADS if name in os.environ}
+    os.environ.update(dict.fromkeys(THREADS, str(threads)) if threads else {})
     try:
         yield
     finally:
         for name in THREADS:
             os.environ.pop(name, None)
-        os.environ.update({name: value for name, value in before.items() if value is not None})
-
-
-# --- in the process that asks -----------------------------------------------------------------------------------------------
+        os.environ.update(before)
 
 
 @attrs.define(eq=False)
@@ -252,6 +220,12 @@ class _Process:
     pipe: Any
     tasks: deque[Task] = attrs.Factory(deque)
     told: bool = False
+
+    def give(self, task: Task, listener: Listener) -> None:
+        """Send a task, the next one after those that the process has."""
+        listener.started(task)
+        self.tasks.append(task)
+        self.send(task)
 
     def send(self, task: Task | None) -> None:
         """Send a task; that the process has died is noticed when it is listened to."""
@@ -344,9 +318,6 @@ def _death(each: _Process) -> Failure:
     )
 
 
-# --- in another process -----------------------------------------------------------------------------------------------------
-
-
 def _serve(job: Job, pipe: Any, level: int) -> None:
     """Do the tasks that come through a pipe until None comes; end when the asking process is gone.
 
@@ -359,9 +330,22 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
     tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
     busy = threading.Event()
+    lock = threading.Lock()
+
+    def send(*message: Any) -> None:
+        interrupts.check()
+        with lock:  # a router may log from another thread
+            pipe.send(message)
+
+    report = Report(functools.partial(send, "progress"), functools.partial(send, "log"))
+    make = functools.cache(lambda: job.make(*job.shared))  # called in a task, which fails if it does
     try:
         threading.Thread(target=_receive, args=(pipe, tasks, busy), daemon=True).start()
-        _work(job, pipe, tasks, busy)
+        while (task := tasks.get()) is not None:
+            busy.set()
+            result = _attempt(lambda task=task: job.work(make(), report, *task.arguments))  # type: ignore[misc]
+            send("ended", result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+            busy.clear()
         interrupts.close()
         end_in_time(0)
     except (KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
@@ -378,22 +362,3 @@ def _receive(pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: threading.E
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     time.sleep(GRACE)
     os._exit(1)
-
-
-def _work(job: Job, pipe: Any, tasks: queue.SimpleQueue[Task | None], busy: threading.Event) -> None:
-    lock = threading.Lock()
-
-    def send(*message: Any) -> None:
-        interrupts.check()
-        with lock:  # a router may log from a thread of its own
-            pipe.send(message)
-
-    report = Report(functools.partial(send, "progress"), functools.partial(send, "log"))
-    make = functools.cache(lambda: job.make(*job.shared))  # called in a task, whose failure its own is
-    while (task := tasks.get()) is not None:
-        busy.set()
-        result = _attempt(lambda task=task: job.work(make(), report, *task.arguments))  # type: ignore[misc]
-        if isinstance(result, Failure):
-            result = result.portable()
-        send("ended", result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        busy.clear()

@@ -25,16 +25,12 @@ from vlrb.errors import ExitCode
 logger = logging.getLogger("vlrb")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 SAME = 2.0
 """Seconds during which further signals belong to the same interrupt: ``uv run`` or a shell forwards what a group got anyway."""
-
 PATIENCE = 10.0
 """Seconds that the end of the work may take before another signal ends the process at once."""
-
 GRACE = 3.0
 """Seconds in which a process that is to end may remove what it has begun."""
-
 PAUSE = 0.01
 """Seconds until a dropped interrupt is sent again."""
 
@@ -58,24 +54,23 @@ def install(signals: Sequence[signal.Signals] = SIGNALS) -> None:
     previous = sys.unraisablehook
 
     def unraisable(dropped: Any) -> None:
-        if not (_state.received and issubclass(dropped.exc_type, KeyboardInterrupt)):
+        if _state.received and issubclass(dropped.exc_type, KeyboardInterrupt):
+            _state.dropped = True
+            _thread.start_new_thread(_send_again, ())  # threading's locks may be held where an object is collected
+        else:
             previous(dropped)
-            return
-        _state.dropped = True
-        _thread.start_new_thread(_send_again, ())  # threading's locks may be held where an object is collected
+
+    def ignore() -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
 
     _state.pid = os.getpid()
-    atexit.register(_ignore, signals)  # registered first, so called last
+    # registered first, so called last: the interpreter's own handlers would change the exit status while it is taken down
+    atexit.register(ignore)
     sys.unraisablehook = unraisable
     for number in signals:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
-
-
-def _ignore(signals: Sequence[signal.Signals]) -> None:
-    """Ignore signals while the interpreter is taken down: its own handlers would change the exit status."""
-    for number in signals:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _send_again() -> None:
@@ -139,22 +134,22 @@ def close() -> None:
     _state.held += 1
 
 
-def end_in_time(status: int, seconds: float = GRACE) -> None:
-    """End this process within some seconds, when the work is done and written; Python would wait for all threads.
+def end_in_time(status: int) -> None:
+    """End this process within :data:`GRACE` when the work is done and written; Python would wait for all threads.
 
-    Call it last in the main thread.  Without threads that are left, the process ends as usual.
+    Call it last in the main thread.  If no threads are left, the process ends as usual.
 
     :param status: the exit status, should threads be left
     """
-    threading.Thread(target=_watch, args=(status, seconds), name="vlrb-end", daemon=True).start()
 
+    def watch() -> None:
+        time.sleep(GRACE)
+        left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+        if left:
+            logger.warning("threads that plugins have left are ended: %s", ", ".join(left))
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):  # a closed terminal
+                    stream.flush()
+            os._exit(status)
 
-def _watch(status: int, seconds: float) -> None:
-    time.sleep(seconds)
-    left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
-    if left:
-        logger.warning("threads that plugins have left are ended: %s", ", ".join(left))
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # a closed terminal
-                stream.flush()
-        os._exit(status)
+    threading.Thread(target=watch, name="vlrb-end", daemon=True).start()

@@ -29,9 +29,6 @@ logger = logging.getLogger("vlrb")
 PATIENCE = 2.0
 """Seconds for which a lock is waited for in silence."""
 
-DEFAULT_RUNS = "runs"
-DEFAULT_CACHE = ".vlrb-cache"
-
 CACHE_KINDS = ("benchmarks", "scores", "parts", "features", "cells", "work")
 """Folders of the cache whose entries vlrb itself makes, and makes anew; other folders belong to plugins."""
 
@@ -50,8 +47,8 @@ class Places:
     def of(cls, runs: str | None = None, cache: str | None = None) -> Places:
         """Return the places that ``--runs`` and ``--cache`` name, else the environment, else the defaults."""
         return cls(
-            Path(runs or os.environ.get("VLRB_RUNS") or DEFAULT_RUNS).absolute(),
-            Path(cache or os.environ.get("VLRB_CACHE") or DEFAULT_CACHE).absolute(),
+            Path(runs or os.environ.get("VLRB_RUNS") or "runs").absolute(),
+            Path(cache or os.environ.get("VLRB_CACHE") or ".vlrb-cache").absolute(),
         )
 
     def check(self) -> None:
@@ -86,15 +83,11 @@ def locked(target: Path) -> Iterator[None]:
 
     :raises StorageError: when there can be no lock
     """
-    lock = _acquired(target, PATIENCE)
-    if lock is None:
-        logger.warning("another process is working on %s: waiting for it", target)
-    while lock is None:
-        lock = _acquired(target, -1)
-    try:
+    with _lock(target, PATIENCE) as is_held, contextlib.ExitStack() as stack:
+        if not is_held:
+            logger.warning("another process is working on %s: waiting for it", target)
+            stack.enter_context(_lock(target, -1))
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager
@@ -103,75 +96,72 @@ def lock_if_free(target: Path) -> Iterator[bool]:
 
     :raises StorageError: when there can be no lock
     """
-    lock = _acquired(target, 0)
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            lock.release()
+    with _lock(target, 0) as is_held:
+        yield is_held
 
 
-def _acquired(target: Path, timeout: float) -> BaseFileLock | None:
-    """Return the lock of ``target``, held; None when somebody else holds it for so many seconds."""
-    from filelock import Timeout
+@contextlib.contextmanager
+def _lock(target: Path, timeout: float) -> Iterator[bool]:
+    """Hold the lock of ``target``; yield False if somebody else holds it for so many seconds (-1: wait as long as it takes)."""
+    from filelock import FileLock, Timeout
 
-    lock = _lock_of(target)
+    lock = FileLock(target.with_name(f"{target.name}.lock"))
     try:
         if timeout:
             target.parent.mkdir(parents=True, exist_ok=True)
         acquire_lock(lock, timeout)
     except Timeout:
-        return None
+        pass
     except OSError as error:
         raise StorageError.of(error, lock.lock_file) from None
-    return lock
-
-
-def _lock_of(target: Path) -> BaseFileLock:
-    from filelock import FileLock
-
-    return FileLock(target.with_name(target.name + ".lock"))
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
 
 
 def acquire_lock(lock: BaseFileLock, timeout: float = -1) -> None:
     """Acquire a lock of the operating system.
 
-    Where there is none, filelock would fall back on a file that a killed process leaves behind.
+    If there is none, filelock would fall back on a file that a killed process leaves behind.
 
     :raises filelock.Timeout: when another process, or another part of this one, holds it for so many seconds
-    :raises OSError: when there can be no lock; ENOLCK where the file system has none
+    :raises OSError: when there can be no lock; ENOLCK if the file system has none
     """
     from filelock import SoftFileLock, Timeout
 
+    missing: BaseException | None = None
     try:
         lock.acquire(timeout=timeout)
     except Timeout:
         if not isinstance(lock, SoftFileLock):
             raise
-    except NotImplementedError:
-        raise _no_locks(lock) from None
-    except OSError as error:
-        if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP):
-            raise _no_locks(lock) from None
-        raise
-    if isinstance(lock, SoftFileLock):
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP):
+            raise
+        missing = error
+    if missing or isinstance(lock, SoftFileLock):
         lock.release()
-        raise _no_locks(lock)
-
-
-def _no_locks(lock: BaseFileLock) -> OSError:
-    return OSError(errno.ENOLCK, "the file system has no locks (flock)", lock.lock_file)
+        raise OSError(errno.ENOLCK, "the file system has no locks (flock)", lock.lock_file) from None
 
 
 @contextlib.contextmanager
-def _written(target: Path) -> Iterator[None]:
-    """Raise a full disk and the like, while a file or folder is written, as a StorageError with its path."""
+def new_file(target: Path) -> Iterator[Path]:
+    """Yield the path of a file to write; it becomes ``target`` only when the block ends without an error.
+
+    :raises StorageError: when the disk is full or fails
+    """
+    aside = _aside(target)
     try:
-        yield
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        aside.replace(target)
     except OSError as error:
         if error.errno in STORAGE:
             raise StorageError.of(error, target) from error
         raise
+    finally:
+        _remove(aside)
 
 
 @contextlib.contextmanager
@@ -182,22 +172,43 @@ def new_directory(target: Path) -> Iterator[Path]:
 
     :raises StorageError: when the disk is full or fails
     """
-    aside = _aside(target)
-    with _written(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(target) as aside:
         _remove_leftovers(target)
-        try:
-            aside.mkdir()  # with the permissions of the user's umask, so that a group may share a cache
-            yield aside
-            _discard(target)
-            aside.rename(target)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+        aside.mkdir()  # with the permissions of the user's umask, so that a group may share a cache
+        yield aside
+        _discard(target)
 
 
 def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # an error before counts; what is left goes next time
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed processes have left of a target."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        _remove(left)
+
+
+def _discard(folder: Path) -> None:
+    if folder.exists():
+        aside = _aside(folder)
+        with interrupts.held():
+            folder.rename(aside)
+            _remove(aside)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder all at once: a kill leaves no part of it under its name, and the rest goes next time."""
+    _remove_leftovers(folder)
+    _discard(folder)
 
 
 def mark_used(folder: Path) -> bool:
@@ -209,12 +220,6 @@ def mark_used(folder: Path) -> bool:
     except OSError:  # another user's, or read-only
         return folder.is_dir()
     return True
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder all at once: a kill leaves no part of it under its name, and the rest goes next time."""
-    _remove_leftovers(folder)
-    _discard(folder)
 
 
 def discard_unless_used(folder: Path, since: float) -> bool:
@@ -233,57 +238,23 @@ def discard_unless_used(folder: Path, since: float) -> bool:
     if aside.stat().st_mtime > since:  # marked just now
         aside.rename(folder)
         return False
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
     return True
-
-
-def _discard(folder: Path) -> None:
-    if folder.exists():
-        aside = _aside(folder)
-        with interrupts.held():
-            folder.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove the folders that killed processes have left of a target."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def sweep_cache(cache: Path) -> None:
     """Remove folders that killed processes have left in the cache, unless somebody holds the lock of what one was for."""
     for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
         target = left.with_name(left.name[1:].rsplit(".", 2)[0])
-        with contextlib.suppress(StorageError), lock_if_free(target) as free:
-            if free:
-                shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(StorageError), lock_if_free(target) as is_free:
+            if is_free:
+                _remove(left)
 
 
 def sweep_run(directory: Path) -> None:
     """Remove what killed processes have left in a run's folder; call it with the run's lock held."""
     for left in directory.rglob(".*.partial"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def new_file(target: Path) -> Iterator[Path]:
-    """Yield the path of a file to write; it becomes ``target`` only when the block ends without an error.
-
-    :raises StorageError: when the disk is full or fails
-    """
-    aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with _written(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield aside
-            aside.replace(target)
-        finally:
-            with contextlib.suppress(OSError):  # the error before counts
-                aside.unlink(missing_ok=True)
+        _remove(left)
 
 
 def write_text(target: Path, text: str) -> None:

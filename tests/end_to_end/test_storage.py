@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
-from vlrb import storage as cache
 from vlrb.errors import STORAGE, PluginError, StorageError
 from vlrb.plugins.blame import blame
 from vlrb.plugins.plugin import Plugin
@@ -69,7 +69,10 @@ def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pyt
         def acquire(self, **_: Any) -> None:
             raise NotImplementedError
 
-    monkeypatch.setattr(cache, "_lock_of", lambda _: NoLocks())
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(filelock, "FileLock", lambda _: NoLocks())
     with pytest.raises(StorageError) as caught, locked(tmp_path / "y"):
         pass
     assert caught.value.problems[0].where == "l.lock"

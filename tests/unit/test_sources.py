@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import vlrb_plugins
@@ -21,7 +21,7 @@ from vlrb.evaluation.features import feature_folders
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.experiment.resolve import make_plan
 from vlrb.plugins import closure, sources
-from vlrb.plugins.closure import Sources, facts_of
+from vlrb.plugins.closure import Sources, imports_of
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.plugins.sources import KEYS, NEVER
@@ -76,13 +76,15 @@ class Keys:
         self.places = Places.of()
         self.monkeypatch = monkeypatch
         self.context = prepare(make_plan(file, ("no:mlflow",)), self.places, jobs=1)
-        self.known = dict(PLAIN._known)
+        self.imports = dict(PLAIN._imports)
         self.before = self.of(None)
 
     def of(self, edited: Path | None) -> dict[str, str]:
-        """Return kind -> key, with a line more in a file."""
-        changed = Sources(read=lambda p: p.read_bytes() + (b"# edited\n" if p == edited else b""))
-        changed._known = {p: facts for p, facts in self.known.items() if p != str(edited)}
+        """Return kind -> key, as if a file had another content."""
+        changed = Sources()
+        changed._imports = self.imports
+        if edited:
+            changed._files = {edited: attrs.evolve(changed._look(edited), digest="edited")}
         self.monkeypatch.setattr(sources, "_sources", changed)
         sources.core_sources.cache_clear()
         plan = make_plan(self.file, ("no:mlflow",))
@@ -93,7 +95,7 @@ class Keys:
         listing = builder.list()
         keys = builder.keys(listing)
         part = listing.parts[-1].id
-        found = {
+        return {
             "part": keys[part],
             "scores": scores_folder(builder, keys[part], {}, ["TinyA"], False).name,
             "benchmark": build._benchmark_key(plan, listing, keys),
@@ -101,8 +103,6 @@ class Keys:
             "cell": context.cells()[0].key,
             "run": _run_key(context, context.cells()),
         }
-        self.known |= {} if edited else changed._known
-        return found
 
     def changed(self, edited: Path) -> set[str]:
         """Return the kinds whose keys change when a file is edited."""
@@ -200,7 +200,7 @@ def test_no_module_that_a_run_loads_is_forgotten(project: Any) -> None:
 )
 def test_imports_are_found_by_parsing(text: str, imports: set[str]) -> None:
     """Lazy imports, relative ones, names in texts and computed names count; those for type checking do not."""
-    assert set(facts_of(text.encode()).imports) == imports
+    assert set(imports_of(text.encode())) == imports
 
 
 @pytest.fixture
@@ -209,8 +209,8 @@ def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     monkeypatch.syspath_prepend(tmp_path)
 
     def of(root: str | Path, own: str = "vlrb") -> str:
-        closure._folders_of.cache_clear()
-        closure._managed.cache_clear()
+        closure._top_level.cache_clear()
+        closure._has_packages.cache_clear()
         return Sources().digest([root], NEVER, {own}).text
 
     return of
@@ -285,35 +285,49 @@ def test_keys_import_nothing_heavy() -> None:
     assert len(set(done.stdout.split()[:2])) == 2
 
 
-def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path) -> None:
-    """What was found is kept by stamp; an edit of the same size that keeps the time of change is seen all the same."""
-    module, memory = tmp_path / "m.py", tmp_path / "cache" / "sources.json"
+def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports are kept by content: an edit of the same size that keeps the time of change is seen all the same."""
+    module, memory = tmp_path / "m.py", tmp_path / "cache" / "imports.json"
     module.write_text("X = 1", encoding="utf-8")
-    old = time.time() - 60
-    reads: list[Path] = []
+    parsed: list[bytes] = []
 
-    def read(path: Path) -> bytes:
-        reads.append(path)
-        return path.read_bytes()
+    def parse(data: bytes) -> list[str]:
+        parsed.append(data)
+        return []
+
+    monkeypatch.setattr(closure, "imports_of", parse)
 
     def fresh() -> str:
-        return Sources(read=read, memory=lambda: memory).digest([module]).text
+        return Sources(memory=lambda: memory).digest([module]).text
 
     before = fresh()
     assert not memory.exists()  # no cache is made for it
     memory.parent.mkdir()
-    fresh()
-    assert json.loads(memory.read_text(encoding="utf-8"))["files"] == {}  # the file has changed just now
-    module.write_text("X = 1", encoding="utf-8")
-    os.utime(module, (old, old))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closure, "SETTLED", -60.0)
-        assert fresh() == before
-    count = len(reads)
-    assert fresh() == before
-    assert len(reads) == count
+    assert fresh() == fresh() == before
+    assert len(parsed) == 2
+    old = module.stat()
     module.write_text("X = 2", encoding="utf-8")
-    os.utime(module, (old, old))
+    os.utime(module, ns=(old.st_atime_ns, old.st_mtime_ns))
     assert fresh() != before
     memory.write_text("{", encoding="utf-8")
     assert fresh() != before  # a broken memory is not an error
+    assert len(json.loads(memory.read_text(encoding="utf-8"))) == 1
+
+
+@pytest.mark.parametrize("change", ["link", "touch", "edit", "remove"])
+def test_a_file_that_changes_after_its_digest_is_told(tmp_path: Path, change: str) -> None:
+    """Also one that has its old content again; a further link, as package managers make, is no change."""
+    module = tmp_path / "m.py"
+    module.write_text("X = 1", encoding="utf-8")
+    digest = Sources().digest([module])
+    assert digest.changed() == []
+    old = module.stat()
+    if change == "link":
+        (tmp_path / "n.py").hardlink_to(module)
+    elif change == "remove":
+        module.unlink()
+    else:
+        module.write_text("X = 2" if change == "edit" else "X = 1", encoding="utf-8")
+        shift = 0 if change == "edit" else 1
+        os.utime(module, ns=(old.st_atime_ns, old.st_mtime_ns + shift))
+    assert digest.changed() == ([] if change == "link" else [str(module)])

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from vlrb.errors import (
-    STORAGE,
-    ExitCode,
-    PluginError,
-    Problem,
-    StorageError,
-    VlrbError,
-)
-from vlrb.texts import describe_error
-
-if TYPE_CHECKING:
-    pass
+from vlrb.errors import STORAGE, ExitCode, PluginError, Problem, StorageError, VlrbError
 from vlrb.plugins.plugin import Plugin
+from vlrb.texts import describe_error
 
 T = TypeVar("T")
 
@@ -37,14 +28,15 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except VlrbError as error:
-        if type(error).__module__ == VlrbError.__module__ and _is_sound(error):
+        if not _is_sound(error):
+            raise _blamed(plugin, doing, error) from error.__cause__
+        known = next(c for c in type(error).__mro__ if c.__module__ == VlrbError.__module__)
+        if type(error) is known:
             raise
-        raise _blamed(plugin, doing, error) if not _is_sound(error) else _of_vlrb(error) from error.__cause__
-    except OSError as error:
-        if isinstance(error.errno, int) and error.errno in STORAGE:
-            raise StorageError.of(error, f"{plugin.label}, {doing}") from error
-        raise _blamed(plugin, doing, error) from error
+        raise known(error.problems) from error.__cause__  # a class that every process knows
     except BaseException as error:
+        if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno in STORAGE:
+            raise StorageError.of(error, f"{plugin.label}, {doing}") from error
         raise _blamed(plugin, doing, error) from error
 
 
@@ -67,7 +59,7 @@ def blamed(values: Iterable[T], plugin: Plugin, doing: str) -> Generator[T, None
 
 
 def _is_sound(error: VlrbError) -> bool:
-    """Tell whether an error says something, and is none of those that stand for a fault of vlrb."""
+    """Tell whether an error says something and does not stand for a fault of vlrb."""
     try:
         problems = error.problems
         return (
@@ -80,29 +72,18 @@ def _is_sound(error: VlrbError) -> bool:
         return False
 
 
-def _of_vlrb(error: VlrbError) -> VlrbError:
-    """Return an error of a plugin's own class as one of vlrb's, which every process knows."""
-    known = next(c for c in type(error).__mro__ if c.__module__ == VlrbError.__module__)
-    made: VlrbError = known(error.problems)
-    return made
-
-
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
-    own = f"fix {plugin.origin}" if not plugin.version else "report it to the plugin's author"
+    own = "report it to the plugin's author" if plugin.version else f"fix {plugin.origin}"
     return PluginError(
         f"{plugin.label} failed while {doing}: {describe_error(error)}",
-        where=_last_frame(error, plugin),
+        where=_place_of(error, plugin),
         fix=f"{own}, or skip the plugin with {plugin.skip}",
     )
 
 
-def _last_frame(error: BaseException, plugin: Plugin) -> str:
+def _place_of(error: BaseException, plugin: Plugin) -> str:
     """Return file and line of the innermost frame inside the plugin, else of the innermost frame."""
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
-        trace = trace.tb_next
+    frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
     inside = [f for f in frames if plugin.source is not None and f[0].startswith(str(plugin.source.parent))]
     file, line = (inside or frames or [(plugin.origin, 0)])[-1]
     return f"{file}:{line}"

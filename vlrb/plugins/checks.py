@@ -2,81 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 import pluggy
 
 from vlrb.api import hookspecs
-from vlrb.api.components import KINDS, CommandSpec, Record
+from vlrb.api.components import KINDS, CommandSpec
 from vlrb.api.hookspecs import LIFECYCLE, REGISTRATION
 from vlrb.api.records import Dataset, ImageTokens, Model
-from vlrb.errors import (
-    PluginError,
-    did_you_mean,
-)
-from vlrb.texts import is_text, short_repr
-
-if TYPE_CHECKING:
-    pass
+from vlrb.errors import PluginError, did_you_mean
 from vlrb.plugins.blame import blame
 from vlrb.plugins.plugin import Plugin
-from vlrb.plugins.registry import Registered, call_hook, implements
+from vlrb.plugins.registry import Registered, implements
+from vlrb.texts import is_text, short_repr
 
 
-def in_a_line(error: PluginError) -> str:
-    first = error.problems[0]
-    return f"{first.message} ({first.where})" if first.where else first.message
+def check_hooks(plugin: Plugin) -> None:
+    """Check a plugin's hook implementations against the hook specs.
+
+    :raises PluginError: saying what is wrong
+    """
+    with blame(plugin, "looking for its hooks"):
+        found = {n: getattr(plugin.object, n, None) for n in dir(plugin.object) if n.startswith("vlrb_")}
+        problems = [_hook_problem(name, value) for name, value in found.items() if callable(value)]
+        if not any(getattr(value, "vlrb_impl", None) for value in found.values()):
+            problems.append("it implements no vlrb hook; see `vlrb hooks`")
+        for problem in filter(None, problems):
+            raise PluginError(problem)
+        manager = pluggy.PluginManager("vlrb")
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(plugin.object, plugin.name)
+            manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(" ".join(str(error).split())) from None
 
 
-def validated(plugin: Plugin) -> Plugin:
-    """Check a plugin's hook implementations against the hook specs."""
-    if plugin.object is None:
-        return plugin
-    manager = pluggy.PluginManager("vlrb")
-    manager.add_hookspecs(hookspecs)
-    try:
-        with blame(plugin, "looking for its hooks"):
-            problem = _hook_problem(plugin)
-            if problem:
-                return attrs.evolve(plugin, object=None, error=problem)
-            try:
-                manager.register(plugin.object, plugin.name)
-                manager.check_pending()
-            except (pluggy.PluginValidationError, ValueError) as error:
-                return attrs.evolve(plugin, object=None, error=" ".join(str(error).split()))
-    except PluginError as error:
-        return attrs.evolve(plugin, object=None, error=in_a_line(error))
-    return plugin
-
-
-def _hook_problem(plugin: Plugin) -> str:
-    names = [n for n in dir(plugin.object) if n.startswith("vlrb_") and callable(getattr(plugin.object, n, None))]
-    unknown = [n for n in names if n not in REGISTRATION | LIFECYCLE and _options(plugin.object, n) is not None]
-    if unknown:
-        return f"unknown hook {unknown[0]!r}; {did_you_mean(unknown[0], REGISTRATION | LIFECYCLE)}"
-    for name in names:
-        options = _options(plugin.object, name)
-        if name in REGISTRATION | LIFECYCLE and options is None:
-            return f"{name} lacks the decorator @hookimpl (from vlrb import hookimpl), so it would never be called"
-        if options and (options.get("wrapper") or options.get("hookwrapper")):
-            return f"{name} is declared a wrapper; a plugin may add names and observers, it may not change others'"
-    if not any(_options(plugin.object, n) for n in names):
-        return "it implements no vlrb hook; see `vlrb hooks`"
+def _hook_problem(name: str, implementation: Callable[..., Any]) -> str:
+    """Return what is wrong with an implementation; an empty text where nothing is."""
+    known = REGISTRATION | LIFECYCLE
+    options = getattr(implementation, "vlrb_impl", None)
+    if name not in known:
+        return f"unknown hook {name!r}; {did_you_mean(name, known)}" if options is not None else ""
+    if options is None:
+        return f"{name} lacks the decorator @hookimpl (from vlrb import hookimpl), so it would never be called"
+    if options.get("wrapper") or options.get("hookwrapper"):
+        return f"{name} is declared a wrapper; a plugin may add names and observers, it may not change others'"
     return ""
 
 
-def _options(owner: Any, name: str) -> Mapping[str, Any] | None:
-    return getattr(getattr(owner, name), "vlrb_impl", None)
+def settings_of(plugin: Plugin) -> type | None:
+    """Return the class of a plugin's settings, if it has one."""
+    if not implements(plugin, "vlrb_settings"):
+        return None
+    with blame(plugin, "registering (vlrb_settings)"):
+        settings = plugin.object.vlrb_settings()
+        if not isinstance(settings, type) or not attrs.has(settings):
+            raise PluginError("vlrb_settings must return an attrs class")
+    return settings
 
 
-def records_of(plugin: Plugin, kind: str) -> list[Record]:
+def records_of(plugin: Plugin, kind: str) -> list[Registered]:
+    """Return what a plugin registers under a kind; every record is checked."""
     hook, record_class = KINDS[kind]
     if not implements(plugin, hook):
         return []
-    returned = call_hook(plugin, hook)
     with blame(plugin, f"registering ({hook})"):
+        returned = getattr(plugin.object, hook)()
         if not isinstance(returned, Sequence) or isinstance(returned, str):
             raise PluginError(f"{hook} must return a list of {record_class.__name__}, not {type(returned).__name__}")
         records: list[Any] = list(returned)
@@ -84,67 +78,51 @@ def records_of(plugin: Plugin, kind: str) -> list[Record]:
         for record in records:
             if not isinstance(record, record_class):
                 raise PluginError(f"{hook} must return {record_class.__name__} records, not {type(record).__name__}")
-            problem = _odd_field(record)
-            if problem:
-                raise PluginError(f"{hook} returns {short_repr(record.name)}, whose {problem}")
+            _check_fields(record, hook)
             if record.name in names:
                 raise PluginError(f"{hook} returns {record.name!r} twice")
             names.add(record.name)
-    return records
+    return [Registered(record, plugin) for record in records]
 
 
-_FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(
-        ("name", "summary", "extra", "unit", "task", "scorer", "slug", "licence", "id_column", "group_column"),
-        ("a text", is_text),
+_WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "str": ("a text", is_text),
+    "bool": ("True or False", lambda v: type(v) is bool),
+    "bool | None": ("True, False or None", lambda v: v is None or type(v) is bool),
+    "int | None": ("a positive integer, or None", lambda v: v is None or (type(v) is int and 0 < v < 2**53)),
+    "float | None": ("a number, or None", lambda v: v is None or type(v) in (int, float)),
+    "tuple[str, ...]": ("a tuple of texts", lambda v: type(v) is tuple and all(map(is_text, v))),
+    "ImageTokens | None": ("ImageTokens, or None", lambda v: v is None or isinstance(v, ImageTokens)),
+    "Literal['text', 'image', 'both']": ('"text", "image" or "both"', {"text", "image", "both"}.__contains__),
+    "Literal['', 'text', 'image']": ('"text", "image" or an empty text', {"", "text", "image"}.__contains__),
+    "tuple[Literal['text', 'image'], ...]": (
+        'a tuple of "text" and "image"',
+        lambda v: type(v) is tuple and set(v) <= {"text", "image"},
     ),
-    **dict.fromkeys(
-        ("aliases", "sets", "requires"),
-        ("a tuple of texts", lambda v: type(v) is tuple and all(map(is_text, v))),
-    ),
-    **dict.fromkeys(
-        ("circular", "needs_features", "higher_is_better", "per_subset"),
-        ("True or False", lambda v: type(v) is bool),
-    ),
-    **dict.fromkeys(("factory",), ("callable", callable)),
-    **dict.fromkeys(
-        ("load", "revision", "export"),
-        ("callable, or None", lambda v: v is None or callable(v)),
-    ),
-    "needs": ('a tuple of "text" and "image"', lambda v: type(v) is tuple and set(v) <= {"text", "image"}),
-    "keeps": ('"text", "image" or an empty text', lambda v: is_text(v) and v in ("", "text", "image")),
-    "modality": ('"text", "image" or "both"', lambda v: is_text(v) and v in ("text", "image", "both")),
-    "samples": ("a positive integer, or None", lambda v: v is None or (type(v) is int and 0 < v < 2**53)),
-    **dict.fromkeys(
-        ("input_price_per_million", "output_price_per_million", "parameters"),
-        ("a number, or None", lambda v: v is None or type(v) in (int, float)),
-    ),
-    "open": ("True, False or None", lambda v: v is None or type(v) is bool),
-    "image_tokens": ("ImageTokens, or None", lambda v: v is None or isinstance(v, ImageTokens)),
 }
-"""Field of records -> what it must be, and how to tell; what no validator of the record itself has checked."""
+"""Annotation of a record's field -> what the value must be, and how to tell."""
 
 
-def _odd_field(record: Any) -> str:
-    """Return what is wrong with a field of a record; an empty text where nothing is."""
+def _check_fields(record: Any, hook: str) -> None:
     for field in attrs.fields(type(record)):
-        wanted, holds = _FIELDS.get(field.name, ("", None))
-        value = getattr(record, field.name)
-        if holds is not None and not holds(value):
-            return f"{field.name} must be {wanted}, not {short_repr(value)}"
-    return ""
+        hint, value = str(field.type), getattr(record, field.name)
+        wanted, holds = _WANTED.get(hint, ("callable", lambda _: True))
+        if hint.startswith("Callable"):
+            holds = callable if not hint.endswith("None") else lambda v: v is None or callable(v)
+        if not holds(value):
+            what = f"whose {field.name} must be {wanted}, not {short_repr(value)}"
+            raise PluginError(f"{hook} returns {short_repr(record.name)}, {what}")
 
 
-def clashing_records(found: list[tuple[str, Registered]]) -> dict[str, str]:
+def clashing_plugins(records: Iterable[tuple[str, Registered]]) -> dict[Plugin, str]:
     """Return plugin -> error for datasets, models and commands, whose names come from outside and cannot be qualified."""
-    owners: dict[tuple[str, str], Registered] = {}
-    errors: dict[str, str] = {}
-    for kind, registered in found:
+    owners: dict[tuple[str, str], Plugin] = {}
+    errors: dict[Plugin, str] = {}
+    for kind, registered in records:
         record = registered.record
-        if not isinstance(record, Dataset | Model | CommandSpec):
-            continue
-        for name in {record.name, *getattr(record, "aliases", ())}:
-            first = owners.setdefault((kind, name), registered)
-            if first.plugin is not registered.plugin:
-                errors[registered.plugin.name] = f"{kind} {name!r} is registered by {first.plugin.label} already"
+        if isinstance(record, Dataset | Model | CommandSpec):
+            for name in {record.name, *getattr(record, "aliases", ())}:
+                first = owners.setdefault((kind, name), registered.plugin)
+                if first is not registered.plugin:
+                    errors[registered.plugin] = f"{kind} {name!r} is registered by {first.label} already"
     return errors

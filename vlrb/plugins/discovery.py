@@ -15,31 +15,25 @@ import importlib.util
 import sys
 import traceback
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from vlrb.api.components import KINDS
-from vlrb.errors import (
-    ConfigError,
-    PluginError,
-    Problem,
-    did_you_mean,
-)
+from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
+from vlrb.plugins.checks import check_hooks, clashing_plugins, records_of, settings_of
+from vlrb.plugins.plugin import Plugin, Selection
+from vlrb.plugins.registry import Registered, Registry
 from vlrb.texts import describe_error
 
-if TYPE_CHECKING:
-    pass
-from vlrb.plugins.checks import clashing_records, in_a_line, records_of, validated
-from vlrb.plugins.plugin import Plugin, Selection
-from vlrb.plugins.registry import Registered, Registry, call_hook, implements
-
 GROUP = "vlrb"
-
-
 COMMAND_GROUP = "vlrb.commands"
+
+Load = Callable[[], tuple[Any, str]]
+"""Imports a plugin; returns its object and the name of its module."""
+Records = list[tuple[str, Registered]]
 
 
 def load(selection: Selection, *, commands_only: bool = False) -> Registry:
@@ -48,40 +42,62 @@ def load(selection: Selection, *, commands_only: bool = False) -> Registry:
     :param commands_only: load only those that add commands (entry-point group ``vlrb.commands``)
     :raises ConfigError: for an unknown name in ``-p no:NAME``
     """
-    every = importlib.metadata.entry_points()  # one look at what is installed: it takes longer than all else here
-    entries = sorted(every.select(group=GROUP), key=lambda e: (e.name, _dist(e)[0]))
-    if commands_only:
-        wanted = {(e.name, e.value) for e in every.select(group=COMMAND_GROUP)}
-        entries = [e for e in entries if (e.name, e.value) in wanted]
-    else:
-        _check_blocked(selection, entries)
-    plugins = [_load_entry(e, selection) for e in _unique(entries)]
+    found = _installed(commands_only)
     if not commands_only:
-        plugins += [_load_extra(extra, selection) for extra in selection.extra]
-    packages = frozenset(p.origin.partition(":")[0].partition(".")[0] for p in plugins if p.version)
-    plugins = [validated(attrs.evolve(p, packages=packages)) for p in _mark_clashes(plugins)]
-    plugins, records = _collect(plugins, ("command",) if commands_only else tuple(KINDS))
-    return Registry(tuple(plugins), records, selection)
+        found += [_not_installed(extra) for extra in selection.extra]
+        _check_blocked(selection, [plugin for plugin, _ in found])
+    packages = frozenset(p.origin.partition(":")[0].partition(".")[0] for p, _ in found if p.version)
+    active = [p for p, _ in found if not selection.blocks(p.name, p.dist)]
+    kinds = ("command",) if commands_only else tuple(KINDS)
+    plugins, records = [], []
+    for plugin, load_plugin in found:
+        base = attrs.evolve(plugin, packages=packages, blocked=plugin not in active)
+        taken = [f"{p.dist} {p.version}".strip() for p in active if p.name == plugin.name]
+        mine: Records = []
+        if len(taken) > 1 and not base.blocked:
+            base = attrs.evolve(base, error=f"its name is taken twice: {' and '.join(taken)}")
+        elif not base.blocked:
+            base, mine = _loaded(base, load_plugin, kinds)
+        plugins.append(base)
+        records += mine
+    clashes = clashing_plugins(records)
+    plugins = [attrs.evolve(p, object=None, error=clashes[p]) if p in clashes else p for p in plugins]
+    kept = sorted((r for r in records if r[1].plugin not in clashes), key=lambda r: (r[1].name, r[1].plugin.name))
+    by_kind = {kind: tuple(registered for k, registered in kept if k == kind) for kind in kinds}
+    return Registry(tuple(plugins), by_kind, selection)
 
 
-def _dist(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    return _named(entry.dist) if entry.dist is not None else ("unknown", "")
+def _installed(commands_only: bool) -> list[tuple[Plugin, Load]]:
+    """Return the plugins of the entry points, sorted; a dist may be on the path twice (an editable install and its build)."""
+    every = importlib.metadata.entry_points()  # one look at what is installed: it takes longer than all else here
+    commands = {(e.name, e.value) for e in every.select(group=COMMAND_GROUP)}
+    found = {}
+    for entry in every.select(group=GROUP):
+        if not commands_only or (entry.name, entry.value) in commands:
+            key = (entry.name, *_dist(entry.dist), entry.value)
+            found[key] = Plugin(*key), lambda entry=entry: (entry.load(), entry.module)
+    return [found[key] for key in sorted(found)]
 
 
 @functools.cache
-def _named(dist: importlib.metadata.Distribution) -> tuple[str, str]:
+def _dist(dist: importlib.metadata.Distribution | None) -> tuple[str, str]:
     """Return name and version; each look parses all that a dist says of itself."""
-    return dist.name, dist.version
+    return (dist.name, dist.version) if dist is not None else ("unknown", "")
 
 
-def _unique(entries: Sequence[importlib.metadata.EntryPoint]) -> list[importlib.metadata.EntryPoint]:
-    """Drop repeats of one dist that stands twice on the path (an editable install beside its build)."""
-    return list({(e.name, e.value, *_dist(e)): e for e in entries}.values())
+def _not_installed(extra: str) -> tuple[Plugin, Load]:
+    """Return a plugin that is a file (``./my_router.py``) or an importable module."""
+    is_file = extra.endswith(".py")
+
+    def load() -> tuple[Any, str]:
+        module = _import_file(Path(extra)) if is_file else importlib.import_module(extra)
+        return module, module.__name__
+
+    return Plugin(Path(extra).stem if is_file else extra, extra, "", extra), load
 
 
-def _check_blocked(selection: Selection, entries: Sequence[importlib.metadata.EntryPoint]) -> None:
-    known = {e.name for e in entries} | {f"{_dist(e)[0]}/{e.name}" for e in entries}
-    known |= {_extra_name(e) for e in selection.extra}
+def _check_blocked(selection: Selection, plugins: Iterable[Plugin]) -> None:
+    known = {name for p in plugins for name in (p.name, f"{p.dist}/{p.name}")}
     unknown = [n for n in selection.blocked if n not in known]
     if unknown:
         raise ConfigError(
@@ -89,81 +105,37 @@ def _check_blocked(selection: Selection, entries: Sequence[importlib.metadata.En
         )
 
 
-def _load_entry(entry: importlib.metadata.EntryPoint, selection: Selection) -> Plugin:
-    dist, version = _dist(entry)
-    base = Plugin(entry.name, dist, version, entry.value)
-    if selection.blocks(entry.name, dist):
-        return attrs.evolve(base, blocked=True)
-    return _loaded(base, lambda: (entry.load(), entry.module))
-
-
-def _loaded(base: Plugin, load: Callable[[], tuple[Any, str]]) -> Plugin:
-    """Return a plugin with its object, or with what went wrong while its code ran.
-
-    :param load: returns the object and the name of its module
-    """
+def _loaded(plugin: Plugin, load: Load, kinds: Sequence[str]) -> tuple[Plugin, Records]:
+    """Return a plugin with its object and its records, or with what is wrong and no records."""
     try:
-        loaded, module = load()
+        thing, module = load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return attrs.evolve(base, error=_load_error(error))
-    return attrs.evolve(base, object=loaded, source=_source(module))
+        return attrs.evolve(plugin, error=_load_error(error)), []
+    file = getattr(sys.modules.get(module), "__file__", None)
+    loaded = attrs.evolve(plugin, object=thing, source=Path(file) if file else None)
+    try:
+        check_hooks(loaded)
+        loaded = attrs.evolve(loaded, settings=settings_of(loaded))
+        return loaded, [(kind, registered) for kind in kinds for registered in records_of(loaded, kind)]
+    except PluginError as error:
+        first = error.problems[0]
+        return attrs.evolve(plugin, error=f"{first.message} ({first.where})" if first.where else first.message), []
 
 
 def _load_error(error: BaseException) -> str:
     """Return what went wrong, and the line of the plugin where it did."""
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    outside = [f for f in last if not f.filename.startswith("<") and Path(f.filename) != Path(__file__)]
-    where = f" ({outside[0].filename}, line {outside[0].lineno})" if outside else ""
-    return f"{describe_error(error)}{where}"
-
-
-def _source(module_name: str) -> Path | None:
-    file = getattr(sys.modules.get(module_name), "__file__", None)
-    return Path(file) if file else None
-
-
-def _mark_clashes(plugins: list[Plugin]) -> list[Plugin]:
-    """Turn two dists with one entry-point name into errors that name both; nobody wins silently."""
-    active = [p for p in plugins if not p.blocked]
-    result = []
-    for plugin in plugins:
-        rivals = [p for p in active if p.name == plugin.name and p is not plugin]
-        if rivals and not plugin.blocked:
-            others = " and ".join(f"{p.dist} {p.version}".strip() for p in (plugin, *rivals))
-            plugin = attrs.evolve(plugin, object=None, error=f"its name is taken twice: {others}")
-        result.append(plugin)
-    return result
-
-
-def _extra_name(extra: str) -> str:
-    return Path(extra).stem if extra.endswith(".py") else extra
-
-
-def _load_extra(extra: str, selection: Selection) -> Plugin:
-    """Load a plugin that is not installed: a file (``./my_router.py``) or an importable module."""
-    base = Plugin(_extra_name(extra), extra, "", extra)
-    if selection.blocks(base.name, extra):
-        return attrs.evolve(base, blocked=True)
-
-    def load() -> tuple[Any, str]:
-        module = _import_file(Path(extra)) if extra.endswith(".py") else importlib.import_module(extra)
-        return module, module.__name__
-
-    return _loaded(base, load)
+    file, line, *_ = traceback.extract_tb(error.__traceback__)[-1]
+    outside = not file.startswith("<") and Path(file) != Path(__file__)
+    return describe_error(error) + (f" ({file}, line {line})" if outside else "")
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Compiles a plugin file anew each time.
+    """Compiles a plugin file anew each time: Python's cache misses an edit that keeps size and second."""
 
-    Python's own cache of compiled files takes an edit for none where size and second are the same.
-    """
-
-    def get_code(self, fullname: str) -> types.CodeType:  # noqa: ARG002
-        """Return the code of the file as it is now."""
-        code: types.CodeType = self.source_to_code(self.get_data(self.path), self.path)
-        return code
+    def get_code(self, fullname: str) -> Any:  # noqa: ARG002
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _import_file(path: Path) -> types.ModuleType:
@@ -171,42 +143,13 @@ def _import_file(path: Path) -> types.ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     name = f"vlrb_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be imported as a module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    loader = _SourceLoader(name, str(path))
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=str(path))
+    spec.has_location = True
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
-
-
-def _collect(plugins: list[Plugin], kinds: Sequence[str]) -> tuple[list[Plugin], dict[str, tuple[Registered, ...]]]:
-    """Call the registration hooks plugin by plugin; one that fails is marked broken and contributes nothing."""
-    kept: list[Plugin] = []
-    found: list[tuple[str, Registered]] = []
-    for plugin in plugins:
-        try:
-            if implements(plugin, "vlrb_settings"):
-                settings = call_hook(plugin, "vlrb_settings")
-                if not isinstance(settings, type) or not attrs.has(settings):
-                    raise PluginError("vlrb_settings must return an attrs class")
-            mine = [(kind, Registered(r, plugin)) for kind in kinds for r in records_of(plugin, kind)]
-        except PluginError as error:
-            plugin = attrs.evolve(plugin, object=None, error=in_a_line(error))
-            mine = []
-        kept.append(plugin)
-        found += mine
-    clash = clashing_records(found)
-    kept = [
-        attrs.evolve(p, object=None, error=clash[p.name]) if p.name in clash and p.object is not None else p
-        for p in kept
-    ]
-    by_kind: dict[str, tuple[Registered, ...]] = {}
-    for kind in kinds:
-        mine_of_kind = [r for k, r in found if k == kind and r.plugin.name not in clash]
-        by_kind[kind] = tuple(sorted(mine_of_kind, key=lambda r: (r.name, r.plugin.name)))
-    return kept, by_kind

@@ -45,6 +45,7 @@ class Plugin:
     error: str = ""
     blocked: bool = False
     source: Path | None = None
+    settings: type | None = None
     packages: frozenset[str] = frozenset()
     _digests: dict[str, Digest] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -59,22 +60,18 @@ class Plugin:
         return f"-p no:{self.dist}/{self.name}" if self.version else f"-p no:{self.name}"
 
     def sources_digest(self, kind: str) -> str:
-        """Return the digest of the plugin's sources for a kind of key, see :meth:`sources`; an empty text where it has none."""
+        """Return the digest of the plugin's sources for a kind of key; an empty text if it has no file."""
         return self.sources(kind).text
 
     def sources(self, kind: str) -> Digest:
-        """Return what counts of the plugin's sources and of all that they import from vlrb, from plugins and from their folder.
+        """Return what counts of the plugin's sources, and of what they import, in a kind of key.
 
         It is made once: when a plan first names a component of the plugin, so that it is of the code that the plan has loaded.
 
-        :param kind: of the key, one of :data:`vlrb.plugins.sources.KEYS`
+        :param kind: one of :data:`vlrb.plugins.sources.KEYS`
         """
-        from vlrb.plugins.closure import Digest
-        from vlrb.plugins.sources import plugin_digest  # only those who make keys need it
+        from vlrb.plugins.sources import plugin_sources  # only those who make keys need it
 
-        if self.source is None:
-            return Digest()
         if kind not in self._digests:
-            root = self.source if self.origin.endswith(".py") else self.origin.partition(":")[0]
-            self._digests[kind] = plugin_digest(root, kind, self.packages, self.dist if self.version else "")
+            self._digests[kind] = plugin_sources(self, kind)
         return self._digests[kind]

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
-import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from vlrb.api.components import Component, Kind
-from vlrb.errors import (
-    ConfigError,
-    PluginError,
-    Problem,
-    did_you_mean,
-)
-
-if TYPE_CHECKING:
-    pass
-from vlrb.plugins.blame import blame
+from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
 from vlrb.plugins.plugin import Plugin, Selection
 
 
@@ -93,7 +81,7 @@ class Registry:
 
     def settings_classes(self) -> dict[str, type]:
         """Return the settings class of every plugin that has one."""
-        return {p.name: call_hook(p, "vlrb_settings") for p in self.plugins if implements(p, "vlrb_settings")}
+        return {p.name: p.settings for p in self.plugins if p.settings is not None}
 
     def observers(self, hook: str) -> tuple[Plugin, ...]:
         """Return the plugins that implement a lifecycle hook, in order of their names."""
@@ -101,34 +89,28 @@ class Registry:
 
 
 def _how_to_fix(plugin: Plugin) -> str:
-    named = plugin.origin.endswith(".py")
-    path = "correct its path in plugins = [...] or after -p, " if named and not Path(plugin.origin).exists() else ""
-    return f"{path or 'fix it, '}or skip it with {plugin.skip}"
+    is_missing = plugin.origin.endswith(".py") and not Path(plugin.origin).exists()
+    how = "correct its path in plugins = [...] or after -p" if is_missing else "fix it"
+    return f"{how}, or skip it with {plugin.skip}"
 
 
 def implements(plugin: Plugin, hook: str) -> bool:
-    if plugin.object is None:
-        return False
+    """Tell whether a plugin was loaded and has a hook."""
     try:
-        return callable(getattr(plugin.object, hook, None))
+        return plugin.object is not None and callable(getattr(plugin.object, hook, None))
     except KeyboardInterrupt:
         raise
     except BaseException:  # its __getattr__ fails for what it does not have
         return False
 
 
-def call_hook(plugin: Plugin, hook: str) -> Any:
-    with blame(plugin, f"registering ({hook})"):
-        return getattr(plugin.object, hook)()
-
-
 def missing_requirements(component: Component) -> tuple[str, ...]:
     """Return the Python packages that a component needs and that are not installed."""
-    return tuple(r for r in component.requires if not _is_installed(r))
 
+    def is_installed(package: str) -> bool:
+        try:
+            return importlib.util.find_spec(package) is not None
+        except (ImportError, ValueError):  # a part of a missing package; a text that is no name of one
+            return False
 
-def _is_installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):  # a part of a package that is not there; a text that names none
-        return False
+    return tuple(r for r in component.requires if not is_installed(r))

@@ -6,20 +6,20 @@ Other packages count by their versions, which ``requires`` of a component names.
 from __future__ import annotations
 
 import functools
-import importlib.machinery
 import importlib.metadata
-import importlib.util
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from vlrb.plugins.closure import CORE, Digest, Sources
 from vlrb.storage import cache_directory
 
-MEMORY = "sources.json"
-"""In the cache: what was found in each source file, by path and stamp, so that it is parsed once."""
+if TYPE_CHECKING:
+    from vlrb.plugins.plugin import Plugin
 
+MEMORY = "imports.json"
+"""In the cache: what each source file imports, by its content's digest, so that it is parsed once."""
 
 NEVER: Mapping[str, str] = {
     "vlrb.cli": "reads the command line and prints",
@@ -63,22 +63,14 @@ KEYS: Mapping[str, Counted] = {
 }
 """Kind of key -> what of the core counts in it."""
 
-
 KEY_OF: Mapping[str, str] = {
-    "log-source": "part",
-    "token-counter": "part",
+    **dict.fromkeys(("log-source", "token-counter"), "part"),
     "scorer": "scores",
-    "splitter": "cell",
-    "encoder": "features",
-    "fusion": "features",
-    "protocol": "run",
-    "executor": "run",
-    "router": "cell",
-    "metric": "run",
-    "reporter": "run",
+    **dict.fromkeys(("encoder", "fusion"), "features"),
+    **dict.fromkeys(("splitter", "router"), "cell"),
+    **dict.fromkeys(("protocol", "executor", "metric", "reporter"), "run"),
 }
 """Kind of component -> the kind of key whose exceptions hold for the sources of its plugin."""
-
 
 _sources = Sources(memory=lambda: cache_directory() / MEMORY)
 
@@ -90,22 +82,17 @@ def core_digest(kind: str) -> str:
 
 @functools.cache
 def core_sources(kind: str) -> Digest:
-    """Return what of the core counts in a kind of key, as it was when this process first asked: when it made its plan.
-
-    :param kind: one of :data:`KEYS`
-    """
+    """Return what of the core counts in a kind of key, as it was when this process first asked: when it made its plan."""
     return _sources.digest(KEYS[kind].roots, {*NEVER, *KEYS[kind].aside})
 
 
-def plugin_digest(root: str | Path, kind: str, packages: Collection[str], dist: str = "") -> Digest:
-    """Return the digest of what a plugin's module, or file, imports from vlrb, from plugins and from its own folder.
-
-    :param kind: of the key, one of :data:`KEYS`
-    :param packages: the top-level packages of all plugins
-    :param dist: the plugin's distribution, whose other packages count too; empty for a plugin that is not installed
-    """
-    own = {CORE, *packages, *(_packages(dist) if dist else ())}
-    own |= {root.partition(".")[0]} if isinstance(root, str) else set()
+def plugin_sources(plugin: Plugin, kind: str) -> Digest:
+    """Return what a plugin's module, or file, imports from vlrb, from plugins, from its own dist and its own folder."""
+    if plugin.source is None:
+        return Digest()
+    module = plugin.origin.partition(":")[0]
+    root = plugin.source if plugin.origin.endswith(".py") else module
+    own = {CORE, *plugin.packages, module.partition(".")[0], *(_packages(plugin.dist) if plugin.version else ())}
     return _sources.digest([root], {*NEVER, *KEYS[kind].aside}, own)
 
 
