@@ -142,7 +142,7 @@ class Case:
 
     def plan(self, table: str, samples: int = 40, images: bool = True, name: str = "t") -> Plan:
         """Plan an experiment with one feature set."""
-        tiny = Path(__file__).parents[1] / "support" / "tiny.py"
+        tiny = Path(__file__).parents[2] / "support" / "tiny.py"
         path = self.folder / f"{name}.toml"
         text = f"""
             name = "{name}"

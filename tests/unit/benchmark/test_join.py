@@ -22,7 +22,7 @@ from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places, read_json
 
-TINY = Path(__file__).parents[1] / "support" / "tiny.py"
+TINY = Path(__file__).parents[2] / "support" / "tiny.py"
 LARGE, SMALL = "tiny-large", "tiny-small"
 
 Rows = Sequence[Mapping[str, Any]]

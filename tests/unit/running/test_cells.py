@@ -32,7 +32,7 @@ from vlrb.running.context import RunContext
 from vlrb.running.curves import read_curve
 from vlrb.storage import Places, read_json, read_parquet, write_json
 
-TINY = Path(__file__).parents[1] / "support" / "tiny.py"
+TINY = Path(__file__).parents[2] / "support" / "tiny.py"
 COUNTING = '[[router]]\nuse = "counting"\n'
 ESTIMATING = '[[router]]\nuse = "estimating"\n'
 

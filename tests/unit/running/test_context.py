@@ -18,7 +18,7 @@ from vlrb.running.context import RunContext
 from vlrb.running.run import prepare
 from vlrb.storage import Places
 
-TINY = Path(__file__).parents[1] / "support" / "tiny.py"
+TINY = Path(__file__).parents[2] / "support" / "tiny.py"
 ROUTER = '[[router]]\nuse = "counting"\n'
 
 
