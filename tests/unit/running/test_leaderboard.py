@@ -1,14 +1,17 @@
-"""The leaderboard: order, means and marks."""
+"""The leaderboard: order, means and marks, which values stand where, and what is said of them."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import attrs
 import pytest
-from finished import finished_run, seeded_cell
+from finished import cell, failed, finished_run, reference, result_of, seeded_cell
 
-from vlrb.api.results import RunResult
+from vlrb.api.results import CellResult, RunResult
 from vlrb.api.routing import Undefined
-from vlrb.running.leaderboard import leaderboard
+from vlrb.running.leaderboard import Leaderboard, TableCell, leaderboard
 
 
 @pytest.fixture
@@ -51,3 +54,146 @@ def test_a_sweep_says_which_metric_decided_instead(result: RunResult) -> None:
     assert next(r.note for r in board.rows if r.name == "swept") == "x=1, best of 2 on dev by accuracy"
     assert board.sweeps[0].title == "sweep of swept: dev, by accuracy"
     assert [r.note for r in board.sweeps[0].rows] == ["", "chosen"]
+
+
+def board(*cells: CellResult, **more: Any) -> Leaderboard:
+    """Return the leaderboard of some cells."""
+    return leaderboard(result_of(*cells, **more))
+
+
+def names(found: Leaderboard) -> list[str]:
+    return [r.name for r in found.rows]
+
+
+def test_smaller_costs_come_first() -> None:
+    """Rows are ordered by the selection metric in its own direction; ties go to the next column, then to the name."""
+    cells = [cell("dear", average_cost=2.0, accuracy=0.9), cell("cheap", average_cost=1.0, accuracy=0.1)]
+    by_cost = {
+        "metrics": ("average-cost", "accuracy"),
+        "experiment": {"selection": {"metric": "average-cost", "on": "dev"}},
+    }
+    assert names(board(*cells, **by_cost)) == ["cheap", "dear"]
+    assert names(board(*cells, **{**by_cost, "experiment": {"selection": {"metric": "accuracy", "on": "dev"}}})) == [
+        "dear",
+        "cheap",
+    ]
+
+    tied = [cell("b", rank_score=0.5, accuracy=0.1), cell("a", rank_score=0.5, accuracy=0.1)]
+    better = cell("c", rank_score=0.5, accuracy=0.2)
+    assert names(board(*tied, better)) == ["c", "a", "b"]
+    point = reference("a-point", overall={"rank-score": 0.5, "accuracy": 0.1})
+    assert names(board(*tied, references=(point,))) == ["a-point", "a", "b"]
+
+
+def test_columns_begin_with_the_selection_metric() -> None:
+    """Then come the known ones that the run has, in one order, then its own; each once."""
+    values = {"own": 0.1, "accuracy": 0.2, "rank_score": 0.3, "cost_per_10k": 4.0}
+    metrics = ("own", "rank-score", "cost-per-10k", "accuracy")
+
+    assert board(cell("a", **values), metrics=metrics).headings == ("rank-score", "accuracy", "cost-per-10k", "own")
+    own = board(cell("a", **values), metrics=metrics, experiment={"selection": {"metric": "p/own", "on": "dev"}})
+    assert own.headings == ("own", "accuracy", "cost-per-10k", "rank-score")
+    assert [c.value for c in own.rows[0].cells] == [0.1, 0.2, 4.0, 0.3]
+
+
+def test_task_groups_have_a_column_each() -> None:
+    """In the benchmark's order, by their titles; a single group is that of all samples, and has none."""
+    one = {"accuracy": 0.5, "rank-score": 0.5}
+    scopes = {g: {"accuracy": 0.1 * i} for i, g in enumerate(("zoo", "art", "charts_ocr", "stem", "general"))}
+    titles = {"stem": "STEM", "charts-ocr": "Charts & OCR", "zoo": "zoo", "none": "tested on nothing", "art": "art"}
+    groups = {"benchmark": {"task_groups": titles}}
+    found = board(references=(reference("o", overall=one, **scopes),), **groups)
+
+    assert found.headings[2:] == tuple(f"accuracy {g}" for g in ("STEM", "Charts & OCR", "zoo", "art"))
+    assert [c.value for c in found.rows[0].cells[2:]] == pytest.approx([0.3, 0.2, 0.0, 0.1])
+    single = board(references=(reference("o", overall=one, stem={"accuracy": 0.3}),), **groups)
+    assert single.headings == ("rank-score", "accuracy")
+    without = board(
+        references=(reference("o", overall={"rank-score": 0.5}, **scopes),), metrics=("rank-score",), **groups
+    )
+    assert without.headings == ("rank-score",)
+
+
+def test_values_are_those_on_test() -> None:
+    """The mean over the seeds, with the deviation where there are several; undefined where one is."""
+    two = board(cell("a", 1, rank_score=0.2, accuracy=0.5), cell("a", 2, rank_score=0.4, accuracy=Undefined("odd")))
+    (row,) = two.rows
+    assert row.cells[0].value == pytest.approx(0.3)
+    assert row.cells[0].deviation == pytest.approx(math.sqrt(0.02))
+    assert row.cells[1] == TableCell(Undefined("odd"))
+    assert board(cell("a", rank_score=0.2, accuracy=0.5)).rows[0].cells == (TableCell(0.2), TableCell(0.5))
+
+
+def test_a_router_whose_cells_failed_has_no_values() -> None:
+    """Its row stands last and says how many failed; the seeds that finished keep their mean."""
+    found = board(
+        failed("a"), cell("a", 2, rank_score=0.2, accuracy=0.5), failed("b"), cell("c", rank_score=0.1, accuracy=0.1)
+    )
+
+    assert [(r.name, r.note) for r in found.rows] == [
+        ("a", "1 of 2 cells failed"),
+        ("c", ""),
+        ("b", "1 of 1 cells failed"),
+    ]
+    assert found.rows[0].cells[0] == TableCell(0.2)
+    assert all(isinstance(c.value, Undefined) for c in found.rows[2].cells)
+
+
+def test_what_was_reused_is_said() -> None:
+    """Where all cells were; one that was fitted now, or that failed, makes it untrue."""
+    kept = [attrs.evolve(cell("a", s, rank_score=0.2, accuracy=0.5), reused=True) for s in (1, 2)]
+
+    assert board(*kept).rows[0].note == "reused"
+    assert board(kept[0], attrs.evolve(kept[1], reused=False)).rows[0].note == ""
+    assert board(*kept, failed("a")).rows[0].note == "1 of 3 cells failed"
+
+
+SWEEP = {"winners": {"a": "x=2"}}
+
+
+def points(seeds: int = 1) -> list[CellResult]:
+    return [cell("a", s, x, rank_score=0.2 * x, accuracy=0.1 * x, own=0.0) for x in (1, 2, 3) for s in range(seeds)]
+
+
+def test_a_sweep_stands_for_its_winner() -> None:
+    """With the winner's values on test, and in a table of its own all points on the split that decided."""
+    found = board(*points(), metrics=("own", "accuracy", "rank-score"), **SWEEP)
+    (row,) = found.rows
+    (sweep,) = found.sweeps
+
+    assert (row.name, row.note) == ("a", "x=2, best of 3 on dev")
+    assert row.cells[0].value == pytest.approx(0.4)
+    assert sweep.title == "sweep of a: dev, by rank-score"
+    assert sweep.headings == ("rank-score", "accuracy")
+    assert [(r.name, r.kind, r.note) for r in sweep.rows] == [
+        ("x=1", "point", ""),
+        ("x=2", "point", "chosen"),
+        ("x=3", "point", ""),
+    ]
+    assert [r.cells[0].value for r in sweep.rows] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_the_metric_that_decided_comes_first_in_the_sweep() -> None:
+    """Before the selection metric; a router without a sweep has no table."""
+    found = board(*points(2), cell("b", rank_score=0.1, accuracy=0.1), **SWEEP, decided_by={"a": "accuracy"})
+    (sweep,) = found.sweeps
+
+    assert sweep.headings == ("accuracy", "rank-score")
+    assert sweep.title == "sweep of a: dev, by accuracy, mean of 2 seeds"
+    assert found.rows[0].note == "x=2, best of 3 on dev by accuracy"
+    own = board(
+        *points(), metrics=("accuracy", "own"), experiment={"selection": {"metric": "p/own", "on": "test"}}, **SWEEP
+    )
+    assert own.sweeps[0].headings == ("own", "accuracy")
+    assert own.sweeps[0].title == "sweep of a: test, by own"
+    assert own.rows[0].note == "x=2, best of 3 on test"
+    assert own.sweeps[0].rows[0].cells[1].value == pytest.approx(0.1)
+
+
+def test_a_sweep_without_a_winner_says_so() -> None:
+    """Points that failed keep their note, and the row has no values."""
+    found = board(failed("a", 1), failed("a", 2))
+
+    assert found.rows[0].note == "all 2 points have a failed cell"
+    assert all(isinstance(c.value, Undefined) for c in found.rows[0].cells)
+    assert [r.note for r in found.sweeps[0].rows] == ["1 of 1 cells failed"] * 2
