@@ -55,7 +55,7 @@ def identities(plan: Any) -> list[Any]:
     """Return what decides the numbers of a plan, less what only the asking process uses."""
     routers = [(r.label, [(p.chosen.identity(), p.swept) for p in r.points]) for r in plan.routers]
     sets = {name: features.identity() for name, features in plan.feature_sets.items()}
-    chosen = [plan.logs, plan.counter, plan.selection(), *plan.metrics]
+    chosen = [plan.logs, plan.counter, plan.selection_metric(), *plan.metrics]
     return [routers, sets, [c.identity() for c in chosen], plan.catalog, plan.general, plan.benchmark, plan.split]
 
 
