@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import attrs
 import click
 
 from vlrb import __version__
-from vlrb.errors import PluginError, did_you_mean
+from vlrb.errors import ExitCode, PluginError, did_you_mean
 from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
@@ -75,6 +76,14 @@ class Root(click.Group):
         if self.get_command(ctx, name) is None:
             raise click.UsageError(f"unknown command {name!r}; {did_you_mean(name, self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; if the reader of stdout is gone (``| head``), that is no error, which click would exit with."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            sys.stdout = None
+            return ExitCode.OK
 
     def _of_plugins(self, ctx: click.Context) -> dict[str, Registered]:
         registry = load(Selection.of(ctx.params.get("plugins") or ()), commands_only=True)
