@@ -81,6 +81,8 @@ def test_a_plugin_replaces_no_command_of_vlrb(call: Call, capsys: pytest.Capture
     """`vlrb run` is what the documentation says, whatever is installed."""
     assert call("run", "--help") == ExitCode.OK
     assert "Run an experiment" in capsys.readouterr().out
+    assert call("--help") == ExitCode.OK
+    assert "mine" not in capsys.readouterr().out
 
 
 def test_a_misspelt_command_gets_a_hint(call: Call, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,9 @@ def test_an_unknown_name_gets_a_hint(name: str, hint: str) -> None:
     """The closest name, written as the wrong one was, and the plugins that were left out: one of them may have it."""
     with pytest.raises(ConfigError) as caught:
         REGISTRY.find("router", name)
-    assert hint in caught.value.problems[0].fix
+    fix = caught.value.problems[0].fix
+    assert hint in fix
+    assert ("a/" in fix) == ("/" in name)
 
 
 def test_broken_plugins_are_refused_with_the_option_that_skips_them() -> None:
