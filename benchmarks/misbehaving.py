@@ -568,7 +568,7 @@ def write(case: Case, folder: Path) -> Path:
 def problems(case: Case, status: int, err: str, folder: Path) -> list[str]:
     """Return what is wrong with how a run of a case ended; empty where nothing is."""
     found = []
-    if "Traceback (most recent call last)" in err or "this is a fault of vlrb" in err:
+    if "Traceback (most recent call last)" in err or "this is a bug in vlrb" in err:
         found.append("traceback")
     if status not in (0, 1, 4, 5):
         found.append(f"exit status {status}")

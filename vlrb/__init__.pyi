@@ -102,7 +102,7 @@ from vlrb.benchmark.matrices import Benchmark as Benchmark
 from vlrb.cli.output import echo as echo
 from vlrb.cli.output import echo_json as echo_json
 from vlrb.cli.output import passed_over as passed_over
-from vlrb.cli.progress import progress_bars as progress_bars
+from vlrb.cli.output import progress_bars as progress_bars
 from vlrb.errors import ConfigError as ConfigError
 from vlrb.errors import DataError as DataError
 from vlrb.errors import PluginError as PluginError

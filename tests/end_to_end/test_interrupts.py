@@ -81,7 +81,7 @@ def test_a_signal_ends_the_run_and_the_next_one_goes_on(project: Any, number: in
     """Ctrl-C, SIGTERM and SIGHUP alike: status 2, observers told once and after the processes have ended, nothing left."""
     file, process, waiting = begin(project, place, jobs)
     process.send_signal(number)
-    assert "goes on" in ended(process)
+    assert "to resume" in ended(process)
     assert told(project) == ["start 0", "interrupted 0"]
     assert not [pid for pid in waiting if alive(pid)]
     assert not list(project.folder.glob("**/*.partial"))
@@ -176,4 +176,4 @@ def test_an_interrupt_in_code_that_is_run_as_text_ends_with_status_2(project: An
     project.plugin.write_text(text.replace("        time.sleep(self.params.wait)", f"        {code}"), encoding="utf-8")
     process = project.process("run", project.experiment('[[router]]\nuse = "counting"\n'))
 
-    assert "goes on where this one stopped" in ended(process)
+    assert "run the same command again to resume" in ended(process)

@@ -230,10 +230,10 @@ def test_what_a_plugin_raises_is_shown_without_credentials() -> None:
 @pytest.mark.parametrize("piece", ["://a:", "://a", "://@", "@:", "://a:@ "])
 def test_a_long_text_is_made_safe_in_no_time(piece: str) -> None:
     """Logs may hold any text, a megabyte of it as well: no step takes quadratic time."""
-    started = time.monotonic()
+    started = time.process_time()
     without_credentials(piece * (1_000_000 // len(piece)))
 
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 # --- the right direction ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = run(arguments)
         interrupts.close()
-    except KeyboardInterrupt:  # one that was sent again, or came between two handlers
+    except KeyboardInterrupt:  # sent again, or between two handlers
         status = _interrupted()
     status = _flushed(status)
     if arguments is None:  # the process is vlrb's own
@@ -29,22 +29,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _flushed(status: int) -> int:
-    """Write what waits in stdout and stderr; return the exit status, an error where stdout cannot be written.
+    """Flush stdout and stderr; return the exit status, an error where stdout cannot be written.
 
     Python itself would flush them later, and exit with status 120 where it cannot.
     """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        sys.stdout = None
-    except (OSError, ValueError, AttributeError) as error:  # a full disk, a closed terminal
-        sys.stdout = None
-        if status == ExitCode.OK and isinstance(error, OSError):
-            status = _failed(error)
-    try:
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
-        sys.stderr = None
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (OSError, ValueError, AttributeError) as error:  # a full disk, a closed pipe or terminal
+            setattr(sys, name, None)
+            if name == "stdout" and status == ExitCode.OK and isinstance(error, OSError):
+                status = _failed(error)
     return status
 
 
@@ -64,41 +59,35 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted() -> int:
-    """Say so.  Whatever the interrupt has led to on its way is of no interest, nor is a terminal that is gone."""
+    """Say so; errors that the interrupt caused, and a closed terminal, do not matter."""
     if interrupts.received():
         interrupts.close()
-    # Python remembers an interrupt that left code given to exec() as text, as libraries run it on import, and would end by
-    # SIGINT although it was caught; the next exec() of a text lets it forget (unhandled_keyboard_interrupt, pythonrun.c)
+    # Python remembers an interrupt that left exec() of a text, as some libraries use on import, and would end by SIGINT
+    # although it was caught; another exec() of a text resets this (unhandled_keyboard_interrupt, pythonrun.c)
     exec("")
     with contextlib.suppress(OSError, ValueError):
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+        click.echo("interrupted; run the same command again to resume", err=True)
     return ExitCode.INTERRUPTED
 
 
-def _misplaced(error: click.NoSuchOption) -> click.UsageError:
-    """Return an error that says of an option of vlrb's own, given after a command, that it belongs before the command."""
-    ctx = error.ctx
-    if ctx is not None and any(error.option_name in p.opts for p in ctx.find_root().command.params):
-        place = f"vlrb {error.option_name} ... {ctx.info_name} ..."
-        return click.UsageError(f"{error.option_name} belongs before the command: {place}", ctx)
-    return error
-
-
 def _failed(error: Exception) -> int:
-    """Say what went wrong; return the exit status."""
-    if isinstance(error, click.NoSuchOption):
-        error = _misplaced(error)
+    """Print what went wrong; return the exit status."""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        option, ctx = error.option_name, error.ctx
+        if any(option in p.opts for p in ctx.find_root().command.params):
+            place = f"vlrb {option} ... {ctx.info_name} ..."
+            error = click.UsageError(f"{option} belongs before the command: {place}", ctx)
     if isinstance(error, click.ClickException):
         error.show()
         return ExitCode.USAGE
     if isinstance(error, BrokenPipeError):
         sys.stdout = None
         return ExitCode.OK
-    if isinstance(error, OSError):  # a folder that cannot be written, a full disk: nothing of vlrb's
+    if isinstance(error, OSError):  # such as a read-only folder or a full disk
         logging.getLogger("vlrb").debug("", exc_info=error)
         error = StorageError.of(error)
     if isinstance(error, VlrbError):
         print_problems(error)
         return error.exit_code
-    logging.getLogger("vlrb").error("this is a fault of vlrb; please report it with what follows", exc_info=error)
+    logging.getLogger("vlrb").error("this is a bug in vlrb; please report it with the traceback", exc_info=error)
     return ExitCode.INTERNAL

@@ -1,53 +1,51 @@
-"""The commands that tell what is installed: ``list``, ``plugins``, ``hooks``."""
+"""The commands that show what is installed: ``list``, ``plugins``, ``hooks``."""
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
-from vlrb.api.components import KINDS
+from vlrb.api import hookspecs
+from vlrb.api.components import KINDS, Component, Kind, toml_name
+from vlrb.api.records import Dataset
 from vlrb.cli.output import echo, echo_json, prints_to_stderr
+from vlrb.cli.root import Given, as_json, vlrb
+from vlrb.errors import did_you_mean
+from vlrb.plugins.registry import missing_requirements
 
 if TYPE_CHECKING:
     from vlrb.plugins.plugin import Plugin
     from vlrb.plugins.registry import Registered, Registry
-from vlrb.cli.root import as_json, registry_of, vlrb
+
+LISTED: list[Any] = [kind for kind in KINDS if kind != "command"]
 
 
-class _KindType(click.ParamType):  # type: ignore[type-arg]
-    """A kind of component; its plural is understood."""
-
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the kind's name.
-
-        :raises click.BadParameter: with a did-you-mean
-        """
-        from vlrb.errors import did_you_mean
-
-        known = {form: k for k in KINDS if k != "command" for form in (k, f"{k}s")}
-        text = str(value).lower().replace("_", "-")
-        if text not in known:
-            self.fail(f"{value!r} is not a kind; {did_you_mean(text, set(known.values()))}", param, ctx)
-        return known[text]
+def _kind(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Kind | None:
+    """Return the name of a kind of component, which may be given in the plural."""
+    text = (value or "").lower().replace("_", "-")
+    kind = next((k for k in LISTED if text in (k, f"{k}s")), None)
+    if value and not kind:
+        raise click.BadParameter(f"unknown kind {value!r}; {did_you_mean(text, LISTED)}")
+    return kind
 
 
 @vlrb.command(name="list")
-@click.argument("kind", required=False, type=_KindType())
+@click.argument("kind", required=False, callback=_kind)
 @click.argument("name", required=False)
 @as_json
-@click.pass_context
-def list_(ctx: click.Context, kind: str | None, name: str | None, as_json: bool) -> None:
+@click.pass_obj
+def list_(given: Given, kind: Kind | None, name: str | None, as_json: bool) -> None:
     """List what plugins offer: all, those of a KIND, or one component (KIND NAME) with its parameters."""
     with prints_to_stderr():
-        registry = registry_of(ctx)
+        registry = given.registry()
         for plugin in registry.broken():
             echo(f"warning: {plugin.label} cannot be loaded and is not listed: {plugin.error}", err=True)
-        kinds = [kind] if kind else [k for k in KINDS if k != "command"]
+        kinds = [kind] if kind else LISTED
         found = {k: [registry.find(k, name)] if name else registry.all(k) for k in kinds}
-        described = {k: [_description(r) for r in registered] for k, registered in found.items()}
+        described = {k: [_describe(r) for r in registered] for k, registered in found.items()}
     if as_json:
         echo_json(described)
         return
@@ -58,84 +56,54 @@ def list_(ctx: click.Context, kind: str | None, name: str | None, as_json: bool)
         for entry in entries:
             missing = f"  [needs {entry['missing']}]" if entry["missing"] else ""
             echo(f"{'' if name else '  '}{entry['id']:<{width}}  {entry['summary']}{missing}")
-            for line in _parameter_lines(entry) if name else ():
-                echo(line)
+            if name:
+                _print_parameters(entry["parameters"])
 
 
-def _parameter_lines(entry: dict[str, Any]) -> list[str]:
-    """Return the parameters of a component, two lines each: name, type and default, and what it does."""
-    if not entry["parameters"]:
-        return ["  no parameters"]
-    lines = []
-    for parameter in entry["parameters"]:
-        default = " (required)" if parameter["required"] else f" = {parameter['default']}"
-        default = default if parameter["required"] or parameter["default"] is not None else ""
-        lines.append(f"  {parameter['name']}: {parameter['type']}{default}")
-        lines += [f"      {parameter['help']}"] if parameter["help"] else []
-    return lines
+def _print_parameters(parameters: list[dict[str, Any]]) -> None:
+    for p in parameters:
+        default = " (required)" if p["required"] else "" if p["default"] is None else f" = {p['default']}"
+        echo(f"  {p['name']}: {p['type']}{default}" + (f"\n      {p['help']}" if p["help"] else ""))
+    if not parameters:
+        echo("  no parameters")
 
 
-def _description(registered: Registered) -> dict[str, Any]:
-    from vlrb.api.components import Component
-    from vlrb.api.records import Dataset
-    from vlrb.plugins.registry import missing_requirements
-
-    record = registered.record
-    entry: dict[str, Any] = {"id": registered.id, "name": record.name, "plugin": registered.plugin.name}
-    entry |= {"dist": registered.plugin.dist, "version": registered.plugin.version, "missing": "", "parameters": []}
+def _describe(registered: Registered) -> dict[str, Any]:
+    record, plugin = registered.record, registered.plugin
+    missing, parameters = "", []
     if isinstance(record, Component):
-        lacking = missing_requirements(record)
-        extra = f'pip install "vlrb[{record.extra}]"' if record.extra else ", ".join(lacking)
-        return {
-            **entry,
-            "summary": record.summary,
-            "missing": extra if lacking else "",
-            "parameters": _parameters(record),
-        }
-    if isinstance(record, Dataset):
-        return {**entry, "summary": f"{record.group}, {record.task}, {record.samples} samples, slug {record.slug}"}
-    prices = (record.input_price_per_million, record.output_price_per_million)
-    size = f"{record.parameters:g}B" if record.parameters else "size not published"
-    shown = " / ".join("no price" if p is None else f"{p:g}" for p in prices)
-    return {**entry, "summary": f"{shown} USD per million tokens in / out, {size}"}
+        summary = record.summary
+        parameters = [_parameter(f) for f in attrs.fields(record.params)]
+        if lacking := missing_requirements(record):
+            missing = f'pip install "vlrb[{record.extra}]"' if record.extra else ", ".join(lacking)
+    elif isinstance(record, Dataset):
+        summary = f"{record.group}, {record.task}, {record.samples} samples, slug {record.slug}"
+    else:
+        size = f"{record.parameters:g}B" if record.parameters else "size not published"
+        prices = (record.input_price_per_million, record.output_price_per_million)
+        shown = " / ".join("no price" if p is None else f"{p:g}" for p in prices)
+        summary = f"{shown} USD per million tokens in / out, {size}"
+    entry = {"id": registered.id, "name": record.name, "plugin": plugin.name, "dist": plugin.dist}
+    return {**entry, "version": plugin.version, "missing": missing, "parameters": parameters, "summary": summary}
 
 
-def _parameters(record: Any) -> list[dict[str, Any]]:
-    import attrs
-
-    from vlrb.api.components import toml_name
-
-    parameters = []
-    for field in attrs.fields(record.params):
-        plain = field.default is None or isinstance(field.default, str | int | float | bool)
-        parameters.append(
-            {
-                "name": toml_name(field.name),
-                "type": field.type if isinstance(field.type, str) else _type_name(field.type),
-                "required": field.default is attrs.NOTHING,
-                "default": None if not plain or field.default is None else str(field.default),
-                "help": field.metadata.get("help", ""),
-            }
-        )
-    return parameters
+def _parameter(field: attrs.Attribute[Any]) -> dict[str, Any]:
+    return {
+        "name": toml_name(field.name),
+        "type": field.type.__name__ if isinstance(field.type, type) else str(field.type).replace("typing.", ""),
+        "required": field.default is attrs.NOTHING,
+        "default": str(field.default) if isinstance(field.default, str | int | float) else None,
+        "help": field.metadata.get("help", ""),
+    }
 
 
-def _type_name(kind: Any) -> str:
-    """Return a type as it is written; attrs may have resolved it from its text."""
-    return (
-        kind.__name__
-        if isinstance(kind, type) and not getattr(kind, "__args__", ())
-        else str(kind).replace("typing.", "")
-    )
-
-
-@vlrb.command(name="plugins")
+@vlrb.command()
 @as_json
-@click.pass_context
-def plugins_(ctx: click.Context, as_json: bool) -> None:
+@click.pass_obj
+def plugins(given: Given, as_json: bool) -> None:
     """List the plugins: dist, version, and what is wrong with those that cannot be loaded."""
     with prints_to_stderr():
-        registry = registry_of(ctx)
+        registry = given.registry()
     entries = [_plugin_entry(p, registry) for p in registry.plugins]
     if as_json:
         echo_json(entries)
@@ -167,14 +135,8 @@ def hooks(as_json: bool) -> None:
 
 def hook_list() -> list[tuple[str, str, str]]:
     """Return (hook, its arguments, first line of its documentation) for every hook, registration hooks first."""
-    import inspect
-
-    from vlrb.api import hookspecs
-
-    rows = []
-    for name, function in vars(hookspecs).items():
-        if name in hookspecs.REGISTRATION | hookspecs.LIFECYCLE:
-            doc = inspect.getdoc(function) or ""
-            signature = str(inspect.signature(function)).replace("'", "")
-            rows.append((name, signature, doc.splitlines()[0]))
-    return rows
+    return [
+        (name, str(inspect.signature(hook)).replace("'", ""), (hook.__doc__ or "").splitlines()[0])
+        for name, hook in vars(hookspecs).items()
+        if name in hookspecs.REGISTRATION | hookspecs.LIFECYCLE
+    ]

@@ -1,20 +1,29 @@
-"""What the commands print: texts made printable, JSON for programs, and nothing of plugins on stdout."""
+"""What the commands print: texts made printable, JSON for programs, progress, and nothing of plugins on stdout."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlrb.errors import VlrbError
+from vlrb import interrupts
+from vlrb.errors import VlrbError, shorten_list
 from vlrb.texts import printable
 
+if TYPE_CHECKING:
+    from vlrb.executor import Progress
+
 MOST_PROBLEMS = 20
+PLAIN_INTERVAL = 10.0
+"""Seconds between lines of progress where stderr is not a terminal."""
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
@@ -23,25 +32,22 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
 
 def echo_styled(text: str) -> None:
-    """Print a text on stdout whose colours are kept, where it is a terminal; other control characters are shown as escapes."""
+    """Print a text on stdout, keeping its colours on a terminal; other control characters are shown as escapes."""
     pieces = re.split(r"(\x1b\[[\d;]*m)", text.removesuffix("\n") + "\n")
     sys.stdout.write("".join(p if i % 2 else printable(p) for i, p in enumerate(pieces)))
 
 
 def echo_json(value: Any) -> None:
     """Print JSON on stdout; in ASCII where stdout's encoding is not UTF-8."""
-    import json
-
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
     click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=encoding != "utf8"))
 
 
 def print_problems(error: VlrbError) -> None:
-    """Print what is wrong on stderr; of very many problems the first ones and their number."""
+    """Print what is wrong on stderr: the first problems, then how many more there are."""
     for problem in error.problems[:MOST_PROBLEMS]:
         echo(f"error: {problem}", err=True)
-    more = len(error.problems) - MOST_PROBLEMS
-    if more > 0:
+    if (more := len(error.problems) - MOST_PROBLEMS) > 0:
         echo(f"... and {more:,} more problems like these", err=True)
 
 
@@ -50,17 +56,12 @@ def passed_over(ignored: Mapping[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, reason in ignored.items():
         by_reason.setdefault(reason, []).append(name)
-    return [
-        f"passed over: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "") + f" ({reason})"
-        for reason, names in by_reason.items()
-    ]
+    return [f"passed over: {shorten_list(names, 1)} ({reason})" for reason, names in by_reason.items()]
 
 
 @contextlib.contextmanager
 def prints_to_stderr() -> Iterator[None]:
     """Send whatever is printed meanwhile to stderr, by plugins, their libraries and processes: stdout is for results."""
-    import ctypes
-
     sys.stdout.flush()
     with contextlib.redirect_stdout(sys.stderr):
         try:
@@ -72,7 +73,52 @@ def prints_to_stderr() -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError, TypeError):  # what C libraries print waits in a buffer of their own
+            with contextlib.suppress(OSError, TypeError):  # C libraries buffer what they print
                 ctypes.CDLL(None).fflush(None)
             os.dup2(kept, 1)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Give a function that shows progress on stderr: bars on a terminal, else a line now and then.
+
+    Each call also looks for an interrupt that was swallowed.
+    """
+    with _bars() if sys.stderr.isatty() else contextlib.nullcontext(_plain_progress()) as show:
+
+        def checked(what: str, done: int, total: int) -> None:
+            interrupts.check()
+            show(printable(what, lines=False), done, total)
+
+        yield checked
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich import progress
+    from rich.console import Console
+    from rich.markup import escape
+
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
+    elapsed = progress.TimeElapsedColumn()
+    with progress.Progress(*columns, elapsed, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, progress.TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(escape(what), total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def _plain_progress() -> Progress:
+    last: dict[str, float] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if done >= total or time.monotonic() - last.get(what, float("-inf")) > PLAIN_INTERVAL:
+            last[what] = time.monotonic()
+            sys.stderr.write(f"{what}: {done}/{total}\n")
+
+    return show

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from vlrb import __version__
+from vlrb.errors import ExitCode, PluginError, did_you_mean
+from vlrb.plugins.blame import blame
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
+from vlrb.storage import Places
+from vlrb.texts import accept_any_text, print_records
 
 if TYPE_CHECKING:
+    from vlrb.experiment.plan import Plan
     from vlrb.plugins.registry import Registered, Registry
+
+
+@attrs.frozen
+class Given:
+    """What the options before a command say."""
+
+    plugins: tuple[str, ...]
+    places: Places
+
+    def registry(self) -> Registry:
+        return load(Selection.of(self.plugins))
+
+    def plan(self, file: Path, *, weights: bool = False) -> Plan:
+        from vlrb.experiment.resolve import make_plan
+
+        return make_plan(file, self.plugins, weights=weights)
 
 
 class Root(click.Group):
@@ -23,9 +49,6 @@ class Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command of this group or of a plugin."""
-        from vlrb.errors import PluginError
-        from vlrb.plugins.blame import blame
-
         own = super().get_command(ctx, cmd_name)
         registered = self._of_plugins(ctx).get(cmd_name) if own is None else None
         if registered is None:
@@ -33,7 +56,7 @@ class Root(click.Group):
         with blame(registered.plugin, f"loading command {cmd_name!r}"):
             command = registered.record.load()
         if not isinstance(command, click.Command):
-            from vlrb.api.returned import FIX
+            from vlrb.api.returned import FIX  # imports numpy
 
             what = f"load() of command {cmd_name!r} returned {type(command).__name__} instead of a click command"
             raise PluginError(f"{registered.plugin.label}: {what}", fix=FIX)
@@ -42,43 +65,43 @@ class Root(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands; of plugins' commands by their summaries, without loading them."""
         own = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
-        rows = [*sorted(own), *((name, r.record.summary) for name, r in self._of_plugins(ctx).items())]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([*sorted(own), *((n, r.record.summary) for n, r in self._of_plugins(ctx).items())])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, with a did-you-mean for a misspelt one."""
-        from vlrb.errors import did_you_mean
-
         name = args[0]
         if self.get_command(ctx, name) is None:
-            raise click.UsageError(f"there is no command {name!r}; {did_you_mean(name, self.list_commands(ctx))}", ctx)
+            raise click.UsageError(f"unknown command {name!r}; {did_you_mean(name, self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
 
-    def _of_plugins(self, ctx: click.Context) -> dict[str, Registered]:
-        from vlrb.plugins.discovery import load
-        from vlrb.plugins.plugin import Selection
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; if the reader of stdout is gone (``| head``), that is no error, which click would exit with."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            sys.stdout = None
+            return ExitCode.OK
 
+    def _of_plugins(self, ctx: click.Context) -> dict[str, Registered]:
         registry = load(Selection.of(ctx.params.get("plugins") or ()), commands_only=True)
         return {r.name: r for r in registry.all("command") if r.name not in self.commands}
 
 
 def _blamed_command(command: click.Command, registered: Registered) -> click.Command:
     """Return a plugin's command whose failures are the plugin's; what click raises to end a command passes."""
-    from vlrb.plugins.blame import blame
-
     made = copy.copy(command)
 
     def invoke(ctx: click.Context) -> Any:
-        ended: list[BaseException] = []
+        ended: BaseException
         with blame(registered.plugin, f"running command {registered.name!r}"):
             try:
                 return command.invoke(ctx)
             except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, BrokenPipeError) as error:
-                ended.append(error)
-        raise ended[0]
+                ended = error
+        raise ended
 
     made.invoke = invoke  # type: ignore[method-assign]
     return made
@@ -96,20 +119,10 @@ def _blamed_command(command: click.Command, registered: Registered) -> click.Com
 @click.pass_context
 def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
     """Benchmark routers between vision-language models."""
-    from vlrb.storage import Places
-    from vlrb.texts import accept_any_text, print_records
-
     accept_any_text()
     print_records(logging.INFO if verbose else logging.WARNING)
-    ctx.obj = (plugins, Places.of(runs, cache))
-    ctx.obj[1].use()
+    ctx.obj = Given(plugins, Places.of(runs, cache))
+    ctx.obj.places.use()
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-
-def registry_of(ctx: click.Context) -> Registry:
-    from vlrb.plugins.discovery import load
-    from vlrb.plugins.plugin import Selection
-
-    return load(Selection.of(ctx.obj[0]))

@@ -29,7 +29,7 @@ from vlrb.running.context import RunContext
 from vlrb.running.run import _run_key, prepare
 from vlrb.storage import Places
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CORE = sorted((ROOT / "vlrb").rglob("*.py"))
 OWN = frozenset({"vlrb", "vlrb_plugins"})
 PLAIN = Sources()

@@ -20,7 +20,7 @@ from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 
-BAD = Path(__file__).parents[1] / "bad_plugins"
+BAD = Path(__file__).parents[2] / "bad_plugins"
 
 Install = Callable[..., Path]
 

@@ -1,176 +1,25 @@
-"""A cell from fit to file: what a router is given, what is refused of what it returns, and what is kept and read back.
-
-The samples are those of the handmade benchmark; each router here is an object of the test, in the place of the tiny plugin's.
-"""
+"""A cell from fit to file: what a router is given, and what is refused of what it returns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import attrs
 import handmade
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from cell_work import COUNTING, DEV, ESTIMATING, SWEPT, TEST, Fitted, Work, by_text, estimated
 
 from vlrb.api.decide import decide
-from vlrb.api.results import CellInfo
-from vlrb.api.routing import CostBounds, Estimate, Features, FitContext, Labelled, Queries, Undefined
-from vlrb.errors import DataError, PluginError
+from vlrb.api.routing import Estimate, Features, FitContext, Labelled, Undefined
+from vlrb.errors import PluginError
 from vlrb.evaluation.features import Encoded
 from vlrb.evaluation.metrics import Evaluator
-from vlrb.experiment.plan import ConfiguredComponent
-from vlrb.experiment.resolve import make_plan
 from vlrb.running.cell_files import read_cell, read_curve
-from vlrb.running.cells import _CellRun, hardware, run_cell
-from vlrb.running.context import RunContext
-from vlrb.storage import Places, read_json, read_parquet, write_json
-
-TINY = Path(__file__).parents[1] / "support" / "tiny.py"
-COUNTING = '[[router]]\nuse = "counting"\n'
-ESTIMATING = '[[router]]\nuse = "estimating"\n'
-
-
-def by_text(queries: Queries) -> Any:
-    """Choose by the number in the question: other rows, or another order, are other choices."""
-    return np.array([int(text.split()[1]) % 3 for text in queries.texts])
-
-
-@attrs.define
-class Fitted:
-    """A router as its own fit; without ``scores``, ``estimate``, ``chosen`` or ``save`` unless the test adds them."""
-
-    how: Callable[[Queries], Any] = by_text
-    seen: list[Any] = attrs.field(factory=list)
-    more: dict[str, Any] = attrs.field(factory=dict)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.more[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> Fitted:
-        self.seen += [train, dev, context]
-        return self
-
-    def route(self, queries: Queries) -> Any:
-        self.seen.append(queries)
-        return self.how(queries)
-
-
-@attrs.frozen
-class Work:
-    """Runs cells of an experiment with a router of the test."""
-
-    folder: Path
-    monkeypatch: pytest.MonkeyPatch
-
-    def context(self, routers: str = COUNTING, top: str = "") -> RunContext:
-        """Return what the cells share."""
-        head = f'name = "t"\nplugins = ["{TINY}"]\nrequires = []\n{top}\n[logs]\nuse = "tiny"\n'
-        path = self.folder / "experiment.toml"
-        path.write_text(head + routers, encoding="utf-8")
-        plan = make_plan(path)
-        made = handmade.make(self.folder)
-        split = handmade.split_of(made)
-        evaluator = Evaluator(made, split, CostBounds(1e-3, 4e-3, "train"), plan.metrics, plan.selection_metric())
-        return RunContext(plan, Places(self.folder / "runs", self.folder / "cache"), made, split, evaluator)
-
-    def run(self, router: Any, context: RunContext | None = None, cell: CellInfo | None = None, **more: Any) -> Path:
-        """Run a cell, by default the only one; return its folder."""
-        make = ConfiguredComponent.make
-        self.monkeypatch.setattr(ConfiguredComponent, "make", lambda s, *m: router if m == ("fit",) else make(s, *m))
-        context = context or self.context()
-        cell = cell or context.cells()[0]
-        arguments = {"threads": 1, "log": lambda *_: None, "progress": lambda *_: None, **more}
-        run_cell(context, cell, arguments["threads"], arguments["log"], arguments["progress"])
-        self.monkeypatch.setattr(ConfiguredComponent, "make", make)
-        return context.folder(cell)
-
-
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
-    monkeypatch.setenv("VLRB_DISABLE_PLUGINS", "mlflow")
-    return Work(tmp_path, monkeypatch)
-
-
-DEV = ["Apples/3", "Books/3", "Cats/3"]
-TEST = ["Apples/4", "Apples/5", "Books/4", "Books/5", "Cats/4", "Cats/5"]
-
-
-def estimated(queries: Queries) -> Estimate:
-    """Return estimates that differ in every entry, by the question."""
-    number = np.array([int(t.split()[1]) + len(t) / 100 for t in queries.texts])[:, None]
-    return Estimate(0.9 - number / 10 - np.array([0.0, 0.1, 0.2]), 1e-3 * (number + np.array([3.0, 2.0, 1.0])))
-
-
-def test_choices_are_kept_beside_the_samples_that_they_were_made_for(work: Work) -> None:
-    """In the order of the benchmark's rows, though a router sees them in another; scores and estimates with them."""
-
-    def scores(queries: Queries) -> Any:
-        found = np.zeros((len(queries), 3))
-        found[np.arange(len(queries)), by_text(queries)] = [1 + len(t) for t in queries.texts]
-        return found
-
-    folder = work.run(Fitted(more={"scores": scores, "estimate": estimated}))
-    for name, ids in (("dev", DEV), ("test", TEST)):
-        table = read_parquet(folder / f"{name}.parquet")
-        numbers = [int(i[-1]) for i in ids]
-        lengths = [len(f"question {i[-1]} of {i[:-2]}") for i in ids]
-        p = [0.9 - (n + length / 100) / 10 for n, length in zip(numbers, lengths, strict=True)]
-        assert table.column("id").to_pylist() == ids
-        assert table.column("choice").to_pylist() == [n % 3 for n in numbers]
-        assert table.column("model").to_pylist() == [handmade.MODELS[n % 3] for n in numbers]
-        for j, model in enumerate(handmade.MODELS):
-            expected = [1 + length if n % 3 == j else 0 for n, length in zip(numbers, lengths, strict=True)]
-            assert table.column(f"score:{model}").to_pylist() == expected
-            assert table.column(f"p_correct:{model}").to_pylist() == pytest.approx([x - j / 10 for x in p])
-            cost = [1e-3 * (n + length / 100 + 3 - j) for n, length in zip(numbers, lengths, strict=True)]
-            assert table.column(f"cost:{model}").to_pylist() == pytest.approx(cost)
-
-
-def test_what_was_kept_is_read_back(work: Work) -> None:
-    """Choices and estimates of dev and test; nothing is read as if it were of other samples."""
-    folder = work.run(Fitted(more={"estimate": estimated}))
-    ids = {"dev": DEV, "test": TEST}
-    about, routed = read_cell(folder, ids, handmade.MODELS)
-
-    assert about["cell"]["label"] == "counting"
-    assert routed["test"].choices.tolist() == [1, 2, 1, 2, 1, 2]
-    assert routed["dev"].choices.tolist() == [0, 0, 0]
-    kept = routed["test"].estimate
-    assert kept is not None
-    texts = [f"question {i[-1]} of {i[:-2]}" for i in TEST]
-    expected = estimated(SimpleNamespace(texts=texts))  # type: ignore[arg-type]
-    np.testing.assert_allclose(kept.p_correct, expected.p_correct)
-    np.testing.assert_allclose(kept.cost, expected.cost)
-
-    with pytest.raises(DataError) as caught:
-        read_cell(folder, {**ids, "test": TEST[::-1]}, handmade.MODELS)
-    assert caught.value.problems[0].where == str(folder / "test.parquet")
-    for lacking in ("id", "choice"):
-        table = read_parquet(folder / "dev.parquet").drop_columns([lacking])
-        pq.write_table(table, folder / "dev.parquet.aside")
-        whole = (folder / "dev.parquet").rename(folder / "whole")
-        (folder / "dev.parquet.aside").rename(folder / "dev.parquet")
-        with pytest.raises(DataError, match=f"'{lacking}'"):
-            read_cell(folder, ids, handmade.MODELS)
-        whole.rename(folder / "dev.parquet")
-    (folder / "dev.parquet").write_bytes(b"cut off")
-    with pytest.raises(DataError, match=r"dev\.parquet"):
-        read_cell(folder, ids, handmade.MODELS)
-
-
-def test_a_router_without_estimates_has_none(work: Work) -> None:
-    """Nothing stands in for them."""
-    _, routed = read_cell(work.run(Fitted()), {"dev": DEV, "test": TEST}, handmade.MODELS)
-    assert [r.estimate for r in routed.values()] == [None, None]
+from vlrb.running.cells import _CellRun
+from vlrb.storage import read_json, read_parquet
 
 
 def test_a_fit_is_given_its_own_rows_and_context(work: Work) -> None:
@@ -383,28 +232,6 @@ def test_features_are_those_of_the_rows(work: Work, monkeypatch: pytest.MonkeyPa
         assert queries.features.matrix[:, 0].tolist() == rows
 
 
-def test_a_finished_cell_is_not_fitted_again(work: Work) -> None:
-    """Until it is forgotten, with its work."""
-    context = work.context()
-    (cell,) = context.cells()
-    first, again, forced = Fitted(), Fitted(), Fitted()
-    assert not context.finished(cell)
-    folder = work.run(first, context)
-    assert context.finished(cell)
-    work.run(again, context)
-    context.work_folder(cell).mkdir(parents=True)
-    context.forget(cell)
-    assert not context.finished(cell)
-    assert not folder.exists()
-    assert not context.work_folder(cell).exists()
-    work.run(forced, context)
-
-    assert (len(first.seen), len(again.seen), len(forced.seen)) == (5, 0, 5)
-
-
-SWEPT = ESTIMATING + "sweep = { lambda = [0, 100, inf] }\n"
-
-
 def test_points_that_only_decide_share_a_fit(work: Work) -> None:
     """Each decides by the estimates of the one fit; what it was asked for is not shown as chosen, and curves are copied."""
     context = work.context(SWEPT)
@@ -450,76 +277,3 @@ def test_a_sweep_over_decisions_needs_estimates(work: Work) -> None:
     context = work.context(SWEPT)
     with pytest.raises(PluginError, match="estimating"):
         work.run(Fitted(), context)
-
-
-def test_what_cells_use_of_the_cache_is_told(work: Work) -> None:
-    """The folders that a run needs, of each fit once, and no others."""
-    context = work.context(SWEPT)
-    cells = context.cells()
-    uses = context.uses(cells)
-
-    folders = {context.folder(c).name for c in cells}
-    assert set(uses["cells"]) == set(uses["work"]) == folders | {cells[0].fit_key[:20]}
-    assert len(uses["cells"]) == 4
-    assert (uses["benchmarks"], uses["features"]) == (["handmade"], [])
-    assert {f.name for f in (work.folder / "cache").iterdir()} >= {"benchmarks"}
-
-
-def test_a_forgotten_point_forgets_the_fit_that_it_shares(work: Work) -> None:
-    """Otherwise it would decide by old estimates."""
-    context = work.context(SWEPT)
-    cell = context.cells()[1]
-    work.run(Fitted(more={"estimate": estimated}), context, cell)
-    base = work.folder / "cache" / "cells" / cell.fit_key[:20]
-    assert (base / "cell.json").is_file()
-    context.forget(cell)
-    assert not base.exists()
-
-
-def test_a_saved_router_is_kept_with_its_cell(work: Work) -> None:
-    """What it writes stands in a folder of its own."""
-    saved = {"save": lambda folder: write_json(folder / "weights.json", [1])}
-    assert read_json(work.run(Fitted(more=saved)) / "router" / "weights.json") == [1]
-
-
-def test_a_cell_says_where_it_ran(work: Work) -> None:
-    """The device that the router names, or the one that all have."""
-    assert read_json(work.run(Fitted()) / "cell.json")["hardware"].endswith(", cpu")
-    for device in ("cuda:0", {"name": "cuda:0", "memory": ""}):
-        context = work.context()
-        context.forget(context.cells()[0])
-        about = read_json(work.run(Fitted(more={"device": device}), context) / "cell.json")
-        assert about["hardware"].endswith(", cuda:0")
-        assert about["threads"] == 1
-
-
-def test_an_estimate_is_read_from_its_own_columns(tmp_path: Path) -> None:
-    """By the models' names, whatever the order of the columns."""
-    columns: dict[str, Any] = {"id": DEV, "choice": [0, 1, 2]}
-    for first, kind in ((0, "cost"), (9, "p_correct")):
-        for j, model in enumerate(handmade.MODELS):
-            columns[f"{kind}:{model}"] = [1.0 + first + j, 2.0 + first + j, 3.0 + first + j]
-    pq.write_table(pa.table(columns), tmp_path / "dev.parquet")
-    pq.write_table(pa.table({"id": TEST, "choice": [0] * 6}), tmp_path / "test.parquet")
-    write_json(tmp_path / "cell.json", {})
-    _, routed = read_cell(tmp_path, {"dev": DEV, "test": TEST}, handmade.MODELS[::-1])
-
-    assert routed["dev"].estimate is not None
-    assert routed["dev"].estimate.cost.tolist() == [[3, 2, 1], [4, 3, 2], [5, 4, 3]]
-    assert routed["dev"].estimate.p_correct[0].tolist() == [12, 11, 10]
-    assert routed["test"].estimate is None
-
-
-@pytest.mark.parametrize(
-    ("device", "shown"),
-    [
-        (None, "cpu"),
-        ("", "cpu"),
-        ("cuda:0", "cuda:0"),
-        ({"device": "cuda", "name": "H100", "note": None}, "cuda, H100"),
-        (np.array([object(), 1]), "1]"),
-    ],
-)
-def test_where_a_router_ran_stands_in_its_result(device: object, shown: str) -> None:
-    """The CPU by default; an array, which has no truth value, does not fail the cell."""
-    assert hardware(device).endswith(shown)

@@ -1,140 +1,18 @@
-"""From the rows of a log source to matrices: what is read, counted, refused, left out and joined, figure by figure."""
+"""From the rows of a log source to matrices: what is counted, refused, left out and joined, figure by figure."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import numpy as np
-import pyarrow as pa
 import pytest
+from written_logs import LARGE, SMALL, Counter, Work, answer, answers, batch, questions
 
-from vlrb.api.logs import Listing, Part, Score
+from vlrb.api.logs import Part, Score
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
-from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.read import PartBuilder
-from vlrb.errors import DataError, PluginError
-from vlrb.experiment.plan import ConfiguredComponent
-from vlrb.experiment.resolve import make_plan
-from vlrb.storage import Places, read_json
-
-TINY = Path(__file__).parents[1] / "support" / "tiny.py"
-LARGE, SMALL = "tiny-large", "tiny-small"
-
-Rows = Sequence[Mapping[str, Any]]
-
-
-def batch(rows: Rows, schema: pa.Schema, optional: pa.Schema, **metadata: Any) -> pa.RecordBatch:
-    """Return rows with the optional columns that any of them has."""
-    used = [f for f in optional if any(f.name in row for row in rows)]
-    found = pa.RecordBatch.from_pylist([dict(r) for r in rows], schema=pa.schema([*schema, *used]))
-    return found.replace_schema_metadata({k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
-
-
-def questions(dataset: str, keys: str, **metadata: Any) -> tuple[Part, list[pa.RecordBatch]]:
-    """Return a part of samples, one for each letter."""
-    rows = [{"dataset": dataset, "key": k, "question": f"what is {k}?", "answer": "A"} for k in keys]
-    part = Part(f"samples/{dataset}", "samples", (), dataset)
-    return part, [batch(rows, SAMPLES, SAMPLES_OPTIONAL, **metadata)]
-
-
-def answer(key: str, score: float | None = 1.0, dataset: str = "TinyA", **more: Any) -> dict[str, Any]:
-    """Return an answer with a verdict and tokens."""
-    row = {"prediction": "A", "score": score, "input_tokens": 100, "output_tokens": 10, "cost": None}
-    return {"dataset": dataset, "key": key, **row, **more}
-
-
-def answers(
-    rows: Rows, model: str = LARGE, dataset: str = "TinyA", **metadata: Any
-) -> tuple[Part, list[pa.RecordBatch]]:
-    """Return a part of outcomes."""
-    part = Part(f"outcomes/{dataset}/{model}", "outcomes", (), dataset, model)
-    return part, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL, **metadata)]
-
-
-@attrs.frozen
-class Source:
-    """A log source of rows of the test."""
-
-    parts: Mapping[Part, Any]
-
-    def list(self, _: Any) -> Listing:
-        return Listing(tuple(self.parts))
-
-    def read(self, part: Part, _: Any) -> Iterator[Any]:
-        yield from self.parts[part]
-
-
-@attrs.frozen
-class Counter:
-    """A token counter that takes what the logs say, and adds tokens per model where it has any."""
-
-    more: Mapping[str, Any] = attrs.field(factory=dict)
-    shared: Any = None
-
-    @property
-    def per_model(self) -> bool:
-        return bool(self.more)
-
-    def sample_tokens(self, rows: pa.RecordBatch, _: Any) -> Any:
-        return self.shared(rows.num_rows) if self.shared is not None else None
-
-    def outcome_tokens(self, rows: pa.RecordBatch) -> Any:
-        inputs = rows.column("input_tokens") if self.shared is None else None
-        return inputs, rows.column("output_tokens")
-
-    def model_tokens(self, name: str, _model: Any, _sizes: Any) -> Any:
-        return self.more[name]
-
-
-@attrs.frozen
-class Work:
-    """Builds benchmarks, each in a cache of its own."""
-
-    folder: Path
-    monkeypatch: pytest.MonkeyPatch
-
-    def builder(self, parts: Any, section: str = "", counter: Any = None, scorer: Any = None) -> tuple[Any, Places]:
-        """Return the plan of an experiment on these parts, and where its cache is."""
-        made: dict[str, Any] = {"list": Source(dict(parts)), "sample_tokens": counter or Counter()}
-        made |= {"score": scorer} if scorer is not None else {}
-        make = ConfiguredComponent.make
-        self.monkeypatch.setattr(
-            ConfiguredComponent, "make", lambda s, *m: made[m[0]] if m and m[0] in made else make(s, *m)
-        )
-        path = self.folder / "experiment.toml"
-        path.write_text(
-            f'name = "t"\nplugins = ["{TINY}"]\nrequires = []\n[logs]\nuse = "tiny"\n[benchmark]\n{section}\n'
-            '[[router]]\nuse = "cheapest"\n',
-            encoding="utf-8",
-        )
-        here = self.folder / str(len(list(self.folder.iterdir())))
-        here.mkdir()
-        return make_plan(path), Places(here / "runs", here / "cache")
-
-    def build(self, *parts: Any, section: str = "", **components: Any) -> Benchmark:
-        """Return the benchmark."""
-        plan, places = self.builder(parts, section, **components)
-        self.monkeypatch.chdir(self.folder)
-        made = build(plan, places, jobs=1)
-        self.monkeypatch.undo()
-        return made
-
-    def refused(self, *parts: Any, section: str = "", **components: Any) -> list[Any]:
-        """Return the problems of logs that no benchmark is made of."""
-        with pytest.raises((DataError, PluginError)) as caught:
-            self.build(*parts, section=section, **components)
-        self.monkeypatch.undo()
-        return list(caught.value.problems)
-
-
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
-    return Work(tmp_path, monkeypatch)
 
 
 def excluded(made: Benchmark) -> dict[str, int]:
@@ -351,74 +229,6 @@ def test_an_answer_that_stands_twice_is_refused(work: Work, pieces: int) -> None
     assert "TinyA/b" not in problem.message
 
 
-def _number(**values: Any) -> list[dict[str, Any]]:
-    return [answer("a"), answer("b", **values)]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"score": 1.001}, {"score": -0.001}, {"score": float("nan")}, {"cost": -0.001}, {"cost": float("inf")}],
-)
-def test_figures_outside_their_range_are_refused(work: Work, values: dict[str, float]) -> None:
-    """The sample and the figure are named."""
-    (problem,) = work.refused(questions("TinyA", "ab"), answers(_number(**values)))
-    assert problem.message.startswith(f"{next(iter(values))} of sample 'TinyA/b' is")
-
-
-def test_figures_at_the_ends_of_their_range_are_taken(work: Work) -> None:
-    """0 and 1, a free answer, and one that costs more than a dollar."""
-    rows = [answer("a", 0.0, cost=0.0), answer("b", 1.0, cost=2.5)]
-    made = work.build(questions("TinyA", "ab"), answers(rows))
-    assert (made.score[:, 0].tolist(), made.cost[:, 0].tolist()) == ([0, 1], [0, 2.5])
-
-
-def _bare(rows: Rows, *, without: str = "", **types: pa.DataType) -> list[pa.RecordBatch]:
-    schema = pa.schema([(f.name, types.get(f.name, f.type)) for f in OUTCOMES if f.name != without])
-    return [
-        pa.RecordBatch.from_pylist([{k: v for k, v in r.items() if k in schema.names} for r in rows], schema=schema)
-    ]
-
-
-BROKEN: dict[str, list[Any]] = {
-    "no batch": [{"key": "a"}],
-    "score: missing": _bare([answer("a")], without="score"),
-    "cost: string": _bare([answer("a")], cost=pa.string()),
-    "key: nulls": _bare([{**answer("a"), "key": None}]),
-    "rows of dataset 'TinyB'": _bare([answer("a", dataset="TinyB")]),
-}
-
-
-@pytest.mark.parametrize("what", BROKEN)
-def test_batches_that_break_their_schema_are_blamed_on_the_source(work: Work, what: str) -> None:
-    """The part and what is wrong with it are named."""
-    part, _ = answers([answer("a")])
-    (problem,) = work.refused(questions("TinyA", "a"), (part, BROKEN[what]))
-
-    assert "tiny/tiny" in problem.message
-    assert problem.where == part.id
-    assert (what in problem.message) == (what != "no batch")
-
-
-def test_a_part_of_several_models_says_whose_its_rows_are(work: Work) -> None:
-    """It must have the column; one of a single model need not, and its rows are that model's."""
-    several = Part("outcomes/TinyA", "outcomes", (), "TinyA")
-    rows = [answer("a", 0.25, model=SMALL), answer("a", 0.75, model=LARGE)]
-    made = work.build(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
-    assert made.score.tolist() == [[0.75, 0.25]]
-    assert {p.model: p.found for p in made.manifest.pairs} == {LARGE: 1, SMALL: 1}
-
-    for rows in ([answer("a")], [answer("a", model=LARGE), answer("a", model=None)]):
-        (problem,) = work.refused(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
-        assert "model: " in problem.message
-
-
-def test_a_part_without_rows_is_refused(work: Work) -> None:
-    """A file that is cut off must not pass for a model that answered nothing."""
-    part, _ = answers([answer("a")])
-    (problem,) = work.refused(questions("TinyA", "a"), (part, [batch([], OUTCOMES, OUTCOMES_OPTIONAL)]))
-    assert problem.where == part.id
-
-
 def test_samples_and_outcomes_of_a_dataset_come_together(work: Work) -> None:
     """Neither without the other, and samples in one part only; all problems at once."""
     a, b = answers([answer("a")]), answers([answer("a", dataset="TinyB")], dataset="TinyB")
@@ -432,23 +242,6 @@ def test_samples_and_outcomes_of_a_dataset_come_together(work: Work) -> None:
     assert problem.message == "dataset 'TinyB' has samples but no outcomes"
     (problem,) = work.refused(questions("TinyA", "a"))
     assert "no outcomes" in problem.message
-
-
-@pytest.mark.parametrize(
-    "tokens",
-    [
-        lambda n: np.ones(n + 1, dtype=int),
-        lambda n: np.ones(n),
-        lambda n: -np.ones(n, dtype=int),
-        lambda n: np.array([5, -1, 5])[:n],
-        lambda n: pa.array([1.0] * n),
-    ],
-)
-def test_tokens_are_whole_numbers_one_for_each_row(work: Work, tokens: Any) -> None:
-    """A counter that returns others is refused before anything is priced."""
-    rows = [answer("a"), answer("b")]
-    (problem,) = work.refused(questions("TinyA", "ab"), answers(rows), counter=Counter(shared=tokens))
-    assert "2 integers" in problem.message
 
 
 def test_tokens_of_samples_count_for_every_model(work: Work) -> None:
@@ -479,22 +272,6 @@ def test_a_model_without_a_price_needs_costs(work: Work) -> None:
     made = work.build(questions("TinyA", "ab"), answers([{**r, "cost": 0.5} for r in rows], "stranger"))
     assert made.cost[:, 0].tolist() == [0.5, 0.5]
     assert [c.input_price for c in made.candidates] == [None]
-
-
-def test_a_part_is_read_once(work: Work) -> None:
-    """What stands in the cache is not read again, and holds what was read."""
-    part, rows = answers([answer("a")], files=["/nowhere"])
-    plan, places = work.builder([questions("TinyA", "a"), (part, rows)])
-    builder = PartBuilder(plan, places)
-    builder.read(part, "k" * 64)
-    builder.source.parts[part].clear()  # type: ignore[attr-defined]
-    builder.read(part, "k" * 64)
-
-    folder = builder.folder("k" * 64)
-    assert read_json(folder / "part.json")["rows"] == 1
-    assert read_json(folder / "named-files.json") == {"/nowhere": None}
-    with pytest.raises(DataError, match="no rows"):
-        builder.read(part, "l" * 64)
 
 
 def test_the_fingerprint_that_is_expected_must_be_that_of_the_benchmark(work: Work) -> None:

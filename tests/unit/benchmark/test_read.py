@@ -1,0 +1,117 @@
+"""Reading the parts of a log source: what is refused of their rows, and what is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from written_logs import LARGE, SMALL, Counter, Rows, Work, answer, answers, batch, questions
+
+from vlrb.api.logs import Part
+from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL
+from vlrb.benchmark.read import PartBuilder
+from vlrb.errors import DataError
+from vlrb.storage import read_json
+
+
+def _number(**values: Any) -> list[dict[str, Any]]:
+    return [answer("a"), answer("b", **values)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"score": 1.001}, {"score": -0.001}, {"score": float("nan")}, {"cost": -0.001}, {"cost": float("inf")}],
+)
+def test_figures_outside_their_range_are_refused(work: Work, values: dict[str, float]) -> None:
+    """The sample and the figure are named."""
+    (problem,) = work.refused(questions("TinyA", "ab"), answers(_number(**values)))
+    assert problem.message.startswith(f"{next(iter(values))} of sample 'TinyA/b' is")
+
+
+def test_figures_at_the_ends_of_their_range_are_taken(work: Work) -> None:
+    """0 and 1, a free answer, and one that costs more than a dollar."""
+    rows = [answer("a", 0.0, cost=0.0), answer("b", 1.0, cost=2.5)]
+    made = work.build(questions("TinyA", "ab"), answers(rows))
+    assert (made.score[:, 0].tolist(), made.cost[:, 0].tolist()) == ([0, 1], [0, 2.5])
+
+
+def _bare(rows: Rows, *, without: str = "", **types: pa.DataType) -> list[pa.RecordBatch]:
+    schema = pa.schema([(f.name, types.get(f.name, f.type)) for f in OUTCOMES if f.name != without])
+    return [
+        pa.RecordBatch.from_pylist([{k: v for k, v in r.items() if k in schema.names} for r in rows], schema=schema)
+    ]
+
+
+BROKEN: dict[str, list[Any]] = {
+    "no batch": [{"key": "a"}],
+    "score: missing": _bare([answer("a")], without="score"),
+    "cost: string": _bare([answer("a")], cost=pa.string()),
+    "key: nulls": _bare([{**answer("a"), "key": None}]),
+    "rows of dataset 'TinyB'": _bare([answer("a", dataset="TinyB")]),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_batches_that_break_their_schema_are_blamed_on_the_source(work: Work, what: str) -> None:
+    """The part and what is wrong with it are named."""
+    part, _ = answers([answer("a")])
+    (problem,) = work.refused(questions("TinyA", "a"), (part, BROKEN[what]))
+
+    assert "tiny/tiny" in problem.message
+    assert problem.where == part.id
+    assert (what in problem.message) == (what != "no batch")
+
+
+def test_a_part_of_several_models_says_whose_its_rows_are(work: Work) -> None:
+    """It must have the column; one of a single model need not, and its rows are that model's."""
+    several = Part("outcomes/TinyA", "outcomes", (), "TinyA")
+    rows = [answer("a", 0.25, model=SMALL), answer("a", 0.75, model=LARGE)]
+    made = work.build(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
+    assert made.score.tolist() == [[0.75, 0.25]]
+    assert {p.model: p.found for p in made.manifest.pairs} == {LARGE: 1, SMALL: 1}
+
+    for rows in ([answer("a")], [answer("a", model=LARGE), answer("a", model=None)]):
+        (problem,) = work.refused(questions("TinyA", "a"), (several, [batch(rows, OUTCOMES, OUTCOMES_OPTIONAL)]))
+        assert "model: " in problem.message
+
+
+def test_a_part_without_rows_is_refused(work: Work) -> None:
+    """A file that is cut off must not pass for a model that answered nothing."""
+    part, _ = answers([answer("a")])
+    (problem,) = work.refused(questions("TinyA", "a"), (part, [batch([], OUTCOMES, OUTCOMES_OPTIONAL)]))
+    assert problem.where == part.id
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        lambda n: np.ones(n + 1, dtype=int),
+        lambda n: np.ones(n),
+        lambda n: -np.ones(n, dtype=int),
+        lambda n: np.array([5, -1, 5])[:n],
+        lambda n: pa.array([1.0] * n),
+    ],
+)
+def test_tokens_are_whole_numbers_one_for_each_row(work: Work, tokens: Any) -> None:
+    """A counter that returns others is refused before anything is priced."""
+    rows = [answer("a"), answer("b")]
+    (problem,) = work.refused(questions("TinyA", "ab"), answers(rows), counter=Counter(shared=tokens))
+    assert "2 integers" in problem.message
+
+
+def test_a_part_is_read_once(work: Work) -> None:
+    """What stands in the cache is not read again, and holds what was read."""
+    part, rows = answers([answer("a")], files=["/nowhere"])
+    plan, places = work.builder([questions("TinyA", "a"), (part, rows)])
+    builder = PartBuilder(plan, places)
+    builder.read(part, "k" * 64)
+    builder.source.parts[part].clear()  # type: ignore[attr-defined]
+    builder.read(part, "k" * 64)
+
+    folder = builder.folder("k" * 64)
+    assert read_json(folder / "part.json")["rows"] == 1
+    assert read_json(folder / "named-files.json") == {"/nowhere": None}
+    with pytest.raises(DataError, match="no rows"):
+        builder.read(part, "l" * 64)

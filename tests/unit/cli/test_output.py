@@ -1,0 +1,109 @@
+"""What is printed, where, and in which form."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+
+import pytest
+
+from vlrb import interrupts
+from vlrb.cli import output
+from vlrb.cli.output import echo_json, echo_styled, passed_over, print_problems, prints_to_stderr, progress_bars
+from vlrb.errors import DataError, Problem
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "é"), ("latin-1", "\\u00e9")])
+def test_json_is_written_in_what_stdout_can_hold(monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str) -> None:
+    """It is JSON in any encoding, and strict."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    echo_json({"a": "é"})
+    sys.stdout.flush()
+
+    assert json.loads(raw.getvalue()) == {"a": "é"}
+    assert shown.encode() in raw.getvalue()
+    with pytest.raises(ValueError):
+        echo_json(float("nan"))
+
+
+def test_colours_stay_and_other_control_characters_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """A report may colour its table; a title sequence from a log may not reach the terminal."""
+    echo_styled("\x1b[1mbold\x1b[0m\x1b]0;title\x07\n")
+
+    assert capsys.readouterr().out == "\x1b[1mbold\x1b[0m\\x1b]0;title\\x07\n"
+
+
+def test_of_very_many_problems_the_first_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the number of the others."""
+    print_problems(DataError([Problem(f"p{i}", "", "fix it") for i in range(1022)]))
+    lines = capsys.readouterr().err.splitlines()
+
+    assert lines[-1] == "... and 1,002 more problems like these"
+    assert sum(line.startswith("error: ") for line in lines) == output.MOST_PROBLEMS
+
+
+def test_files_are_passed_over_by_reason() -> None:
+    """A line for each reason, not for each of thousands of files."""
+    ignored = {"a": "no log", "b": "too old", "c": "no log", "d": "no log"}
+
+    assert passed_over(ignored) == ["passed over: a and 2 more (no log)", "passed over: b (too old)"]
+
+
+def test_what_is_printed_meanwhile_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    """From Python and from below it; stdout works again afterwards, also after an error."""
+    with pytest.raises(RuntimeError), prints_to_stderr():
+        sys.stdout.write("from Python")
+        os.write(1, b"from below\n")
+        raise RuntimeError
+    sys.stdout.write("result\n")
+    sys.stdout.flush()
+    out, err = capfd.readouterr()
+
+    assert out == "result\n"
+    assert "from Python" in err
+    assert "from below" in err
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of each task, then one per interval, and always the last: a log of thousands of lines helps nobody."""
+    now = 0.0
+    monkeypatch.setattr(output.time, "monotonic", lambda: now)
+    with progress_bars() as progress:
+        for done in (1, 2, 3):
+            progress("a\x07", done, 5)
+        now += output.PLAIN_INTERVAL + 1
+        for done in (4, 5):
+            progress("a\x07", done, 5)
+
+    assert capsys.readouterr().err == "a\\x07: 1/5\na\\x07: 4/5\na\\x07: 5/5\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_looks_for_interrupts(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    """One that a plugin swallowed ends the work at the next step."""
+
+    def swallowed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupts, "check", swallowed)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with pytest.raises(KeyboardInterrupt), progress_bars() as progress:
+        progress("a", 1, 2)
+
+
+def test_bars_show_the_task_as_it_is_called(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brackets in a label are no markup."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress_bars() as progress:
+        progress("fitting [red]", 1, 2)
+
+    assert "fitting [red]" in capsys.readouterr().err

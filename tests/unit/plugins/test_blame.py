@@ -1,0 +1,71 @@
+"""Whose fault it is: what plugin code raises is the plugin's, unless it is the user's, the system's or vlrb's to say."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from vlrb.errors import DataError, PluginError, StorageError, VlrbError
+from vlrb.plugins.blame import blame, blamed
+from vlrb.plugins.plugin import Plugin
+
+PLUGIN = Plugin("p", "d", "1", "o", object=object())
+
+
+class OwnError(DataError):
+    """An error of a plugin's own class."""
+
+
+def emptied() -> VlrbError:
+    error = DataError("x", fix="y")
+    error.problems = ()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (ZeroDivisionError("x"), PluginError),
+        (SystemExit(3), PluginError),
+        (GeneratorExit(), PluginError),
+        (DataError("x", fix="y"), DataError),
+        (OwnError("x", fix="y"), DataError),
+        (emptied(), PluginError),
+        (OSError(errno.ENOSPC, "No space left on device"), StorageError),
+        (FileNotFoundError(errno.ENOENT, "x"), PluginError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_what_a_plugin_raises_becomes_an_error_that_every_process_knows(raised: BaseException, kind: type) -> None:
+    """Errors about data pass, a full disk is the system's, an interrupt the user's; all else is the plugin's."""
+    with pytest.raises(BaseException) as caught, blame(PLUGIN, "working"):
+        raise raised
+
+    assert type(caught.value) is kind
+    if kind is PluginError:
+        assert "plugin 'p' (d 1) failed while working" in str(caught.value)
+        assert "-p no:d/p" in str(caught.value)
+
+
+def test_only_the_plugins_steps_are_blamed_on_it() -> None:
+    """What vlrb does with a value that a plugin yielded is vlrb's own, and the plugin's generator is closed."""
+    ended: list[Any] = []
+
+    def values() -> Iterator[int]:
+        try:
+            yield 1
+            raise ZeroDivisionError
+        finally:
+            ended.append(1)
+
+    with pytest.raises(RuntimeError, match="own"):
+        for _ in blamed(values(), PLUGIN, "reading"):
+            raise RuntimeError("own")
+    with pytest.raises(PluginError, match="reading"):
+        list(blamed(values(), PLUGIN, "reading"))
+    with pytest.raises(PluginError, match="not iterable"):
+        list(blamed(3, PLUGIN, "reading"))  # type: ignore[arg-type]
+    assert len(ended) == 2

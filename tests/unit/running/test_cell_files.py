@@ -1,0 +1,132 @@
+"""What is kept of a cell, and read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import handmade
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from cell_work import DEV, TEST, Fitted, Work, by_text, estimated
+
+from vlrb.api.routing import Queries
+from vlrb.errors import DataError
+from vlrb.running.cell_files import read_cell
+from vlrb.running.cells import hardware
+from vlrb.storage import read_json, read_parquet, write_json
+
+
+def test_choices_are_kept_beside_the_samples_that_they_were_made_for(work: Work) -> None:
+    """In the order of the benchmark's rows, though a router sees them in another; scores and estimates with them."""
+
+    def scores(queries: Queries) -> Any:
+        found = np.zeros((len(queries), 3))
+        found[np.arange(len(queries)), by_text(queries)] = [1 + len(t) for t in queries.texts]
+        return found
+
+    folder = work.run(Fitted(more={"scores": scores, "estimate": estimated}))
+    for name, ids in (("dev", DEV), ("test", TEST)):
+        table = read_parquet(folder / f"{name}.parquet")
+        numbers = [int(i[-1]) for i in ids]
+        lengths = [len(f"question {i[-1]} of {i[:-2]}") for i in ids]
+        p = [0.9 - (n + length / 100) / 10 for n, length in zip(numbers, lengths, strict=True)]
+        assert table.column("id").to_pylist() == ids
+        assert table.column("choice").to_pylist() == [n % 3 for n in numbers]
+        assert table.column("model").to_pylist() == [handmade.MODELS[n % 3] for n in numbers]
+        for j, model in enumerate(handmade.MODELS):
+            expected = [1 + length if n % 3 == j else 0 for n, length in zip(numbers, lengths, strict=True)]
+            assert table.column(f"score:{model}").to_pylist() == expected
+            assert table.column(f"p_correct:{model}").to_pylist() == pytest.approx([x - j / 10 for x in p])
+            cost = [1e-3 * (n + length / 100 + 3 - j) for n, length in zip(numbers, lengths, strict=True)]
+            assert table.column(f"cost:{model}").to_pylist() == pytest.approx(cost)
+
+
+def test_what_was_kept_is_read_back(work: Work) -> None:
+    """Choices and estimates of dev and test; nothing is read as if it were of other samples."""
+    folder = work.run(Fitted(more={"estimate": estimated}))
+    ids = {"dev": DEV, "test": TEST}
+    about, routed = read_cell(folder, ids, handmade.MODELS)
+
+    assert about["cell"]["label"] == "counting"
+    assert routed["test"].choices.tolist() == [1, 2, 1, 2, 1, 2]
+    assert routed["dev"].choices.tolist() == [0, 0, 0]
+    kept = routed["test"].estimate
+    assert kept is not None
+    texts = [f"question {i[-1]} of {i[:-2]}" for i in TEST]
+    expected = estimated(SimpleNamespace(texts=texts))  # type: ignore[arg-type]
+    np.testing.assert_allclose(kept.p_correct, expected.p_correct)
+    np.testing.assert_allclose(kept.cost, expected.cost)
+
+    with pytest.raises(DataError) as caught:
+        read_cell(folder, {**ids, "test": TEST[::-1]}, handmade.MODELS)
+    assert caught.value.problems[0].where == str(folder / "test.parquet")
+    for lacking in ("id", "choice"):
+        table = read_parquet(folder / "dev.parquet").drop_columns([lacking])
+        pq.write_table(table, folder / "dev.parquet.aside")
+        whole = (folder / "dev.parquet").rename(folder / "whole")
+        (folder / "dev.parquet.aside").rename(folder / "dev.parquet")
+        with pytest.raises(DataError, match=f"'{lacking}'"):
+            read_cell(folder, ids, handmade.MODELS)
+        whole.rename(folder / "dev.parquet")
+    (folder / "dev.parquet").write_bytes(b"cut off")
+    with pytest.raises(DataError, match=r"dev\.parquet"):
+        read_cell(folder, ids, handmade.MODELS)
+
+
+def test_a_router_without_estimates_has_none(work: Work) -> None:
+    """Nothing stands in for them."""
+    _, routed = read_cell(work.run(Fitted()), {"dev": DEV, "test": TEST}, handmade.MODELS)
+    assert [r.estimate for r in routed.values()] == [None, None]
+
+
+def test_an_estimate_is_read_from_its_own_columns(tmp_path: Path) -> None:
+    """By the models' names, whatever the order of the columns."""
+    columns: dict[str, Any] = {"id": DEV, "choice": [0, 1, 2]}
+    for first, kind in ((0, "cost"), (9, "p_correct")):
+        for j, model in enumerate(handmade.MODELS):
+            columns[f"{kind}:{model}"] = [1.0 + first + j, 2.0 + first + j, 3.0 + first + j]
+    pq.write_table(pa.table(columns), tmp_path / "dev.parquet")
+    pq.write_table(pa.table({"id": TEST, "choice": [0] * 6}), tmp_path / "test.parquet")
+    write_json(tmp_path / "cell.json", {})
+    _, routed = read_cell(tmp_path, {"dev": DEV, "test": TEST}, handmade.MODELS[::-1])
+
+    assert routed["dev"].estimate is not None
+    assert routed["dev"].estimate.cost.tolist() == [[3, 2, 1], [4, 3, 2], [5, 4, 3]]
+    assert routed["dev"].estimate.p_correct[0].tolist() == [12, 11, 10]
+    assert routed["test"].estimate is None
+
+
+@pytest.mark.parametrize(
+    ("device", "shown"),
+    [
+        (None, "cpu"),
+        ("", "cpu"),
+        ("cuda:0", "cuda:0"),
+        ({"device": "cuda", "name": "H100", "note": None}, "cuda, H100"),
+        (np.array([object(), 1]), "1]"),
+    ],
+)
+def test_where_a_router_ran_stands_in_its_result(device: object, shown: str) -> None:
+    """The CPU by default; an array, which has no truth value, does not fail the cell."""
+    assert hardware(device).endswith(shown)
+
+
+def test_a_saved_router_is_kept_with_its_cell(work: Work) -> None:
+    """What it writes stands in a folder of its own."""
+    saved = {"save": lambda folder: write_json(folder / "weights.json", [1])}
+    assert read_json(work.run(Fitted(more=saved)) / "router" / "weights.json") == [1]
+
+
+def test_a_cell_says_where_it_ran(work: Work) -> None:
+    """The device that the router names, or the one that all have."""
+    assert read_json(work.run(Fitted()) / "cell.json")["hardware"].endswith(", cpu")
+    for device in ("cuda:0", {"name": "cuda:0", "memory": ""}):
+        context = work.context()
+        context.forget(context.cells()[0])
+        about = read_json(work.run(Fitted(more={"device": device}), context) / "cell.json")
+        assert about["hardware"].endswith(", cuda:0")
+        assert about["threads"] == 1

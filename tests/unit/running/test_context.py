@@ -1,0 +1,123 @@
+"""Cells: what their keys hold, and what a router is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cell_work import COUNTING, SWEPT, Fitted, Work, estimated
+
+from vlrb.api.routing import CostBounds
+
+BETA = '[[metric]]\nuse = "rank-score"\nbeta = {}\n'
+
+OTHERS: dict[str, Callable[[Work], Path]] = {
+    "low bound": lambda c: c.folder_of(bounds=CostBounds(5e-4, 4e-3, "train")),
+    "high bound": lambda c: c.folder_of(bounds=CostBounds(1e-3, 5e-3, "train")),
+    "rows of the bounds": lambda c: c.folder_of(bounds=CostBounds(1e-3, 4e-3, "all")),
+    "selection metric": lambda c: c.folder_of(top='[selection]\nmetric = "accuracy"'),
+    "parameters of the selection metric": lambda c: c.folder_of(BETA.format(0.5) + COUNTING),
+    "split": lambda c: c.folder_of(digest="other"),
+    "quality": lambda c: c.folder_of(quality=np.ones((18, 3), dtype=bool)),
+    "seed": lambda c: c.folder_of(top="seeds = [43]"),
+    "label": lambda c: c.folder_of(COUNTING + 'label = "other"\n'),
+    "router": lambda c: c.folder_of('[[router]]\nuse = "peeking"\nlabel = "counting"\n'),
+    "parameters": lambda c: c.folder_of(COUNTING + "choice = 1\n"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_may_change_a_cells_result_is_another_cell(work: Work, what: str) -> None:
+    """Each of these reaches ``fit``, or what it is measured by, so that the result kept for the other must not be taken."""
+    assert OTHERS[what](work) != work.folder_of()
+
+
+def test_other_features_are_another_cell(work: Work) -> None:
+    """Another encoder, another size of its features and another fusion."""
+    table = '[features.f]\nencoders = [{}]\nfusion = "{}"\n[[router]]\nuse = "knn"\nfeatures = "f"\n'
+    text, wide = '"hashed-text"', '{ use = "hashed-text", dimension = 64 }'
+    sets = [(text, "concat"), (text, "normalize-concat"), (wide, "concat"), ('"image-statistics"', "concat")]
+
+    assert len({work.folder_of(table.format(*s)) for s in sets}) == len(sets)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"routers": '[[metric]]\nuse = "rank-score"\n[[metric]]\nuse = "accuracy"\n' + COUNTING},
+        {"routers": '[[report]]\nuse = "leaderboard"\n' + COUNTING},
+        {"top": '[selection]\non = "dev"'},
+    ],
+)
+def test_what_cannot_change_a_cells_result_is_the_same_cell(work: Work, same: dict[str, str]) -> None:
+    """Metrics that do not select, and reports, are made of choices, so that no router is fitted again for them."""
+    assert work.folder_of(**same) == work.folder_of()
+
+
+def test_every_point_and_seed_is_a_cell_of_its_own(work: Work) -> None:
+    """No two cells of an experiment share a folder."""
+    context = work.context(COUNTING + "sweep = { choice = [0, 1, 2] }\n", "seeds = [1, 2]")
+    cells = context.cells()
+
+    assert len({context.folder(cell) for cell in cells}) == len({cell.name for cell in cells}) == 6
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_a_router_sees_rows_in_an_order_that_does_not_tell_their_dataset(work: Work, split: str) -> None:
+    """In the order of hashes, in which datasets stand mixed; labels go with their questions."""
+    context = work.context()
+    labelled = context.labelled(split, None, None)
+    ids = list(labelled.queries.ids)
+
+    assert ids == sorted(ids)
+    rows = [context.benchmark.opaque_ids.index(i) for i in ids]
+    assert sorted(rows) == context.split.rows(split).tolist()
+    assert labelled.queries.texts == tuple(context.benchmark.samples.column("question")[i].as_py() for i in rows)
+    assert np.array_equal(labelled.quality, context.benchmark.quality[rows])
+    assert np.array_equal(labelled.cost, context.benchmark.cost[rows])
+    assert np.array_equal(labelled.score, context.benchmark.score[rows])
+
+
+def test_a_finished_cell_is_not_fitted_again(work: Work) -> None:
+    """Until it is forgotten, with its work."""
+    context = work.context()
+    (cell,) = context.cells()
+    first, again, forced = Fitted(), Fitted(), Fitted()
+    assert not context.finished(cell)
+    folder = work.run(first, context)
+    assert context.finished(cell)
+    work.run(again, context)
+    context.work_folder(cell).mkdir(parents=True)
+    context.forget(cell)
+    assert not context.finished(cell)
+    assert not folder.exists()
+    assert not context.work_folder(cell).exists()
+    work.run(forced, context)
+
+    assert (len(first.seen), len(again.seen), len(forced.seen)) == (5, 0, 5)
+
+
+def test_what_cells_use_of_the_cache_is_told(work: Work) -> None:
+    """The folders that a run needs, of each fit once, and no others."""
+    context = work.context(SWEPT)
+    cells = context.cells()
+    uses = context.uses(cells)
+
+    folders = {context.folder(c).name for c in cells}
+    assert set(uses["cells"]) == set(uses["work"]) == folders | {cells[0].fit_key[:20]}
+    assert len(uses["cells"]) == 4
+    assert (uses["benchmarks"], uses["features"]) == (["handmade"], [])
+    assert {f.name for f in (work.folder / "cache").iterdir()} >= {"benchmarks"}
+
+
+def test_a_forgotten_point_forgets_the_fit_that_it_shares(work: Work) -> None:
+    """Otherwise it would decide by old estimates."""
+    context = work.context(SWEPT)
+    cell = context.cells()[1]
+    work.run(Fitted(more={"estimate": estimated}), context, cell)
+    base = work.folder / "cache" / "cells" / cell.fit_key[:20]
+    assert (base / "cell.json").is_file()
+    context.forget(cell)
+    assert not base.exists()

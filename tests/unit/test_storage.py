@@ -1,0 +1,173 @@
+"""Files that appear whole or not at all, and locks."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vlrb import storage as cache
+from vlrb.errors import ConfigError, DataError, StorageError
+from vlrb.storage import Places, lock_if_free, locked, mark_used, new_directory, new_file, read_json, write_json
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """An error half-way leaves nothing, and what a killed process left aside is removed."""
+    target = tmp_path / "t"
+    with pytest.raises(RuntimeError), new_directory(target) as aside:
+        (aside / "half").write_text("x", encoding="utf-8")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".t.abc.partial").mkdir()
+    with new_directory(target) as aside:
+        (aside / "whole").write_text("x", encoding="utf-8")
+        assert not target.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+
+def test_a_file_keeps_its_old_content_when_writing_fails(tmp_path: Path) -> None:
+    """Write-then-rename: readers see the old or the new, never a part."""
+    target = tmp_path / "f"
+    target.write_text("old", encoding="utf-8")
+    with pytest.raises(RuntimeError), new_file(target) as aside:
+        aside.write_text("new", encoding="utf-8")
+        raise RuntimeError
+    assert target.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_is_strict_and_a_broken_file_is_named(tmp_path: Path) -> None:
+    """NaN is no JSON; a truncated file is an error with its path."""
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "f", {"x": float("nan")})
+    write_json(tmp_path / "f", {"x": "ü"})
+    assert json.loads((tmp_path / "f").read_text(encoding="utf-8")) == {"x": "ü"}
+    (tmp_path / "f").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=str(tmp_path / "f")):
+        read_json(tmp_path / "f")
+
+
+def test_whoever_waits_long_for_a_lock_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A user must not wonder why nothing happens."""
+    monkeypatch.setattr(cache, "PATIENCE", 0.05)
+    held, order = threading.Event(), []
+
+    def hold() -> None:
+        with locked(tmp_path / "t"):
+            held.set()
+            time.sleep(0.4)
+            order.append("first")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    with caplog.at_level(logging.WARNING), locked(tmp_path / "t"):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+    assert "another process is working on" in caplog.text
+
+
+def test_places_come_from_options_then_environment_then_defaults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """--runs and --cache win; plugins and child processes see the same places."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VLRB_RUNS", "r")
+    monkeypatch.setenv("VLRB_CACHE", "")
+    assert Places.of() == Places(tmp_path / "r", tmp_path / ".vlrb-cache")
+    places = Places.of("a", "b")
+    places.use()
+    assert Places.of() == places == Places(tmp_path / "a", tmp_path / "b")
+    assert cache.cache_directory() == tmp_path / "b"
+
+
+def test_a_lock_that_somebody_holds_is_not_waited_for(tmp_path: Path) -> None:
+    """Whoever only cleans up leaves what others work on."""
+    with locked(tmp_path / "t"), lock_if_free(tmp_path / "t") as free:
+        assert not free
+    with lock_if_free(tmp_path / "t") as free:
+        assert free
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """filelock would use a file that a killed process leaves behind, and everybody would wait for ever."""
+    monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
+    with pytest.raises(StorageError, match="has no locks"), locked(tmp_path / "t"):
+        pass
+
+    assert not (tmp_path / "t.lock").exists()
+
+
+def test_a_folder_in_use_is_not_discarded(tmp_path: Path) -> None:
+    """One that was marked since is kept, whole; another is removed; none is no error."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    os.utime(folder, (1000, 1000))
+    assert mark_used(folder)
+    assert not cache.discard_unless_used(folder, 2000)
+    os.utime(folder, (1000, 1000))
+    assert cache.discard_unless_used(folder, 2000)
+    assert list(tmp_path.iterdir()) == []
+    assert not cache.discard_unless_used(folder, 2000)
+    assert not mark_used(folder)
+
+
+def test_what_killed_processes_left_is_swept_unless_somebody_works_on_it(tmp_path: Path) -> None:
+    """In the cache, by the lock of what it was for, and in a run's folder."""
+    for name in ("held", "left"):
+        (tmp_path / "cells" / f".{name}.0123.partial").mkdir(parents=True)
+    with locked(tmp_path / "cells" / "held"):
+        cache.sweep_cache(tmp_path)
+    assert [p.name for p in (tmp_path / "cells").glob(".*.partial")] == [".held.0123.partial"]
+
+    (tmp_path / "cells" / ".results.json.1.partial").write_text("", encoding="utf-8")
+    cache.sweep_run(tmp_path)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("write", [new_directory, new_file])
+def test_a_full_disk_is_a_storage_error_with_the_path(tmp_path: Path, write: Any) -> None:
+    """It is nobody's fault in the code to which it happens; other errors stay what they are."""
+    with pytest.raises(StorageError) as caught, write(tmp_path / "t"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.problems[0].where == str(tmp_path / "t")
+    with pytest.raises(IsADirectoryError), write(tmp_path / "t"):
+        raise IsADirectoryError(errno.EISDIR, "x")
+
+
+def test_a_text_that_utf8_lacks_is_written_escaped(tmp_path: Path) -> None:
+    """A lone surrogate of a plugin's message must not lose the file that holds it."""
+    cache.write_text(tmp_path / "t", "a\ud800")
+
+    assert (tmp_path / "t").read_text(encoding="utf-8") == "a\\ud800"
+
+
+def test_a_column_that_a_table_lacks_is_an_error(tmp_path: Path) -> None:
+    """pyarrow would return the others."""
+    pq.write_table(pa.table({"a": [1], "b": [2]}), tmp_path / "t")
+
+    assert cache.read_parquet(tmp_path / "t", ["b"]).column_names == ["b"]
+    with pytest.raises(pa.ArrowInvalid, match="'c'"):
+        cache.read_parquet(tmp_path / "t", ["a", "c"])
+
+
+def test_a_place_that_cannot_be_written_is_refused_with_its_option(tmp_path: Path) -> None:
+    """Before any work is done."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        Places(tmp_path / "runs", tmp_path / "file" / "cache").check()
+
+    assert caught.value.problems[0].where == "--cache"
