@@ -155,3 +155,20 @@ def test_every_public_name_is_there() -> None:
         assert getattr(vlrb, name) is getattr(importlib.import_module(module), name)
         assert f"vlrb.{name}" not in MODULES
     assert {"hookimpl", "RouterSpec", "param", "Queries", "Labelled", "Estimate"} <= set(dir(vlrb))
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how many lines a function has, its docstring aside."""
+    first = function.body[0]
+    documented = ast.get_docstring(function) is not None
+    return (function.end_lineno or 0) - function.lineno + 1 - ((first.end_lineno or 0) - first.lineno + 1) * documented
+
+
+@pytest.mark.parametrize("folder", ["vlrb", "plugins"])
+def test_files_and_functions_stay_small(folder: str) -> None:
+    """No file has more than 400 lines and no function more than 40, so that each can be read at one look."""
+    for path in (ROOT / folder).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        assert len(text.splitlines()) <= 400, path
+        assert [f.name for f in functions if lines_of(f) > 40] == [], path
