@@ -67,6 +67,7 @@ from vlrb.api.routing import Fusion as Fusion
 from vlrb.api.routing import Labelled as Labelled
 from vlrb.api.routing import Metric as Metric
 from vlrb.api.routing import MetricValue as MetricValue
+from vlrb.api.routing import OfMeans as OfMeans
 from vlrb.api.routing import Queries as Queries
 from vlrb.api.routing import Router as Router
 from vlrb.api.routing import Timing as Timing
@@ -84,9 +85,14 @@ from vlrb.api.schemas import SAMPLES_OPTIONAL as SAMPLES_OPTIONAL
 from vlrb.api.schemas import TEXTS as TEXTS
 from vlrb.api.splits import SPLITS as SPLITS
 from vlrb.api.splits import SplitRows as SplitRows
+from vlrb.api.splits import Splits as Splits
 from vlrb.api.splits import SplitSamples as SplitSamples
 from vlrb.api.splits import Splitter as Splitter
 from vlrb.api.splits import joined_groups as joined_groups
+from vlrb.api.statistics import Difference as Difference
+from vlrb.api.statistics import Interval as Interval
+from vlrb.api.statistics import RowStatistics as RowStatistics
+from vlrb.api.statistics import Statistics as Statistics
 from vlrb.api.targets import hard_labels as hard_labels
 from vlrb.api.targets import kept_rows as kept_rows
 from vlrb.api.targets import relevance as relevance

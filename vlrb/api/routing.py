@@ -232,7 +232,8 @@ class Evaluation:
     """What a metric sees: a router's choices int[n] on some rows, and the outcomes of all candidates on them.
 
     ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers [n, k].  ``best_single`` is the
-    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle.
+    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle; ``best_single_choices`` and
+    ``oracle_choices`` int[n] are what these two choose.
     """
 
     choices: Array
@@ -244,6 +245,8 @@ class Evaluation:
     bounds: CostBounds
     best_single: float
     oracle: float
+    best_single_choices: Array
+    oracle_choices: Array
     timing: Timing | None = None
     estimate: Estimate | None = None
 
@@ -259,3 +262,17 @@ class Metric(Protocol):
 
     def __call__(self, evaluation: Evaluation, /) -> MetricValue:
         """Return the value, or Undefined with a reason."""
+
+
+@runtime_checkable
+class OfMeans(Protocol):
+    """A metric that is a function of means of per-sample columns: its intervals cost one matrix product for all draws.
+
+    Other metrics are computed again on the rows of every draw.
+    """
+
+    def columns(self, evaluation: Evaluation) -> Mapping[str, Array]:
+        """Return name -> finite float64[n], the columns whose means the metric is a function of."""
+
+    def of_means(self, means: Mapping[str, Array], bounds: CostBounds) -> Array:
+        """Return float64 of the shape that the means of the columns have, NaN where the metric is undefined."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
@@ -16,15 +16,18 @@ SPLITS = ("train", "dev", "test")
 class SplitSamples:
     """What a splitter sees of n samples, sorted by id.
 
-    ``groups`` int[n]: samples of one number share an image, a group in the logs, or their text.  ``given``: the split that the logs
-    prescribe for each sample, or None.
+    ``datasets`` and ``task_groups`` str[n]: the dataset's name and the task group's slug.  ``groups`` int[n]: samples of one number
+    share an image, a group in the logs, or their text.  ``given``: the split that the logs prescribe for each sample, or None.
+    ``column(name)``: the values of a further column of the samples, such as ``category``, None where a sample has none.
     """
 
     ids: tuple[str, ...]
     datasets: Array
+    task_groups: Array
     texts: tuple[str, ...]
     groups: Array
     given: tuple[str | None, ...]
+    column: Callable[[str], tuple[str | None, ...]]
 
 
 @attrs.frozen(eq=False)
@@ -32,7 +35,8 @@ class SplitRows:
     """A split: the row numbers of train, dev and test, which together are all rows, each once.
 
     ``made`` is how tables show it ("seed 42").  ``keeps_groups``: no group is in two splits.  ``groups`` int[n]: those that the
-    splitter made by joining the given ones.
+    splitter made by joining the given ones.  ``name`` tells the splits of one experiment apart, such as ``fold-1``; it stands in the
+    names of cells and is empty for a single split.
     """
 
     train: Array
@@ -41,13 +45,26 @@ class SplitRows:
     made: str
     keeps_groups: bool = False
     groups: Array | None = None
+    name: str = ""
+
+
+@attrs.frozen(eq=False)
+class Splits:
+    """One or several splits of the same samples.
+
+    ``pooled``: no sample is tested twice, and the choices of all test sets are evaluated together (folds).  Otherwise each split is
+    evaluated on its own, and tables show the mean over the splits and their spread (repeated splits).
+    """
+
+    each: tuple[SplitRows, ...]
+    pooled: bool = False
 
 
 class Splitter(Protocol):
-    """Divides samples into train, dev and test."""
+    """Divides samples into train, dev and test, once or several times."""
 
-    def __call__(self, samples: SplitSamples, /) -> SplitRows:
-        """Return the split.
+    def __call__(self, samples: SplitSamples, /) -> Splits:
+        """Return the splits.
 
         :raises DataError: when the samples do not allow one
         """

@@ -1,0 +1,69 @@
+"""What the statistics of a run say: intervals, paired differences, ranks, and what may mislead.
+
+Sources: Miller, Adding Error Bars to Evals (arXiv 2411.00640), for clustered errors and paired differences; Davison and Hinkley,
+Bootstrap Methods and their Application (1997), for the p-value (s + 1) / (draws + 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from vlrb.api.frozen import frozen
+from vlrb.api.routing import MetricValue, Undefined
+
+
+@attrs.frozen
+class Interval:
+    """A percentile interval over the ``draws`` in which the metric has a value."""
+
+    low: float
+    high: float
+    draws: int
+
+
+@attrs.frozen
+class Difference:
+    """A paired difference ``value`` = a metric of one row of a table less that of another, on the same samples and draws.
+
+    ``p`` is two-sided; ``p_holm`` is corrected over all differences of the metric against the same row.  ``test``: how p came about.
+    """
+
+    value: MetricValue
+    interval: Interval | Undefined
+    p: float | Undefined
+    p_holm: float | Undefined
+    test: Literal["bootstrap", "mcnemar"] = "bootstrap"
+
+
+@attrs.frozen
+class RowStatistics:
+    """The statistics of a router or reference point on test.
+
+    ``intervals``: scope -> metric -> interval.  ``against``: name of another row -> metric -> difference, overall.  ``ranks``: metric
+    -> the first and the last place among the routers that it takes in the share ``level`` of the draws, overall.
+    """
+
+    intervals: Mapping[str, Mapping[str, Interval | Undefined]] = attrs.field(converter=frozen)
+    against: Mapping[str, Mapping[str, Difference]] = attrs.field(factory=dict, converter=frozen)
+    ranks: Mapping[str, tuple[int, int]] = attrs.field(factory=dict, converter=frozen)
+
+
+@attrs.frozen
+class Statistics:
+    """The statistics of a run: which samples were drawn; the spread over seeds and splits stands apart in the results.
+
+    ``groups`` is the number of groups that were drawn, within datasets.  ``leader`` is the router with the best value of the selection
+    metric.  ``warnings`` say where the metrics may mislead.
+    """
+
+    draws: int
+    level: float
+    seed: int
+    groups: int
+    baseline: str
+    leader: str
+    rows: Mapping[str, RowStatistics] = attrs.field(converter=frozen)
+    warnings: tuple[str, ...] = ()
