@@ -52,6 +52,7 @@ from vlrb.api.results import RunInfo as RunInfo
 from vlrb.api.results import RunResult as RunResult
 from vlrb.api.results import Scores as Scores
 from vlrb.api.results import SplitInfo as SplitInfo
+from vlrb.api.results import SplitsInfo as SplitsInfo
 from vlrb.api.results import WithText as WithText
 from vlrb.api.routing import Candidate as Candidate
 from vlrb.api.routing import Column as Column
@@ -73,6 +74,7 @@ from vlrb.api.routing import Router as Router
 from vlrb.api.routing import Timing as Timing
 from vlrb.api.routing import Undefined as Undefined
 from vlrb.api.routing import WithBorrowedTime as WithBorrowedTime
+from vlrb.api.routing import WithCautions as WithCautions
 from vlrb.api.routing import WithChosen as WithChosen
 from vlrb.api.routing import WithEstimate as WithEstimate
 from vlrb.api.routing import WithScores as WithScores

@@ -106,21 +106,35 @@ class BenchmarkInfo:
 
 @attrs.frozen
 class SplitInfo:
-    """A summary of a split.
+    """A summary of one split.
 
-    ``digest`` identifies the sample ids of train, dev and test.  ``groups`` is the number of groups, ``grouped_by`` the number of
-    samples grouped by each reason (empty where groups were not kept together), ``group_also_in_train`` the number of samples of
-    dev and test that share a group with training samples.
+    ``samples`` of train, dev and test.  ``digest`` identifies their sample ids.  ``group_also_in_train`` is the number of samples of
+    dev and test that share a group with training samples.  ``train_fraction`` below 1: the groups of train were thinned out.
+    """
+
+    name: str
+    samples: Mapping[str, int] = attrs.field(converter=frozen)
+    digest: str
+    group_also_in_train: Mapping[str, int] = attrs.field(converter=frozen)
+    train_fraction: float = 1.0
+
+
+@attrs.frozen
+class SplitsInfo:
+    """A summary of an experiment's splits.
+
+    ``digest`` is that of the one split, or of all together.  ``groups`` is the number of groups, ``grouped_by`` the number of samples
+    grouped by each reason (empty where groups were not kept together).  ``pooled``: :class:`vlrb.api.splits.Splits`.
     """
 
     use: str
     parameters: Mapping[str, Any] = attrs.field(converter=frozen)
     made: str
-    samples: Mapping[str, int] = attrs.field(converter=frozen)
+    pooled: bool
     digest: str
     groups: int
     grouped_by: Mapping[str, int] = attrs.field(converter=frozen)
-    group_also_in_train: Mapping[str, int] = attrs.field(converter=frozen)
+    each: tuple[SplitInfo, ...]
 
 
 @attrs.frozen
@@ -133,7 +147,7 @@ class RunInfo:
     protocol: str
     experiment: Mapping[str, Any] = attrs.field(converter=frozen)
     benchmark: BenchmarkInfo
-    split: SplitInfo
+    split: SplitsInfo
     bounds: CostBounds
     metrics: tuple[MetricInfo, ...]
     cells: tuple[CellInfo, ...]

@@ -231,7 +231,8 @@ class Timing:
 class Evaluation:
     """What a metric sees: a router's choices int[n] on some rows, and the outcomes of all candidates on them.
 
-    ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers [n, k].  ``best_single`` is the
+    ``models`` are the candidates' names.  ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers
+    [n, k].  ``best_single`` is the
     accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle; ``best_single_choices`` and
     ``oracle_choices`` int[n] are what these two choose.
     """
@@ -247,6 +248,7 @@ class Evaluation:
     oracle: float
     best_single_choices: Array
     oracle_choices: Array
+    models: tuple[str, ...]
     timing: Timing | None = None
     estimate: Estimate | None = None
 
@@ -276,3 +278,14 @@ class OfMeans(Protocol):
 
     def of_means(self, means: Mapping[str, Array], bounds: CostBounds) -> Array:
         """Return float64 of the shape that the means of the columns have, NaN where the metric is undefined."""
+
+
+@runtime_checkable
+class WithCautions(Protocol):
+    """A metric that knows where it misleads."""
+
+    def cautions(self, evaluation: Evaluation) -> Sequence[str]:
+        """Return a sentence for each thing that makes the metric misleading on these samples, whatever a router chooses.
+
+        :param evaluation: of the best single model
+        """

@@ -34,17 +34,13 @@ class SplitSamples:
 class SplitRows:
     """A split: the row numbers of train, dev and test, which together are all rows, each once.
 
-    ``made`` is how tables show it ("seed 42").  ``keeps_groups``: no group is in two splits.  ``groups`` int[n]: those that the
-    splitter made by joining the given ones.  ``name`` tells the splits of one experiment apart, such as ``fold-1``; it stands in the
-    names of cells and is empty for a single split.
+    ``name`` tells the splits of one experiment apart, such as ``fold-1``; it stands in the names of cells and is empty for a single
+    split.
     """
 
     train: Array
     dev: Array
     test: Array
-    made: str
-    keeps_groups: bool = False
-    groups: Array | None = None
     name: str = ""
 
 
@@ -52,12 +48,17 @@ class SplitRows:
 class Splits:
     """One or several splits of the same samples.
 
-    ``pooled``: no sample is tested twice, and the choices of all test sets are evaluated together (folds).  Otherwise each split is
-    evaluated on its own, and tables show the mean over the splits and their spread (repeated splits).
+    ``made`` is how tables show them ("5 folds, seed 42").  ``pooled``: no sample is tested twice, and the choices of all test sets are
+    evaluated together (folds); otherwise each split is evaluated on its own, and tables show the mean over the splits and their
+    spread.  ``keeps_groups``: no group is in two of train, dev and test.  ``groups`` int[n]: those that the splitter made by joining
+    the given ones.
     """
 
     each: tuple[SplitRows, ...]
+    made: str
     pooled: bool = False
+    keeps_groups: bool = False
+    groups: Array | None = None
 
 
 class Splitter(Protocol):

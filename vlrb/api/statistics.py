@@ -56,7 +56,7 @@ class Statistics:
     """The statistics of a run: which samples were drawn; the spread over seeds and splits stands apart in the results.
 
     ``groups`` is the number of groups that were drawn, within datasets.  ``leader`` is the router with the best value of the selection
-    metric.  ``warnings`` say where the metrics may mislead.
+    metric.  ``cautions`` say where the metrics may mislead.
     """
 
     draws: int
@@ -66,4 +66,4 @@ class Statistics:
     baseline: str
     leader: str
     rows: Mapping[str, RowStatistics] = attrs.field(converter=frozen)
-    warnings: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
