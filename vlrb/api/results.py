@@ -10,6 +10,7 @@ import attrs
 
 from vlrb.api.frozen import frozen
 from vlrb.api.routing import CostBounds, MetricValue, Timing
+from vlrb.api.statistics import Statistics
 
 Scores = Mapping[str, Mapping[str, MetricValue]]
 """Scope -> metric -> value.  Scopes: ``overall``, ``group/SLUG``, ``dataset/SLUG``."""
@@ -17,9 +18,11 @@ Scores = Mapping[str, Mapping[str, MetricValue]]
 
 @attrs.frozen
 class CellInfo:
-    """One router with one set of parameters and one seed.
+    """One router with one set of parameters and one seed on one split.
 
-    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, if any.
+    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, if any.  ``split`` is
+    the name of the split, empty for a single one.  A cell with a ``train_fraction`` below 1 is a point of a learning curve; one with
+    an ``inner`` fold (from 1) takes part in choosing only; one with ``refit`` was fitted on train and dev after the choice.
     """
 
     key: str
@@ -33,6 +36,10 @@ class CellInfo:
     sources: str
     point: Mapping[str, Any] = attrs.field(factory=dict, converter=frozen)
     fit_key: str = ""
+    split: str = ""
+    train_fraction: float = 1.0
+    inner: int = 0
+    refit: bool = False
 
     @property
     def point_name(self) -> str:
@@ -40,10 +47,27 @@ class CellInfo:
         return ",".join(f"{name}={value}" for name, value in self.point.items())
 
     @property
+    def outer_name(self) -> str:
+        """Return the name of the split that the cell is for: an inner fold and a refit are for the split around them."""
+        return variant_name(self.split, self.train_fraction)
+
+    @property
+    def split_name(self) -> str:
+        """Return the name of the cell's own split, such as ``fold-1,inner-2``."""
+        return variant_name(self.split, self.train_fraction, self.inner, self.refit)
+
+    @property
     def name(self) -> str:
         """Return the cell's name, unique in its run, and that of its folder."""
-        point = "".join(c if c.isalnum() or c in "=,.-+_" else "_" for c in self.point_name)
-        return f"{self.label}-{point}-seed{self.seed}" if point else f"{self.label}-seed{self.seed}"
+        texts = (self.point_name, self.split_name)
+        safe = ["".join(c if c.isalnum() or c in "=,.-+_" else "_" for c in text) for text in texts if text]
+        return "-".join([self.label, *safe, f"seed{self.seed}"])
+
+
+def variant_name(split: str, train_fraction: float = 1.0, inner: int = 0, refit: bool = False) -> str:
+    """Return the name of a split, or of what is derived from it: thinned out, for choosing, with dev joined to train."""
+    thinned = f"train={train_fraction:g}" if train_fraction < 1 else ""
+    return ",".join(filter(None, (split, thinned, f"inner-{inner}" if inner else "", "refit" if refit else "")))
 
 
 @attrs.frozen
@@ -67,12 +91,73 @@ class CellResult:
 
 
 @attrs.frozen
+class AggregatedScores:
+    """Scores on test over all splits and seeds, and their spread.
+
+    ``scores``: over the pooled choices of folds, else the mean over the splits; the mean over seeds.  ``over_seeds`` and
+    ``over_splits``: scope -> metric -> standard deviation, where there are several; that over splits is no standard error, since
+    their test samples overlap.
+    """
+
+    scores: Scores = attrs.field(converter=frozen)
+    over_seeds: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict, converter=frozen)
+    over_splits: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict, converter=frozen)
+
+
+@attrs.frozen
+class CurvePoint:
+    """A point of a learning curve: the scores of a router that was fitted on a share of the groups of train."""
+
+    train_fraction: float
+    test: AggregatedScores
+
+
+@attrs.frozen
+class SweepPoint:
+    """A point of a sweep: every metric where points were compared (means over seeds and splits), and on how many splits it won."""
+
+    name: str
+    values: Mapping[str, MetricValue] = attrs.field(converter=frozen)
+    times_chosen: int
+
+
+@attrs.frozen
+class RouterResult:
+    """The result of a router over all splits and seeds.
+
+    ``points``: split -> the :attr:`CellInfo.point_name` that the selection chose there: empty without a sweep, missing where every
+    point has a failed cell.  ``decided_by``: split -> the metric that decided, where the selection metric had no value at any point.
+    ``rule``: by which a point was chosen; it is not the one asked for where that needs estimates and the router has none.  ``cells``
+    are the names of those that ``test`` is made of, which is None where every seed has a failed cell.
+    """
+
+    label: str
+    points: Mapping[str, str] = attrs.field(converter=frozen)
+    decided_by: Mapping[str, str] = attrs.field(converter=frozen)
+    rule: str
+    cells: tuple[str, ...]
+    test: AggregatedScores | None
+    sweep: tuple[SweepPoint, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+
+
+REFERENCES: Mapping[str, str] = {
+    "oracle": "the cheapest model that is right, else the cheapest: no router can do better",
+    "strongest-per-dataset": "in each dataset the model that is most accurate there on train",
+    "best-single": "the model that is most accurate on train, for every sample",
+    "best-single-by-metric": "the model with the best value of the selection metric on train, for every sample",
+    "cheapest-single": "the model that costs least on train, for every sample",
+}
+"""Reference points: rules that look at labels or dataset names, or choose one model for all samples."""
+
+
+@attrs.frozen
 class ReferenceResult:
     """A reference point: the scores of a fixed rule, such as the Oracle, on the same rows."""
 
     name: str
     summary: str
-    scores: Mapping[str, Scores] = attrs.field(converter=frozen)
+    test: AggregatedScores
 
 
 @attrs.frozen
@@ -162,24 +247,19 @@ class RunInfo:
 
 @attrs.frozen
 class RunResult:
-    """A finished run.
-
-    ``winners`` maps a label to the :attr:`CellInfo.point_name` that the selection chose: empty without a sweep, missing where every
-    point has a failed cell.  ``decided_by`` maps a label to the metric that decided, where the selection metric had no value at
-    any point.
-    """
+    """A finished run: cells, and what they come to per router; ``statistics`` says what the test samples support."""
 
     run: RunInfo
     cells: tuple[CellResult, ...]
+    routers: tuple[RouterResult, ...]
     references: tuple[ReferenceResult, ...]
+    statistics: Statistics
     started: str
     finished: str
-    winners: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
-    decided_by: Mapping[str, str] = attrs.field(factory=dict, converter=frozen)
 
     def selected(self, cell: CellInfo) -> bool:
-        """Tell whether a cell is of its router's selected point."""
-        return self.winners.get(cell.label) == cell.point_name
+        """Tell whether a router's result is made of a cell, among others."""
+        return any(cell.name in router.cells for router in self.routers)
 
 
 @runtime_checkable

@@ -22,10 +22,12 @@ from vlrb.api.json_data import write_record
 from vlrb.api.results import BenchmarkInfo
 from vlrb.api.routing import Candidate, Features, Labelled, Queries
 from vlrb.benchmark.manifest import Manifest, read_manifest
-from vlrb.errors import DataError, named_samples
+from vlrb.errors import DataError, did_you_mean, named_samples
 from vlrb.storage import read_parquet
 
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
+TEXT_COLUMNS = ("dataset", "question", "hint", "answer", "split")
+"""Columns of the samples that hold a text each."""
 _TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
 
 
@@ -82,9 +84,13 @@ class Benchmark:
         """Return what routers and encoders see instead of sample ids, which would name the dataset."""
         return tuple(hashlib.sha256(i.encode()).hexdigest()[:24] for i in self.ids)
 
+    def places(self, rows: Array) -> Array:
+        """Return the places of rows in the order of their opaque ids, so that a place in a batch does not tell a row's dataset."""
+        return np.argsort([self.opaque_ids[i] for i in rows.tolist()])
+
     def unordered(self, rows: Array) -> Array:
-        """Return rows in the order of their opaque ids, so that a row's place in a batch does not tell its dataset."""
-        return np.asarray(rows[np.argsort([self.opaque_ids[i] for i in rows.tolist()])])
+        """Return rows in the order in which routers see them."""
+        return np.asarray(rows[self.places(rows)])
 
     def naming(self, error: DataError) -> DataError:
         """Return an error with sample ids instead of opaque ones."""
@@ -122,13 +128,35 @@ class Benchmark:
         known = (sealed(matrix[rows]) for matrix in (self.quality, self.score, self.cost))
         return Labelled(self.queries(rows, features), *known)
 
-    def subsets(self) -> dict[str, Array]:
-        """Return scope -> bool[n] for every task group and dataset, in the order of the manifest."""
+    def subsets(self, by: Sequence[str] = ()) -> dict[str, Array]:
+        """Return scope -> bool[n] for every task group and dataset, in the order of the manifest, and every value of some columns.
+
+        :param by: names of columns of the samples, or of their ``fields``; scopes are called ``by/COLUMN/VALUE``
+        :raises DataError: when no sample has such a column
+        """
         records = self.manifest.datasets
         member = {r.slug: self.datasets == r.name for r in records}
         groups = dict.fromkeys(r.group for r in records)
         scopes = {f"group/{g}": np.any([member[r.slug] for r in records if r.group == g], axis=0) for g in groups}
-        return scopes | {f"dataset/{slug}": rows for slug, rows in member.items()}
+        scopes |= {f"dataset/{slug}": rows for slug, rows in member.items()}
+        for name in by:
+            column = np.asarray([text or "" for text in self.column(name)], dtype=np.str_)
+            values = [v for v in np.unique(column).tolist() if v]
+            scopes |= {f"by/{name}/{value}": column == value for value in values}
+        return scopes
+
+    def column(self, name: str) -> tuple[str | None, ...]:
+        """Return the values of a column of the samples, or of an entry of their ``fields``; None where a sample has none.
+
+        :raises DataError: when no sample has it
+        """
+        if name in TEXT_COLUMNS:
+            return tuple(self.samples.column(name).to_pylist())
+        fields = [dict(entries or ()) for entries in self.samples.column("fields").to_pylist()]
+        known = {*TEXT_COLUMNS, *(key for entries in fields for key in entries)}
+        if name not in known:
+            raise DataError(f"no sample has a column {name!r}", fix=did_you_mean(name, known))
+        return tuple(entries.get(name) for entries in fields)
 
     def info(self) -> BenchmarkInfo:
         """Return the benchmark in a few words."""

@@ -20,79 +20,120 @@ from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
 
 
-def cost_bounds(benchmark: Benchmark, split: Split, rows: str) -> CostBounds:
+def cost_bounds(benchmark: Benchmark, trains: Sequence[Array], rows: str) -> CostBounds:
     """Return the smallest and the largest mean cost of a single model.
 
+    :param trains: the train rows of the splits whose test rows are evaluated together; the mean over the splits counts
     :param rows: ``train``, or ``all`` as the paper does
     """
-    means = (benchmark.cost[split.train] if rows == "train" else benchmark.cost).mean(axis=0)
+    each = [benchmark.cost] if rows == "all" else [benchmark.cost[train] for train in trains]
+    means = np.mean([cost.mean(axis=0) for cost in each], axis=0)
     free = tuple(c.name for c, mean in zip(benchmark.candidates, means, strict=True) if mean == 0)
     return CostBounds(float(means.min()), float(means.max()), rows, free)
 
 
+@attrs.frozen(eq=False)
+class EvaluatedRows:
+    """Rows int[m] that are evaluated together, the model int[m] that is best on train for each, and the cost bounds.
+
+    ``rows`` are the test rows (or dev rows) of one split, or of several, one after the other.
+    """
+
+    rows: Array
+    best: Array
+    bounds: CostBounds
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, splits: Sequence[Split], name: str, bounds_from: str) -> EvaluatedRows:
+        """Return the rows of ``dev`` or ``test`` of some splits.
+
+        :param bounds_from: ``train`` or ``all`` (:func:`cost_bounds`)
+        """
+        rows = [split.rows(name) for split in splits]
+        best = [strongest_model(benchmark.quality[s.train], benchmark.cost[s.train]) for s in splits]
+        bounds = cost_bounds(benchmark, [s.train for s in splits], bounds_from)
+        return cls(np.concatenate(rows), np.repeat(best, [r.size for r in rows]), bounds)
+
+    def take(self, inside: Array) -> EvaluatedRows:
+        """Return some of the rows, by their places or by bool[m]."""
+        return attrs.evolve(self, rows=self.rows[inside], best=self.best[inside])
+
+
 @attrs.define(eq=False, slots=False)
 class Evaluator:
-    """Computes an experiment's metrics; ``errors`` are those of metrics that failed."""
+    """Computes an experiment's metrics; ``errors`` are those of metrics that failed.
+
+    ``by`` names columns of the samples whose values are scopes too, beside task groups and datasets.
+    """
 
     benchmark: Benchmark
-    split: Split
-    bounds: CostBounds
     metrics: Sequence[ConfiguredComponent]
     selection: ConfiguredComponent
+    by: Sequence[str] = ()
     errors: list[PluginError] = attrs.Factory(list)
 
     def __attrs_post_init__(self) -> None:
-        benchmark, train = self.benchmark, self.split.train
         self._metrics = [(chosen, chosen.make("__call__")) for chosen in self.metrics]
         self._select = self.selection.make("__call__")
-        self._best = strongest_model(benchmark.quality[train], benchmark.cost[train])
-        self._scopes = benchmark.subsets()
+        self.scopes = self.benchmark.subsets(self.by)
 
     def scores(
-        self, name: str, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
+        self, on: EvaluatedRows, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
     ) -> Scores:
-        """Return scope -> metric -> value on a split; scopes without samples there are left out.
+        """Return scope -> metric -> value; scopes without samples among the rows are left out.
 
-        :param choices: int[n], of the split's rows in their order
+        :param choices: int[m], of the rows in their order
         :param estimate: what the router estimated on these rows, None where it gives no estimates
         """
-        rows = self.split.rows(name)
-        result = {"overall": self._values(rows, choices, self._metrics, timing, estimate)}
+        result = {"overall": self._values(self.evaluation(on, choices, timing, estimate), self._metrics)}
         subset_metrics = [(c, m) for c, m in self._metrics if c.spec.per_subset]
-        for scope, member in self._scopes.items():
-            inside = member[rows]
+        for scope, member in self.scopes.items():
+            inside = member[on.rows]
             if inside.any():
                 part = Estimate(estimate.p_correct[inside], estimate.cost[inside]) if estimate is not None else None
-                result[scope] = self._values(rows[inside], choices[inside], subset_metrics, estimate=part)
+                evaluation = self.evaluation(on.take(inside), choices[inside], estimate=part)
+                result[scope] = self._values(evaluation, subset_metrics)
         return result
 
-    def select(self, rows: Array, choices: Array) -> MetricValue:
-        """Return the selection metric on some rows."""
-        return self._values(rows, choices, [(self.selection, self._select)])[self.selection.spec.name]
+    def select(self, evaluation: Evaluation) -> MetricValue:
+        """Return the selection metric."""
+        return self._value(self.selection, self._select, evaluation)
 
-    def _values(
-        self,
-        rows: Array,
-        choices: Array,
-        metrics: Sequence[tuple[ConfiguredComponent, Any]],
-        timing: Timing | None = None,
-        estimate: Estimate | None = None,
-    ) -> Mapping[str, MetricValue]:
+    def overall(self, evaluation: Evaluation) -> Mapping[str, MetricValue]:
+        """Return the value of every metric."""
+        return self._values(evaluation, self._metrics)
+
+    def made(self, metric: ConfiguredComponent) -> Any:
+        """Return one of the metrics as its factory made it."""
+        return next(made for chosen, made in self._metrics if chosen is metric)
+
+    def evaluation(
+        self, on: EvaluatedRows, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
+    ) -> Evaluation:
+        """Return what a metric sees of some choices."""
+        rows = on.rows
         quality, cost = sealed(self.benchmark.quality[rows]), sealed(self.benchmark.cost[rows])
-        best = oracle_choices(quality, cost)
-        evaluation = Evaluation(
+        oracle = oracle_choices(quality, cost)
+        return Evaluation(
             choices=sealed(choices.copy()),
             quality=quality,
             score=sealed(self.benchmark.score[rows]),
             cost=cost,
             input_tokens=sealed(self.benchmark.input_tokens[rows]),
             output_tokens=sealed(self.benchmark.output_tokens[rows]),
-            bounds=self.bounds,
-            best_single=float(quality[:, self._best].mean()),
-            oracle=float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
+            bounds=on.bounds,
+            best_single=float(np.take_along_axis(quality, on.best[:, None], axis=1).mean()),
+            oracle=float(np.take_along_axis(quality, oracle[:, None], axis=1).mean()),
+            best_single_choices=sealed(on.best.copy()),
+            oracle_choices=sealed(oracle),
+            models=tuple(c.name for c in self.benchmark.candidates),
             timing=timing,
             estimate=Estimate(sealed(estimate.p_correct), sealed(estimate.cost)) if estimate is not None else None,
         )
+
+    def _values(
+        self, evaluation: Evaluation, metrics: Sequence[tuple[ConfiguredComponent, Any]]
+    ) -> Mapping[str, MetricValue]:
         return {chosen.spec.name: self._value(chosen, metric, evaluation) for chosen, metric in metrics}
 
     def _value(self, chosen: ConfiguredComponent, metric: Any, evaluation: Evaluation) -> MetricValue:

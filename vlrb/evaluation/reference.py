@@ -5,21 +5,11 @@ They learn on train (VL-RouterBench, baselines; the reference implementation fit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from vlrb.api.frozen import Array
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import Split
-
-SUMMARIES: Mapping[str, str] = {
-    "oracle": "the cheapest model that is right, else the cheapest: no router can do better",
-    "strongest-per-dataset": "in each dataset the model that is most accurate there on train",
-    "best-single": "the model that is most accurate on train, for every sample",
-    "cheapest-single": "the model that costs least on train, for every sample",
-}
-
 
 def oracle_choices(quality: Array, cost: Array) -> Array:
     """Return the cheapest correct model of every sample, else the cheapest model, int[n]; ties go to the first."""
@@ -59,13 +49,17 @@ def strongest_per_dataset(datasets: Array, train_datasets: Array, quality: Array
     return np.array([best.get(d, overall) for d in datasets.tolist()], dtype=np.int64)
 
 
-def reference_choices(benchmark: Benchmark, split: Split, rows: Array) -> dict[str, Array]:
-    """Return name -> choices int[n] of every reference point on some rows."""
+def reference_choices(benchmark: Benchmark, split: Split, rows: Array, best_by_metric: int) -> dict[str, Array]:
+    """Return name -> choices int[n] of every reference point (:data:`vlrb.api.results.REFERENCES`) on some rows.
+
+    :param best_by_metric: the model with the best value of the selection metric on train
+    """
     train, datasets = split.train, benchmark.datasets
     quality, cost = benchmark.quality[train], benchmark.cost[train]
     return {
         "oracle": oracle_choices(benchmark.quality[rows], benchmark.cost[rows]),
         "strongest-per-dataset": strongest_per_dataset(datasets[rows], datasets[train], quality, cost),
         "best-single": np.full(rows.size, strongest_model(quality, cost)),
+        "best-single-by-metric": np.full(rows.size, best_by_metric),
         "cheapest-single": np.full(rows.size, cheapest_model(quality, cost)),
     }

@@ -19,7 +19,7 @@ from vlrb.api.records import Dataset
 from vlrb.api.results import MetricInfo
 from vlrb.errors import PluginError, VlrbError
 from vlrb.experiment.document import Document, KeyPath
-from vlrb.experiment.sections import BenchmarkSection, General, SelectionSection, SplitSection
+from vlrb.experiment.sections import BenchmarkSection, General, SelectionSection, SplitSection, StatisticsSection
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.plugins.plugin import Plugin
@@ -179,6 +179,7 @@ class Plan:
     splitter: ConfiguredComponent
     split: SplitSection
     selection: SelectionSection
+    statistics: StatisticsSection
     catalog: Catalog
     logs: ConfiguredComponent
     counter: ConfiguredComponent
@@ -216,6 +217,7 @@ class Plan:
             "tokens": _table(self.counter, key="counter"),
             "split": {**_table(self.splitter), **unstructure(self.split)},
             "selection": unstructure(self.selection),
+            "statistics": unstructure(self.statistics),
             "features": {
                 s.name: {"encoders": [_table(e) for e in s.encoders], "fusion": _table(s.fusion)}
                 for s in self.feature_sets.values()

@@ -14,7 +14,7 @@ from vlrb.experiment.document import read_document
 from vlrb.experiment.lookup import Lookup
 from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
-from vlrb.experiment.sections import ARRAYS, TABLES, BenchmarkSection, General, SelectionSection, SplitSection
+from vlrb.experiment.sections import ARRAYS, TABLES, BenchmarkSection, General, SelectionSection, SplitSection, StatisticsSection
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
@@ -88,6 +88,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
         "splitter": lookup.component("splitter", split, ("split",), default=DEFAULT_SPLITTER, other_keys=SPLIT_KEYS),
         "split": lookup.structured(expect, SplitSection, ("split",)),
         "selection": lookup.structured(tables["selection"], SelectionSection, ("selection",)),
+        "statistics": lookup.structured(tables["statistics"], StatisticsSection, ("statistics",)),
         "logs": lookup.component("log-source", tables["logs"], ("logs",)),
         "counter": lookup.component(
             "token-counter", tables["tokens"], ("tokens",), key="counter", default=DEFAULT_COUNTER

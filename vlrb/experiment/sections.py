@@ -11,7 +11,7 @@ from attrs import validators
 from vlrb.api.components import param
 from vlrb.experiment.document import CONTROL, redacted_repr
 
-TABLES = ("logs", "benchmark", "tokens", "split", "features", "selection", "executor", "plugin")
+TABLES = ("logs", "benchmark", "tokens", "split", "features", "selection", "statistics", "executor", "plugin")
 ARRAYS = ("router", "metric", "report", "model", "dataset")
 
 
@@ -97,8 +97,52 @@ class SelectionSection:
     """``[selection]``."""
 
     metric: str = param(
-        default="rank-score", help="metric by which a router may select, and by which the winner of a sweep is chosen"
+        default="rank-score", help="metric by which a router may select, and by which a point of a sweep is chosen"
     )
-    on: Literal["dev", "test"] = param(
-        default="dev", help="split on which the winner of a sweep is chosen; test only where the protocol says so"
+    on: Literal["dev", "folds", "test"] = param(
+        default="dev",
+        help="rows on which a point is chosen; folds: cross-validated inside train and dev; test only where the protocol says so",
     )
+    folds: int = param(default=5, validator=validators.ge(2), help='number of folds where on = "folds"')
+    rule: Literal["best", "one-standard-error", "predicted"] = param(
+        default="best",
+        help="best: the best value; one-standard-error: the cheapest point within one standard error of it; "
+        "predicted: the best value by the router's own calibrated estimates, if it has any",
+    )
+    refit: bool = param(default=False, help="fit the chosen point again on train and dev")
+
+    @property
+    def inner_folds(self) -> int:
+        """Return the number of inner folds; 0 where none are needed."""
+        return self.folds if self.on == "folds" else 0
+
+
+def _level(_: Any, _attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0.5 <= value < 1:
+        raise ValueError(f"must be at least 0.5 and below 1, not {value!r}")
+
+
+@attrs.frozen
+class StatisticsSection:
+    """``[statistics]``."""
+
+    draws: int = param(
+        default=2000, validator=[validators.ge(100), validators.le(100_000)], help="bootstrap draws of the test groups"
+    )
+    level: float = param(default=0.95, validator=_level, help="of the intervals")
+    seed: int = param(default=0, validator=[validators.ge(0), validators.lt(2**32)], help="seed of the draws")
+    baseline: str = param(
+        default="best-single", help="the reference point or router from which the differences of all rows are taken"
+    )
+    pairs: tuple[tuple[str, ...], ...] = param(
+        default=(), help="further differences: pairs of routers or reference points"
+    )
+    by: tuple[str, ...] = param(
+        default=(), help="columns of the samples: every metric also for the samples of each of their values"
+    )
+
+    @pairs.validator
+    def _pairs(self, _: Any, value: tuple[tuple[str, ...], ...]) -> None:
+        for pair in value:
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise ValueError(f"must be lists of two different names, not {redacted_repr(list(pair))}")

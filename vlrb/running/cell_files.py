@@ -19,7 +19,7 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.returned import INTEGERS
 from vlrb.api.routing import Estimate
 from vlrb.errors import DataError, StorageError
-from vlrb.storage import read_json, read_parquet
+from vlrb.storage import read_parquet
 
 logger = logging.getLogger("vlrb")
 
@@ -42,23 +42,18 @@ class Routed:
     estimate: Estimate | None
 
 
-def read_cell(
-    folder: Path, ids: Mapping[str, Sequence[str]], models: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Routed]]:
-    """Return the record of a finished cell (``cell.json``), and its results on dev and test.
+def read_routed(folder: Path, name: str, ids: Sequence[str], models: Sequence[str]) -> Routed:
+    """Return the results of a finished cell on dev or test.
 
-    :param ids: the sample ids of dev and test, in the order of their rows
+    :param ids: of the split's samples, in the order of their rows
     :param models: the candidates' names, in the order of their columns
     :raises DataError: naming a file that is missing, broken, or of other samples
     """
-    routed = {}
-    for name in ROUTED:
-        file = folder / f"{name}.parquet"
-        table = _read_columns(file, ("id", "choice"))
-        if table.column("id").to_pylist() != list(ids[name]):
-            raise DataError(f"holds other samples than {name}", where=str(file), fix="run again with --fresh")
-        routed[name] = Routed(table.column("choice").to_numpy(), estimate_of(table, models))
-    return read_json(folder / "cell.json"), routed
+    file = folder / f"{name}.parquet"
+    table = _read_columns(file, ("id", "choice"))
+    if table.column("id").to_pylist() != list(ids):
+        raise DataError(f"holds other samples than {name}", where=str(file), fix="run again with --fresh")
+    return Routed(table.column("choice").to_numpy(), estimate_of(table, models))
 
 
 def _read_columns(file: Path, needed: Sequence[str]) -> pa.Table:

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from vlrb.api.returned import FIX
 from vlrb.api.routing import FitContext, Fitted, MetricValue, Timing, Undefined
 from vlrb.errors import ConfigError, PluginError, Problem
 from vlrb.evaluation.features import Encoded
+from vlrb.evaluation.metrics import EvaluatedRows
+from vlrb.evaluation.splits import Split
 from vlrb.executor import Progress
 from vlrb.experiment.plan import DECISIONS, ConfiguredComponent
 from vlrb.experiment.strict import unstructure
@@ -86,6 +88,10 @@ class _CellRun:
     progress: Progress
 
     @property
+    def split(self) -> Split:
+        return self.context.split_of(self.cell)
+
+    @property
     def who(self) -> str:
         return f"router {self.cell.router!r} of {self.chosen.plugin.label}"
 
@@ -135,7 +141,7 @@ class _CellRun:
 
     def fit(self, encoded: Encoded | None, folder: Path) -> Fitted:
         """Fit the router, and keep what it saves and its curve."""
-        train, dev = (self.context.labelled(split, encoded, self.cell.features) for split in ("train", "dev"))
+        train, dev = (self.context.labelled(self.cell, name, encoded) for name in ("train", "dev"))
         work = self.context.work_folder(self.cell)
         (work / "router").mkdir(parents=True, exist_ok=True)
         self.chosen.revision()  # fails where the weights cannot be identified: the key would hold for any weights
@@ -157,8 +163,8 @@ class _CellRun:
         cell, context = self.cell, self.context
         return FitContext(
             candidates=context.benchmark.candidates,
-            bounds=context.evaluator.bounds,
-            dev_score=partial(self.dev_score, context.benchmark.unordered(context.split.dev)),
+            bounds=self.dev.bounds,
+            dev_score=self.dev_score,
             rng=np.random.default_rng(list(f"{cell.seed}:{cell.label}".encode())),
             seed=cell.seed,
             device=DEVICE,
@@ -168,17 +174,24 @@ class _CellRun:
             log=journaling_log(work / JOURNAL, cell.name, self.log),
         )
 
-    def dev_score(self, rows: Array, choices: object) -> MetricValue:
-        """Return the selection metric on the rows of dev, with its sign turned where smaller is better."""
+    @cached_property
+    def dev(self) -> EvaluatedRows:
+        """The rows of dev in the order of routers."""
+        order = self.context.benchmark.places(self.split.dev)
+        return self.context.evaluated([self.context.scored_split(self.cell)], "dev").take(order)
+
+    def dev_score(self, choices: object) -> MetricValue:
+        """Return the selection metric on dev, with its sign turned where smaller is better."""
         evaluator, models = self.context.evaluator, len(self.context.benchmark.candidates)
-        value = evaluator.select(rows, returned.checked_choices(choices, len(rows), models, self.who))
+        checked = returned.checked_choices(choices, self.dev.rows.size, models, self.who)
+        value = evaluator.select(evaluator.evaluation(self.dev, checked))
         return value if isinstance(value, Undefined) or evaluator.selection.spec.higher_is_better else -value
 
     def route(self, fitted: Fitted, name: str, encoded: Encoded | None, folder: Path) -> Timing:
         """Route the rows of a split, check the choices, and write them with the sample ids."""
         context, who = self.context, self.who
-        rows = context.benchmark.unordered(context.split.rows(name))
-        queries = context.labelled(name, encoded, self.cell.features).queries
+        order = context.benchmark.places(self.split.rows(name))
+        queries = context.labelled(self.cell, name, encoded).queries
         models = [c.name for c in queries.candidates]
         with self.blamed(f"routing {name} with {{}}"):
             began = time.perf_counter()
@@ -194,9 +207,9 @@ class _CellRun:
             if isinstance(fitted, routing.WithEstimate):
                 estimate = returned.checked_estimate(fitted.estimate(queries), queries, who)
                 matrices |= {"p_correct": estimate.p_correct, "cost": estimate.cost}
-        back = np.argsort(rows)  # files have the order of the benchmark's rows
+        back = np.argsort(order)  # files have the order of the benchmark's rows
         columns = {f"{kind}:{m}": matrix[back, j] for kind, matrix in matrices.items() for j, m in enumerate(models)}
-        _write_routed(folder / f"{name}.parquet", context.ids(name), choices[back], models, columns)
+        _write_routed(folder / f"{name}.parquet", context.ids(self.split, name), choices[back], models, columns)
         encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
         return Timing(len(queries), seconds, encode_seconds)
 

@@ -15,8 +15,9 @@ from vlrb.api.results import CellInfo
 from vlrb.api.routing import Labelled
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.features import Encoded, encode, feature_folders
-from vlrb.evaluation.metrics import Evaluator
-from vlrb.evaluation.splits import Split
+from vlrb.evaluation.inner_splits import inner_splits, refit_split
+from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
+from vlrb.evaluation.splits import Split, Splitting
 from vlrb.executor import Progress
 from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter, Point, digest_of
 from vlrb.experiment.strict import unstructure
@@ -34,14 +35,49 @@ class RunContext:
     plan: Plan
     places: Places
     benchmark: Benchmark
-    split: Split
+    splitting: Splitting
     evaluator: Evaluator
+    _splits: dict[str, Split] = attrs.field(factory=dict, init=False)
+    _evaluated: dict[tuple[str, ...], EvaluatedRows] = attrs.field(factory=dict, init=False)
     _encoded: dict[str, Encoded] = attrs.field(factory=dict, init=False)
-    _labelled: dict[tuple[str, str | None], Labelled] = attrs.field(factory=dict, init=False)
+    _labelled: dict[tuple[str, str, str | None], Labelled] = attrs.field(factory=dict, init=False)
 
     @cached_property
     def _routers(self) -> dict[str, PlannedRouter]:
         return {r.label: r for r in self.plan.routers}
+
+    @property
+    def outer_splits(self) -> tuple[Split, ...]:
+        """Return the splits on whose test rows routers are evaluated, those for learning curves last."""
+        return (*self.splitting.splits, *self.splitting.smaller)
+
+    def test_sets(self, train_fraction: float = 1.0) -> list[tuple[Split, ...]]:
+        """Return the splits whose test rows are evaluated together: all folds, or each of several repeated splits."""
+        splits = tuple(s for s in self.outer_splits if s.info.train_fraction == train_fraction)
+        return [splits] if self.splitting.pooled else [(split,) for split in splits]
+
+    def split_of(self, cell: CellInfo) -> Split:
+        """Return the split of a cell, made when it is first asked for."""
+        name = cell.split_name
+        if name not in self._splits:
+            outer = next(s for s in self.outer_splits if s.name == cell.outer_name)
+            if cell.inner:
+                self._splits |= {s.name: s for s in inner_splits(self.benchmark, outer, self.plan.selection.folds)}
+            else:
+                self._splits[name] = refit_split(self.benchmark, outer) if cell.refit else outer
+        return self._splits[name]
+
+    def scored_split(self, cell: CellInfo) -> Split:
+        """Return the split whose cost bounds and rows a cell is evaluated with: a refit is compared with what was chosen."""
+        return self.split_of(attrs.evolve(cell, refit=False))
+
+    def evaluated(self, splits: Sequence[Split], name: str) -> EvaluatedRows:
+        """Return the rows of dev or test of some splits, to be evaluated together."""
+        key = (name, *(s.name for s in splits))
+        if key not in self._evaluated:
+            rows = EvaluatedRows.of(self.benchmark, splits, name, self.plan.general.cost_bounds)
+            self._evaluated[key] = rows
+        return self._evaluated[key]
 
     def chosen(self, cell: CellInfo) -> ConfiguredComponent:
         """Return a cell's router with its parameters; a cell without a point of the sweep has those of the shared fit."""
@@ -49,14 +85,24 @@ class RunContext:
         return next((p.chosen for p in points if frozen(p.swept) == cell.point), points[0].base)
 
     def cells(self) -> tuple[CellInfo, ...]:
-        """Return a cell for every point of every router's sweep with every seed."""
-        seeds = self.plan.general.seeds
-        return tuple(self._cell(r, point, seed) for r in self.plan.routers for point in r.points for seed in seeds)
+        """Return a cell for every point of every router's sweep with every seed on every split, and the inner folds' cells.
 
-    def _cell(self, router: PlannedRouter, point: Point, seed: int) -> CellInfo:
+        Where there is nothing to choose, there are no inner folds.
+        """
+        seeds, folds = self.plan.general.seeds, self.plan.selection.inner_folds
+        return tuple(
+            self._cell(router, point, seed, split, inner)
+            for split in self.outer_splits  # first, so that routers may share work on its samples
+            for inner in range(1 + folds)
+            for router in self.plan.routers
+            for point in (router.points if not inner or len(router.points) > 1 else ())
+            for seed in seeds
+        )
+
+    def _cell(self, router: PlannedRouter, point: Point, seed: int, split: Split, inner: int) -> CellInfo:
         chosen = point.chosen
-        return CellInfo(
-            key=self._key(router, chosen, seed, point.swept),
+        cell = CellInfo(
+            key="",
             label=router.label,
             router=chosen.registered.id,
             parameters=unstructure(chosen.params),
@@ -66,30 +112,42 @@ class RunContext:
             dist=f"{chosen.plugin.dist} {chosen.plugin.version}".strip(),
             sources=chosen.plugin.sources_digest("cell"),
             point=point.swept,
-            fit_key=self._key(router, point.base, seed, {}) if point.base is not chosen else "",
+            split=split.info.name,
+            train_fraction=split.info.train_fraction,
+            inner=inner,
         )
+        fit_key = self._key(cell, router, point.base, {}) if point.base is not chosen else ""
+        return attrs.evolve(cell, key=self._key(cell, router, chosen, point.swept), fit_key=fit_key)
+
+    def refit(self, cell: CellInfo) -> CellInfo:
+        """Return the cell that fits a chosen point again on train and dev."""
+        again = attrs.evolve(cell, refit=True, fit_key="")
+        return attrs.evolve(again, key=self.key_of(again))
 
     def key_of(self, cell: CellInfo) -> str:
         """Return the key that a cell has now."""
-        return self._key(self._routers[cell.label], self.chosen(cell), cell.seed, cell.point)
+        return self._key(cell, self._routers[cell.label], self.chosen(cell), cell.point)
 
-    def _key(self, router: PlannedRouter, chosen: ConfiguredComponent, seed: int, swept: Mapping[str, Any]) -> str:
-        sets = self.plan.feature_sets
+    def _key(
+        self, cell: CellInfo, router: PlannedRouter, chosen: ConfiguredComponent, swept: Mapping[str, Any]
+    ) -> str:
+        sets, split = self.plan.feature_sets, self.split_of(cell)
         identity = {
             "schema": SCHEMA_VERSION,
             "vlrb": [__version__, core_digest("cell")],
             "benchmark": self.benchmark.fingerprint,
             # the fingerprint holds the models' names; routers see their prices and sizes too
             "candidates": [attrs.asdict(c) for c in self.benchmark.candidates],
-            "split": self.split.info.digest,
+            "split": split.info.digest,
             "features": sets[router.features].identity() if router.features else None,
             "router": {**chosen.identity(), "revision": chosen.known_revision},
             "label": router.label,
-            "seed": seed,
-            "bounds": attrs.asdict(self.evaluator.bounds),
+            "seed": cell.seed,
+            "bounds": attrs.asdict(self.evaluated([self.scored_split(cell)], "dev").bounds),
             "selection": self.evaluator.selection.identity(),
             "device": DEVICE,
             "point": dict(swept),
+            "refit": cell.refit,
         }
         return digest_of(identity)
 
@@ -101,9 +159,9 @@ class RunContext:
         """Return the folder from which a killed fit resumes: the router's ``router/`` and the journal of its curve."""
         return self.places.cache / "work" / cell.key[:20]
 
-    def ids(self, split: str) -> list[str]:
-        """Return the sample ids of a split, in the order of its rows."""
-        return [self.benchmark.ids[i] for i in self.split.rows(split).tolist()]
+    def ids(self, split: Split, name: str) -> list[str]:
+        """Return the sample ids of train, dev or test of a split, in the order of its rows."""
+        return [self.benchmark.ids[i] for i in split.rows(name).tolist()]
 
     def uses(self, cells: Sequence[CellInfo]) -> dict[str, list[str]]:
         """Return kind -> names of the entries of the cache that some cells need, and of their own."""
@@ -132,10 +190,16 @@ class RunContext:
             self._encoded[name] = encode(self.plan.feature_sets[name], self.benchmark, self.places, progress)
         return self._encoded[name]
 
-    def labelled(self, split: str, encoded: Encoded | None, name: str | None) -> Labelled:
-        """Return a split's samples in the order of routers; the same object each time, so that routers may share work."""
-        if (split, name) not in self._labelled:
-            rows = self.benchmark.unordered(self.split.rows(split))
+    def labelled(self, cell: CellInfo, name: str, encoded: Encoded | None) -> Labelled:
+        """Return train, dev or test of a cell in the order of routers; the same object each time, so that routers may share work.
+
+        Only those of the last split asked for are kept.
+        """
+        split, key = self.split_of(cell), (cell.split_name, name, cell.features)
+        if key not in self._labelled:
+            for other in [k for k in self._labelled if k[0] != cell.split_name]:
+                del self._labelled[other]
+            rows = self.benchmark.unordered(split.rows(name))
             features = encoded.features.take(rows) if encoded is not None else None
-            self._labelled[split, name] = self.benchmark.labelled(rows, features)
-        return self._labelled[split, name]
+            self._labelled[key] = self.benchmark.labelled(rows, features)
+        return self._labelled[key]

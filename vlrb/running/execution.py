@@ -9,19 +9,19 @@ import attrs
 import numpy as np
 
 from vlrb.api.results import CellInfo, CellResult, RunInfo
-from vlrb.api.routing import CostBounds, Timing
+from vlrb.api.routing import Timing
 from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
-from vlrb.evaluation.splits import Split
+from vlrb.evaluation.splits import Splitting
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, error_text
 from vlrb.experiment.portable import pack_plan, unpack_plan
 from vlrb.plugins.observers import Observers
-from vlrb.running.cell_files import ROUTED, read_cell
+from vlrb.running.cell_files import ROUTED, read_routed
 from vlrb.running.cells import run_cell
 from vlrb.running.context import RunContext
 from vlrb.running.results import adopt_cell, check_directory
-from vlrb.storage import Places, locked, remove_folder, write_text
+from vlrb.storage import Places, locked, read_json, remove_folder, write_text
 
 
 @attrs.frozen(eq=False)
@@ -32,24 +32,26 @@ class CellsInProgress:
     run: RunInfo
     observers: Observers
     progress: Progress
+    _asked: list[CellInfo] = attrs.field(factory=list, init=False)
     _results: dict[str, CellResult] = attrs.field(factory=dict, init=False)
 
-    def finish(self, jobs: int) -> tuple[CellResult, ...]:
-        """Return the results of all cells; those that are not in the cache are run.
+    def finish(self, cells: Sequence[CellInfo], jobs: int) -> tuple[CellResult, ...]:
+        """Return the results of some cells; those that are not in the cache are run.
 
         :raises StorageError: when the system refuses to write, whichever cell was writing
         """
         context = self.context
-        waiting = self._with_features([c for c in self.run.cells if not self._take_over(c)])
+        self._asked.extend(cells)
+        waiting = self._with_features([c for c in cells if not self._take_over(c)])
         threads = max(1, available_threads() // jobs)
         tasks = [Task(c.name, (c, threads)) for c in waiting]
         plan = pack_plan(context.plan) if jobs > 1 else b""
-        shared = (plan, context.places, context.benchmark.directory, context.split, context.evaluator.bounds)
+        shared = (plan, context.places, context.benchmark.directory, context.splitting)
         here = context if jobs < 2 else None
         listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
         limits = Limits(jobs, isolated=jobs > 1, threads=threads)
         context.plan.executor.make("run").run(Job(_unpacked, shared, _work_on), tasks, listener, here, limits=limits)
-        return tuple(self._results[c.name] for c in self.run.cells)
+        return tuple(self._results[c.name] for c in cells)
 
     def _take_over(self, cell: CellInfo) -> bool:
         with locked(self.context.folder(cell)):  # nobody may remove it meanwhile
@@ -94,23 +96,27 @@ class CellsInProgress:
             result = self._adopted(cell, directory, reused)
         self._results[cell.name] = result
         self.observers.call("vlrb_cell_end", run=self.run, result=result)
-        self.progress("cells", len(self._results), len(self.run.cells))
+        self.progress("cells", len(self._results), len(self._asked))
 
     def _adopted(self, cell: CellInfo, directory: Path, reused: bool) -> CellResult:
-        scores = self.context.evaluator.scores
-        adopt_cell(self.context.folder(cell), directory)
+        context, split = self.context, self.context.scored_split(cell)
+        adopt_cell(context.folder(cell), directory)
         (directory / "error.txt").unlink(missing_ok=True)
-        ids = {name: self.context.ids(name) for name in ROUTED}
-        models = [c.name for c in self.context.benchmark.candidates]
-        about, routed = read_cell(directory, ids, models)
-        counts = {n: np.bincount(r.choices, minlength=len(models)).tolist() for n, r in routed.items()}
+        models = [c.name for c in context.benchmark.candidates]
+        about = read_json(directory / "cell.json")
         timing = {name: Timing(**t) for name, t in about["timing"].items()}
+        scores, counts = {}, {}
+        for name in ROUTED:
+            routed = read_routed(directory, name, context.ids(split, name), models)
+            on = context.evaluated([split], name)
+            scores[name] = context.evaluator.scores(on, routed.choices, timing[name], routed.estimate)
+            counts[name] = np.bincount(routed.choices, minlength=len(models)).tolist()
         return CellResult(
             cell=cell,
             status="done",
             reused=reused,
             directory=directory,
-            scores={n: scores(n, r.choices, timing[n], r.estimate) for n, r in routed.items()},
+            scores=scores,
             fit_seconds=about["fit_seconds"],
             timing=timing["test"],
             choices={n: dict(zip(models, c, strict=True)) for n, c in counts.items()},
@@ -119,11 +125,11 @@ class CellsInProgress:
         )
 
 
-def _unpacked(packed: bytes, places: Places, directory: Path, split: Split, bounds: CostBounds) -> RunContext:
+def _unpacked(packed: bytes, places: Places, directory: Path, splitting: Splitting) -> RunContext:
     """Return what cells share, in another process; they compute the selection metric and no other."""
     places.use()
     plan, benchmark = unpack_plan(packed), load(directory)
-    return RunContext(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, (), plan.selection_metric()))
+    return RunContext(plan, places, benchmark, splitting, Evaluator(benchmark, (), plan.selection_metric()))
 
 
 def _work_on(context: RunContext, report: Report, cell: CellInfo, threads: int) -> None:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb.api.frozen import Array
 from vlrb.api.json_data import read_record, to_json
-from vlrb.api.results import CellResult, MetricInfo, RunInfo, RunResult
-from vlrb.api.routing import Undefined
-from vlrb.api.splits import SPLITS
+from vlrb.api.results import RunInfo, RunResult
 from vlrb.benchmark.matrices import MATRICES
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.evaluation.splits import write_split
@@ -57,44 +53,6 @@ def read_result(directory: Path) -> RunResult:
 def write_result(result: RunResult) -> None:
     """Write ``results.json`` into the run's directory."""
     write_json(result.run.directory / "results.json", result_to_json(result))
-
-
-def cells_by_point(cells: Sequence[CellResult]) -> dict[str, dict[str, list[CellResult]]]:
-    """Return label -> point of the router's sweep (one without a sweep) -> its cells."""
-    points: dict[str, dict[str, list[CellResult]]] = {}
-    for cell in cells:
-        points.setdefault(cell.cell.label, {}).setdefault(cell.cell.point_name, []).append(cell)
-    return points
-
-
-def select_winners(
-    cells: Sequence[CellResult], metrics: Sequence[MetricInfo], selected: str, split: str
-) -> dict[str, tuple[str, str]]:
-    """Return label -> the point of its sweep with the best mean of a metric over its seeds, and that metric.
-
-    Ties go to the first point.  A point with a failed cell cannot win.  Where the selection metric is undefined for every
-    point, the next metric that has values decides.  A router whose every point has a failed cell has no winner.
-
-    :param metrics: in the order in which they decide, after the selection metric
-    :param selected: the name of the selection metric
-    """
-    winners = {}
-    order = sorted(metrics, key=lambda m: m.name != selected)
-    for label, points in cells_by_point(cells).items():
-        finished = {p: those for p, those in points.items() if all(c.status == "done" for c in those)}
-        decided = [(next(iter(points)), selected)] if len(points) == 1 else []
-        for metric in order:
-            sign = 1 if metric.higher_is_better else -1
-            values = {p: [c.scores[split]["overall"][metric.name] for c in those] for p, those in finished.items()}
-            means = {
-                p: sign * statistics.fmean(numbers)
-                for p, found in values.items()
-                if len(numbers := [v for v in found if not isinstance(v, Undefined)]) == len(found)
-            }
-            decided += [(max(means, key=means.__getitem__), metric.name)] if means else []
-        if decided:
-            winners[label] = decided[0]
-    return winners
 
 
 def run_directory(runs: Path, name: str, key: str, *, fresh: bool) -> Path:
@@ -144,29 +102,33 @@ def write_plan(run: RunInfo, source: str, uses: Mapping[str, Sequence[str]]) -> 
 
 
 def write_benchmark(context: RunContext, directory: Path) -> None:
-    """Write the manifest, the split, and what is known of every model on all samples, to compute any metric or test."""
+    """Write the manifest, the splits, and what is known of every model on all samples, to compute any metric or test."""
     benchmark = context.benchmark
     write_json(directory / "benchmark.json", without_secrets(to_json(benchmark.manifest)))
-    write_split(context.split, benchmark, directory / "split.parquet")
-    rows = np.concatenate([context.split.rows(n) for n in SPLITS])
-    columns = {"dataset": benchmark.datasets[rows], "group": context.split.groups[rows]}
+    write_split(context.splitting, benchmark, directory / "split.parquet")
+    columns = {"id": benchmark.ids, "dataset": benchmark.datasets, "group": context.splitting.groups}
+    columns |= {f"by:{name}": benchmark.column(name) for name in context.evaluator.by}
     for name in MATRICES:
-        matrix = getattr(benchmark, name)[rows]
+        matrix = getattr(benchmark, name)
         columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}
-    _write_rows(context, SPLITS, columns, directory / "evaluated.parquet")
+    _write_table(pa.table(columns), directory / "evaluated.parquet")
 
 
-def write_references(context: RunContext, choices: Mapping[str, Mapping[str, Array]], directory: Path) -> None:
-    """Write the choices of the reference points: split -> name -> int[n]."""
-    columns = {name: np.concatenate([of_split[name] for of_split in choices.values()]) for name in choices["test"]}
-    _write_rows(context, tuple(choices), columns, directory / "references.parquet")
+def write_references(
+    context: RunContext, choices: Mapping[str, Mapping[str, Mapping[str, Array]]], directory: Path
+) -> None:
+    """Write the choices of the reference points: dev or test -> split -> name -> int[m]."""
+    tables = []
+    for part, splits in choices.items():
+        for split in context.splitting.splits:
+            chosen = splits[split.name]
+            ids = context.ids(split, part)
+            table = pa.table({"id": ids, "split": [part] * len(ids), **chosen})
+            tables.append(table.append_column("name", pa.array([split.name] * len(ids))) if split.name else table)
+    _write_table(pa.concat_tables(tables), directory / "references.parquet")
 
 
-def _write_rows(context: RunContext, splits: Sequence[str], columns: Mapping[str, Array], file: Path) -> None:
-    """Write a table with the sample id and the split of every row of some splits, one split after the other."""
-    ids = {n: context.ids(n) for n in splits}
-    names = np.repeat(np.array(splits), [len(i) for i in ids.values()])
-    table = pa.table({"id": [i for of_split in ids.values() for i in of_split], "split": names, **columns})
+def _write_table(table: pa.Table, file: Path) -> None:
     with new_file(file) as aside:
         pq.write_table(table, aside, compression="zstd")
 

@@ -12,13 +12,12 @@ import attrs
 
 from vlrb import __version__, interrupts
 from vlrb.api.json_data import to_json
-from vlrb.api.results import CellInfo, ReferenceResult, RunInfo, RunResult
+from vlrb.api.results import CellInfo, RunInfo, RunResult
 from vlrb.api.routing import Undefined
 from vlrb.benchmark.build import build
 from vlrb.errors import ConfigError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluation.metrics import Evaluator, cost_bounds
-from vlrb.evaluation.reference import SUMMARIES, reference_choices
-from vlrb.evaluation.splits import make_split
+from vlrb.evaluation.splits import make_splits
 from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan, digest_of, versions
 from vlrb.plugins.observers import Observers
@@ -29,6 +28,9 @@ from vlrb.running.cell_files import ROUTED
 from vlrb.running.context import RunContext
 from vlrb.running.execution import CellsInProgress
 from vlrb.running.reports import Reports
+from vlrb.running.routers import reference_choices_of, reference_results, router_results
+from vlrb.running.selection import is_chosen, select_points
+from vlrb.running.statistics import check_names, run_statistics
 from vlrb.storage import Places, locked, sweep_cache, sweep_run
 
 
@@ -62,10 +64,9 @@ def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progr
     :raises DataError: with everything that is wrong with the logs
     """
     benchmark = build(plan, places, jobs, progress)
-    split = make_split(benchmark, plan.splitter, plan.split.expect)
-    bounds = cost_bounds(benchmark, split, plan.general.cost_bounds)
-    evaluator = Evaluator(benchmark, split, bounds, plan.metrics, plan.selection_metric())
-    return RunContext(plan, places, benchmark, split, evaluator)
+    splitting = make_splits(benchmark, plan.splitter, plan.split)
+    evaluator = Evaluator(benchmark, plan.metrics, plan.selection_metric(), plan.statistics.by)
+    return RunContext(plan, places, benchmark, splitting, evaluator)
 
 
 def execute(
@@ -89,6 +90,7 @@ def execute(
         if label not in labels:
             raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
     context = prepare(plan, places, jobs, progress)
+    check_names(plan)
     cells = context.cells()
     key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
@@ -102,7 +104,8 @@ def execute(
         sweep_run(directory)
         known = _finished_result(run)
         if known is None:
-            results.write_plan(run, plan.document.text, context.uses(cells))
+            again = [context.refit(c) for c in cells if not c.inner] if plan.selection.refit else []
+            results.write_plan(run, plan.document.text, context.uses([*cells, *again]))
             results.write_benchmark(context, directory)
         try:
             return (
@@ -127,7 +130,7 @@ def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
         # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
         "records": to_json([manifest.datasets, manifest.models, manifest.excluded, manifest.synthetic]),
         # what tables and files say of the split, and of the groups that its digest leaves out
-        "split": [to_json(context.split.info), hashlib.sha256(context.split.groups.tobytes()).hexdigest()],
+        "split": [to_json(context.splitting.info), hashlib.sha256(context.splitting.groups.tobytes()).hexdigest()],
         "cells": [c.key for c in cells],
         "metrics": [m.identity() for m in plan.metrics],
         "reports": [r.identity() for r in plan.reports if r.spec.on == "run"],
@@ -155,8 +158,8 @@ def _run_info(context: RunContext, cells: tuple[CellInfo, ...], key: str, direct
         protocol=plan.general.protocol,
         experiment=without_secrets(plan.resolved()),
         benchmark=context.benchmark.info(),
-        split=context.split.info,
-        bounds=context.evaluator.bounds,
+        split=context.splitting.info,
+        bounds=cost_bounds(context.benchmark, [s.train for s in context.splitting.splits], plan.general.cost_bounds),
         metrics=plan.metric_infos(),
         cells=cells,
         settings=plan.settings,
@@ -169,8 +172,8 @@ def _finished_result(run: RunInfo) -> RunResult | None:
     if not (run.directory / "results.json").is_file():
         return None
     result = results.read_result(run.directory)
-    splits = [*(c.scores for c in result.cells), *(r.scores for r in result.references)]
-    values = [v for scores in splits for of_split in scores.values() for s in of_split.values() for v in s.values()]
+    scores = [s for c in result.cells for s in c.scores.values()] + [r.test.scores for r in result.references]
+    values = [v for scopes in scores for metrics in scopes.values() for v in metrics.values()]
     failed = any(isinstance(v, Undefined) and v.kind == "failed" for v in values)
     # a folder's name holds the beginning of a key only
     if result.run.key != run.key or failed or any(c.status == "failed" for c in result.cells):
@@ -191,17 +194,19 @@ def _replay(plan: Plan, result: RunResult, observers: Observers) -> RunOutcome:
 def _run_cells(context: RunContext, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> RunOutcome:
     started = _now()
     observers.call("vlrb_run_start", run=run)
-    cells = CellsInProgress(context, run, observers, progress).finish(jobs)
+    in_progress = CellsInProgress(context, run, observers, progress)
+    cells = in_progress.finish(run.cells, jobs)
+    selected = select_points(context, cells)
+    if context.plan.selection.refit:
+        again = [context.refit(c.cell) for c in cells if is_chosen(c.cell, selected)]
+        cells += in_progress.finish(again, jobs)
     results.check_directory(run.directory)
-    choices = {n: reference_choices(context.benchmark, context.split, context.split.rows(n)) for n in ROUTED}
+    choices = {part: reference_choices_of(context, part) for part in ROUTED}
     results.write_references(context, choices, run.directory)
-    scores = {n: {ref: context.evaluator.scores(n, c) for ref, c in choices[n].items()} for n in ROUTED}
-    references = (ReferenceResult(r, text, {n: scores[n][r] for n in ROUTED}) for r, text in SUMMARIES.items())
-    selected = context.evaluator.selection.spec.name
-    winners = results.select_winners(cells, run.metrics, selected, context.plan.selection.on)
-    points = {label: point for label, (point, _) in winners.items()}
-    decided_by = {label: metric for label, (_, metric) in winners.items() if metric != selected}
-    result = RunResult(run, cells, tuple(references), started, _now(), points, decided_by)
+    routers, seen = router_results(context, cells, selected)
+    references, seen_references = reference_results(context, choices["test"])
+    found = run_statistics(context, {**seen, **seen_references}, tuple(seen))
+    result = RunResult(run, cells, routers, references, found, started, _now())
     reports = _write_reports(context.plan, result)
     interrupts.check()
     results.write_result(result)

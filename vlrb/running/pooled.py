@@ -1,0 +1,57 @@
+"""What cells of several splits chose, joined: the test rows of folds are evaluated together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+from vlrb.api.frozen import Array
+from vlrb.api.results import CellResult
+from vlrb.api.routing import Estimate, Evaluation, Timing
+from vlrb.evaluation.metrics import EvaluatedRows
+from vlrb.running.cell_files import read_routed
+from vlrb.running.context import RunContext
+
+
+@attrs.frozen(eq=False)
+class Pooled:
+    """Choices int[m] on rows that are evaluated together, with estimates if every cell has them."""
+
+    on: EvaluatedRows
+    choices: Array
+    timing: Timing | None
+    estimate: Estimate | None
+
+    def evaluation(self, context: RunContext) -> Evaluation:
+        """Return what a metric sees."""
+        return context.evaluator.evaluation(self.on, self.choices, self.timing, self.estimate)
+
+
+def pooled(context: RunContext, results: Sequence[CellResult], name: str = "test") -> Pooled:
+    """Join what finished cells chose on dev or test, a cell per split.
+
+    :raises DataError: naming a file of a cell that is missing, broken, or of other samples
+    """
+    models = [c.name for c in context.benchmark.candidates]
+    splits = [context.scored_split(r.cell) for r in results]
+    routed = [
+        read_routed(r.directory, name, context.ids(split, name), models)
+        for r, split in zip(results, splits, strict=True)
+    ]
+    estimates = [r.estimate for r in routed if r.estimate is not None]
+    estimate = None
+    if len(estimates) == len(routed):
+        estimate = Estimate(*(np.concatenate([getattr(e, n) for e in estimates]) for n in ("p_correct", "cost")))
+    timings = [r.timing for r in results if r.timing is not None] if name == "test" else []
+    timing = _total(timings) if timings else None
+    return Pooled(context.evaluated(splits, name), np.concatenate([r.choices for r in routed]), timing, estimate)
+
+
+def _total(timings: Sequence[Timing]) -> Timing:
+    return Timing(
+        sum(t.requests for t in timings),
+        sum(t.route_seconds for t in timings),
+        sum(t.encode_seconds for t in timings),
+    )
