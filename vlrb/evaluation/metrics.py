@@ -90,6 +90,9 @@ class Evaluator:
             bounds=self.bounds,
             best_single=float(quality[:, self._best].mean()),
             oracle=float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
+            best_single_choices=sealed(np.full(rows.size, self._best)),
+            oracle_choices=sealed(best),
+            models=tuple(c.name for c in self.benchmark.candidates),
             timing=timing,
             estimate=Estimate(sealed(estimate.p_correct), sealed(estimate.cost)) if estimate is not None else None,
         )
