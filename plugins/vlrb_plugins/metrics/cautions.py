@@ -85,10 +85,10 @@ def of_oracle_gap(evaluation: Evaluation) -> Sequence[str]:
     if oracle - best < WIDE_GAP or coins < oracle:
         return []
     return [
-        f"luck alone would make the gap of {100 * (oracle - best):.1f} points between the best single model, {_best(evaluation)} "
-        f"({100 * best:.1f} %), and the Oracle ({100 * oracle:.1f} %): if each of the {quality.shape[1]} models were right on "
-        f"samples drawn at its own accuracy, the Oracle would reach {100 * coins:.1f} %, so judge a router by its difference "
-        f"from the best single model, not by the share of the gap"
+        f"luck alone would make as large a gap as the {100 * (oracle - best):.1f} points between the best single model, "
+        f"{_best(evaluation)} ({100 * best:.1f} %), and the Oracle ({100 * oracle:.1f} %): {quality.shape[1]} models that are "
+        f"right by coin flips, each at its own accuracy, would give an Oracle of {100 * coins:.1f} %, so judge a router by its "
+        f"difference from the best single model, not by its share of the gap"
     ]
 
 

@@ -102,6 +102,7 @@ class OracleGapClosed:
 
 oracle_gap_closed = OracleGapClosed()
 
+
 def _floats(column: Array) -> Array:
     return column.astype(np.float64, copy=False)
 
