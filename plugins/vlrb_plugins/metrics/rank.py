@@ -61,7 +61,7 @@ def _unfit(right: float, cost: float, low: float, high: float, beta: float) -> s
         return f"the mean cost is {cost:g}, which is not a finite number of at least 0"
     if not 0 <= right <= 1:
         return f"the accuracy is {right:g}, which is not between 0 and 1"
-    return "" if beta > 0 else f"beta is {beta:g}, which is not above 0"
+    return "" if 0 < beta < math.inf else f"beta is {beta:g}, which is not a finite number above 0"
 
 
 def _unfit_bounds(low: float, high: float) -> str:

@@ -143,10 +143,14 @@ def test_rank_score_by_hand(right: float, cost: float, low: float, high: float, 
         (-0.5, 2.0, 1.0, 4.0, 0.1),
         (0.5, 2.0, 1.0, 4.0, 0.0),
         (0.5, 2.0, 1.0, 4.0, -1.0),
+        (0.5, 2.0, 1.0, 4.0, math.inf),
+        (0.5, 1e10, 1e10, math.nextafter(1e10, math.inf), 0.1),
     ],
 )
 def test_rank_score_is_undefined_outside_its_formula(given: tuple[float, ...]) -> None:
-    """Undefined for bounds that are not an interval, costs without a logarithm, impossible accuracies and a beta of 0 or less."""
+    """Undefined for bounds that are not an interval, costs without a logarithm, impossible accuracies and a beta of 0 or
+    less or without a limit; bounds whose logarithms are equal are no interval either.
+    """
     value = rank_score(*given)
     assert isinstance(value, Undefined)
     assert value.reason
