@@ -3,87 +3,108 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
-from vlrb import Evaluation, Metric, MetricValue, NoParams, Timing, Undefined
+import attrs
+import numpy as np
+
+from vlrb import Array, CostBounds, Evaluation, Metric, MetricValue, NoParams, Timing, Undefined
+from vlrb_plugins.metrics.cautions import of_oracle_gap, of_rank_score
 from vlrb_plugins.metrics.params import RankScoreParams
+from vlrb_plugins.metrics.rank import rank_score, rank_scores
 
 NOT_ROUTED = Undefined("no router was timed")
+ROUNDING = 1e-12
+"""A smaller difference between two means of 0 and 1 is rounding."""
 
 
-def accuracy(evaluation: Evaluation) -> MetricValue:
-    """Return the mean of Y at the choices."""
-    return float(evaluation.chosen(evaluation.quality).mean())
+@attrs.frozen
+class Mean:
+    """The mean of one matrix at the chosen models, times a factor."""
+
+    column: str
+    matrix: Literal["quality", "score", "cost"]
+    factor: float = 1.0
+
+    def __call__(self, evaluation: Evaluation) -> MetricValue:
+        """Return the mean on all rows."""
+        return self.factor * float(self.columns(evaluation)[self.column].mean())
+
+    def columns(self, evaluation: Evaluation) -> Mapping[str, Array]:
+        """Return the entries at the choices, float64[n]."""
+        return {self.column: _floats(evaluation.chosen(getattr(evaluation, self.matrix)))}
+
+    def of_means(self, means: Mapping[str, Array], bounds: CostBounds) -> Array:  # noqa: ARG002
+        """Return the mean times the factor."""
+        return self.factor * means[self.column]
 
 
-def mean_score(evaluation: Evaluation) -> MetricValue:
-    """Return the mean raw score at the choices: fractional where a dataset's scorer is (ANLS, VQA score)."""
-    return float(evaluation.chosen(evaluation.score).mean())
+accuracy = Mean("correct", "quality")
+mean_score = Mean("score", "score")
+"""Fractional where a dataset's scorer is (ANLS, VQA score)."""
+average_cost = Mean("cost", "cost")
+cost_per_10k = Mean("cost", "cost", 1e4)
+"""As the paper's tables print it."""
 
 
-def average_cost(evaluation: Evaluation) -> MetricValue:
-    """Return the mean of C at the choices, USD per sample."""
-    return float(evaluation.chosen(evaluation.cost).mean())
+@attrs.frozen
+class RankScore:
+    """The metric ``rank-score``: :func:`rank_score` of the mean accuracy and cost."""
+
+    beta: float
+
+    def __call__(self, evaluation: Evaluation) -> MetricValue:
+        """Return the rank score on all rows."""
+        right, cost = (float(column.mean()) for column in self.columns(evaluation).values())
+        return rank_score(right, cost, evaluation.bounds.low, evaluation.bounds.high, self.beta)
+
+    def columns(self, evaluation: Evaluation) -> Mapping[str, Array]:
+        """Return what is right and what it costs."""
+        return {**accuracy.columns(evaluation), **average_cost.columns(evaluation)}
+
+    def of_means(self, means: Mapping[str, Array], bounds: CostBounds) -> Array:
+        """Return the rank score for every pair of means."""
+        return rank_scores(means["correct"], means["cost"], bounds, self.beta)
+
+    def cautions(self, evaluation: Evaluation) -> Sequence[str]:
+        """Return where the cost bounds mislead: see :func:`vlrb_plugins.metrics.cautions.of_rank_score`."""
+        return of_rank_score(evaluation, self.beta)
 
 
-def cost_per_10k(evaluation: Evaluation) -> MetricValue:
-    """Return 10,000 times the average cost, as the paper's tables print it."""
-    return 1e4 * float(evaluation.chosen(evaluation.cost).mean())
+@attrs.frozen
+class OracleGapClosed:
+    """(accuracy - best single) / (Oracle - best single) on the rows evaluated; negative below the best single model."""
+
+    def __call__(self, evaluation: Evaluation) -> MetricValue:
+        """Return the share on all rows."""
+        means = {name: column.mean() for name, column in self.columns(evaluation).items()}
+        share = float(self.of_means(means, evaluation.bounds))
+        return Undefined("the best single model reaches the Oracle on these samples") if math.isnan(share) else share
+
+    def columns(self, evaluation: Evaluation) -> Mapping[str, Array]:
+        """Return whether the choice, the best single model and the Oracle are right."""
+        others = {"best-single-correct": evaluation.best_single_choices, "oracle-correct": evaluation.oracle_choices}
+        right = {name: attrs.evolve(evaluation, choices=c).chosen(evaluation.quality) for name, c in others.items()}
+        return {**accuracy.columns(evaluation), **{name: _floats(column) for name, column in right.items()}}
+
+    def of_means(self, means: Mapping[str, Array], bounds: CostBounds) -> Array:  # noqa: ARG002
+        """Return the share for all means, NaN where the gap is 0 but for rounding."""
+        best = means["best-single-correct"]
+        gap = means["oracle-correct"] - best
+        closed = (means["correct"] - best) / np.where(gap > ROUNDING, gap, 1.0)
+        return np.where(gap > ROUNDING, closed, np.nan)
+
+    def cautions(self, evaluation: Evaluation) -> Sequence[str]:
+        """Return where luck explains the gap: see :func:`vlrb_plugins.metrics.cautions.of_oracle_gap`."""
+        return of_oracle_gap(evaluation)
 
 
-def make_rank_score(params: RankScoreParams) -> Metric:
-    """Return the metric ``rank-score``."""
-
-    def metric(evaluation: Evaluation) -> MetricValue:
-        right = float(evaluation.chosen(evaluation.quality).mean())
-        cost = float(evaluation.chosen(evaluation.cost).mean())
-        return rank_score(right, cost, evaluation.bounds.low, evaluation.bounds.high, params.beta)
-
-    return metric
+oracle_gap_closed = OracleGapClosed()
 
 
-def rank_score(right: float, cost: float, low: float, high: float, beta: float) -> MetricValue:
-    """Return VL-RouterBench's rank score, a weighted harmonic mean of accuracy and normalised cost.
-
-    ``(1 + beta) A K / (beta A + K)`` with ``K = (log2 high - log2 cost) / (log2 high - log2 low)``; a cost outside the bounds,
-    0 included, is moved to the nearer bound, as the paper does.
-
-    :param right: accuracy A in [0, 1]
-    :param cost: mean cost in USD per sample
-    :param low: smallest mean cost of a single model, ``high`` the largest
-    """
-    problem = _unfit(right, cost, low, high, beta)
-    if problem:
-        return Undefined(problem)
-    normalised = (math.log2(high) - math.log2(min(max(cost, low), high))) / (math.log2(high) - math.log2(low))
-    denominator = beta * right + normalised
-    return (1 + beta) * right * normalised / denominator if denominator > 0 else 0.0
-
-
-def _unfit(right: float, cost: float, low: float, high: float, beta: float) -> str:
-    if not (math.isfinite(low) and math.isfinite(high) and 0 < low < high):
-        return _unfit_bounds(low, high)
-    if not (math.isfinite(cost) and cost >= 0):
-        return f"the mean cost is {cost:g}, which is not a finite number of at least 0"
-    if not 0 <= right <= 1:
-        return f"the accuracy is {right:g}, which is not between 0 and 1"
-    return "" if beta > 0 else f"beta is {beta:g}, which is not above 0"
-
-
-def _unfit_bounds(low: float, high: float) -> str:
-    if low == 0 and math.isfinite(high):
-        return "the cost bounds must be positive, and a candidate model costs nothing"
-    if low == high and math.isfinite(low):
-        return f"the cost bounds are equal: every candidate model costs {low:g} USD per sample on average"
-    return f"the cost bounds {low:g} and {high:g} are not an interval of positive costs"
-
-
-def oracle_gap_closed(evaluation: Evaluation) -> MetricValue:
-    """Return (accuracy - best single) / (Oracle - best single) on the rows evaluated; negative below the best single model."""
-    gap = evaluation.oracle - evaluation.best_single
-    if gap <= 0:
-        return Undefined("the best single model reaches the Oracle on these samples")
-    return (float(evaluation.chosen(evaluation.quality).mean()) - evaluation.best_single) / gap
+def _floats(column: Array) -> Array:
+    return column.astype(np.float64, copy=False)
 
 
 def _seconds(timing: Timing) -> float:
@@ -115,6 +136,11 @@ def encoding_ms(evaluation: Evaluation) -> MetricValue:
     """Return milliseconds per query that its features took; 0 for a router that uses none."""
     timing = evaluation.timing
     return 1e3 * timing.encode_seconds / timing.requests if timing is not None else NOT_ROUTED
+
+
+def make_rank_score(params: RankScoreParams) -> Metric:
+    """Return the metric ``rank-score``."""
+    return RankScore(params.beta)
 
 
 def _maker(metric: Metric) -> Callable[[NoParams], Metric]:

@@ -14,7 +14,7 @@ from vlrb.api.images import Images, ImageStore
 from vlrb.api.routing import Candidate, Labelled, Queries, Undefined
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES
 from vlrb_plugins.baselines import routers
-from vlrb_plugins.metrics.values import rank_score
+from vlrb_plugins.metrics.rank import rank_score
 from vlrb_plugins.tokens import Cl100kParams
 from vlrb_plugins.tokens.counters import Cl100k
 

@@ -13,7 +13,7 @@ import pytest
 from vlrb.api.images import Images, ImageStore
 from vlrb.api.routing import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
 from vlrb_plugins.fusions.fusing import fuse
-from vlrb_plugins.metrics.values import rank_score
+from vlrb_plugins.metrics.rank import rank_score
 
 TRAIN, DEV, TEST = slice(0, 420), slice(420, 480), slice(480, 600)
 
