@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -137,14 +138,25 @@ class Evaluator:
         return {chosen.spec.name: self._value(chosen, metric, evaluation) for chosen, metric in metrics}
 
     def _value(self, chosen: ConfiguredComponent, metric: Any, evaluation: Evaluation) -> MetricValue:
-        """Return a metric's value; one that fails is undefined, and its error is kept for the end of the run."""
+        """Return a metric's value; one that fails is undefined."""
         name = chosen.registered.id
         try:
-            with blame(chosen.plugin, f"computing metric {name!r}"):
+            with self.noting(chosen):
                 return checked_metric(metric(evaluation), f"metric {name!r} of {chosen.plugin.label}")
+        except StorageError:
+            raise
+        except VlrbError as error:
+            return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
+
+    @contextlib.contextmanager
+    def noting(self, metric: ConfiguredComponent) -> Iterator[None]:
+        """Blame the plugin for exceptions in a block, and keep them for the end of the run."""
+        try:
+            with blame(metric.plugin, f"computing metric {metric.registered.id!r}"):
+                yield
         except StorageError:
             raise
         except VlrbError as error:
             if str(error) not in {str(e) for e in self.errors}:
                 self.errors.append(PluginError(error.problems))
-            return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
+            raise

@@ -1,20 +1,22 @@
-"""The leaderboard of a run: routers (mean over their seeds) and reference points, the best first."""
+"""The leaderboard of a run: routers (over their seeds and splits) and reference points, the best first."""
 
 from __future__ import annotations
 
 import math
-import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
 
-from vlrb.api.results import CellResult, RunResult, Scores
+from vlrb.api.results import AggregatedScores, CellResult, RouterResult, RunResult
 from vlrb.api.routing import MetricValue, Undefined
-from vlrb.running.results import cells_by_point
+from vlrb.api.statistics import Interval, RowStatistics
 
 SWEPT = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed")
 SHOWN = (*SWEPT, "requests-per-second")
 NOT_SHOWN = ("mean-score", "average-cost", "tokens-per-second", "routing-ms", "encoding-ms")
+CHANCE = 0.05
+"""A difference whose corrected p-value is at least this may be chance."""
 
 Column = tuple[str, str, str]
 """A heading, and the scope and metric of its values."""
@@ -22,25 +24,28 @@ Column = tuple[str, str, str]
 
 @attrs.frozen
 class TableCell:
-    """A value of the table: mean over seeds, and the standard deviation where there are several."""
+    """A value of the table, its interval over the test samples, and the standard deviations over seeds and over splits."""
 
     value: MetricValue
-    deviation: float | None = None
+    interval: Interval | None = None
+    over_seeds: float | None = None
+    over_splits: float | None = None
 
 
 @attrs.frozen
 class TableRow:
-    """A line of the leaderboard."""
+    """A line of the leaderboard; ``tied`` names what its value of the selection metric cannot be told apart from."""
 
     name: str
     kind: str
     cells: tuple[TableCell, ...]
     note: str = ""
+    tied: tuple[str, ...] = ()
 
 
 @attrs.frozen
 class SweepTable:
-    """The points of a router's sweep on the split on which the winner, marked by its note, was chosen."""
+    """The points of a router's sweep where they were compared; the chosen one is marked by its note."""
 
     title: str
     headings: tuple[str, ...]
@@ -49,7 +54,7 @@ class SweepTable:
 
 @attrs.frozen
 class Leaderboard:
-    """Headings and rows on test, and the sweeps whose winners stand among the rows.
+    """Headings and rows on test, the sweeps whose winners stand among the rows, and learning curves.
 
     The first column is that of the selection metric; rows are ordered by the columns, from the left.
     """
@@ -58,67 +63,112 @@ class Leaderboard:
     headings: tuple[str, ...]
     rows: tuple[TableRow, ...]
     sweeps: tuple[SweepTable, ...] = ()
+    curves: tuple[SweepTable, ...] = ()
 
 
 def leaderboard(result: RunResult) -> Leaderboard:
     """Return the leaderboard of a finished run."""
-    selection = result.run.experiment["selection"]
-    selected, on = str(selection["metric"]).rpartition("/")[2], str(selection["on"])
+    columns, signs = _columns(result)
+    where, selected = _compared_on(result), columns[0][2]
+    rows = [_router_row(result, router, columns) for router in result.routers]
+    rows += [_reference_row(result, r.name, r.test, columns) for r in result.references]
+    order = [signs[metric] for _, _, metric in columns]
+    rows.sort(key=lambda r: (*map(_position, r.cells, order), r.kind, r.name))
+    overall = [c for c in columns if c[1] == "overall"]
+    sweeps = [_sweep_table(r, overall, selected, where) for r in result.routers if r.sweep]
+    curves = [_curve_table(r, overall) for r in result.routers if r.curve]
+    splits = len(result.run.split.each)
+    over = "" if splits == 1 else f", {splits} folds pooled" if result.run.split.pooled else f", mean of {splits} splits"
+    headings = tuple(c[0] for c in columns)
+    return Leaderboard(f"{result.run.name}: test{over}", headings, tuple(rows), tuple(sweeps), tuple(curves))
+
+
+def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
+    """Return the columns, that of the selection metric first, and metric -> 1 where larger is better, else -1."""
+    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
     signs = {m.name: 1.0 if m.higher_is_better else -1.0 for m in result.run.metrics}
     names = dict.fromkeys((selected, *SHOWN, *(n for n in signs if n not in NOT_SHOWN)))
     columns = [(n, "overall", n) for n in names if n in signs]
-    overall = tuple(columns)
     if "accuracy" in signs:
-        columns += [(f"accuracy {title}", f"group/{slug}", "accuracy") for slug, title in _groups(result).items()]
-    rows, sweeps = [], []
-    for label, points in cells_by_point(result.cells).items():
-        winner, by = result.winners.get(label), result.decided_by.get(label)
-        if len(points) == 1:
-            winner, note = next(iter(points)), ""
-        elif winner is None:
-            note = f"all {len(points)} points have a failed cell"
-        else:
-            note = f"{winner}, best of {len(points)} on {on}" + (f" by {by}" if by else "")
-        rows.append(_router_row(label, () if winner is None else points[winner], columns, note=note))
-        if len(points) > 1:
-            by = by or selected
-            shown = sorted((c for c in overall if c[0] in (*SWEPT, selected, by)), key=lambda c: c[0] != by)
-            of_points = [_router_row(p, cells, shown, on, "point") for p, cells in points.items()]
-            marked = tuple(attrs.evolve(r, note="chosen") if r.name == winner else r for r in of_points)
-            seeds = len(next(iter(points.values())))
-            title = f"sweep of {label}: {on}, by {by}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
-            sweeps.append(SweepTable(title, tuple(c[0] for c in shown), marked))
-    rows += [TableRow(r.name, "reference", _mean_cells([r.scores.get("test", {})], columns)) for r in result.references]
-    order = [signs[metric] for _, _, metric in columns]
-    rows.sort(key=lambda r: (*map(_position, r.cells, order), r.kind, r.name))
-    return Leaderboard(f"{result.run.name}: test", tuple(c[0] for c in columns), tuple(rows), tuple(sweeps))
+        tested = {scope for r in result.references for scope in r.test.scores}
+        titles = {s: t for s, t in result.run.benchmark.task_groups.items() if f"group/{s}" in tested}
+        columns += [(f"accuracy {t}", f"group/{s}", "accuracy") for s, t in titles.items() if len(titles) > 1]
+        by = [scope for scope in next(iter(result.references)).test.scores if scope.startswith("by/")]
+        columns += [(f"accuracy {scope.removeprefix('by/').replace('/', '=', 1)}", scope, "accuracy") for scope in by]
+    return columns, signs
 
 
-def _groups(result: RunResult) -> dict[str, str]:
-    """Return slug -> title of the task groups with test samples; none where a single group holds all samples."""
-    tested = {scope for r in result.references for scope in r.scores.get("test", {})}
-    found = {slug: title for slug, title in result.run.benchmark.task_groups.items() if f"group/{slug}" in tested}
-    return found if len(found) > 1 else {}
+def _compared_on(result: RunResult) -> str:
+    """Return in words on which rows the points of a sweep were compared."""
+    selection = result.run.experiment["selection"]
+    on = f"{selection['folds']} folds of train and dev" if selection["on"] == "folds" else str(selection["on"])
+    return on + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[selection["rule"]]
 
 
-def _router_row(
-    name: str,
-    cells: Sequence[CellResult],
-    columns: Sequence[Column],
-    split: str = "test",
-    kind: str = "router",
-    note: str = "",
-) -> TableRow:
+def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Column]) -> TableRow:
+    cells = [c for c in result.cells if c.cell.name in router.cells]
     done = [c for c in cells if c.status == "done"]
     failed = len(cells) - len(done)
-    notes = [note, _chosen_note(done), f"{failed} of {len(cells)} cells failed" if failed else ""]
+    notes = [_point_note(result, router), _chosen_note(done), f"{failed} of {len(cells)} cells failed" if failed else ""]
     if done and not failed and all(c.reused for c in done):
         notes.append("reused")
-    return TableRow(name, kind, _mean_cells([c.scores[split] for c in done], columns), "; ".join(filter(None, notes)))
+    statistics = result.statistics.rows.get(router.label)
+    of_row = _table_cells(router.test, statistics, columns)
+    note = "; ".join(filter(None, notes))
+    return TableRow(router.label, "router", of_row, note, _tied(result, router.label, statistics, columns[0][2]))
+
+
+def _reference_row(result: RunResult, name: str, test: AggregatedScores, columns: Sequence[Column]) -> TableRow:
+    return TableRow(name, "reference", _table_cells(test, result.statistics.rows.get(name), columns))
+
+
+def _tied(result: RunResult, name: str, statistics: RowStatistics | None, metric: str) -> tuple[str, ...]:
+    """Return the baseline, and the leader, where the difference from it may be chance."""
+    found = []
+    for other, said in ((result.statistics.baseline, result.statistics.baseline), (result.statistics.leader, "leader")):
+        difference = statistics.against.get(other, {}).get(metric) if statistics is not None and other != name else None
+        if difference is not None and not isinstance(difference.p_holm, Undefined) and difference.p_holm >= CHANCE:
+            found.append(said)
+    return tuple(found)
+
+
+def _point_note(result: RunResult, router: RouterResult) -> str:
+    """Return which point of a sweep was chosen, on which of several splits, and by what."""
+    if not router.sweep and len(set(router.points.values())) < 2 and not any(router.points.values()):
+        return ""
+    names = {s.name for s in result.run.split.each if s.train_fraction == 1}
+    times = Counter(point for split, point in router.points.items() if split in names)
+    if not times:
+        return "all points have a failed cell"
+    texts = [f"{p} ({n} of {len(names)})" if len(names) > 1 else p for p, n in times.most_common()]
+    asked = str(result.run.experiment["selection"]["rule"])
+    by = f" by {', '.join(sorted(set(router.decided_by.values())))}" if router.decided_by else ""
+    by += " as observed, since it has no estimates" if router.rule != asked else ""
+    return f"{', '.join(texts)}, best of {len(router.sweep)} on {_compared_on(result)}{by}"
+
+
+def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str, where: str) -> SweepTable:
+    by = next(iter(router.decided_by.values()), selected)
+    shown = sorted((c for c in overall if c[0] in (*SWEPT, selected, by)), key=lambda c: c[0] != by)
+    splits = sum(p.times_chosen for p in router.sweep)
+    rows = []
+    for point in router.sweep:
+        cells = tuple(TableCell(point.values[metric]) for _, _, metric in shown)
+        times = f"chosen in {point.times_chosen} of {splits}" if splits > 1 else "chosen"
+        rows.append(TableRow(point.name, "point", cells, times if point.times_chosen else ""))
+    return SweepTable(f"sweep of {router.label}: {where}, by {by}", tuple(c[0] for c in shown), tuple(rows))
+
+
+def _curve_table(router: RouterResult, overall: Sequence[Column]) -> SweepTable:
+    shown = [c for c in overall if c[0] in SWEPT]
+    rows = tuple(
+        TableRow(f"train = {p.train_fraction:g}", "point", _table_cells(p.test, None, shown)) for p in router.curve
+    )
+    return SweepTable(f"learning curve of {router.label}: test", tuple(c[0] for c in shown), rows)
 
 
 def _chosen_note(cells: Sequence[CellResult]) -> str:
-    """Return what the fits themselves chose, such as ``chose lambda=30``; one value per seed where they differ."""
+    """Return what the fits themselves chose, such as ``chose lambda=30``; one value per cell where they differ."""
     values: dict[str, list[str]] = {}
     for cell in cells:
         for name, value in cell.chosen.items():
@@ -127,17 +177,26 @@ def _chosen_note(cells: Sequence[CellResult]) -> str:
     return f"chose {', '.join(texts)}" if texts else ""
 
 
-def _mean_cells(scores: Sequence[Scores], columns: Sequence[Column]) -> tuple[TableCell, ...]:
-    """Return the means of some cells' values; undefined where one of them is."""
-    missing = Undefined("there are no such samples on test")
-    return tuple(_mean([s.get(scope, {}).get(metric, missing) for s in scores]) for _, scope, metric in columns)
+def _table_cells(
+    test: AggregatedScores | None, statistics: RowStatistics | None, columns: Sequence[Column]
+) -> tuple[TableCell, ...]:
+    """Return the values of a row; undefined where no cell has finished, or a scope has no samples."""
+    if test is None:
+        return tuple(TableCell(Undefined("no cell has finished")) for _ in columns)
+    intervals = statistics.intervals if statistics is not None else {}
+    return tuple(
+        TableCell(
+            test.scores.get(scope, {}).get(metric, Undefined("there are no such samples on test")),
+            _defined(intervals.get(scope, {}).get(metric)),
+            test.over_seeds.get(scope, {}).get(metric),
+            test.over_splits.get(scope, {}).get(metric),
+        )
+        for _, scope, metric in columns
+    )
 
 
-def _mean(values: Sequence[MetricValue]) -> TableCell:
-    numbers = [v for v in values if not isinstance(v, Undefined)]
-    if not values or len(numbers) < len(values):
-        return TableCell(next((v for v in values if isinstance(v, Undefined)), Undefined("no cell has finished")))
-    return TableCell(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
+def _defined(interval: Interval | Undefined | None) -> Interval | None:
+    return None if isinstance(interval, Undefined) else interval
 
 
 def _position(cell: TableCell, sign: float) -> float:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
 
 from vlrb.api.results import REFERENCES
-from vlrb.api.routing import WithCautions
+from vlrb.api.routing import OfMeans, Undefined, WithCautions
 from vlrb.api.statistics import Statistics
-from vlrb.errors import ConfigError, Problem, VlrbError, did_you_mean
-from vlrb.evaluation.statistics import MeasuredMetric, Row, Settings, TestedRows, statistics
-from vlrb.experiment.plan import Plan
-from vlrb.plugins.blame import blame
+from vlrb.errors import ConfigError, DataError, PluginError, Problem, did_you_mean
+from vlrb.evaluation.drawn_values import MeasuredMetric, Row, TestSet
+from vlrb.evaluation.metrics import Evaluator
+from vlrb.evaluation.splits import Split
+from vlrb.evaluation.statistics import Settings, statistics
+from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.running.context import RunContext
 from vlrb.running.routers import Seen
+from vlrb.texts import printable
 
 FEW_GROUPS = 200
 """Below so many test groups, intervals are wide, and percentile intervals begin to be too narrow."""
@@ -45,13 +49,51 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     :param routers: those of the names that are routers
     """
     section, evaluator = context.plan.statistics, context.evaluator
-    tests = [_tested_rows(context, number) for number in range(len(context.test_sets()))]
+    tests = [_test_set(context, splits) for splits in context.test_sets()]
     rows = [Row(name, name in routers, of_row) for name, of_row in seen.items()]
-    metrics = [
-        MeasuredMetric(m.spec.name, evaluator.made(m), m.spec.higher_is_better, m.spec.per_subset)
-        for m in context.plan.metrics
-    ]
-    settings = Settings(
-        section.draws, section.level, section.seed, section.baseline, evaluator.selection.spec.name, section.pairs
+    metrics = [_measured(evaluator, metric, rows) for metric in context.plan.metrics]
+    selection = evaluator.selection.spec.name
+    pairs = [(one, other) for one, other in section.pairs]
+    settings = Settings(section.draws, section.level, section.seed, section.baseline, selection, pairs)
+    found = statistics(tests, rows, metrics, settings)
+    return attrs.evolve(found, cautions=_cautions(context, seen["best-single"], found.groups))
+
+
+def _test_set(context: RunContext, splits: Sequence[Split]) -> TestSet:
+    """Return the test rows of some splits, of which whole groups are drawn."""
+    on, benchmark = context.evaluated(splits, "test"), context.benchmark
+    scopes = {n: member[on.rows] for n, member in context.evaluator.scopes.items() if member[on.rows].any()}
+    return TestSet(context.splitting.groups[on.rows], benchmark.datasets[on.rows], scopes, on.bounds)
+
+
+def _measured(evaluator: Evaluator, metric: ConfiguredComponent, rows: Sequence[Row]) -> MeasuredMetric:
+    """Return a metric for the statistics; whatever it raises is noted as that of other calls of it."""
+    made, spec = evaluator.made(metric), metric.spec
+    measured = MeasuredMetric(
+        spec.name, made, spec.higher_is_better, spec.per_subset, blame=lambda: evaluator.noting(metric)
     )
-    return attrs.evolve(statistics(tests, rows, metrics, settings), cautions=_cautions(context, seen["best-single"]))
+    return attrs.evolve(measured, paired_binary=isinstance(made, OfMeans) and _is_binary(measured, rows))
+
+
+def _is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:
+    """Tell whether a metric is the mean of one column of zeros and ones, whichever row it is of."""
+    for evaluation in (e for row in rows for of_set in row.evaluations for e in of_set):
+        columns = measured.attempt(lambda seen=evaluation: list(measured.metric.columns(seen).values()))  # type: ignore[misc]
+        if isinstance(columns, Undefined) or len(columns) != 1 or not np.isin(columns[0], (0.0, 1.0)).all():
+            return False
+    return True
+
+
+def _cautions(context: RunContext, best_single: Seen, groups: int) -> tuple[str, ...]:
+    """Return what misleads in the metrics, as they tell it, and whether there are few groups."""
+    told = []
+    if groups < FEW_GROUPS:
+        told.append(f"only {groups:,} groups are tested: with fewer than {FEW_GROUPS}, intervals tend to be too narrow")
+    evaluator = context.evaluator
+    for metric in context.plan.metrics:
+        made = evaluator.made(metric)
+        for of_set in best_single:
+            if isinstance(made, WithCautions):
+                with contextlib.suppress(PluginError, DataError, ConfigError), evaluator.noting(metric):
+                    told += [printable(sentence, lines=False) for sentence in made.cautions(of_set[0])]
+    return tuple(dict.fromkeys(told))
