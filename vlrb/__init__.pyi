@@ -90,6 +90,8 @@ from vlrb.api.splits import SplitRows as SplitRows
 from vlrb.api.splits import Splits as Splits
 from vlrb.api.splits import SplitSamples as SplitSamples
 from vlrb.api.splits import Splitter as Splitter
+from vlrb.api.splits import grouped_folds as grouped_folds
+from vlrb.api.splits import grouped_shares as grouped_shares
 from vlrb.api.splits import joined_groups as joined_groups
 from vlrb.api.statistics import Difference as Difference
 from vlrb.api.statistics import Interval as Interval

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,83 +14,237 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vlrb.api.frozen import Array, sealed
-from vlrb.api.results import SplitInfo
+from vlrb.api.frozen import Array, FrozenDict, sealed
+from vlrb.api.results import SplitInfo, SplitsInfo
 from vlrb.api.returned import FIX, plain_array
-from vlrb.api.splits import SPLITS, SplitRows, SplitSamples, joined_groups
+from vlrb.api.splits import SPLITS, SplitRows, Splits, SplitSamples, joined_groups, rows_by_group
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, PluginError
+from vlrb.errors import DataError, PluginError, did_you_mean, shorten_list
 from vlrb.experiment.plan import ConfiguredComponent
+from vlrb.experiment.sections import SplitSection
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.storage import new_file
+from vlrb.texts import is_text, short_repr
+
+_NAME = re.compile(r"\w[\w.=+-]{0,99}")
+"""Of a split, as part of a folder's name; a comma comes before the fraction of train."""
 
 
 @attrs.frozen(eq=False)
 class Split:
-    """Row numbers of a benchmark per split, ascending, and int[n] the group of every sample of the benchmark."""
+    """Row numbers of a benchmark in train, dev and test, ascending, and int[n] the group of every sample of the benchmark."""
 
+    name: str
     train: Array
     dev: Array
     test: Array
-    info: SplitInfo
     groups: Array
+    info: SplitInfo
 
     def rows(self, name: str) -> Array:
         """Return the rows of ``train``, ``dev`` or ``test``."""
         return {"train": self.train, "dev": self.dev, "test": self.test}[name]
 
 
-def make_split(benchmark: Benchmark, splitter: ConfiguredComponent, expect: str = "") -> Split:
-    """Split a benchmark.
+@attrs.frozen(eq=False)
+class Splitting:
+    """All splits of an experiment: ``splits`` with the whole train, and ``smaller`` ones with a part of it.
 
-    :param expect: beginning of the digest that the experiment file expects
-    :raises DataError: when a split would be empty, or is another one than expected
-    :raises PluginError: when the splitter returns something else than a split
+    ``pooled``: no sample is tested twice (:class:`vlrb.api.splits.Splits`).  ``info.each`` is of ``splits``, then of ``smaller``.
     """
-    texts, given = (tuple(benchmark.samples.column(c).to_pylist()) for c in ("question", "split"))
-    samples = SplitSamples(benchmark.ids, benchmark.datasets, texts, sealed(groups_of(benchmark)), given)
+
+    splits: tuple[Split, ...]
+    smaller: tuple[Split, ...]
+    pooled: bool
+    groups: Array
+    info: SplitsInfo
+
+    @property
+    def each(self) -> tuple[Split, ...]:
+        """Return the splits with the whole train, then those with a part of it."""
+        return self.splits + self.smaller
+
+
+def make_splits(benchmark: Benchmark, splitter: ConfiguredComponent, section: SplitSection) -> Splitting:
+    """Split a benchmark, once or several times.
+
+    :raises DataError: when train, dev or test of a split would be empty, or the splits are other ones than expected
+    :raises PluginError: when the splitter returns something else than splits
+    """
+    samples = split_samples(benchmark)
     divide = splitter.make("__call__")
     who = f"splitter {splitter.registered.id!r} of {splitter.plugin.label}"
     with blame(splitter.plugin, f"splitting with {splitter.registered.id!r}"):
-        rows, groups, divided = _checked(divide(samples), samples, who)
-    kept = int(np.unique(groups).size)
-    for name in SPLITS:
-        if not rows[name].size:
-            what = f"the split {name!r} is empty: {len(benchmark):,} samples in {kept:,} groups that are kept together"
-            raise DataError(what, where="[split]", fix=f"use more samples, or a larger share for {name}")
-    digest = split_digest(benchmark.ids, rows)
-    if not digest.startswith(expect):
-        what = f"the split's digest is {digest}, not {expect}: other samples would be tested"
+        returned = _checked(divide(samples), samples, who)
+    whole = [_split(benchmark, returned, name, rows) for name, rows in returned.rows.items()]
+    digests = [split.info.digest for split in whole]
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    if not digest.startswith(section.expect):
+        what = f"the split's digest is {digest}, not {section.expect}: other samples would be tested"
         fix = "use the logs, groups and [split] keys that the digest was published with, or remove expect"
         raise DataError(what, where="[split] expect", fix=fix)
-    info = SplitInfo(
+    smaller = [
+        _split(benchmark, returned, *_thinned(split, benchmark, fraction), fraction)
+        for split in whole
+        for fraction in sorted(section.train_fraction)
+        if fraction < 1
+    ]
+    info = SplitsInfo(
         use=splitter.registered.id,
         parameters=unstructure(splitter.params),
-        made=divided.made,
-        samples={name: int(rows[name].size) for name in SPLITS},
+        made=returned.made,
+        pooled=returned.pooled,
         digest=digest,
-        groups=kept,
-        grouped_by=grouped_by(benchmark) if divided.keeps_groups else {},
-        group_also_in_train={name: leaking(groups, rows["train"], rows[name]) for name in ("dev", "test")},
+        groups=int(np.unique(returned.groups).size),
+        grouped_by=grouped_by(benchmark) if returned.keeps_groups else {},
+        each=tuple(split.info for split in (*whole, *smaller)),
     )
-    train, dev, test = (sealed(rows[name]) for name in SPLITS)
-    return Split(train, dev, test, info, sealed(groups))
+    return Splitting(tuple(whole), tuple(smaller), returned.pooled, returned.groups, info)
 
 
-def _checked(divided: Any, samples: SplitSamples, who: str) -> tuple[dict[str, Array], Array, SplitRows]:
-    """Return the rows of each split, ascending, and the groups, as int64; each row must be in one split, once."""
-    n = len(samples.ids)
-    if not isinstance(divided, SplitRows):
-        raise PluginError(f"{who} returned {type(divided).__name__} instead of SplitRows", fix=FIX)
-    groups = samples.groups if divided.groups is None else plain_array(divided.groups, "its groups", who)
-    rows = {name: plain_array(getattr(divided, name), f"its {name} rows", who) for name in SPLITS}
-    for name, found in {**rows, "groups": groups}.items():
-        if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
-            raise PluginError(f"{who}: {name} must be integers, not {found.dtype} {found.shape}", fix=FIX)
-    if len(groups) != n or not np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(n)):
-        raise PluginError(f"{who} must put each of {n:,} samples into one split, once, and into a group", fix=FIX)
-    return {name: np.sort(found.astype(np.int64)) for name, found in rows.items()}, groups.astype(np.int64), divided
+def split_samples(benchmark: Benchmark) -> SplitSamples:
+    """Return what a splitter sees of a benchmark."""
+    records = {d.name: d for d in benchmark.manifest.datasets}
+    return SplitSamples(
+        ids=benchmark.ids,
+        datasets=benchmark.datasets,
+        task_groups=sealed(np.array([records[d].group for d in benchmark.datasets.tolist()], dtype=np.str_)),
+        texts=tuple(benchmark.samples.column("question").to_pylist()),
+        groups=sealed(groups_of(benchmark)),
+        given=tuple(benchmark.samples.column("split").to_pylist()),
+        column=lambda name: sample_column(benchmark.samples, name),
+        slugs=FrozenDict({name: record.slug for name, record in records.items()}),
+    )
+
+
+def sample_column(samples: pa.Table, name: str, where: str = "[split]") -> tuple[str | None, ...]:
+    """Return a column of texts of a benchmark's samples, or the column of that name in the logs; None where a sample has none.
+
+    :param where: the key that names the column, for the error
+    :raises DataError: when no sample has such a column
+    """
+    own = [field.name for field in samples.schema if pa.types.is_string(field.type)]
+    if name in own:
+        return tuple(samples.column(name).to_pylist())
+    fields = [dict(f or ()) for f in samples.column("fields").to_pylist()] if "fields" in samples.column_names else []
+    if not any(name in f for f in fields):
+        known = {*own, *(column for f in fields for column in f)}
+        raise DataError(f"no sample has a column {name!r}", where=where, fix=did_you_mean(name, known))
+    return tuple(f.get(name) for f in fields)
+
+
+@attrs.frozen(eq=False)
+class _Returned:
+    """What a splitter returned, checked: name -> part -> rows, ascending."""
+
+    rows: dict[str, dict[str, Array]]
+    groups: Array
+    made: str
+    pooled: bool
+    keeps_groups: bool
+
+
+def _checked(returned: Any, samples: SplitSamples, who: str) -> _Returned:
+    """Return plain splits; in each of them, every row must be in one part, once.
+
+    :raises PluginError: naming what is wrong
+    """
+    if not isinstance(returned, Splits):
+        raise PluginError(f"{who} returned {type(returned).__name__} instead of Splits", fix=FIX)
+    each, made, n = returned.each, returned.made, len(samples.ids)
+    if not isinstance(each, tuple) or not each or not all(isinstance(one, SplitRows) for one in each):
+        raise PluginError(f"{who}: each must be a tuple of SplitRows, at least one, not {short_repr(each)}", fix=FIX)
+    if not is_text(made):
+        raise PluginError(f"{who}: made must be a text, not {short_repr(made)}", fix=FIX)
+    for flag, value in (("pooled", returned.pooled), ("keeps_groups", returned.keeps_groups)):
+        if not isinstance(value, bool | np.bool_):
+            raise PluginError(f"{who}: {flag} must be True or False, not {short_repr(value)}", fix=FIX)
+    groups = samples.groups
+    if returned.groups is not None:
+        groups = _integers(returned.groups, "its groups", who)
+        if len(groups) != n:
+            raise PluginError(f"{who} must put each of {n:,} samples into a group, not {len(groups):,}", fix=FIX)
+    names = _checked_names([one.name for one in each], who)
+    rows = {name: _checked_rows(one, n, who) for name, one in zip(names, each, strict=True)}
+    tested = np.concatenate([parts["test"] for parts in rows.values()])
+    if returned.pooled and np.unique(tested).size < tested.size:
+        raise PluginError(f"{who} says that its splits are pooled, and tests samples twice", fix=FIX)
+    return _Returned(rows, sealed(groups), str.__str__(made), bool(returned.pooled), bool(returned.keeps_groups))
+
+
+def _checked_names(names: Sequence[Any], who: str) -> list[str]:
+    """Return the splits' names: distinct, and usable in the name of a folder; a single split may have none."""
+    for name in names:
+        if not is_text(name) or not (_NAME.fullmatch(name) or (not name and len(names) == 1)):
+            what = "a split's name must be at most 100 letters, digits and . = + - _, the first a letter or digit"
+            raise PluginError(f"{who}: {what}, not {short_repr(name)}", fix=FIX)
+    plain = [str.__str__(name) for name in names]
+    if twice := [name for name, count in Counter(plain).items() if count > 1]:
+        raise PluginError(f"{who} named several splits alike: {shorten_list(twice)}", fix=FIX)
+    return plain
+
+
+def _checked_rows(one: SplitRows, n: int, who: str) -> dict[str, Array]:
+    rows = {part: np.sort(_integers(getattr(one, part), f"its {part} rows", who)) for part in SPLITS}
+    if not np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(n)):
+        what = f"must put each of {n:,} samples into one of {', '.join(SPLITS)}, once"
+        raise PluginError(f"{who} {what}" + (f", in {one.name!r} too" if one.name else ""), fix=FIX)
+    return rows
+
+
+def _integers(value: Any, what: str, who: str) -> Array:
+    array = plain_array(value, what, who)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise PluginError(f"{who}: {what} must be integers, not {array.dtype} {array.shape}", fix=FIX)
+    return array.astype(np.int64)
+
+
+def _split(
+    benchmark: Benchmark, returned: _Returned, name: str, rows: Mapping[str, Array], fraction: float = 1.0
+) -> Split:
+    """Return a split with its digest and counts.
+
+    :raises DataError: when train, dev or test is empty
+    """
+    groups = returned.groups
+    for part in SPLITS:
+        if not rows[part].size:
+            of = f" of {name!r}" if name else ""
+            count = np.unique(groups).size
+            what = f"the split {part!r}{of} is empty: {len(benchmark):,} samples in {count:,} groups that are kept together"
+            raise DataError(what, where="[split]", fix=f"use more samples, or a larger share for {part}")
+    info = SplitInfo(
+        name=name,
+        samples={part: int(rows[part].size) for part in SPLITS},
+        digest=split_digest(benchmark.ids, rows),
+        group_also_in_train={part: leaking(groups, rows["train"], rows[part]) for part in ("dev", "test")},
+        train_fraction=fraction,
+    )
+    train, dev, test = (sealed(rows[part]) for part in SPLITS)
+    return Split(name, train, dev, test, groups, info)
+
+
+def _thinned(split: Split, benchmark: Benchmark, fraction: float) -> tuple[str, dict[str, Array]]:
+    """Return name and rows of a split with a part of its train, dev and test unchanged.
+
+    Whole groups are kept, dataset by dataset, in the order of a hash of their first sample id, which no seed changes: a smaller
+    part is a subset of a larger one.  A group is kept if at least half of it lies within the fraction.
+    """
+    rows = split.train.tolist()
+    ids, datasets = [benchmark.ids[i] for i in rows], benchmark.datasets[split.train].tolist()
+    groups = rows_by_group(split.groups[split.train], ids, "train_fraction")
+    sizes, before = Counter[str](), Counter[str]()
+    for members in groups:
+        sizes[datasets[members[0]]] += len(members)
+    kept: list[int] = []
+    for members in groups:
+        dataset = datasets[members[0]]
+        if before[dataset] + len(members) / 2 <= fraction * sizes[dataset]:
+            kept += members
+        before[dataset] += len(members)
+    name = f"{split.name},train={fraction}".lstrip(",")
+    return name, {"train": np.sort(split.train[kept]), "dev": split.dev, "test": split.test}
 
 
 def split_digest(ids: Sequence[str], rows: Mapping[str, Array]) -> str:
@@ -105,13 +260,23 @@ def leaking(groups: Array, train: Array, rows: Array) -> int:
     return int(np.isin(groups[rows], groups[train]).sum())
 
 
-def write_split(split: Split, benchmark: Benchmark, path: Path) -> None:
-    """Store a split as a Parquet file of sample ids."""
-    name = np.empty(len(benchmark), dtype=object)
-    for part in SPLITS:
-        name[split.rows(part)] = part
+def write_split(splitting: Splitting, benchmark: Benchmark, path: Path) -> None:
+    """Store the splits as a Parquet file: a row per sample, with its ``id`` and its ``split``, which is train, dev or test.
+
+    Several splits, those with a part of train among them, stand one after the other, with their ``name`` in a third column; samples
+    that a part of train leaves out have no row there.
+    """
+    tables = []
+    for one in splitting.each:
+        part = np.empty(len(benchmark), dtype=object)
+        for name in SPLITS:
+            part[one.rows(name)] = name
+        table = pa.table({"id": benchmark.ids, "split": pa.array(part, pa.string())})
+        if len(splitting.each) > 1:
+            table = table.append_column("name", pa.array([one.name] * len(benchmark), pa.string()))
+        tables.append(table.filter(table.column("split").is_valid()))
     with new_file(path) as aside:
-        pq.write_table(pa.table({"id": benchmark.ids, "split": pa.array(name, pa.string())}), aside)
+        pq.write_table(pa.concat_tables(tables), aside)
 
 
 def groups_of(benchmark: Benchmark) -> Array:

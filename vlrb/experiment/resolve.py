@@ -37,7 +37,7 @@ DEFAULT_REPORTS = ("reports/leaderboard", "data-report/data-report")
 DEFAULT_SPLITTER = "splits/grouped"
 DEFAULT_COUNTER = "tokens/usage"
 DEFAULT_EXECUTOR = "executors/local"
-SPLIT_KEYS = ("expect",)
+SPLIT_KEYS = tuple(field.name for field in attrs.fields(SplitSection))
 
 
 def make_plan(path: Path, options: Iterable[str] = (), *, weights: bool = False) -> Plan:
@@ -74,7 +74,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
     tables = {key: tree.pop(key, {}) for key in TABLES}
     arrays = {key: _array(lookup, key, tree.pop(key, [])) for key in ARRAYS}
     split = tables["split"]
-    expect = {k: v for k, v in split.items() if k in SPLIT_KEYS} if isinstance(split, dict) else {}
+    section = {k: v for k, v in split.items() if k in SPLIT_KEYS} if isinstance(split, dict) else {}
     sets = feature_sets(lookup, tables["features"])
     metrics = lookup.with_defaults("metric", "metric", arrays["metric"], DEFAULT_METRICS)
     _check_required(lookup, tree.get("requires", attrs.fields(General).requires.default))
@@ -86,7 +86,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
         "general": lookup.structured(tree, General, (), (*TABLES, *ARRAYS)),
         "benchmark": _benchmark(lookup, tables["benchmark"]),
         "splitter": lookup.component("splitter", split, ("split",), default=DEFAULT_SPLITTER, other_keys=SPLIT_KEYS),
-        "split": lookup.structured(expect, SplitSection, ("split",)),
+        "split": lookup.structured(section, SplitSection, ("split",)),
         "selection": lookup.structured(tables["selection"], SelectionSection, ("selection",)),
         "statistics": lookup.structured(tables["statistics"], StatisticsSection, ("statistics",)),
         "logs": lookup.component("log-source", tables["logs"], ("logs",)),

@@ -90,6 +90,17 @@ class SplitSection:
     expect: str = param(
         default="", validator=_digest, help="digest of the split, or its first characters; another one is refused"
     )
+    train_fraction: tuple[float, ...] = param(
+        default=(1.0,), help="shares of train that routers are also fitted on, for learning curves; 1 is one of them"
+    )
+
+    @train_fraction.validator
+    def _fractions(self, _: Any, value: tuple[float, ...]) -> None:
+        shown = redacted_repr(list(value))
+        if len(set(value)) != len(value) or not all(0 < v <= 1 for v in value):
+            raise ValueError(f"must be distinct numbers above 0, at most 1, not {shown}")
+        if 1 not in value:
+            raise ValueError(f"must contain 1, since the leaderboard is of the whole train, not {shown}")
 
 
 @attrs.frozen

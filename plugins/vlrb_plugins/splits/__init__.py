@@ -1,27 +1,44 @@
-"""Splitters: into train, dev and test by groups, sample by sample, or as the logs say."""
+"""Splitters: into train, dev and test by groups, sample by sample, as the logs say, or by dataset."""
 
 from __future__ import annotations
 
 from vlrb import SplitterSpec, hookimpl
-from vlrb_plugins.splits.params import GroupedParams, SamplesParams
+from vlrb_plugins.splits.params import GivenParams, GroupedParams, HoldOutParams, LeaveOneOutParams, SamplesParams
 
 
 @hookimpl
 def vlrb_splitters() -> list[SplitterSpec]:
-    """Return the splitters ``grouped``, ``samples`` and ``given``."""
-    place = "vlrb_plugins.splits.splitters"
+    """Return the splitters."""
+    place = "vlrb_plugins.splits"
     return [
         SplitterSpec(
             name="grouped",
             summary="questions that share an image or a group stay together; each dataset in the same shares",
-            factory=f"{place}:Grouped",
+            factory=f"{place}.splitters:Grouped",
             params=GroupedParams,
         ),
         SplitterSpec(
             name="samples",
             summary="VL-RouterBench's: a numpy-seeded shuffle of the samples, whatever they share",
-            factory=f"{place}:Samples",
+            factory=f"{place}.splitters:Samples",
             params=SamplesParams,
         ),
-        SplitterSpec(name="given", summary="the split that the logs prescribe", factory=f"{place}:Given"),
+        SplitterSpec(
+            name="given",
+            summary="the split that the logs prescribe, or further columns of the samples, or fold numbers",
+            factory=f"{place}.given:Given",
+            params=GivenParams,
+        ),
+        SplitterSpec(
+            name="hold-out",
+            summary="some datasets or task groups are test, and routers are fitted on the others",
+            factory=f"{place}.held_out:HoldOut",
+            params=HoldOutParams,
+        ),
+        SplitterSpec(
+            name="leave-one-out",
+            summary="each dataset, or each task group, is test once, and routers are fitted on the others",
+            factory=f"{place}.held_out:LeaveOneOut",
+            params=LeaveOneOutParams,
+        ),
     ]

@@ -1,16 +1,16 @@
-"""The bundled splitters."""
+"""The splitters that deal out samples: whole groups, or sample by sample."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import attrs
 import numpy as np
 
-from vlrb import SPLITS, Array, DataError, NoParams, SplitRows, SplitSamples, joined_groups, shorten_list
-from vlrb_plugins.shared.sample_split import sample_split
+from vlrb import Array, SplitRows, Splits, SplitSamples, grouped_folds, grouped_shares, joined_groups, shorten_list
+from vlrb_plugins.shared.sample_split import sample_folds, sample_split
 from vlrb_plugins.splits.params import GroupedParams, SamplesParams
+from vlrb_plugins.splits.tested import tested_in_turn
 
 
 @attrs.frozen
@@ -19,40 +19,18 @@ class Samples:
 
     params: SamplesParams
 
-    def __call__(self, samples: SplitSamples) -> SplitRows:
-        """Return the split."""
-        params = self.params
-        train, dev, test = sample_split(len(samples.ids), params.train, params.dev, params.seed)
-        return SplitRows(train, dev, test, f"sample by sample, seed {params.seed}")
-
-
-@attrs.frozen
-class Given:
-    """The split that the logs prescribe."""
-
-    params: NoParams
-
-    def __call__(self, samples: SplitSamples) -> SplitRows:
-        """Return the split.
-
-        :raises DataError: when a sample has no split, or a split no sample
-        """
-        names = np.asarray([name if name in SPLITS else "" for name in samples.given])
-        without = [samples.ids[i] for i in np.flatnonzero(names == "").tolist()]
-        if without:
-            raise DataError(
-                f"the logs put {len(without):,} of {len(names):,} samples into none of {', '.join(SPLITS)}: "
-                f"{shorten_list(without)}",
-                where="[split] use",
-                fix='choose use = "grouped", or use logs that say the split of every sample',
-            )
-        for name in SPLITS:
-            if name not in names:
-                what = f"the logs put none of {len(names):,} samples into {name!r}"
-                fix = f'let the logs name samples for {name}, or choose use = "grouped"'
-                raise DataError(what, where="[split] use", fix=fix)
-        train, dev, test = (np.flatnonzero(names == name) for name in SPLITS)
-        return SplitRows(train, dev, test, "as the logs give it")
+    def __call__(self, samples: SplitSamples) -> Splits:
+        """Return one split, one for each seed, or folds."""
+        params, n = self.params, len(samples.ids)
+        if params.folds is not None:
+            folds = sample_folds(n, params.folds, params.train, params.dev, _seeds(params)[0])
+            each = [_named_rows(f"fold-{i}", rows) for i, rows in enumerate(folds, 1)]
+        else:
+            each = [
+                _named_rows(_seed_name(params, seed), sample_split(n, params.train, params.dev, seed))
+                for seed in _seeds(params)
+            ]
+        return Splits(tuple(each), f"sample by sample, {_seeding(params)}", pooled=params.folds is not None)
 
 
 @attrs.frozen
@@ -61,8 +39,8 @@ class Grouped:
 
     params: GroupedParams
 
-    def __call__(self, samples: SplitSamples) -> SplitRows:
-        """Return the split."""
+    def __call__(self, samples: SplitSamples) -> Splits:
+        """Return one split, one for each seed, or folds."""
         params, groups = self.params, samples.groups
         near = ""
         if params.near_duplicates is not None:
@@ -72,38 +50,38 @@ class Grouped:
             near = f"texts of similarity {params.near_duplicates:g}, "
         whole = params.group_by == "image"
         units = groups if whole else np.arange(len(samples.ids))
-        train, dev, test = stratified_split(samples.ids, samples.datasets, units, params)
-        made = f"{near if whole else 'sample by sample, '}seed {params.seed}"
-        return SplitRows(train, dev, test, made, keeps_groups=whole, groups=groups)
+        made = f"{near if whole else 'sample by sample, '}{_seeding(params)}"
+        if params.folds is not None:
+            seed = _seeds(params)[0]
+            fold = grouped_folds(units, samples.datasets, samples.ids, params.folds, seed)
+            tests = {f"fold-{i + 1}": fold == i for i in range(params.folds)}
+            each = tested_in_turn(samples, units, tests, (params.train, params.dev), seed)
+        else:
+            each = tuple(_dealt_split(samples, units, params, seed) for seed in _seeds(params))
+        return Splits(each, made, pooled=params.folds is not None, keeps_groups=whole, groups=groups)
 
 
-def stratified_split(ids: Sequence[str], datasets: Array, units: Array, params: SamplesParams) -> list[Array]:
-    """Return the rows of train, dev and test: whole units are dealt out, dataset by dataset, in the order of a seeded hash.
+def _dealt_split(samples: SplitSamples, units: Array, params: GroupedParams, seed: int) -> SplitRows:
+    shares = [share for share in (params.train, params.dev, params.test) if share is not None]
+    part = grouped_shares(units, samples.datasets, samples.ids, shares, seed)
+    return _named_rows(_seed_name(params, seed), [np.flatnonzero(part == i) for i in range(3)])
 
-    Large units come first.  Each goes to the split that lacks most of its share among those with room for it, so that large
-    and small units are spread alike; where none has room, to the one that lacks most samples.
 
-    :param datasets: str[n]
-    :param units: int[n], the unit that each sample belongs to
-    """
-    members: dict[int, list[int]] = {}
-    for i, unit in enumerate(units.tolist()):
-        members.setdefault(unit, []).append(i)
-    shares = np.array([params.train, params.dev, params.test])
-    names, counts = np.unique(datasets, return_counts=True)
-    target = {str(n): c * shares for n, c in zip(names, counts, strict=True)}
-    filled = {n: np.zeros(3) for n in target}
+def _named_rows(name: str, rows: Sequence[Array]) -> SplitRows:
+    train, dev, test = rows
+    return SplitRows(train, dev, test, name)
 
-    def order(rows: list[int]) -> tuple[int, bytes]:
-        return -len(rows), hashlib.sha256(f"{params.seed}:{ids[rows[0]]}".encode()).digest()
 
-    dealt: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for rows in sorted(members.values(), key=order):
-        dataset = str(datasets[rows[0]])
-        lacking = target[dataset] - filled[dataset]
-        room = lacking >= len(rows) - 1e-9
-        choice = int(np.where(room, lacking / target[dataset], -np.inf).argmax() if room.any() else lacking.argmax())
-        for i in rows:
-            filled[str(datasets[i])][choice] += 1
-        dealt[choice].extend(rows)
-    return [np.array(sorted(rows), dtype=np.int64) for rows in dealt]
+def _seeds(params: SamplesParams) -> tuple[int, ...]:
+    return params.seeds if params.seed is None else (params.seed,)
+
+
+def _seed_name(params: SamplesParams, seed: int) -> str:
+    return f"seed-{seed}" if params.seeds else ""
+
+
+def _seeding(params: SamplesParams) -> str:
+    """Return number and seeds of the splits as tables show them."""
+    if params.seeds:
+        return f"seeds {shorten_list(params.seeds)}"
+    return (f"{params.folds} folds, " if params.folds else "") + f"seed {params.seed}"
