@@ -120,10 +120,9 @@ def binary_row(name: str, *seeds: Sequence[int] | Array, is_router: bool = True)
     return Row(name, is_router, [made])
 
 
-def test_set(groups: Sequence[int] | Array, datasets: Sequence[str] | Array | None = None, **scopes: Array) -> TestSet:
+def make_test_set(
+    groups: Sequence[int] | Array, datasets: Sequence[str] | Array | None = None, **scopes: Array
+) -> TestSet:
     """Return a test set; every sample is of dataset ``d`` unless said otherwise."""
     numbers = np.asarray(groups)
     return TestSet(numbers, np.full(numbers.size, "d") if datasets is None else np.asarray(datasets), scopes, BOUNDS)
-
-
-test_set.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest

@@ -184,14 +184,15 @@ def _from_means(
     values = np.full((rows, draws), np.nan)
     failed: dict[int, Undefined] = {}
     for row in range(rows):
-        of_tests = []
+        of_tests: list[list[Array]] = []
         for test, table, mean in zip(tests, tables, means, strict=True):
             if mean is not None:
-                of_tests.append([_of_means(metric, p, mean, test.bounds) for p in table.places[metric.name, row]])
-        wrong = [v for seeds in of_tests for v in seeds if isinstance(v, Undefined)]
-        if wrong:
-            failed[row] = wrong[0]
-        else:
+                seeds = [_of_means(metric, p, mean, test.bounds) for p in table.places[metric.name, row]]
+                wrong = [v for v in seeds if isinstance(v, Undefined)]
+                if wrong:
+                    failed.setdefault(row, wrong[0])
+                of_tests.append([v for v in seeds if not isinstance(v, Undefined)])
+        if row not in failed:
             values[row] = np.mean([np.mean(seeds, axis=0) for seeds in of_tests], axis=0)
     return Drawn(values, failed)
 
@@ -252,11 +253,15 @@ def take_rows(evaluation: Evaluation, index: Array, taken: dict[Any, Any]) -> Ev
             taken[key] = float(np.take_along_axis(take(evaluation.quality), take(choices)[:, None], axis=1).mean())
         return taken[key]  # type: ignore[no-any-return]
 
-    matrices = ("choices", "quality", "score", "cost", "input_tokens", "output_tokens")
     estimate = evaluation.estimate
     return attrs.evolve(
         evaluation,
-        **{name: take(getattr(evaluation, name)) for name in matrices},
+        choices=take(evaluation.choices),
+        quality=take(evaluation.quality),
+        score=take(evaluation.score),
+        cost=take(evaluation.cost),
+        input_tokens=take(evaluation.input_tokens),
+        output_tokens=take(evaluation.output_tokens),
         best_single_choices=take(evaluation.best_single_choices),
         oracle_choices=take(evaluation.oracle_choices),
         best_single=accuracy(evaluation.best_single_choices),

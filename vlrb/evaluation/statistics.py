@@ -18,8 +18,8 @@ from vlrb.api.statistics import Difference, Interval, RowStatistics, Statistics
 from vlrb.evaluation.bootstrap import OVERALL, draw_counts, strata_of
 from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, TestSet, drawn_values
 
-TIE = 1e-12
-"""Values whose relative difference is below this are equal: what is left is the order of summation."""
+TIE = 1e-13
+"""Values that differ by less than this share of the largest are equal: what is left is the order of summation."""
 ONE_GROUP = Undefined("all samples are in one image group")
 SINGLE_GROUPS = Undefined("no dataset has two image groups to draw from")
 NO_DRAW = Undefined("the metric has no value in any draw")
@@ -122,7 +122,7 @@ def bootstrap_p(differences: Array) -> float | Undefined:
     finite = differences[np.isfinite(differences)]
     if finite.size == 0:
         return NO_DRAW
-    fewer = min(np.count_nonzero(finite <= 0), np.count_nonzero(finite >= 0))
+    fewer = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
     return min(1.0, 2 * (fewer + 1) / (finite.size + 1))
 
 
@@ -158,8 +158,9 @@ def rank_ranges(values: Array, level: float) -> list[tuple[int, int]]:
 
 def _less(a: Array, b: Array) -> Array:
     """Return a - b, exactly 0 where the two are equal but for rounding."""
+    scale = max(float(np.abs(x[np.isfinite(x)]).max(initial=0)) for x in (a, b))
     difference = a - b
-    return np.where(np.abs(difference) <= TIE * np.maximum(np.abs(a), np.abs(b)), 0.0, difference)
+    return np.where(np.abs(difference) <= TIE * scale, 0.0, difference)
 
 
 @attrs.frozen(eq=False)
@@ -188,7 +189,7 @@ class Table:
         if selection is None or not routers:
             return ""
         points = self._turned(selection, routers)[:, 0]
-        return self.rows[routers[int((_less(points.max(), points) == 0).argmax())]].name
+        return self.rows[routers[int((_less(points.max()[None], points) == 0).argmax())]].name
 
     def ranks(self) -> dict[str, dict[str, tuple[int, int]]]:
         """Return row -> metric -> places; nothing where draws cannot vary."""
