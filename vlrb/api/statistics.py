@@ -28,7 +28,8 @@ class Interval:
 class Difference:
     """A paired difference ``value`` = a metric of one row of a table less that of another, on the same samples and draws.
 
-    ``p`` is two-sided; ``p_holm`` is corrected over all differences of the metric against the same row.  ``test``: how p came about.
+    ``p`` is two-sided.  ``p_holm`` is corrected over the routers that the table compares with the same row in this metric; a
+    reference point has none.  ``test``: how p was computed; ``mcnemar`` is its exact form.
     """
 
     value: MetricValue
@@ -42,8 +43,9 @@ class Difference:
 class RowStatistics:
     """The statistics of a router or reference point on test.
 
-    ``intervals``: scope -> metric -> interval.  ``against``: name of another row -> metric -> difference, overall.  ``ranks``: metric
-    -> the first and the last place among the routers that it takes in the share ``level`` of the draws, overall.
+    ``intervals``: scope -> metric -> interval; metrics that are not functions of means have intervals overall only.  ``against``:
+    name of another row -> metric -> difference, overall.  ``ranks``: metric -> the first and the last place among the routers that
+    it takes in the share ``level`` of the draws, overall; equal routers share the better place.
     """
 
     intervals: Mapping[str, Mapping[str, Interval | Undefined]] = attrs.field(converter=frozen)
@@ -55,8 +57,8 @@ class RowStatistics:
 class Statistics:
     """The statistics of a run: which samples were drawn; the spread over seeds and splits stands apart in the results.
 
-    ``groups`` is the number of groups that were drawn, within datasets.  ``leader`` is the router with the best value of the selection
-    metric.  ``cautions`` say where the metrics may mislead.
+    ``groups`` is the number of groups that were drawn, within datasets.  ``leader`` is the router with the best value of the
+    selection metric, ``""`` without one.  ``cautions`` say where the metrics may mislead.
     """
 
     draws: int

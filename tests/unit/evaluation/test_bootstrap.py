@@ -1,0 +1,111 @@
+"""Draws of image groups within datasets, and sums of columns over the rows of every draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vlrb.api.frozen import Array
+from vlrb.evaluation import bootstrap
+from vlrb.evaluation.bootstrap import OVERALL, Sample, draw_counts, scope_sums, strata_of
+
+STRATA = np.array(["b"] * 5 + ["a"] * 3 + ["b"] * 2 + ["c"])
+
+
+def make_sample(groups: list[int], datasets: list[str], matrix: Array, **scopes: Array) -> Sample:
+    names = np.array(datasets)
+    everything = {OVERALL: np.ones(names.size, dtype=bool), **scopes}
+    return Sample(np.array(groups), {str(d): names == d for d in np.unique(names)}, everything, matrix)
+
+
+def test_a_draw_has_as_many_groups_of_each_dataset_as_the_sample() -> None:
+    """Groups are drawn within datasets, with replacement; draw 0 is the sample itself."""
+    counts = draw_counts(STRATA, 500, seed=3)
+
+    assert (counts[:, 0] == 1).all()
+    for name, size in (("a", 3), ("b", 7), ("c", 1)):
+        assert (counts[STRATA == name].sum(axis=0) == size).all()
+    assert counts.max() > 2
+    assert counts.min() == 0
+
+
+def test_counts_are_those_of_a_multinomial() -> None:
+    """Each group's count has mean 1 and variance 1 - 1/7, and two counts of a dataset of 7 have covariance -1/7."""
+    counts = draw_counts(STRATA, 40_000, seed=0)[STRATA == "b", 1:].astype(float)
+    spread = np.cov(counts)
+
+    assert counts.mean(axis=1) == pytest.approx(1, abs=0.02)
+    assert np.diag(spread) == pytest.approx(6 / 7, abs=0.03)
+    assert spread[~np.eye(7, dtype=bool)] == pytest.approx(-1 / 7, abs=0.03)
+
+
+def test_seeds_repeat_draws_and_datasets_differ() -> None:
+    """The same seed gives the same draws; two datasets of the same size do not share theirs."""
+    strata = np.array(["a"] * 6 + ["b"] * 6)
+    counts = draw_counts(strata, 50, seed=1)
+
+    assert np.array_equal(counts, draw_counts(strata, 50, seed=1))
+    assert not np.array_equal(counts, draw_counts(strata, 50, seed=2))
+    assert not np.array_equal(counts[:6], counts[6:])
+
+
+def test_how_much_is_drawn_at_once_changes_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts are the same however many numbers are drawn together; the first draws do not depend on how many follow."""
+    counts = draw_counts(STRATA, 300, seed=5)
+    for several in (1, 7, 100):
+        monkeypatch.setattr(bootstrap, "NUMBERS_AT_ONCE", several)
+        assert np.array_equal(draw_counts(STRATA, 300, seed=5), counts)
+    assert np.array_equal(draw_counts(STRATA, 200, seed=5), counts[:, :201])
+
+
+def test_a_group_belongs_to_the_dataset_of_its_first_row() -> None:
+    """A group with rows in several datasets, or in several test sets, is drawn once, with the first of its datasets."""
+    groups = [np.array([7, 2, 7, 9]), np.array([4, 2])]
+    datasets = [np.array(["long", "b", "a", "a"]), np.array(["c", "long"])]
+    numbers, strata = strata_of(groups, datasets)
+
+    assert numbers.tolist() == [2, 4, 7, 9]
+    assert strata.tolist() == ["b", "c", "long", "a"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_sums_are_those_of_resampled_rows(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overall, per dataset, of datasets together and of any part: as if each row were repeated by its group's count."""
+    monkeypatch.setattr(bootstrap, "DRAWS_AT_ONCE", at_once)
+    rng = np.random.default_rng(0)
+    groups = rng.integers(8, size=30)
+    datasets = np.where(groups < 3, "a", np.where(groups < 6, "b", "c"))
+    datasets[rng.random(30) < 0.2] = "c"  # groups with rows in two datasets
+    matrix = np.column_stack([np.ones(30), rng.random(30), rng.random(30) * 1e-4])
+    scopes = {
+        "a": datasets == "a",
+        "bc": datasets != "a",
+        "part": np.arange(30) % 3 == 0,
+        "none": np.zeros(30, dtype=bool),
+    }
+    counts = draw_counts(strata_of([groups], [datasets])[1], 20, seed=0)
+    own = np.searchsorted(np.unique(groups), groups)
+    found = dict(scope_sums([make_sample(own.tolist(), datasets.tolist(), matrix, **scopes)], counts))
+
+    assert set(found) == {OVERALL, "a", "bc", "part"}
+    for name, (sums,) in found.items():
+        member = scopes.get(name, np.ones(30, dtype=bool))
+        for draw in range(21):
+            rows = np.repeat(np.arange(30), counts[own, draw] * member)
+            assert sums is not None
+            assert sums[:, draw] == pytest.approx(matrix[rows].sum(axis=0), rel=1e-12)
+
+
+def test_a_scope_may_be_whole_in_one_test_set_and_a_part_of_another() -> None:
+    """A scope is the same rows whichever way its sums are made; a test set without it has none."""
+    ones = np.ones((3, 1))
+    first = make_sample([0, 1, 2], ["a", "a", "b"], ones, s=np.array([True, True, False]))
+    second = make_sample([0, 1, 2], ["a", "a", "b"], ones, s=np.array([True, False, False]))
+    third = make_sample([0, 1, 2], ["a", "a", "b"], ones)
+    counts = np.array([[1, 2], [1, 0], [1, 1]], dtype=np.uint8)
+
+    sums = dict(scope_sums([first, second, third], counts))["s"]
+
+    assert [s if s is None else s.tolist() for s in sums] == [[[2.0, 2.0]], [[1.0, 2.0]], None]
+    whole = dict(scope_sums([first, third], counts))["s"]
+    assert [s if s is None else s.tolist() for s in whole] == [[[2.0, 2.0]], None]
