@@ -43,11 +43,13 @@ from vlrb.api.logs import WithModelTokens as WithModelTokens
 from vlrb.api.records import Dataset as Dataset
 from vlrb.api.records import ImageTokens as ImageTokens
 from vlrb.api.records import Model as Model
+from vlrb.api.results import AggregatedScores as AggregatedScores
 from vlrb.api.results import BenchmarkInfo as BenchmarkInfo
 from vlrb.api.results import CellInfo as CellInfo
 from vlrb.api.results import CellResult as CellResult
 from vlrb.api.results import MetricInfo as MetricInfo
 from vlrb.api.results import ReferenceResult as ReferenceResult
+from vlrb.api.results import RouterResult as RouterResult
 from vlrb.api.results import RunInfo as RunInfo
 from vlrb.api.results import RunResult as RunResult
 from vlrb.api.results import Scores as Scores
@@ -139,9 +141,11 @@ from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure
 from vlrb.redact import without_credentials as without_credentials
 from vlrb.running.cell_files import read_curve as read_curve
+from vlrb.running.leaderboard import CHANCE as CHANCE
 from vlrb.running.leaderboard import Leaderboard as Leaderboard
 from vlrb.running.leaderboard import SweepTable as SweepTable
 from vlrb.running.leaderboard import TableCell as TableCell
+from vlrb.running.leaderboard import TableRow as TableRow
 from vlrb.running.leaderboard import leaderboard as leaderboard
 from vlrb.storage import CACHE_KINDS as CACHE_KINDS
 from vlrb.storage import USES as USES

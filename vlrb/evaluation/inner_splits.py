@@ -9,7 +9,7 @@ import numpy as np
 
 from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import variant_name
-from vlrb.api.splits import divided_groups, grouped_folds
+from vlrb.api.splits import grouped_folds, grouped_shares
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import Split, leaking, split_digest
 
@@ -25,13 +25,13 @@ def inner_splits(benchmark: Benchmark, outer: Split, folds: int) -> list[Split]:
     """
     known = np.sort(np.concatenate([outer.train, outer.dev]))
     groups, datasets, ids = outer.groups[known], benchmark.datasets[known], [benchmark.ids[i] for i in known.tolist()]
-    fold = grouped_folds(groups, datasets, ids, folds, SEED)
-    share = outer.dev.size / known.size
+    fold = grouped_folds(groups, datasets, ids, folds, SEED, "[selection] folds")
+    shares = (outer.train.size, outer.dev.size)
     splits = []
     for number in range(folds):
         rest = np.flatnonzero(fold != number)
-        is_dev = divided_groups(groups[rest], datasets[rest], [ids[i] for i in rest.tolist()], share, SEED)
-        rows = {"train": known[rest[~is_dev]], "dev": known[rest[is_dev]], "test": known[fold == number]}
+        part = grouped_shares(groups[rest], datasets[rest], [ids[i] for i in rest.tolist()], shares, SEED)
+        rows = {"train": known[rest[part == 0]], "dev": known[rest[part == 1]], "test": known[fold == number]}
         splits.append(_derived(benchmark, outer, variant_name(outer.name, inner=number + 1), rows))
     return splits
 

@@ -15,6 +15,7 @@ from vlrb.api.returned import checked_metric
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing, Undefined
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
+from vlrb.evaluation.drawn_values import MeasuredMetric
 from vlrb.evaluation.reference import oracle_choices, strongest_model
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import ConfiguredComponent
@@ -147,6 +148,13 @@ class Evaluator:
             raise
         except VlrbError as error:
             return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
+
+    def measured(self, metric: ConfiguredComponent) -> MeasuredMetric:
+        """Return one of the metrics for the statistics; what it raises there is noted too."""
+        spec = metric.spec
+        return MeasuredMetric(
+            spec.name, self.made(metric), spec.higher_is_better, spec.per_subset, blame=lambda: self.noting(metric)
+        )
 
     @contextlib.contextmanager
     def noting(self, metric: ConfiguredComponent) -> Iterator[None]:

@@ -11,6 +11,7 @@ from vlrb.api.frozen import Array
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import Split
 
+
 def oracle_choices(quality: Array, cost: Array) -> Array:
     """Return the cheapest correct model of every sample, else the cheapest model, int[n]; ties go to the first."""
     solved = quality.any(axis=1, keepdims=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb.api.frozen import Array, FrozenDict, sealed
-from vlrb.api.results import SplitInfo, SplitsInfo
+from vlrb.api.results import SplitInfo, SplitsInfo, variant_name
 from vlrb.api.returned import FIX, plain_array
 from vlrb.api.splits import SPLITS, SplitRows, Splits, SplitSamples, joined_groups, rows_by_group
 from vlrb.benchmark.matrices import Benchmark
@@ -85,7 +85,7 @@ def make_splits(benchmark: Benchmark, splitter: ConfiguredComponent, section: Sp
         fix = "use the logs, groups and [split] keys that the digest was published with, or remove expect"
         raise DataError(what, where="[split] expect", fix=fix)
     smaller = [
-        _split(benchmark, returned, *_thinned(split, benchmark, fraction), fraction)
+        _split(benchmark, returned, split.name, _thinned(split, benchmark, fraction), fraction)
         for split in whole
         for fraction in sorted(section.train_fraction)
         if fraction < 1
@@ -222,11 +222,11 @@ def _split(
         train_fraction=fraction,
     )
     train, dev, test = (sealed(rows[part]) for part in SPLITS)
-    return Split(name, train, dev, test, groups, info)
+    return Split(variant_name(name, fraction), train, dev, test, groups, info)
 
 
-def _thinned(split: Split, benchmark: Benchmark, fraction: float) -> tuple[str, dict[str, Array]]:
-    """Return name and rows of a split with a part of its train, dev and test unchanged.
+def _thinned(split: Split, benchmark: Benchmark, fraction: float) -> dict[str, Array]:
+    """Return the rows of a split with a part of its train, dev and test unchanged.
 
     Whole groups are kept, dataset by dataset, in the order of a hash of their first sample id, which no seed changes: a smaller
     part is a subset of a larger one.  A group is kept if at least half of it lies within the fraction.
@@ -243,8 +243,7 @@ def _thinned(split: Split, benchmark: Benchmark, fraction: float) -> tuple[str, 
         if before[dataset] + len(members) / 2 <= fraction * sizes[dataset]:
             kept += members
         before[dataset] += len(members)
-    name = f"{split.name},train={fraction}".lstrip(",")
-    return name, {"train": np.sort(split.train[kept]), "dev": split.dev, "test": split.test}
+    return {"train": np.sort(split.train[kept]), "dev": split.dev, "test": split.test}
 
 
 def split_digest(ids: Sequence[str], rows: Mapping[str, Array]) -> str:

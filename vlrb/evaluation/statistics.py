@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from vlrb.api.frozen import Array
-from vlrb.api.routing import Undefined
+from vlrb.api.routing import Evaluation, Undefined
 from vlrb.api.statistics import Difference, Interval, RowStatistics, Statistics
 from vlrb.evaluation.bootstrap import OVERALL, draw_counts, strata_of
 from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, TestSet, drawn_values
@@ -70,6 +70,22 @@ def statistics(
     found = {r.name: RowStatistics(intervals[r.name], against[r.name], ranks[r.name]) for r in rows}
     base = settings.baseline
     return Statistics(settings.draws, settings.level, settings.seed, numbers.size, base, leader, found)
+
+
+def standard_error(
+    test: TestSet, evaluations: Sequence[Evaluation], metric: MeasuredMetric, draws: int, seed: int
+) -> float:
+    """Return the standard deviation of the mean of a metric over some evaluations of the same rows, of whose groups draws are made.
+
+    It is NaN where fewer than two draws have a value.
+    """
+    numbers, strata = strata_of([test.groups], [test.datasets])
+    groups, row = [np.searchsorted(numbers, test.groups)], Row("", True, (tuple(evaluations),))
+    counts = draw_counts(strata, draws, seed)
+    drawn = next(d for scope, _, d in drawn_values([test], [row], [metric], groups, counts) if scope == OVERALL)
+    values = drawn.values[0, 1:]
+    values = values[np.isfinite(values)]
+    return float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
 
 def _without_variation(

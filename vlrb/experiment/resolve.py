@@ -14,7 +14,15 @@ from vlrb.experiment.document import read_document
 from vlrb.experiment.lookup import Lookup
 from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
-from vlrb.experiment.sections import ARRAYS, TABLES, BenchmarkSection, General, SelectionSection, SplitSection, StatisticsSection
+from vlrb.experiment.sections import (
+    ARRAYS,
+    TABLES,
+    BenchmarkSection,
+    General,
+    SelectionSection,
+    SplitSection,
+    StatisticsSection,
+)
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load

@@ -37,7 +37,7 @@ class RunContext:
     benchmark: Benchmark
     splitting: Splitting
     evaluator: Evaluator
-    _splits: dict[str, Split] = attrs.field(factory=dict, init=False)
+    _made_splits: dict[str, Split] = attrs.field(factory=dict, init=False)
     _evaluated: dict[tuple[str, ...], EvaluatedRows] = attrs.field(factory=dict, init=False)
     _encoded: dict[str, Encoded] = attrs.field(factory=dict, init=False)
     _labelled: dict[tuple[str, str, str | None], Labelled] = attrs.field(factory=dict, init=False)
@@ -59,13 +59,14 @@ class RunContext:
     def split_of(self, cell: CellInfo) -> Split:
         """Return the split of a cell, made when it is first asked for."""
         name = cell.split_name
-        if name not in self._splits:
+        if name not in self._made_splits:
             outer = next(s for s in self.outer_splits if s.name == cell.outer_name)
             if cell.inner:
-                self._splits |= {s.name: s for s in inner_splits(self.benchmark, outer, self.plan.selection.folds)}
+                folds = inner_splits(self.benchmark, outer, self.plan.selection.folds)
+                self._made_splits.update({s.name: s for s in folds})
             else:
-                self._splits[name] = refit_split(self.benchmark, outer) if cell.refit else outer
-        return self._splits[name]
+                self._made_splits[name] = refit_split(self.benchmark, outer) if cell.refit else outer
+        return self._made_splits[name]
 
     def scored_split(self, cell: CellInfo) -> Split:
         """Return the split whose cost bounds and rows a cell is evaluated with: a refit is compared with what was chosen."""
@@ -128,9 +129,7 @@ class RunContext:
         """Return the key that a cell has now."""
         return self._key(cell, self._routers[cell.label], self.chosen(cell), cell.point)
 
-    def _key(
-        self, cell: CellInfo, router: PlannedRouter, chosen: ConfiguredComponent, swept: Mapping[str, Any]
-    ) -> str:
+    def _key(self, cell: CellInfo, router: PlannedRouter, chosen: ConfiguredComponent, swept: Mapping[str, Any]) -> str:
         sets, split = self.plan.feature_sets, self.split_of(cell)
         identity = {
             "schema": SCHEMA_VERSION,

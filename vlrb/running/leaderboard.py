@@ -78,7 +78,9 @@ def leaderboard(result: RunResult) -> Leaderboard:
     sweeps = [_sweep_table(r, overall, selected, where) for r in result.routers if r.sweep]
     curves = [_curve_table(r, overall) for r in result.routers if r.curve]
     splits = len(result.run.split.each)
-    over = "" if splits == 1 else f", {splits} folds pooled" if result.run.split.pooled else f", mean of {splits} splits"
+    over = (
+        "" if splits == 1 else f", {splits} folds pooled" if result.run.split.pooled else f", mean of {splits} splits"
+    )
     headings = tuple(c[0] for c in columns)
     return Leaderboard(f"{result.run.name}: test{over}", headings, tuple(rows), tuple(sweeps), tuple(curves))
 
@@ -102,14 +104,21 @@ def _compared_on(result: RunResult) -> str:
     """Return in words on which rows the points of a sweep were compared."""
     selection = result.run.experiment["selection"]
     on = f"{selection['folds']} folds of train and dev" if selection["on"] == "folds" else str(selection["on"])
-    return on + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[selection["rule"]]
+    return (
+        on
+        + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[selection["rule"]]
+    )
 
 
 def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Column]) -> TableRow:
     cells = [c for c in result.cells if c.cell.name in router.cells]
     done = [c for c in cells if c.status == "done"]
     failed = len(cells) - len(done)
-    notes = [_point_note(result, router), _chosen_note(done), f"{failed} of {len(cells)} cells failed" if failed else ""]
+    notes = [
+        _point_note(result, router),
+        _chosen_note(done),
+        f"{failed} of {len(cells)} cells failed" if failed else "",
+    ]
     if done and not failed and all(c.reused for c in done):
         notes.append("reused")
     statistics = result.statistics.rows.get(router.label)

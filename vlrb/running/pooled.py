@@ -10,6 +10,7 @@ import numpy as np
 from vlrb.api.frozen import Array
 from vlrb.api.results import CellResult
 from vlrb.api.routing import Estimate, Evaluation, Timing
+from vlrb.evaluation.drawn_values import TestSet
 from vlrb.evaluation.metrics import EvaluatedRows
 from vlrb.running.cell_files import read_routed
 from vlrb.running.context import RunContext
@@ -47,6 +48,13 @@ def pooled(context: RunContext, results: Sequence[CellResult], name: str = "test
     timings = [r.timing for r in results if r.timing is not None] if name == "test" else []
     timing = _total(timings) if timings else None
     return Pooled(context.evaluated(splits, name), np.concatenate([r.choices for r in routed]), timing, estimate)
+
+
+def test_set(context: RunContext, on: EvaluatedRows) -> TestSet:
+    """Return rows of which the statistics draw whole groups."""
+    scopes = {name: member[on.rows] for name, member in context.evaluator.scopes.items()}
+    scopes = {name: inside for name, inside in scopes.items() if inside.any()}
+    return TestSet(context.splitting.groups[on.rows], context.benchmark.datasets[on.rows], scopes, on.bounds)
 
 
 def _total(timings: Sequence[Timing]) -> Timing:

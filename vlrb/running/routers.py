@@ -9,7 +9,16 @@ import attrs
 import numpy as np
 
 from vlrb.api.frozen import Array
-from vlrb.api.results import REFERENCES, AggregatedScores, CellResult, CurvePoint, ReferenceResult, RouterResult, Scores, SweepPoint
+from vlrb.api.results import (
+    REFERENCES,
+    AggregatedScores,
+    CellResult,
+    CurvePoint,
+    ReferenceResult,
+    RouterResult,
+    Scores,
+    SweepPoint,
+)
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
 from vlrb.evaluation.reference import reference_choices
 from vlrb.evaluation.splits import Split
@@ -91,7 +100,9 @@ def _tested(
     scores, seen = [], []
     for splits in test_sets:
         cells = [standing.get(s.name, ()) for s in splits]
-        by_seed = [tuple(c for those in cells for c in those if c.cell.seed == seed) for seed in context.plan.general.seeds]
+        by_seed = [
+            tuple(c for those in cells for c in those if c.cell.seed == seed) for seed in context.plan.general.seeds
+        ]
         by_seed = [t for t in by_seed if len(t) == len(splits) and all(c.status == "done" for c in t)]
         if not by_seed:
             return None
@@ -134,7 +145,8 @@ def reference_results(
 
     :param choices: split -> name -> int[m], on the test rows of the split
     """
-    references, seen = [], {}
+    references: list[ReferenceResult] = []
+    seen: dict[str, Seen] = {}
     for name in next(iter(choices.values())):
         joined = []
         for splits in context.test_sets():

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
+from vlrb.api.frozen import sealed
 from vlrb.api.results import CellInfo, CellResult
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
-from vlrb.api.frozen import sealed
 from vlrb.evaluation.calibration import calibrated
+from vlrb.evaluation.statistics import standard_error
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.running.context import RunContext
-from vlrb.running.pooled import Pooled, pooled
+from vlrb.running.pooled import Pooled, pooled, test_set
 
+DRAWS = 500
+"""Bootstrap draws for a standard error."""
 
 Values = Mapping[str, MetricValue]
 """Metric -> its value on the rows on which a point is chosen."""
@@ -121,8 +124,9 @@ def _cheapest_within_error(
 ) -> str:
     """Return the point whose choices cost least of those within one standard error of the best, drawn by groups."""
     chose = next(p.chose for p in points if p.name == best)
-    error = context.standard_error(metric, chose)
-    near = [p for p in points if p.name in means and means[p.name] >= means[best] - error]
+    evaluations, test = [c.evaluation(context) for c in chose], test_set(context, chose[0].on)
+    error = standard_error(test, evaluations, context.evaluator.measured(metric), DRAWS, context.plan.statistics.seed)
+    near = [p for p in points if p.name == best or means.get(p.name, -np.inf) >= means[best] - error]
     return min(near, key=lambda p: statistics.fmean(_cost(context, c) for c in p.chose)).name
 
 

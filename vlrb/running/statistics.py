@@ -12,12 +12,11 @@ from vlrb.api.results import REFERENCES
 from vlrb.api.routing import OfMeans, Undefined, WithCautions
 from vlrb.api.statistics import Statistics
 from vlrb.errors import ConfigError, DataError, PluginError, Problem, did_you_mean
-from vlrb.evaluation.drawn_values import MeasuredMetric, Row, TestSet
-from vlrb.evaluation.metrics import Evaluator
-from vlrb.evaluation.splits import Split
+from vlrb.evaluation.drawn_values import MeasuredMetric, Row
 from vlrb.evaluation.statistics import Settings, statistics
-from vlrb.experiment.plan import ConfiguredComponent, Plan
+from vlrb.experiment.plan import Plan
 from vlrb.running.context import RunContext
+from vlrb.running.pooled import test_set
 from vlrb.running.routers import Seen
 from vlrb.texts import printable
 
@@ -34,7 +33,11 @@ def check_names(plan: Plan) -> None:
     known = {*REFERENCES, *(r.label for r in plan.routers)}
     asked = [("baseline", section.baseline), *(("pairs", name) for pair in section.pairs for name in pair)]
     problems = [
-        Problem(f"no router or reference point is called {name!r}", plan.document.where(("statistics", key)), did_you_mean(name, known))
+        Problem(
+            f"no router or reference point is called {name!r}",
+            plan.document.where(("statistics", key)),
+            did_you_mean(name, known),
+        )
         for key, name in asked
         if name not in known
     ]
@@ -49,34 +52,21 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     :param routers: those of the names that are routers
     """
     section, evaluator = context.plan.statistics, context.evaluator
-    tests = [_test_set(context, splits) for splits in context.test_sets()]
+    tests = [test_set(context, context.evaluated(splits, "test")) for splits in context.test_sets()]
     rows = [Row(name, name in routers, of_row) for name, of_row in seen.items()]
-    metrics = [_measured(evaluator, metric, rows) for metric in context.plan.metrics]
+    measured = [evaluator.measured(metric) for metric in context.plan.metrics]
+    metrics = [attrs.evolve(m, paired_binary=_is_binary(m, rows)) for m in measured]
     selection = evaluator.selection.spec.name
-    pairs = [(one, other) for one, other in section.pairs]
-    settings = Settings(section.draws, section.level, section.seed, section.baseline, selection, pairs)
+    pairs = tuple((one, other) for one, other in section.pairs if one in seen and other in seen)
+    settings = Settings(section.baseline, selection, section.draws, section.level, section.seed, pairs)
     found = statistics(tests, rows, metrics, settings)
     return attrs.evolve(found, cautions=_cautions(context, seen["best-single"], found.groups))
 
 
-def _test_set(context: RunContext, splits: Sequence[Split]) -> TestSet:
-    """Return the test rows of some splits, of which whole groups are drawn."""
-    on, benchmark = context.evaluated(splits, "test"), context.benchmark
-    scopes = {n: member[on.rows] for n, member in context.evaluator.scopes.items() if member[on.rows].any()}
-    return TestSet(context.splitting.groups[on.rows], benchmark.datasets[on.rows], scopes, on.bounds)
-
-
-def _measured(evaluator: Evaluator, metric: ConfiguredComponent, rows: Sequence[Row]) -> MeasuredMetric:
-    """Return a metric for the statistics; whatever it raises is noted as that of other calls of it."""
-    made, spec = evaluator.made(metric), metric.spec
-    measured = MeasuredMetric(
-        spec.name, made, spec.higher_is_better, spec.per_subset, blame=lambda: evaluator.noting(metric)
-    )
-    return attrs.evolve(measured, paired_binary=isinstance(made, OfMeans) and _is_binary(measured, rows))
-
-
 def _is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:
     """Tell whether a metric is the mean of one column of zeros and ones, whichever row it is of."""
+    if not isinstance(measured.metric, OfMeans):
+        return False
     for evaluation in (e for row in rows for of_set in row.evaluations for e in of_set):
         columns = measured.attempt(lambda seen=evaluation: list(measured.metric.columns(seen).values()))  # type: ignore[misc]
         if isinstance(columns, Undefined) or len(columns) != 1 or not np.isin(columns[0], (0.0, 1.0)).all():

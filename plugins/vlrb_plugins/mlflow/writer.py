@@ -114,7 +114,7 @@ class Writer:
         """Log a reference point."""
         node = f"reference/{reference.name}"
         run_id = self._open(node, reference.name, {"vlrb.kind": "reference", "mlflow.note.content": reference.summary})
-        metrics, undefined = metrics_of(reference.scores)
+        metrics, undefined = metrics_of({"test": reference.test.scores})
         self.log(run_id, metrics, {"label": reference.name}, undefined)
         self.close(node, "FINISHED", "done")
 

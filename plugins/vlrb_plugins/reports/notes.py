@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
-from vlrb import Leaderboard, RunResult, SplitInfo, Undefined
+from vlrb import CHANCE, Leaderboard, RunResult, SplitsInfo, Undefined
 
 GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 
 
 def leaderboard_notes(result: RunResult, board: Leaderboard) -> tuple[str, ...]:
     """Return the lines that say what the figures are."""
-    return (*_figures(result), *_failures(result), *_ordered_by(board), *_reasons(board))
+    return (*_figures(result), *_statistics(result, board), *_failures(result), *_ordered_by(board), *_reasons(board))
 
 
 def _figures(result: RunResult) -> list[str]:
-    """Return what was evaluated: benchmark, protocol, split and cost bounds."""
+    """Return what was evaluated: benchmark, protocol, splits and cost bounds."""
     run = result.run
     split, bounds = run.split, run.bounds
-    counts = ", ".join(f"{n} {c:,}" for n, c in split.samples.items())
     notes = [f"SYNTHETIC DATA: {run.benchmark.synthetic}"] if run.benchmark.synthetic else []
     notes += [
         f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples, "
         f"datasets: {len(run.benchmark.datasets)}, models: {len(run.benchmark.models)}",
-        f"protocol {run.protocol}; split {split.digest[:12]}, {_split_made(split)}: {counts}",
+        f"protocol {run.protocol}; split {split.digest[:12]}, {_split_made(split)}: {_sizes(split)}",
         f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
-    leaking = split.group_also_in_train["test"]
+    leaking = sum(one.group_also_in_train["test"] for one in split.each if one.train_fraction == 1)
     if leaking:
         notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
     if bounds.free:
         fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another [selection] metric"
         notes.append(f"models that cost nothing: {', '.join(bounds.free)}; the rank score needs positive costs: {fix}")
     return notes
+
+
+def _sizes(split: SplitsInfo) -> str:
+    """Return the numbers of samples in train, dev and test; of several splits the smallest and the largest."""
+    whole = [one.samples for one in split.each if one.train_fraction == 1]
+    ends = {name: (min(s[name] for s in whole), max(s[name] for s in whole)) for name in whole[0]}
+    return ", ".join(f"{n} {low:,}" + (f" to {high:,}" if high > low else "") for n, (low, high) in ends.items())
+
+
+def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
+    """Return what intervals, deviations and ties are, and where the metrics mislead."""
+    statistics, pooled = result.statistics, result.run.split.pooled
+    several = len([s for s in result.run.split.each if s.train_fraction == 1]) > 1
+    left_out = "; they leave out the variance of training" if several and pooled else ""
+    notes = [
+        f"[low, high]: {100 * statistics.level:g} % intervals over which test samples were drawn: "
+        f"{statistics.draws:,} bootstrap draws of {statistics.groups:,} groups within datasets{left_out}"
+    ]
+    cells = [c for row in board.rows for c in row.cells]
+    if any(c.over_seeds is not None for c in cells):
+        notes.append("± (seeds): standard deviation over the seeds of the training, apart from the intervals")
+    if any(c.over_splits is not None for c in cells):
+        notes.append("± (splits): standard deviation over splits; no standard error, since their test samples overlap")
+    if any(row.tied for row in board.rows):
+        leader = f"; the leader is {statistics.leader}" if statistics.leader else ""
+        notes.append(f"tied: the difference in {board.headings[0]} may be chance (p >= {CHANCE:g}, Holm){leader}")
+    return notes + [f"caution: {text}" for text in statistics.cautions]
 
 
 def _failures(result: RunResult) -> list[str]:
@@ -40,7 +66,7 @@ def _failures(result: RunResult) -> list[str]:
     return notes + [f"left out or changed: {n:,} {why}" for why, n in result.run.benchmark.excluded.items()]
 
 
-def _split_made(split: SplitInfo) -> str:
+def _split_made(split: SplitsInfo) -> str:
     """Return how a split was made, and from how many groups of what."""
     found = split.grouped_by
     if not found:

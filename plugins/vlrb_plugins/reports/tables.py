@@ -7,9 +7,19 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from vlrb import MetricValue, RunResult, Scores, Undefined, leaderboard, new_file, printable, write_text
+from vlrb import (
+    AggregatedScores,
+    Interval,
+    MetricValue,
+    RunResult,
+    Undefined,
+    leaderboard,
+    new_file,
+    printable,
+    write_text,
+)
 from vlrb_plugins.reports.notes import leaderboard_notes
-from vlrb_plugins.reports.values import cell_text
+from vlrb_plugins.reports.values import cell_text, note_text
 
 _MARKUP = re.compile(r"[\\`*_|<>\[\]~&]")
 
@@ -19,12 +29,22 @@ COLUMNS = (
     "router",
     "seed",
     "point",
+    "on",
     "selected",
     "chosen",
     "split",
     "scope",
     "metric",
     "value",
+    "ci_low",
+    "ci_high",
+    "over_seeds",
+    "over_splits",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+    "p_holm",
     "undefined",
     "status",
     "reused",
@@ -51,8 +71,10 @@ def _markdown(result: RunResult) -> str:
     lines += ["|---" * 3 + "|---:" * len(board.headings) + "|---|"]
     for number, row in enumerate(board.rows, 1):
         cells = map(cell_text, row.cells, board.headings)
-        lines.append("| " + " | ".join((str(number), _plain(row.name), row.kind, *cells, _plain(row.note))) + " |")
-    for sweep in board.sweeps:
+        lines.append(
+            "| " + " | ".join((str(number), _plain(row.name), row.kind, *cells, _plain(note_text(row)))) + " |"
+        )
+    for sweep in (*board.sweeps, *board.curves):
         lines += ["", f"## {_plain(sweep.title)}", "", "| " + " | ".join(("point", *sweep.headings, "")) + " |"]
         lines += ["|---" + "|---:" * len(sweep.headings) + "|---|"]
         for row in sweep.rows:
@@ -77,14 +99,18 @@ def _cell(value: object) -> object:
 def _csv_rows(result: RunResult) -> Iterator[dict[str, object]]:
     synthetic = {"synthetic": result.run.benchmark.synthetic}
     for reference in result.references:
-        yield from _scores({"kind": "reference", "name": reference.name, **synthetic}, reference.scores)
+        yield from _overall(result, {"kind": "reference", "name": reference.name, **synthetic}, reference.test)
+    for router in result.routers:
+        if router.test is not None:
+            yield from _overall(result, {"kind": "router", "name": router.label, **synthetic}, router.test)
     for cell in result.cells:
         about = {
-            "kind": "router",
+            "kind": "cell",
             "name": cell.cell.label,
             "router": cell.cell.router,
             "seed": cell.cell.seed,
             "point": cell.cell.point_name,
+            "on": cell.cell.split_name,
             "selected": result.selected(cell.cell),
             "chosen": ", ".join(f"{k}={v}" for k, v in cell.chosen.items()),
             "status": cell.status,
@@ -93,14 +119,31 @@ def _csv_rows(result: RunResult) -> Iterator[dict[str, object]]:
         }
         if cell.status == "failed":
             yield {**about, "undefined": cell.error}
-        yield from _scores(about, cell.scores)
+        for part, scopes in cell.scores.items():
+            for scope, values in scopes.items():
+                for metric, value in values.items():
+                    yield {**about, "split": part, "scope": scope, "metric": metric, **_value(value)}
 
 
-def _scores(about: Mapping[str, object], splits: Mapping[str, Scores]) -> Iterator[dict[str, object]]:
-    for split, scopes in splits.items():
-        for scope, values in scopes.items():
-            for metric, value in values.items():
-                yield {**about, "split": split, "scope": scope, "metric": metric, **_value(value)}
+def _overall(result: RunResult, about: Mapping[str, object], test: AggregatedScores) -> Iterator[dict[str, object]]:
+    """Yield the rows of a line of the leaderboard: values with intervals, deviations, and differences from the baseline."""
+    statistics = result.statistics.rows.get(str(about["name"]))
+    against = statistics.against.get(result.statistics.baseline, {}) if statistics is not None else {}
+    for scope, values in test.scores.items():
+        for metric, value in values.items():
+            row = {**about, "split": "test", "scope": scope, "metric": metric, **_value(value)}
+            interval = statistics.intervals.get(scope, {}).get(metric) if statistics is not None else None
+            if isinstance(interval, Interval):
+                row |= {"ci_low": interval.low, "ci_high": interval.high}
+            row |= {"over_seeds": test.over_seeds.get(scope, {}).get(metric, "")}
+            row |= {"over_splits": test.over_splits.get(scope, {}).get(metric, "")}
+            if scope == "overall" and metric in against:
+                difference = against[metric]
+                row |= {"difference": _value(difference.value).get("value", "")}
+                row |= {n: v for n in ("p", "p_holm") if not isinstance(v := getattr(difference, n), Undefined)}
+                if isinstance(difference.interval, Interval):
+                    row |= {"difference_low": difference.interval.low, "difference_high": difference.interval.high}
+            yield row
 
 
 def _value(value: MetricValue) -> dict[str, object]:

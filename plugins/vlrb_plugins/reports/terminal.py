@@ -6,7 +6,7 @@ from rich.console import Console
 
 from vlrb import Leaderboard, RunResult, SweepTable, leaderboard, printable
 from vlrb_plugins.reports.notes import leaderboard_notes
-from vlrb_plugins.reports.values import cell_text
+from vlrb_plugins.reports.values import cell_text, note_text
 from vlrb_plugins.shared.text_table import TextTable, print_line, print_table
 
 
@@ -17,9 +17,9 @@ def print_leaderboard(result: RunResult, out: Console) -> None:
     beside = with_notes.width(len(with_notes.headings)) <= out.width
     print_table(out, with_notes if beside else _board_table(board, notes=False))
     for row in board.rows if not beside else ():
-        if row.note:
-            print_line(out, f"{row.name}: {row.note}")
-    for sweep in board.sweeps:
+        if note := note_text(row):
+            print_line(out, f"{row.name}: {note}")
+    for sweep in (*board.sweeps, *board.curves):
         print_table(out, _sweep_table(sweep))
     for note in leaderboard_notes(result, board):
         print_line(out, note)
@@ -27,14 +27,14 @@ def print_leaderboard(result: RunResult, out: Console) -> None:
 
 def _board_table(board: Leaderboard, *, notes: bool) -> TextTable:
     """Return the leaderboard as texts; the columns up to the selection metric's are on every terminal."""
-    notes = notes and any(row.note for row in board.rows)
+    notes = notes and any(note_text(row) for row in board.rows)
     rows = [
         (
             str(number),
             printable(row.name, lines=False),
             row.kind,
             *map(cell_text, row.cells, board.headings),
-            *([printable(row.note, lines=False)] if notes else []),
+            *([printable(note_text(row), lines=False)] if notes else []),
         )
         for number, row in enumerate(board.rows, 1)
     ]
@@ -53,7 +53,7 @@ def _sweep_table(sweep: SweepTable) -> TextTable:
         )
         for row in sweep.rows
     ]
-    styles = tuple("bold" if row.note == "chosen" else "dim" for row in sweep.rows)
+    styles = tuple("bold" if row.note.startswith("chosen") else "dim" for row in sweep.rows)
     headings = ("point", "", *map(_with_unit, sweep.headings))
     return TextTable(printable(sweep.title), headings, tuple(rows), 3, frozenset({"point", ""}), styles)
 

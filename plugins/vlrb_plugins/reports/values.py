@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import math
 
-from vlrb import TableCell, Undefined
+from vlrb import TableCell, TableRow, Undefined
 
 PERCENT = frozenset({"accuracy", "oracle-gap-closed"})
+WITH_INTERVAL = frozenset({"rank-score", "accuracy", "cost-per-10k", "oracle-gap-closed"})
+"""Columns whose intervals stand in tables; leaderboard.csv has those of all metrics."""
 
 
 def cell_text(cell: TableCell, heading: str) -> str:
-    """Return a value of a column; ``-`` where it is undefined."""
+    """Return a value of a column, with standard deviations (±) and its interval; ``-`` where it is undefined."""
     if isinstance(cell.value, Undefined):
         return "-"
     percent = heading in PERCENT or heading.startswith("accuracy ")
     scale, digits = (100.0, 2) if percent else (1.0, _digits(cell.value))
+    spreads = {"seeds": cell.over_seeds, "splits": cell.over_splits}
+    found = {what: f" ± {fixed(s * scale, digits)}" for what, s in spreads.items() if s is not None}
     text = fixed(cell.value * scale, digits)
-    return text if cell.deviation is None else f"{text} ± {fixed(cell.deviation * scale, digits)}"
+    text += "".join(f"{s} ({what})" for what, s in found.items()) if len(found) > 1 else "".join(found.values())
+    if cell.interval is None or heading not in WITH_INTERVAL:
+        return text
+    digits = max(0, digits - 1)
+    return f"{text} [{fixed(cell.interval.low * scale, digits)}, {fixed(cell.interval.high * scale, digits)}]"
+
+
+def note_text(row: TableRow) -> str:
+    """Return the note of a row, with what it is tied with."""
+    tied = f"tied with {' and '.join(row.tied)}" if row.tied else ""
+    return "; ".join(filter(None, (tied, row.note)))
 
 
 def fixed(value: float, digits: int) -> str:
