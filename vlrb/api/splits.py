@@ -144,7 +144,7 @@ def grouped_shares(groups: Array, datasets: Array, ids: Sequence[str], shares: S
 
     wanted = np.array(shares)
     if abs(wanted.sum() - 1) > 1e-9:
-        wanted = wanted / wanted.sum()
+        wanted = (wanted / wanted.sum()).round(12)
     target = {str(d): c * wanted for d, c in zip(*np.unique(datasets, return_counts=True), strict=True)}
 
     def choose(dataset: str, filled: Array, _: Array, size: int) -> int:

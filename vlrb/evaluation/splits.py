@@ -213,7 +213,8 @@ def _split(
             of = f" of {name!r}" if name else ""
             count = np.unique(groups).size
             what = f"the split {part!r}{of} is empty: {len(benchmark):,} samples in {count:,} groups that are kept together"
-            raise DataError(what, where="[split]", fix=f"use more samples, or a larger share for {part}")
+            larger = "train_fraction" if fraction < 1 else f"share for {part}"
+            raise DataError(what, where="[split]", fix=f"use more samples, or a larger {larger}")
     info = SplitInfo(
         name=name,
         samples={part: int(rows[part].size) for part in SPLITS},

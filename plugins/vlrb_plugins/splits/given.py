@@ -43,24 +43,21 @@ class Given:
     def _folds(self, samples: SplitSamples, column: str, values: Values) -> Splits:
         numbers = [int(value) if value is not None and _is_number(value) else -1 for value in values]
         others = _named(samples, values, [i for i, number in enumerate(numbers) if number < 0])
-        what = fix = ""
+        what, fix = (
+            f"the column {column!r} puts all samples into fold {numbers[0]}",
+            "use a column with two folds at least",
+        )
         if others:
-            what = (
-                f"the column {column!r} has fold numbers, and {len(others):,} samples have none: {shorten_list(others)}"
-            )
+            count = f"{len(others):,} of {len(values):,} samples"
+            what = f"the column {column!r} has fold numbers, and {count} have none: {shorten_list(others)}"
             fix = "give each sample the number of its fold"
-        elif len(set(numbers)) < 2:
-            what, fix = (
-                f"the column {column!r} puts all samples into fold {numbers[0]}",
-                "use a column with two folds at least",
-            )
-        if what:
+        if others or len(set(numbers)) < 2:
             raise DataError(what, where="[split] columns", fix=fix)
         fold = np.array(numbers)
         tests = {f"fold-{number}": fold == number for number in sorted(set(numbers))}
-        params = self.params
-        each = tested_in_turn(samples, samples.groups, tests, (params.train, params.dev), params.seed)
-        made = f"{len(tests)} folds of the column {column}, seed {params.seed}"
+        ratio = [share for share in (self.params.train, self.params.dev) if share is not None]
+        each = tested_in_turn(samples, samples.groups, tests, ratio, self.params.seed)
+        made = f"{len(tests)} folds of the column {column}, seed {self.params.seed}"
         return Splits(each, made, pooled=True, keeps_groups=none_straddles(samples.groups, tests))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import attrs
@@ -32,9 +33,9 @@ def _names(_: Any, _attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> 
         raise ValueError(f"must be distinct, not {list(value)}")
 
 
-def _unless(key: str, default: Any) -> Any:
-    """Return a default that holds unless another parameter is set, which is declared before."""
-    return attrs.Factory(lambda self: None if getattr(self, key) else default, takes_self=True)
+def _default_if(holds: Callable[[Any], bool], value: Any) -> Any:
+    """Return a default that is None unless something holds of the parameters that are declared before."""
+    return attrs.Factory(lambda self: value if holds(self) else None, takes_self=True)
 
 
 @attrs.frozen
@@ -59,10 +60,12 @@ class SamplesParams:
     train: float = param(default=0.7, validator=_fraction, help="share of the samples")
     dev: float = param(default=0.1, validator=_fraction, help="share of the samples")
     test: float | None = param(
-        default=_unless("folds", 0.2), validator=_fraction, help="share of the samples, 0.2 by default; not with folds"
+        default=_default_if(lambda self: self.folds is None, 0.2),
+        validator=_fraction,
+        help="share of the samples, 0.2 by default; not with folds",
     )
     seed: int | None = param(
-        default=_unless("seeds", 42),
+        default=_default_if(lambda self: not self.seeds, 42),
         validator=_seed,
         help="seed of the split, apart from the routers' seeds, 42 by default; not with seeds",
     )
@@ -97,16 +100,41 @@ class GroupedParams(SamplesParams):
     )
 
 
+def _one_column(self: Any) -> bool:
+    return len(self.columns) == 1
+
+
 @attrs.frozen
-class GivenParams(RestParams):
+class GivenParams:
     """Parameters of ``given``."""
 
     columns: tuple[str, ...] = param(
         default=(),
         validator=_names,
-        help="columns of the samples with train, dev or test, one split each; or one with fold numbers, each tested once, "
-        "for which train, dev and seed divide the rest; default: the split of the logs",
+        help="columns of the samples with train, dev or test, one split each; or one with fold numbers, each of which is test "
+        "once; default: the split of the logs",
     )
+    train: float | None = param(
+        default=_default_if(_one_column, 0.7),
+        validator=_fraction,
+        help="with fold numbers: with dev, the ratio in which the rest is divided, 0.7 by default",
+    )
+    dev: float | None = param(
+        default=_default_if(_one_column, 0.1),
+        validator=_fraction,
+        help="with fold numbers: with train, the ratio in which the rest is divided, 0.1 by default",
+    )
+    seed: int | None = param(
+        default=_default_if(_one_column, 42),
+        validator=_seed,
+        help="with fold numbers: seed by which the rest is divided, 42 by default",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse keys that would change nothing."""
+        without = [key for key in ("train", "dev", "seed") if getattr(self, key) is not None]
+        if without and not _one_column(self):
+            raise ValueError(f"{without[0]} needs one column of fold numbers, and columns are {list(self.columns)}")
 
 
 @attrs.frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from vlrb import Array, SplitRows, SplitSamples, grouped_shares
 
 
 def tested_in_turn(
-    samples: SplitSamples, groups: Array, tests: Mapping[str, Array], ratio: tuple[float, float], seed: int
+    samples: SplitSamples, groups: Array, tests: Mapping[str, Array], ratio: Sequence[float], seed: int | None
 ) -> tuple[SplitRows, ...]:
     """Return a split for each set of test samples; whole groups of the rest are divided into train and dev.
 
@@ -21,7 +21,7 @@ def tested_in_turn(
 
 
 def _rest_divided(
-    samples: SplitSamples, groups: Array, name: str, test: Array, ratio: tuple[float, float], seed: str
+    samples: SplitSamples, groups: Array, name: str, test: Array, ratio: Sequence[float], seed: str
 ) -> SplitRows:
     rest = np.flatnonzero(~test)
     part = grouped_shares(groups[rest], samples.datasets[rest], [samples.ids[i] for i in rest.tolist()], ratio, seed)

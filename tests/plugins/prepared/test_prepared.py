@@ -381,8 +381,9 @@ def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> No
     from handmade import splitter
 
     from vlrb.benchmark.build import build
-    from vlrb.evaluation.splits import make_split
+    from vlrb.evaluation.splits import make_splits
     from vlrb.experiment.resolve import make_plan
+    from vlrb.experiment.sections import SplitSection
     from vlrb.storage import Places
 
     prepared.splits(train=["Charts/1", "Maths/a"], dev=["Maths/b/c"], test=["Charts/2"])
@@ -399,7 +400,7 @@ def test_a_benchmark_of_it(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_array_equal(benchmark.quality, prepared.quality[order])
     np.testing.assert_array_equal(benchmark.cost, prepared.cost[order])
     assert (benchmark.output_tokens == -1).all()
-    made = make_split(benchmark, splitter("given"))
+    (made,) = make_splits(benchmark, splitter("given"), SplitSection()).splits
     split = {name: [benchmark.ids[i] for i in made.rows(name)] for name in ("train", "dev", "test")}
     assert split == {"train": ["Charts/1", "Maths/a"], "dev": ["Maths/b/c"], "test": ["Charts/2"]}
 
