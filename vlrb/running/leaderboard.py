@@ -69,13 +69,12 @@ class Leaderboard:
 def leaderboard(result: RunResult) -> Leaderboard:
     """Return the leaderboard of a finished run."""
     columns, signs = _columns(result)
-    where, selected = _compared_on(result), columns[0][2]
     rows = [_router_row(result, router, columns) for router in result.routers]
     rows += [_reference_row(result, r.name, r.test, columns) for r in result.references]
     order = [signs[metric] for _, _, metric in columns]
     rows.sort(key=lambda r: (*map(_position, r.cells, order), r.kind, r.name))
     overall = [c for c in columns if c[1] == "overall"]
-    sweeps = [_sweep_table(r, overall, selected, where) for r in result.routers if r.sweep]
+    sweeps = [_sweep_table(r, overall, columns[0][2], _compared_on(result, r)) for r in result.routers if r.sweep]
     curves = [_curve_table(r, overall) for r in result.routers if r.curve]
     splits = len(result.run.split.each)
     over = (
@@ -100,13 +99,13 @@ def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
     return columns, signs
 
 
-def _compared_on(result: RunResult) -> str:
-    """Return in words on which rows the points of a sweep were compared."""
+def _compared_on(result: RunResult, router: RouterResult) -> str:
+    """Return in words on which rows the points of a sweep were compared, and by which rule."""
     selection = result.run.experiment["selection"]
     on = f"{selection['folds']} folds of train and dev" if selection["on"] == "folds" else str(selection["on"])
     return (
         on
-        + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[selection["rule"]]
+        + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[router.rule]
     )
 
 
@@ -153,7 +152,7 @@ def _point_note(result: RunResult, router: RouterResult) -> str:
     asked = str(result.run.experiment["selection"]["rule"])
     by = f" by {', '.join(sorted(set(router.decided_by.values())))}" if router.decided_by else ""
     by += " as observed, since it has no estimates" if router.rule != asked else ""
-    return f"{', '.join(texts)}, best of {len(router.sweep)} on {_compared_on(result)}{by}"
+    return f"{', '.join(texts)}, best of {len(router.sweep)} on {_compared_on(result, router)}{by}"
 
 
 def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str, where: str) -> SweepTable:

@@ -82,8 +82,7 @@ def _cautions(context: RunContext, best_single: Seen, groups: int) -> tuple[str,
     evaluator = context.evaluator
     for metric in context.plan.metrics:
         made = evaluator.made(metric)
-        for of_set in best_single:
-            if isinstance(made, WithCautions):
-                with contextlib.suppress(PluginError, DataError, ConfigError), evaluator.noting(metric):
-                    told += [printable(sentence, lines=False) for sentence in made.cautions(of_set[0])]
-    return tuple(dict.fromkeys(told))
+        if isinstance(made, WithCautions):
+            with contextlib.suppress(PluginError, DataError, ConfigError), evaluator.noting(metric):
+                told += [printable(sentence, lines=False) for sentence in made.cautions(best_single[0][0])]
+    return tuple(told)

@@ -49,10 +49,11 @@ def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
         f"{statistics.draws:,} bootstrap draws of {statistics.groups:,} groups within datasets{left_out}"
     ]
     cells = [c for row in board.rows for c in row.cells]
-    if any(c.over_seeds is not None for c in cells):
-        notes.append("± (seeds): standard deviation over the seeds of the training, apart from the intervals")
-    if any(c.over_splits is not None for c in cells):
-        notes.append("± (splits): standard deviation over splits; no standard error, since their test samples overlap")
+    seeds, splits = (any(getattr(c, n) is not None for c in cells) for n in ("over_seeds", "over_splits"))
+    over = {"seeds of the training": seeds, "splits, which is no standard error, since their test samples overlap": splits}
+    if seeds or splits:
+        shown = "± a / b" if seeds and splits else "±"
+        notes.append(f"{shown}: standard deviation over {' / over '.join(text for text, found in over.items() if found)}")
     if any(row.tied for row in board.rows):
         leader = f"; the leader is {statistics.leader}" if statistics.leader else ""
         notes.append(f"tied: the difference in {board.headings[0]} may be chance (p >= {CHANCE:g}, Holm){leader}")

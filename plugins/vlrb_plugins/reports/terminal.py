@@ -45,17 +45,18 @@ def _board_table(board: Leaderboard, *, notes: bool) -> TextTable:
 
 
 def _sweep_table(sweep: SweepTable) -> TextTable:
+    marked = any(row.note for row in sweep.rows)
     rows = [
         (
             printable(row.name, lines=False),
-            printable(row.note, lines=False),
+            *([printable(row.note, lines=False)] if marked else []),
             *map(cell_text, row.cells, sweep.headings),
         )
         for row in sweep.rows
     ]
     styles = tuple("bold" if row.note.startswith("chosen") else "dim" for row in sweep.rows)
-    headings = ("point", "", *map(_with_unit, sweep.headings))
-    return TextTable(printable(sweep.title), headings, tuple(rows), 3, frozenset({"point", ""}), styles)
+    headings = ("point", *([""] if marked else []), *map(_with_unit, sweep.headings))
+    return TextTable(printable(sweep.title), headings, tuple(rows), 2 + marked, frozenset({"point", ""}), styles)
 
 
 def _with_unit(heading: str) -> str:

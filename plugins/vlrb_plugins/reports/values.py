@@ -17,10 +17,8 @@ def cell_text(cell: TableCell, heading: str) -> str:
         return "-"
     percent = heading in PERCENT or heading.startswith("accuracy ")
     scale, digits = (100.0, 2) if percent else (1.0, _digits(cell.value))
-    spreads = {"seeds": cell.over_seeds, "splits": cell.over_splits}
-    found = {what: f" ± {fixed(s * scale, digits)}" for what, s in spreads.items() if s is not None}
-    text = fixed(cell.value * scale, digits)
-    text += "".join(f"{s} ({what})" for what, s in found.items()) if len(found) > 1 else "".join(found.values())
+    spreads = [fixed(s * scale, digits) for s in (cell.over_seeds, cell.over_splits) if s is not None]
+    text = fixed(cell.value * scale, digits) + (f" ± {' / '.join(spreads)}" if spreads else "")
     if cell.interval is None or heading not in WITH_INTERVAL:
         return text
     digits = max(0, digits - 1)
