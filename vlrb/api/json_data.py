@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import math
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import cattrs
 from cattrs.errors import BaseValidationError
 
-from vlrb.api.routing import MetricValue, Undefined
+from vlrb.api.routing import Undefined
 from vlrb.errors import DataError, shorten_list
 from vlrb.storage import read_json, write_json
 
@@ -32,10 +33,8 @@ def _number(value: Any, _: Any) -> float:
     return value if type(value) is int else _exactly(value, float)
 
 
-def _metric_value(value: Any, _: Any) -> MetricValue:
-    if isinstance(value, dict):
-        return Undefined(value["undefined"], value.get("kind", "undefined"))
-    return _number(value, float)
+def _may_be_undefined(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType) and Undefined in get_args(kind) and len(get_args(kind)) == 2
 
 
 def _make_converter(*, detailed: bool) -> cattrs.Converter:
@@ -43,7 +42,13 @@ def _make_converter(*, detailed: bool) -> cattrs.Converter:
     for kind in (bool, int, str):
         converter.register_structure_hook(kind, _exactly)
     converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(MetricValue, _metric_value)
+
+    def value_or_undefined(value: Any, kind: Any) -> Any:
+        if isinstance(value, dict) and "undefined" in value:
+            return Undefined(value["undefined"], value.get("kind", "undefined"))
+        return converter.structure(value, next(k for k in get_args(kind) if k is not Undefined))
+
+    converter.register_structure_hook_func(_may_be_undefined, value_or_undefined)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_unstructure_hook(float, lambda value: str(value) if math.isinf(value) else value)
     converter.register_unstructure_hook(Path, str)

@@ -103,10 +103,7 @@ def _compared_on(result: RunResult, router: RouterResult) -> str:
     """Return in words on which rows the points of a sweep were compared, and by which rule."""
     selection = result.run.experiment["selection"]
     on = f"{selection['folds']} folds of train and dev" if selection["on"] == "folds" else str(selection["on"])
-    return (
-        on
-        + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[router.rule]
-    )
+    return on + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[router.rule]
 
 
 def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Column]) -> TableRow:

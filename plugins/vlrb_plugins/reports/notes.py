@@ -50,10 +50,15 @@ def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
     ]
     cells = [c for row in board.rows for c in row.cells]
     seeds, splits = (any(getattr(c, n) is not None for c in cells) for n in ("over_seeds", "over_splits"))
-    over = {"seeds of the training": seeds, "splits, which is no standard error, since their test samples overlap": splits}
+    over = {
+        "seeds of the training": seeds,
+        "splits, which is no standard error, since their test samples overlap": splits,
+    }
     if seeds or splits:
         shown = "± a / b" if seeds and splits else "±"
-        notes.append(f"{shown}: standard deviation over {' / over '.join(text for text, found in over.items() if found)}")
+        notes.append(
+            f"{shown}: standard deviation over {' / over '.join(text for text, found in over.items() if found)}"
+        )
     if any(row.tied for row in board.rows):
         leader = f"; the leader is {statistics.leader}" if statistics.leader else ""
         notes.append(f"tied: the difference in {board.headings[0]} may be chance (p >= {CHANCE:g}, Holm){leader}")
