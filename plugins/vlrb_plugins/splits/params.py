@@ -75,7 +75,7 @@ class SamplesParams:
         if self.folds is not None and self.seeds:
             raise ValueError("folds and seeds exclude each other: folds test each sample once; remove one of them")
         if self.seeds and self.seed is not None:
-            raise ValueError("seed and seeds exclude each other: seeds makes one split for each; remove one of them")
+            raise ValueError("seed and seeds exclude each other: remove one of them, or the protocol that sets seed")
         if self.folds is not None:
             if self.test is not None:
                 raise ValueError("test and folds exclude each other: each fold is test once; remove one of them")
