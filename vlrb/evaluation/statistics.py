@@ -103,18 +103,18 @@ def percentile_bounds(values: Array, level: float) -> tuple[Array, Array, Array]
 
     :param values: float64[rows, draws]; what is not finite is left out
     """
-    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=1)  # NaN last
-    draws = np.isfinite(ordered).sum(axis=1)
-
-    def quantile(share: float) -> Array:
-        place = share * np.maximum(draws - 1, 0)
-        below = place.astype(np.intp)
-        above = np.minimum(below + 1, np.maximum(draws - 1, 0))
-        a, b = (np.take_along_axis(ordered, i[:, None], axis=1)[:, 0] for i in (below, above))
-        return np.asarray(a + (b - a) * (place - below))
-
+    finite = np.isfinite(values)
+    draws = finite.sum(axis=1)
+    last = np.maximum(draws - 1, 0)
     tail = (1 - level) / 2
-    return quantile(tail), quantile(1 - tail), draws
+    places = np.stack([tail * last, (1 - tail) * last])
+    below = places.astype(np.intp)
+    above = np.minimum(below + 1, last)
+    needed = np.unique([below, above])
+    ordered = np.partition(np.where(finite, values, np.nan), needed, axis=1)  # NaN last
+    rows = np.arange(len(values))
+    low, high = ordered[rows, below] + (ordered[rows, above] - ordered[rows, below]) * (places - below)
+    return low, high, draws
 
 
 def bootstrap_p(differences: Array) -> float | Undefined:
