@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/coverage.py [SIMULATIONS] [DRAWS]
 
-Tables of two equally good routers are drawn from a known population (tests/support/populations.py): 600 independent samples, or 450
-image groups of 1 to 8 samples that are alike, each in three datasets.  A plain bootstrap, which ignores the groups, must fail on the
-latter.
+Tables of two equally good routers are drawn from a known population (tests/support/populations.py): 600 independent samples, or
+450 image groups of 1 to 8 samples that are alike, in three datasets each.  A plain bootstrap, which ignores the groups, must fail
+on the latter.
 """
 
 from __future__ import annotations

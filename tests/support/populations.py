@@ -24,8 +24,8 @@ METRICS = [
 class Population:
     """Three datasets in which both routers are right with probability .5, .6 and .7, in groups of 1 to ``largest`` samples.
 
-    In a group that probability is ``together`` higher or lower for both routers, and ``apart`` higher for one of them and as much lower
-    for the other; its costs have a common factor.  So samples of a group are alike, and both routers have accuracy .6.
+    In a group that probability is ``together`` higher or lower for both routers, and ``apart`` higher for one of them and as much
+    lower for the other; its costs have a common factor.  So samples of a group are alike, and both routers have accuracy .6.
     """
 
     groups: int
