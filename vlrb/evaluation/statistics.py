@@ -226,15 +226,16 @@ class Table:
             return Difference(problem, problem, problem, problem)
         differences = _less(drawn.values[a], drawn.values[b])
         value, differences = float(differences[0]), differences[1:]
-        equal = value == 0 and not differences[np.isfinite(differences)].any()
+        finite = differences[np.isfinite(differences)]
+        equal = finite.size > 0 and not finite.any()
         if equal and self._same_choices(a, b):
-            return Difference(0.0, Interval(0.0, 0.0, int(np.isfinite(differences).sum())), 1.0, 1.0)
+            return Difference(0.0, Interval(0.0, 0.0, finite.size), 1.0, 1.0)
         alone = Drawn(np.append(value, differences)[None], {})
         interval = _intervals(alone, self.fixed, self.settings.level)[0]
         if metric.paired_binary and self._is_paired(a, b):
             p = self._mcnemar(metric, a, b)
             return Difference(value, interval, p, p, "mcnemar")
-        p = self.fixed or (EQUAL if equal else bootstrap_p(differences))
+        p = self.fixed or (EQUAL if equal else bootstrap_p(finite))
         return Difference(value, interval, p, p)
 
     def _same_choices(self, a: int, b: int) -> bool:
