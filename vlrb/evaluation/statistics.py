@@ -119,18 +119,18 @@ def percentile_bounds(values: Array, level: float) -> tuple[Array, Array, Array]
 
     :param values: float64[rows, draws]; what is not finite is left out
     """
-    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=1)  # NaN last
-    draws = np.isfinite(ordered).sum(axis=1)
-
-    def quantile(share: float) -> Array:
-        place = share * np.maximum(draws - 1, 0)
-        below = place.astype(np.intp)
-        above = np.minimum(below + 1, np.maximum(draws - 1, 0))
-        a, b = (np.take_along_axis(ordered, i[:, None], axis=1)[:, 0] for i in (below, above))
-        return np.asarray(a + (b - a) * (place - below))
-
+    finite = np.isfinite(values)
+    draws = finite.sum(axis=1)
+    last = np.maximum(draws - 1, 0)
     tail = (1 - level) / 2
-    return quantile(tail), quantile(1 - tail), draws
+    places = np.stack([tail * last, (1 - tail) * last])
+    below = places.astype(np.intp)
+    above = np.minimum(below + 1, last)
+    needed = np.unique([below, above])
+    ordered = np.partition(np.where(finite, values, np.nan), needed, axis=1)  # NaN last
+    rows = np.arange(len(values))
+    low, high = ordered[rows, below] + (ordered[rows, above] - ordered[rows, below]) * (places - below)
+    return low, high, draws
 
 
 def bootstrap_p(differences: Array) -> float | Undefined:
@@ -242,15 +242,16 @@ class Table:
             return Difference(problem, problem, problem, problem)
         differences = _less(drawn.values[a], drawn.values[b])
         value, differences = float(differences[0]), differences[1:]
-        equal = value == 0 and not differences[np.isfinite(differences)].any()
+        finite = differences[np.isfinite(differences)]
+        equal = finite.size > 0 and not finite.any()
         if equal and self._same_choices(a, b):
-            return Difference(0.0, Interval(0.0, 0.0, int(np.isfinite(differences).sum())), 1.0, 1.0)
+            return Difference(0.0, Interval(0.0, 0.0, finite.size), 1.0, 1.0)
         alone = Drawn(np.append(value, differences)[None], {})
         interval = _intervals(alone, self.fixed, self.settings.level)[0]
         if metric.paired_binary and self._is_paired(a, b):
             p = self._mcnemar(metric, a, b)
             return Difference(value, interval, p, p, "mcnemar")
-        p = self.fixed or (EQUAL if equal else bootstrap_p(differences))
+        p = self.fixed or (EQUAL if equal else bootstrap_p(finite))
         return Difference(value, interval, p, p)
 
     def _same_choices(self, a: int, b: int) -> bool:

@@ -64,10 +64,12 @@ def test_scopes_have_the_values_of_their_own_rows() -> None:
     test = small.make_test_set(groups, datasets, **{"dataset/a": datasets == "a", "hard": np.arange(40) % 4 == 0})
     evaluation = outcomes.evaluation(rng.integers(4, size=40))
     once = MeasuredMetric("once", small.ACCURACY, per_subset=False)
-    found = values([test], [Row("r", True, [[evaluation]])], *small.measured(), once)
+    rows_only = by_rows(MeasuredMetric("rows", small.ACCURACY))
+    found = values([test], [Row("r", True, [[evaluation]])], *small.measured(), once, rows_only)
     counts = draw_counts(strata_of([groups], [datasets])[1], 20, 0)[np.searchsorted(np.unique(groups), groups)]
 
     assert {s for s, m in found if m == "once"} == {OVERALL}
+    assert {s for s, m in found if m == "rows"} == {OVERALL}
     assert {s for s, m in found if m == "cost"} == {OVERALL, "dataset/a", "hard"}
     for scope, member in test.scopes.items():
         for metric in small.measured():
@@ -121,11 +123,22 @@ def test_estimates_and_shared_matrices_follow_their_rows() -> None:
     rng = np.random.default_rng(2)
     outcomes = small.Outcomes.random(rng, 9, 3)
     estimate = Estimate(outcomes.quality * 1.0, outcomes.cost)
-    evaluation = outcomes.evaluation(rng.integers(3, size=9), estimate=estimate, timing=TIMED)
+    tokens = rng.integers(100, size=(2, 9, 3))
+    more = {"input_tokens": tokens[0], "output_tokens": tokens[1], "estimate": estimate, "timing": TIMED}
+    evaluation = outcomes.evaluation(rng.integers(3, size=9), **more)
     index = np.array([4, 4, 0, 8])
     taken = take_rows(evaluation, index, {})
 
-    for name in ("choices", "quality", "score", "cost", "input_tokens", "best_single_choices", "oracle_choices"):
+    for name in (
+        "choices",
+        "quality",
+        "score",
+        "cost",
+        "input_tokens",
+        "output_tokens",
+        "best_single_choices",
+        "oracle_choices",
+    ):
         assert np.array_equal(getattr(taken, name), getattr(evaluation, name)[index])
     assert taken.estimate is not None
     assert np.array_equal(taken.estimate.p_correct, estimate.p_correct[index])

@@ -20,6 +20,7 @@ from vlrb.evaluation.drawn_values import MeasuredMetric, Row, TestSet
 from vlrb.evaluation.statistics import (
     CONSTANT,
     EQUAL,
+    NO_DRAW,
     NOT_ROUTER,
     ONE_GROUP,
     SAME_RIGHT,
@@ -318,6 +319,30 @@ def test_an_undefined_value_has_no_interval_and_no_difference() -> None:
     assert found.rows["b"].against["base"]["accuracy"] == Difference(*[Undefined("two")] * 4)
     assert found.rows["b"].ranks == {}
     assert found.rows["c"].ranks["accuracy"][0] == 1
+    against_undefined = compare(three, metric=fails, baseline="b").rows["c"].against["b"]["accuracy"]
+    assert against_undefined.value == against_undefined.p == Undefined("two")
+
+
+def test_without_a_draw_with_a_value_nothing_is_known() -> None:
+    """A metric with a value on the samples only has neither interval nor p-value, for equal routers too."""
+    samples = np.arange(30)
+    only_all = MeasuredMetric("accuracy", lambda e: 1.0 if np.array_equal(e.choices, samples) else Undefined("draw"))
+    outcomes = small.Outcomes(np.ones((30, 30), dtype=bool), np.ones((30, 30)), np.ones((30, 30)))
+    rows = [Row(n, True, [[outcomes.evaluation(samples)]]) for n in ("base", "b")]
+    found = compare(rows, metric=only_all, draws=3).rows["b"]
+
+    assert found.intervals["overall"]["accuracy"] == NO_DRAW
+    assert found.against["base"]["accuracy"] == Difference(0.0, NO_DRAW, NO_DRAW, NO_DRAW)
+    assert found.ranks == {}
+
+
+def test_equal_percentiles_of_varying_draws_are_an_interval() -> None:
+    """A narrow interval is one: only a value that is the same in all draws is left without."""
+    row = small.binary_row("base", [1, 0, 1])
+    found = compare([row], level=0.01).rows["base"].intervals["overall"]["accuracy"]
+
+    assert isinstance(found, Interval)
+    assert found.low == found.high
 
 
 def test_an_interval_says_how_many_draws_have_a_value() -> None:
@@ -360,6 +385,17 @@ def test_ranks_cover_the_level_of_the_draws() -> None:
 
     assert rank_ranges(ahead, 0.95) == [(1, 1), (2, 2)]
     assert rank_ranges(ahead, 0.97) == [(1, 2), (1, 2)]
+
+
+def test_ranks_are_those_of_the_draws() -> None:
+    """The samples themselves are no draw: in the only draw here the order is the other way round."""
+    count = draw_counts(np.full(3, "d"), 1, 4)[:, 1]
+    assert count.max() == 2
+    rows = [small.binary_row("base", count == 2), small.binary_row("b", count != 2)]
+    found = compare(rows, draws=1)
+
+    assert found.leader == "b"
+    assert [found.rows[n].ranks["accuracy"] for n in ("base", "b")] == [(1, 1), (2, 2)]
 
 
 def test_only_routers_are_ranked() -> None:
