@@ -73,12 +73,14 @@ from vlrb.api.routing import MetricValue as MetricValue
 from vlrb.api.routing import OfMeans as OfMeans
 from vlrb.api.routing import Queries as Queries
 from vlrb.api.routing import Router as Router
+from vlrb.api.routing import Scalar as Scalar
 from vlrb.api.routing import Timing as Timing
 from vlrb.api.routing import Undefined as Undefined
 from vlrb.api.routing import WithBorrowedTime as WithBorrowedTime
 from vlrb.api.routing import WithCautions as WithCautions
 from vlrb.api.routing import WithChosen as WithChosen
 from vlrb.api.routing import WithEstimate as WithEstimate
+from vlrb.api.routing import WithKept as WithKept
 from vlrb.api.routing import WithScores as WithScores
 from vlrb.api.schemas import HIGHEST_COST as HIGHEST_COST
 from vlrb.api.schemas import MOST_TOKENS as MOST_TOKENS

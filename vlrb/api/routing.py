@@ -115,12 +115,18 @@ class CostBounds:
     free: tuple[str, ...] = ()
 
 
+Scalar = str | float | int | bool | None
+"""A JSON value that is no list and no object; infinite numbers are allowed."""
+
+
 @attrs.frozen(eq=False)
 class FitContext:
     """What ``fit`` may use in addition to the data.
 
     ``dev_score(choices)`` is the selection metric on the dev split, turned so that larger is better.  ``rng`` is seeded by the seed
-    and the router's label, so that adding a router to an experiment changes no other router's numbers.
+    and the router's label, so that adding a router to an experiment changes no other router's numbers.  ``kept`` is None in a first
+    fit; in a refit, on train and dev together, it is what the first fit had ``kept`` (:class:`WithKept`): dev is then part of train,
+    and may decide nothing.
     """
 
     candidates: tuple[Candidate, ...]
@@ -133,6 +139,7 @@ class FitContext:
     work_directory: Path
     progress: Callable[[int, int], None]
     log: Callable[[int, Mapping[str, float]], None]
+    kept: Mapping[str, Scalar] | None = None
 
 
 @attrs.frozen(eq=False)
@@ -176,7 +183,17 @@ class WithChosen(Protocol):
     ``chosen`` maps their names, as in TOML, to JSON scalars, infinite numbers included; every table shows it.
     """
 
-    chosen: Mapping[str, str | float | int | bool | None]
+    chosen: Mapping[str, Scalar]
+
+
+@runtime_checkable
+class WithKept(Protocol):
+    """A fitted router whose fit decided more on dev than parameters: how long it trained, how it is calibrated.
+
+    ``kept`` maps names to JSON scalars, such as ``{"epochs": 12}``; a refit gets them as :attr:`FitContext.kept`.
+    """
+
+    kept: Mapping[str, Scalar]
 
 
 @runtime_checkable

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb.api import returned, routing
+from vlrb.api.components import toml_name
 from vlrb.api.decide import decide
-from vlrb.api.frozen import Array
+from vlrb.api.frozen import Array, frozen
 from vlrb.api.results import CellInfo
 from vlrb.api.returned import FIX
 from vlrb.api.routing import FitContext, Fitted, MetricValue, Timing, Undefined
@@ -127,11 +128,14 @@ class _CellRun:
                     returned.checked_chosen(fitted.chosen, self.who) if isinstance(fitted, routing.WithChosen) else {}
                 )
                 machine = shorten_text(hardware(getattr(fitted, "device", None)), 500)
+            with self.blamed("telling what {} keeps for a refit"):
+                kept = returned.checked_chosen(fitted.kept, self.who) if isinstance(fitted, routing.WithKept) else {}
             about = {
                 "schema": SCHEMA_VERSION,
                 "cell": attrs.asdict(cell),
                 "fit_seconds": fit_seconds,
-                "chosen": unstructure(chosen),
+                "chosen": unstructure({**self.first_chosen, **chosen}),
+                "kept": unstructure(kept),
                 "timing": {name: attrs.asdict(t) for name, t in timings.items()},
                 "threads": self.threads,
                 "hardware": machine,
@@ -145,7 +149,7 @@ class _CellRun:
         work = self.context.work_folder(self.cell)
         (work / "router").mkdir(parents=True, exist_ok=True)
         self.chosen.revision()  # fails where the weights cannot be identified: the key would hold for any weights
-        router = self.chosen.make("fit")
+        router = self.configured.make("fit")
         with self.blamed("fitting {}"):
             fitted: Fitted = router.fit(train, dev, self.fit_context(work))
             if not callable(getattr(fitted, "route", None)):
@@ -172,7 +176,26 @@ class _CellRun:
             work_directory=work / "router",
             progress=lambda done, total: self.progress(f"fitting {cell.name}", _count(done), _count(total)),
             log=journaling_log(work / JOURNAL, cell.name, self.log),
+            kept=frozen({k: number(v) for k, v in self.first["kept"].items()}) if cell.refit else None,
         )
+
+    @cached_property
+    def first(self) -> Mapping[str, Any]:
+        """What ``cell.json`` says of the fit that a refit repeats; what a cell of a shared fit says is that of the fit."""
+        cell = attrs.evolve(self.cell, refit=False)
+        return read_json(self.context.folder(attrs.evolve(cell, key=self.context.key_of(cell))) / "cell.json")
+
+    @property
+    def first_chosen(self) -> Mapping[str, Any]:
+        """The parameters that the first fit chose; none in a first fit."""
+        return {k: number(v) for k, v in self.first["chosen"].items()} if self.cell.refit else {}
+
+    @property
+    def configured(self) -> ConfiguredComponent:
+        """The router; in a refit with the parameters that the first fit chose, so that nothing is chosen again."""
+        fields = {toml_name(f.name): f.name for f in attrs.fields(type(self.chosen.params))}
+        taken = {fields[name]: value for name, value in self.first_chosen.items() if name in fields}
+        return attrs.evolve(self.chosen, params=attrs.evolve(self.chosen.params, **taken)) if taken else self.chosen
 
     @cached_property
     def dev(self) -> EvaluatedRows:
@@ -245,6 +268,11 @@ class _CellRun:
 def _write_routed(file: Path, ids: Any, choices: Array, models: list[str], columns: Mapping[str, Any]) -> None:
     table = pa.table({"id": ids, "choice": choices, "model": pa.array(np.asarray(models)[choices]), **columns})
     pq.write_table(table, file, compression="zstd")
+
+
+def number(value: Any) -> Any:
+    """Return a scalar of a file as it was: infinite numbers are texts there."""
+    return float(value) if value in ("inf", "-inf") else value
 
 
 def _count(value: Any) -> int:
