@@ -294,6 +294,9 @@ def test_datasets_of_one_group_each_give_no_interval() -> None:
     row = statistics([test], [small.binary_row("base", [1, 0, 1])], [ACCURACY], SETTINGS).rows["base"]
 
     assert row.intervals["overall"]["accuracy"] == SINGLE_GROUPS
+    test = small.make_test_set([0, 1, 2], ["a", "a", "b"])
+    row = statistics([test], [small.binary_row("base", [1, 0, 1])], [ACCURACY], SETTINGS).rows["base"]
+    assert isinstance(row.intervals["overall"]["accuracy"], Interval)
 
 
 def test_all_wrong_gives_no_interval() -> None:
