@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -13,7 +14,7 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import Scores
 from vlrb.api.returned import checked_metric
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing, Undefined
-from vlrb.benchmark.matrices import Benchmark
+from vlrb.benchmark.matrices import MATRICES, Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
 from vlrb.evaluation.drawn_values import MeasuredMetric
 from vlrb.evaluation.reference import oracle_choices, strongest_model
@@ -38,12 +39,15 @@ def cost_bounds(benchmark: Benchmark, trains: Sequence[Array], rows: str) -> Cos
 class EvaluatedRows:
     """Rows int[m] that are evaluated together, the model int[m] that is best on train for each, and the cost bounds.
 
-    ``rows`` are the test rows (or dev rows) of one split, or of several, one after the other.
+    ``rows`` are the test rows (or dev rows) of one split, or of several, one after the other.  Whatever is evaluated on them shares
+    their outcomes, so that these are taken, and drawn again, once.
     """
 
+    benchmark: Benchmark
     rows: Array
     best: Array
     bounds: CostBounds
+    parts: dict[str, tuple[Array, EvaluatedRows]] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, benchmark: Benchmark, splits: Sequence[Split], name: str, bounds_from: str) -> EvaluatedRows:
@@ -54,11 +58,28 @@ class EvaluatedRows:
         rows = [split.rows(name) for split in splits]
         best = [strongest_model(benchmark.quality[s.train], benchmark.cost[s.train]) for s in splits]
         bounds = cost_bounds(benchmark, [s.train for s in splits], bounds_from)
-        return cls(np.concatenate(rows), np.repeat(best, [r.size for r in rows]), bounds)
+        return cls(benchmark, np.concatenate(rows), np.repeat(best, [r.size for r in rows]), bounds)
 
     def take(self, inside: Array) -> EvaluatedRows:
         """Return some of the rows, by their places or by bool[m]."""
         return attrs.evolve(self, rows=self.rows[inside], best=self.best[inside])
+
+    @cached_property
+    def outcomes(self) -> Mapping[str, Any]:
+        """The fields of an :class:`vlrb.api.routing.Evaluation` that the choices do not change."""
+        taken = {name: sealed(getattr(self.benchmark, name)[self.rows]) for name in MATRICES}
+        quality = taken["quality"]
+        oracle = sealed(oracle_choices(quality, taken["cost"]))
+        best = sealed(self.best.copy())
+        return {
+            **taken,
+            "bounds": self.bounds,
+            "best_single": float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
+            "oracle": float(np.take_along_axis(quality, oracle[:, None], axis=1).mean()),
+            "best_single_choices": best,
+            "oracle_choices": oracle,
+            "models": tuple(c.name for c in self.benchmark.candidates),
+        }
 
 
 @attrs.define(eq=False, slots=False)
@@ -89,13 +110,17 @@ class Evaluator:
         """
         result = {"overall": self._values(self.evaluation(on, choices, timing, estimate), self._metrics)}
         subset_metrics = [(c, m) for c, m in self._metrics if c.spec.per_subset]
-        for scope, member in self.scopes.items():
-            inside = member[on.rows]
-            if inside.any():
-                part = Estimate(estimate.p_correct[inside], estimate.cost[inside]) if estimate is not None else None
-                evaluation = self.evaluation(on.take(inside), choices[inside], estimate=part)
-                result[scope] = self._values(evaluation, subset_metrics)
+        for scope, (inside, rows) in self._parts(on).items():
+            part = Estimate(estimate.p_correct[inside], estimate.cost[inside]) if estimate is not None else None
+            result[scope] = self._values(self.evaluation(rows, choices[inside], estimate=part), subset_metrics)
         return result
+
+    def _parts(self, on: EvaluatedRows) -> Mapping[str, tuple[Array, EvaluatedRows]]:
+        """Return scope -> the places of its rows, bool[m], and these rows; scopes without any are left out."""
+        if not on.parts:
+            members = {scope: member[on.rows] for scope, member in self.scopes.items()}
+            on.parts.update({s: (inside, on.take(inside)) for s, inside in members.items() if inside.any()})
+        return on.parts
 
     def select(self, evaluation: Evaluation) -> MetricValue:
         """Return the selection metric."""
@@ -113,24 +138,11 @@ class Evaluator:
         self, on: EvaluatedRows, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
     ) -> Evaluation:
         """Return what a metric sees of some choices."""
-        rows = on.rows
-        quality, cost = sealed(self.benchmark.quality[rows]), sealed(self.benchmark.cost[rows])
-        oracle = oracle_choices(quality, cost)
         return Evaluation(
             choices=sealed(choices.copy()),
-            quality=quality,
-            score=sealed(self.benchmark.score[rows]),
-            cost=cost,
-            input_tokens=sealed(self.benchmark.input_tokens[rows]),
-            output_tokens=sealed(self.benchmark.output_tokens[rows]),
-            bounds=on.bounds,
-            best_single=float(np.take_along_axis(quality, on.best[:, None], axis=1).mean()),
-            oracle=float(np.take_along_axis(quality, oracle[:, None], axis=1).mean()),
-            best_single_choices=sealed(on.best.copy()),
-            oracle_choices=sealed(oracle),
-            models=tuple(c.name for c in self.benchmark.candidates),
             timing=timing,
             estimate=Estimate(sealed(estimate.p_correct), sealed(estimate.cost)) if estimate is not None else None,
+            **on.outcomes,
         )
 
     def _values(

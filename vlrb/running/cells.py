@@ -183,7 +183,10 @@ class _CellRun:
     def first(self) -> Mapping[str, Any]:
         """What ``cell.json`` says of the fit that a refit repeats; what a cell of a shared fit says is that of the fit."""
         cell = attrs.evolve(self.cell, refit=False)
-        return read_json(self.context.folder(attrs.evolve(cell, key=self.context.key_of(cell))) / "cell.json")
+        about: dict[str, Any] = read_json(
+            self.context.folder(attrs.evolve(cell, key=self.context.key_of(cell))) / "cell.json"
+        )
+        return about
 
     @property
     def first_chosen(self) -> Mapping[str, Any]:
