@@ -73,7 +73,19 @@ def run(folder: Path, name: str, selection: str, folds: int, jobs: int) -> dict[
     head = f'name = "{name}"\nrequires = []\ninclude = ["half/models.toml"]\n[logs]\nuse = "records"\npath = "half"\n'
     file.write_text(f"{head}[split]\nfolds = {folds}\n[selection]\n{selection}\n{routers}", encoding="utf-8")
     places = ["--cache", str(folder / "cache"), "--runs", str(folder / "runs")]
-    command = [sys.executable, "-m", "vlrb", "-p", "no:mlflow", *places, "run", str(file), "--jobs", str(jobs), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "vlrb",
+        "-p",
+        "no:mlflow",
+        *places,
+        "run",
+        str(file),
+        "--jobs",
+        str(jobs),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         raise SystemExit(done.stderr)
@@ -106,13 +118,25 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     samples, groups = write_half(options.experiment, options.folder)
-    print(f"design half: {samples:,} samples in {groups:,} groups; {options.folds} folds; rank score in points", flush=True)
+    print(
+        f"design half: {samples:,} samples in {groups:,} groups; {options.folds} folds; rank score in points",
+        flush=True,
+    )
     rules = ("best", "predicted", "one-standard-error")
     for on, rule, refit in itertools.product(("dev", "folds"), rules, ("false", "true")):
         selection = f'on = "{on}"\nrule = "{rule}"\nrefit = {refit}'
-        result = run(options.folder, f"{on}-{rule}-{'refit' if refit == 'true' else 'once'}", selection, options.folds, options.jobs)
+        result = run(
+            options.folder,
+            f"{on}-{rule}-{'refit' if refit == 'true' else 'once'}",
+            selection,
+            options.folds,
+            options.jobs,
+        )
         for label in ROUTERS:
-            print(f"{on:<6} {rule:<19} {'refit' if refit == 'true' else '':<6} {label:<9} {row(result, label)}", flush=True)
+            print(
+                f"{on:<6} {rule:<19} {'refit' if refit == 'true' else '':<6} {label:<9} {row(result, label)}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

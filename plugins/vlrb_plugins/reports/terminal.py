@@ -6,7 +6,7 @@ from rich.console import Console
 
 from vlrb import Leaderboard, RunResult, SweepTable, leaderboard, printable
 from vlrb_plugins.reports.notes import leaderboard_notes
-from vlrb_plugins.reports.values import cell_text, note_text
+from vlrb_plugins.reports.values import WITH_INTERVAL, cell_text, note_text
 from vlrb_plugins.shared.text_table import TextTable, print_line, print_table
 
 
@@ -15,7 +15,11 @@ def print_leaderboard(result: RunResult, out: Console) -> None:
     board = leaderboard(result)
     with_notes = _board_table(board, notes=True)
     beside = with_notes.width(len(with_notes.headings)) <= out.width
-    print_table(out, with_notes if beside else _board_table(board, notes=False))
+    table = with_notes if beside else _board_table(board, notes=False)
+    lead = 3 + sum(heading in WITH_INTERVAL for heading in board.headings)
+    if table.width(lead) > out.width:
+        table = _board_table(board, notes=False, with_interval=frozenset(board.headings[:1]))
+    print_table(out, table)
     for row in board.rows if not beside else ():
         if note := note_text(row):
             print_line(out, f"{row.name}: {note}")
@@ -25,7 +29,7 @@ def print_leaderboard(result: RunResult, out: Console) -> None:
         print_line(out, note)
 
 
-def _board_table(board: Leaderboard, *, notes: bool) -> TextTable:
+def _board_table(board: Leaderboard, *, notes: bool, with_interval: frozenset[str] = WITH_INTERVAL) -> TextTable:
     """Return the leaderboard as texts; the columns up to the selection metric's are on every terminal."""
     notes = notes and any(note_text(row) for row in board.rows)
     rows = [
@@ -33,7 +37,7 @@ def _board_table(board: Leaderboard, *, notes: bool) -> TextTable:
             str(number),
             printable(row.name, lines=False),
             row.kind,
-            *map(cell_text, row.cells, board.headings),
+            *(cell_text(cell, heading, with_interval) for cell, heading in zip(row.cells, board.headings, strict=True)),
             *([printable(note_text(row), lines=False)] if notes else []),
         )
         for number, row in enumerate(board.rows, 1)

@@ -11,15 +11,18 @@ WITH_INTERVAL = frozenset({"rank-score", "accuracy", "cost-per-10k", "oracle-gap
 """Columns whose intervals stand in tables; leaderboard.csv has those of all metrics."""
 
 
-def cell_text(cell: TableCell, heading: str) -> str:
-    """Return a value of a column, with standard deviations (±) and its interval; ``-`` where it is undefined."""
+def cell_text(cell: TableCell, heading: str, with_interval: frozenset[str] = WITH_INTERVAL) -> str:
+    """Return a value of a column, with standard deviations (±) and its interval; ``-`` where it is undefined.
+
+    :param with_interval: headings of the columns that show intervals
+    """
     if isinstance(cell.value, Undefined):
         return "-"
     percent = heading in PERCENT or heading.startswith("accuracy ")
     scale, digits = (100.0, 2) if percent else (1.0, _digits(cell.value))
-    spreads = [fixed(s * scale, digits) for s in (cell.over_seeds, cell.over_splits) if s is not None]
+    spreads = [fixed(s * scale, max(0, digits - 1)) for s in (cell.over_seeds, cell.over_splits) if s is not None]
     text = fixed(cell.value * scale, digits) + (f" ± {' / '.join(spreads)}" if spreads else "")
-    if cell.interval is None or heading not in WITH_INTERVAL:
+    if cell.interval is None or heading not in with_interval:
         return text
     digits = max(0, digits - 1)
     return f"{text} [{fixed(cell.interval.low * scale, digits)}, {fixed(cell.interval.high * scale, digits)}]"
