@@ -20,9 +20,10 @@ Scores = Mapping[str, Mapping[str, MetricValue]]
 class CellInfo:
     """One router with one set of parameters and one seed on one split.
 
-    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, if any.  ``split`` is
-    the name of the split, empty for a single one.  A cell with a ``train_fraction`` below 1 is a point of a learning curve; one with
-    an ``inner`` fold (from 1) takes part in choosing only; one with ``refit`` was fitted on train and dev after the choice.
+    ``point`` holds the parameters that a sweep gave it.  ``fit_key`` is the key of the cell whose fit it shares, if any.
+    ``split`` is the name of the split, empty for a single one.  A cell with a ``train_fraction`` below 1 is a point of a learning
+    curve; one with an ``inner`` fold (from 1) takes part in choosing only; one with ``refit`` was fitted on train and dev after
+    the choice.
     """
 
     key: str
@@ -125,10 +126,10 @@ class SweepPoint:
 class RouterResult:
     """The result of a router over all splits and seeds.
 
-    ``points``: split -> the :attr:`CellInfo.point_name` that the selection chose there: empty without a sweep, missing where every
-    point has a failed cell.  ``decided_by``: split -> the metric that decided, where the selection metric had no value at any point.
-    ``rule``: by which a point was chosen; it is not the one asked for where that needs estimates and the router has none.  ``cells``
-    are the names of those that ``test`` is made of, which is None where every seed has a failed cell.
+    ``points``: split -> the :attr:`CellInfo.point_name` that the selection chose there: empty without a sweep, missing where
+    every point has a failed cell.  ``decided_by``: split -> the metric that decided, where the selection metric had no value at
+    any point.  ``rule``: by which a point was chosen; it is not the one asked for where that needs estimates and the router has
+    none.  ``cells`` are the names of those that ``test`` is made of, which is None where every seed has a failed cell.
     """
 
     label: str
@@ -193,8 +194,8 @@ class BenchmarkInfo:
 class SplitInfo:
     """A summary of one split.
 
-    ``samples`` of train, dev and test.  ``digest`` identifies their sample ids.  ``group_also_in_train`` is the number of samples of
-    dev and test that share a group with training samples.  ``train_fraction`` below 1: the groups of train were thinned out.
+    ``samples`` of train, dev and test.  ``digest`` identifies their sample ids.  ``group_also_in_train`` is the number of samples
+    of dev and test that share a group with training samples.  ``train_fraction`` below 1: the groups of train were thinned out.
     """
 
     name: str
@@ -208,8 +209,8 @@ class SplitInfo:
 class SplitsInfo:
     """A summary of an experiment's splits.
 
-    ``digest`` is that of the one split, or of all together.  ``groups`` is the number of groups, ``grouped_by`` the number of samples
-    grouped by each reason (empty where groups were not kept together).  ``pooled``: :class:`vlrb.api.splits.Splits`.
+    ``digest`` is that of the one split, or of all together.  ``groups`` is the number of groups, ``grouped_by`` the number of
+    samples grouped by each reason (empty where groups were not kept together).  ``pooled``: :class:`vlrb.api.splits.Splits`.
     """
 
     use: str

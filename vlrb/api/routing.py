@@ -124,9 +124,10 @@ class FitContext:
     """What ``fit`` may use in addition to the data.
 
     ``dev_score(choices)`` is the selection metric on the dev split, turned so that larger is better.  ``rng`` is seeded by the seed
-    and the router's label, so that adding a router to an experiment changes no other router's numbers.  ``kept`` is None in a first
-    fit; in a refit, on train and dev together, it is what the first fit had ``kept`` (:class:`WithKept`): dev is then part of train,
-    and may decide nothing.
+    and the router's label, so that adding a router to an experiment changes no other router's numbers.
+
+    ``kept`` is None in a first fit; in a refit, on train and dev together, it is what the first fit had ``kept``
+    (:class:`WithKept`): dev is then part of train, and may decide nothing.
     """
 
     candidates: tuple[Candidate, ...]
@@ -248,10 +249,9 @@ class Timing:
 class Evaluation:
     """What a metric sees: a router's choices int[n] on some rows, and the outcomes of all candidates on them.
 
-    ``models`` are the candidates' names.  ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are integers
-    [n, k].  ``best_single`` is the
-    accuracy on these rows of the model that is most accurate on train, ``oracle`` that of the Oracle; ``best_single_choices`` and
-    ``oracle_choices`` int[n] are what these two choose.
+    ``models`` are the candidates' names.  ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are
+    integers [n, k].  ``best_single`` is the accuracy on these rows of the model that is most accurate on train, ``oracle`` that
+    of the Oracle; ``best_single_choices`` and ``oracle_choices`` int[n] are what these two choose.
     """
 
     choices: Array

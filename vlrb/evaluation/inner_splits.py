@@ -1,4 +1,4 @@
-"""Splits derived from a split: folds inside train and dev, by which points of a sweep are chosen, and train with dev for a refit."""
+"""Splits derived from a split: folds inside train and dev, to choose by, and train joined with dev, for a refit."""
 
 from __future__ import annotations
 

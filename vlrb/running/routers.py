@@ -148,9 +148,10 @@ def reference_results(
     references: list[ReferenceResult] = []
     seen: dict[str, Seen] = {}
     for name in next(iter(choices.values())):
-        joined = []
-        for splits in context.test_sets():
-            joined.append((context.evaluated(splits, "test"), np.concatenate([choices[s.name][name] for s in splits])))
+        joined = [
+            (context.evaluated(splits, "test"), np.concatenate([choices[s.name][name] for s in splits]))
+            for splits in context.test_sets()
+        ]
         scores = tuple((context.evaluator.scores(on, those),) for on, those in joined)
         seen[name] = tuple((context.evaluator.evaluation(on, those),) for on, those in joined)
         references.append(ReferenceResult(name, REFERENCES[name], aggregated(scores)))
