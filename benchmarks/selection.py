@@ -105,7 +105,8 @@ def row(result: dict[str, object], label: str) -> str:
     rule = f"{router['rule']:<18}"
     spread = f"{len(set(steps))} values, {statistics.pstdev(steps):.2f} steps"
     gain = f"{100 * best['value']:+.2f} (p {best['p']:.3f})" if isinstance(best["value"], float) else "-"
-    return f"{100 * value:6.2f} [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]  {gain:<17} {rule} {spread:<22} {chosen}"
+    shown = f"{100 * value:6.2f} [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
+    return f"{shown}  {gain:<17} {rule} {spread:<22} {chosen}"
 
 
 def main() -> None:
@@ -123,20 +124,11 @@ def main() -> None:
         flush=True,
     )
     rules = ("best", "predicted", "one-standard-error")
-    for on, rule, refit in itertools.product(("dev", "folds"), rules, ("false", "true")):
-        selection = f'on = "{on}"\nrule = "{rule}"\nrefit = {refit}'
-        result = run(
-            options.folder,
-            f"{on}-{rule}-{'refit' if refit == 'true' else 'once'}",
-            selection,
-            options.folds,
-            options.jobs,
-        )
+    for on, rule, again in itertools.product(("dev", "folds"), rules, ("", "refit")):
+        selection = f'on = "{on}"\nrule = "{rule}"\nrefit = {"true" if again else "false"}'
+        result = run(options.folder, f"{on}-{rule}-{again or 'once'}", selection, options.folds, options.jobs)
         for label in ROUTERS:
-            print(
-                f"{on:<6} {rule:<19} {'refit' if refit == 'true' else '':<6} {label:<9} {row(result, label)}",
-                flush=True,
-            )
+            print(f"{on:<6} {rule:<19} {again:<6} {label:<9} {row(result, label)}", flush=True)
 
 
 if __name__ == "__main__":
