@@ -20,6 +20,8 @@ CHANCE = 0.05
 
 Column = tuple[str, str, str]
 """A heading, and the scope and metric of its values."""
+AGAINST = "against the baseline"
+"""In place of a scope: the column holds differences from the baseline, overall."""
 
 
 @attrs.frozen
@@ -30,6 +32,9 @@ class TableCell:
     interval: Interval | None = None
     over_seeds: float | None = None
     over_splits: float | None = None
+
+
+ITSELF = TableCell(Undefined("this is the baseline"))
 
 
 @attrs.frozen
@@ -75,7 +80,7 @@ def leaderboard(result: RunResult) -> Leaderboard:
     rows.sort(key=lambda r: (*map(_position, r.cells, order), r.kind, r.name))
     overall = [c for c in columns if c[1] == "overall"]
     sweeps = [_sweep_table(r, overall, columns[0][2], _compared_on(result, r)) for r in result.routers if r.sweep]
-    curves = [_curve_table(r, overall) for r in result.routers if r.curve]
+    curves = [_curve_table(result, r, overall) for r in result.routers if r.curve]
     splits = len(result.run.split.each)
     over = (
         "" if splits == 1 else f", {splits} folds pooled" if result.run.split.pooled else f", mean of {splits} splits"
@@ -90,6 +95,7 @@ def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
     signs = {m.name: 1.0 if m.higher_is_better else -1.0 for m in result.run.metrics}
     names = dict.fromkeys((selected, *SHOWN, *(n for n in signs if n not in NOT_SHOWN)))
     columns = [(n, "overall", n) for n in names if n in signs]
+    columns.insert(1, (f"vs {result.statistics.baseline}", AGAINST, selected))
     if "accuracy" in signs:
         tested = {scope for r in result.references for scope in r.test.scores}
         titles = {s: t for s, t in result.run.benchmark.task_groups.items() if f"group/{s}" in tested}
@@ -111,6 +117,7 @@ def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Colum
     done = [c for c in cells if c.status == "done"]
     failed = len(cells) - len(done)
     notes = [
+        _rank_note(result, router),
         _point_note(result, router),
         _chosen_note(done),
         f"{failed} of {len(cells)} cells failed" if failed else "",
@@ -118,13 +125,13 @@ def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Colum
     if done and not failed and all(c.reused for c in done):
         notes.append("reused")
     statistics = result.statistics.rows.get(router.label)
-    of_row = _table_cells(router.test, statistics, columns)
+    of_row = _table_cells(result, router.test, statistics, columns)
     note = "; ".join(filter(None, notes))
     return TableRow(router.label, "router", of_row, note, _tied(result, router.label, statistics, columns[0][2]))
 
 
 def _reference_row(result: RunResult, name: str, test: AggregatedScores, columns: Sequence[Column]) -> TableRow:
-    return TableRow(name, "reference", _table_cells(test, result.statistics.rows.get(name), columns))
+    return TableRow(name, "reference", _table_cells(result, test, result.statistics.rows.get(name), columns))
 
 
 def _tied(result: RunResult, name: str, statistics: RowStatistics | None, metric: str) -> tuple[str, ...]:
@@ -135,6 +142,14 @@ def _tied(result: RunResult, name: str, statistics: RowStatistics | None, metric
         if difference is not None and not isinstance(difference.p_holm, Undefined) and difference.p_holm >= CHANCE:
             found.append(said)
     return tuple(found)
+
+
+def _rank_note(result: RunResult, router: RouterResult) -> str:
+    """Return the places among the routers that a router takes by the selection metric in most draws, if they are several."""
+    statistics = result.statistics.rows.get(router.label)
+    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
+    first, last = statistics.ranks.get(selected, (0, 0)) if statistics is not None else (0, 0)
+    return f"rank {first} to {last} of the routers" if last > first else ""
 
 
 def _point_note(result: RunResult, router: RouterResult) -> str:
@@ -164,10 +179,11 @@ def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str,
     return SweepTable(f"sweep of {router.label}: {where}, by {by}", tuple(c[0] for c in shown), tuple(rows))
 
 
-def _curve_table(router: RouterResult, overall: Sequence[Column]) -> SweepTable:
+def _curve_table(result: RunResult, router: RouterResult, overall: Sequence[Column]) -> SweepTable:
     shown = [c for c in overall if c[0] in SWEPT]
     rows = tuple(
-        TableRow(f"train = {p.train_fraction:g}", "point", _table_cells(p.test, None, shown)) for p in router.curve
+        TableRow(f"train = {p.train_fraction:g}", "point", _table_cells(result, p.test, None, shown))
+        for p in router.curve
     )
     return SweepTable(f"learning curve of {router.label}: test", tuple(c[0] for c in shown), rows)
 
@@ -183,21 +199,28 @@ def _chosen_note(cells: Sequence[CellResult]) -> str:
 
 
 def _table_cells(
-    test: AggregatedScores | None, statistics: RowStatistics | None, columns: Sequence[Column]
+    result: RunResult, test: AggregatedScores | None, statistics: RowStatistics | None, columns: Sequence[Column]
 ) -> tuple[TableCell, ...]:
     """Return the values of a row; undefined where no cell has finished, or a scope has no samples."""
     if test is None:
         return tuple(TableCell(Undefined("no cell has finished")) for _ in columns)
     intervals = statistics.intervals if statistics is not None else {}
-    return tuple(
-        TableCell(
-            test.scores.get(scope, {}).get(metric, Undefined("there are no such samples on test")),
-            _defined(intervals.get(scope, {}).get(metric)),
-            test.over_seeds.get(scope, {}).get(metric),
-            test.over_splits.get(scope, {}).get(metric),
+    against = statistics.against.get(result.statistics.baseline, {}) if statistics is not None else {}
+    cells = []
+    for _, scope, metric in columns:
+        if scope == AGAINST:
+            found = against.get(metric)
+            cells.append(TableCell(found.value, _defined(found.interval)) if found is not None else ITSELF)
+            continue
+        cells.append(
+            TableCell(
+                test.scores.get(scope, {}).get(metric, Undefined("there are no such samples on test")),
+                _defined(intervals.get(scope, {}).get(metric)),
+                test.over_seeds.get(scope, {}).get(metric),
+                test.over_splits.get(scope, {}).get(metric),
+            )
         )
-        for _, scope, metric in columns
-    )
+    return tuple(cells)
 
 
 def _defined(interval: Interval | Undefined | None) -> Interval | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlrb import CHANCE, Leaderboard, RunResult, SplitsInfo, Undefined
+from vlrb import CHANCE, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
 
 GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 
@@ -62,7 +62,27 @@ def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
     if any(row.tied for row in board.rows):
         leader = f"; the leader is {statistics.leader}" if statistics.leader else ""
         notes.append(f"tied: the difference in {board.headings[0]} may be chance (p >= {CHANCE:g}, Holm){leader}")
+    notes += [_pair(result, one, other) for one, other in result.run.experiment["statistics"]["pairs"]]
     return notes + [f"caution: {text}" for text in statistics.cautions]
+
+
+def _pair(result: RunResult, one: str, other: str) -> str:
+    """Return the differences of a pair that was asked for, in the selection metric and in accuracy."""
+    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
+    rows = result.statistics.rows
+    found = rows[one].against.get(other, {}) if one in rows else {}
+    texts = []
+    for metric in dict.fromkeys((selected, "accuracy")):
+        difference = found.get(metric)
+        if difference is None or isinstance(difference.value, Undefined):
+            continue
+        scale, unit = (100.0, " points") if metric == "accuracy" else (1.0, "")
+        low_high = ""
+        if isinstance(difference.interval, Interval):
+            low_high = f" [{difference.interval.low * scale:.3f}, {difference.interval.high * scale:.3f}]"
+        p = "" if isinstance(difference.p, Undefined) else f", p {difference.p:.3f}"
+        texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{p}")
+    return f"{one} less {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
 
 
 def _failures(result: RunResult) -> list[str]:

@@ -16,7 +16,7 @@ def print_leaderboard(result: RunResult, out: Console) -> None:
     with_notes = _board_table(board, notes=True)
     beside = with_notes.width(len(with_notes.headings)) <= out.width
     table = with_notes if beside else _board_table(board, notes=False)
-    lead = 3 + sum(heading in WITH_INTERVAL for heading in board.headings)
+    lead = 3 + sum(h in WITH_INTERVAL or h.startswith("vs ") for h in board.headings)
     if table.width(lead) > out.width:
         table = _board_table(board, notes=False, with_interval=frozenset(board.headings[:1]))
     print_table(out, table)

@@ -19,10 +19,15 @@ def cell_text(cell: TableCell, heading: str, with_interval: frozenset[str] = WIT
     if isinstance(cell.value, Undefined):
         return "-"
     percent = heading in PERCENT or heading.startswith("accuracy ")
-    scale, digits = (100.0, 2) if percent else (1.0, _digits(cell.value))
+    versus = heading.startswith("vs ")
+    scale, digits = (100.0, 2) if percent else (1.0, 4 if versus else _digits(cell.value))
     spreads = [fixed(s * scale, max(0, digits - 1)) for s in (cell.over_seeds, cell.over_splits) if s is not None]
-    text = fixed(cell.value * scale, digits) + (f" ± {' / '.join(spreads)}" if spreads else "")
-    if cell.interval is None or heading not in with_interval:
+    text = (
+        ("+" if versus and cell.value > 0 else "")
+        + fixed(cell.value * scale, digits)
+        + (f" ± {' / '.join(spreads)}" if spreads else "")
+    )
+    if cell.interval is None or not (heading in with_interval or (versus and with_interval is WITH_INTERVAL)):
         return text
     digits = max(0, digits - 1)
     return f"{text} [{fixed(cell.interval.low * scale, digits)}, {fixed(cell.interval.high * scale, digits)}]"
