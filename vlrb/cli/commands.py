@@ -86,7 +86,9 @@ def check(given: Given, file: Path, as_json: bool) -> int:
     datasets, models = ({getattr(p, kind) for p in listing.parts} - {""} for kind in ("dataset", "model"))
     # their names are known only once they are read
     several = sum(not p.dataset or (p.kind == "outcomes" and not p.model) for p in listing.parts)
-    cells = sum(len(r.points) for r in plan.routers) * len(plan.general.seeds)
+    inner = plan.selection.inner_folds
+    points = [len(r.points) * (1 + inner if len(r.points) > 1 else 1) for r in plan.routers]
+    cells = sum(points) * len(plan.general.seeds)  # on each split: how many there are is known once the logs are read
     if as_json:
         found = {"datasets": sorted(datasets), "models": sorted(models), "parts_of_several": several, "cells": cells}
         found |= {"synthetic": listing.synthetic, "ignored_files": dict(listing.ignored)}
@@ -94,7 +96,7 @@ def check(given: Given, file: Path, as_json: bool) -> int:
         echo_json(found)
     else:
         counts = {"dataset{}": len(datasets), "model{}": len(models), "file{} of several datasets or models": several}
-        counts = {word: n for word, n in counts.items() if n} | {"cell{}": cells, "router{}": len(plan.routers)}
+        counts = {word: n for word, n in counts.items() if n} | {"cell{} on each split": cells, "router{}": len(plan.routers)}
         echo(f"{file}: OK (names checked; `vlrb build` reads the contents)")
         echo("  " + ", ".join(f"{n} {word.format('s' * (n != 1))}" for word, n in counts.items()))
         notes = [] if plan.routers else ["there is no [[router]]: enough for `vlrb build`, not for `vlrb run`"]

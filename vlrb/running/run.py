@@ -94,7 +94,8 @@ def execute(
     cells = context.cells()
     key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
-        for cell in cells if fresh is not None else ():
+        again = [context.refit(c) for c in cells if not c.inner] if plan.selection.refit else []
+        for cell in (*cells, *again) if fresh is not None else ():
             if not fresh or cell.label in fresh:
                 context.forget(cell)
         directory = results.run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
@@ -104,7 +105,6 @@ def execute(
         sweep_run(directory)
         known = _finished_result(run)
         if known is None:
-            again = [context.refit(c) for c in cells if not c.inner] if plan.selection.refit else []
             results.write_plan(run, plan.document.text, context.uses([*cells, *again]))
             results.write_benchmark(context, directory)
         try:
