@@ -14,7 +14,7 @@ CHEAPEST = '[[router]]\nuse = "cheapest"\n'
 def test_check_prints_what_would_be_run(project: Any) -> None:
     """One of a thing in the singular; that there is no router; that the data are made up."""
     shown = project.vlrb("check", project.experiment('[[router]]\nuse = "cheapest"\n', "seeds = [1, 2]"))
-    assert "2 datasets, 3 models, 2 cells, 1 router\n" in shown.out
+    assert "2 datasets, 3 models, 2 cells on each split, 1 router\n" in shown.out
     assert "made up for the tests" in shown.out
     assert "enough for `vlrb build`" not in shown.out
 
