@@ -48,6 +48,36 @@ def test_what_routers_see_of_a_candidate_is_in_the_key(project: Any) -> None:
     assert count.read_text(encoding="utf-8") == "42\n42\n"
 
 
+def test_a_new_title_of_a_task_group_is_shown(project: Any) -> None:
+    """Another dataset may bring the title of a group: an old table would be shown as that of the new experiment."""
+    first = project.vlrb("run", project.experiment())
+    other = '[[dataset]]\nname = "Other"\ngroup = "general"\ngroup_title = "My Own Title"\n'
+    second = project.vlrb("run", project.experiment(more=other))
+
+    assert (first.status, second.status) == (0, 0), first.err + second.err
+    titles = [r["run"]["benchmark"]["task_groups"].get("general") for r in project.results()]
+    assert sorted(titles) == ["General", "My Own Title"]
+
+
+def test_an_executor_may_do_all_work_elsewhere(project: Any) -> None:
+    """Also with one job, where the asking process could do it: whatever tasks share can be made anew."""
+    (project.folder / "elsewhere.py").write_text(
+        "from vlrb import ExecutorSpec, hookimpl\n"
+        "from vlrb.executor import LocalExecutor\n"
+        "class Elsewhere:\n"
+        "    def __init__(self, params): pass\n"
+        "    def run(self, job, tasks, listener, here, *, limits):\n"
+        "        return LocalExecutor().run(job, tasks, listener, None, limits=limits)\n"
+        "@hookimpl\n"
+        "def vlrb_executors(): return [ExecutorSpec(name='elsewhere', summary='s', factory=Elsewhere)]\n",
+        encoding="utf-8",
+    )
+    file = project.experiment(more='[executor]\nuse = "elsewhere"\n')
+    shown = project.vlrb("-p", str(project.folder / "elsewhere.py"), "run", file)
+
+    assert shown.status == 0, shown.err
+
+
 def test_groups_that_change_no_split_change_the_run(project: Any) -> None:
     """A split sample by sample stays the same, but how many test samples have a relative in train does not."""
     split = '[split]\ngroup_by = "sample"\n'

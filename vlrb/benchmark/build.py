@@ -9,7 +9,7 @@ import os
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -39,6 +39,8 @@ from vlrb.texts import short_repr
 
 NO_CHANGE = frozenset({"datasets", "models", "expect"})
 """Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
+UNDECLARED = "own"
+"""Task group of datasets that nobody declared."""
 
 
 def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> Benchmark:
@@ -103,6 +105,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
             "parts": keys,
             "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in NO_CHANGE},
             "datasets": [attrs.asdict(d) for d in datasets],
+            "task_groups": _task_groups(plan, {UNDECLARED, *(d.group for d in datasets)}),
             "models": [attrs.asdict(m) for m in plan.catalog.models if several or m.name in used[1]],
             "scorers": [s.identity() for s in scorers],
             "synthetic": listing.synthetic,
@@ -134,7 +137,7 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
         synthetic=listing.synthetic,
         models=tuple(candidate_of(plan, name) for name in joined.models),
         datasets=tuple(attrs.evolve(d, samples=n) for d, n in zip(records.values(), counts, strict=True)),
-        task_groups=_task_groups(plan, records),
+        task_groups=_task_groups(plan, {d.group for d in records.values()}),
         expected_samples={n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic},
         policies=Policies(**{f.name: getattr(plan.benchmark, f.name) for f in attrs.fields(Policies)}),
         excluded=tuple(joined.excluded),
@@ -148,10 +151,10 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
     )
 
 
-def _task_groups(plan: Plan, records: Mapping[str, Dataset]) -> dict[str, str]:
-    """Return slug -> title of the datasets' task groups, sorted by title."""
+def _task_groups(plan: Plan, slugs: Iterable[str]) -> dict[str, str]:
+    """Return slug -> title of some task groups, sorted by title."""
     titles = {d.group: d.group_title for d in plan.catalog.datasets if d.group_title}
-    groups = {d.group: titles.get(d.group, d.group) for d in records.values()}
+    groups = {slug: titles.get(slug, slug) for slug in sorted(slugs)}
     return dict(sorted(groups.items(), key=lambda item: item[1].casefold()))
 
 
@@ -163,7 +166,7 @@ def _dataset_records(plan: Plan, names: Sequence[str]) -> dict[str, Dataset]:
             fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
             what = f"the name of dataset {name!r} has no letter or digit for a slug"
             raise DataError(what, where="the logs", fix=fix)
-    records = {name: known.get(name) or Dataset(name=name, group="own") for name in names}
+    records = {name: known.get(name) or Dataset(name=name, group=UNDECLARED) for name in names}
     by_slug = defaultdict(list)
     for name, record in records.items():
         by_slug[record.slug].append(repr(name))

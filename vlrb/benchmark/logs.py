@@ -123,8 +123,7 @@ def run_tasks(
         progress(what, len(results), len(tasks))
 
     jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
-    plan = pack_plan(builder.plan) if jobs > 1 else b""
-    job = Job(_start, (plan, builder.places, step), _attempt)
+    job = Job(_start, (pack_plan(builder.plan), builder.places, step), _attempt)
     executor: Executor = builder.plan.executor.make("run")
     executor.run(job, tasks, Listener(ended, progress), here=(builder, step), limits=Limits(jobs))
     refuse(dict.fromkeys(problem for found in results for problem in found))

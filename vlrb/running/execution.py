@@ -43,7 +43,7 @@ class CellsInProgress:
         waiting = self._with_features([c for c in self.run.cells if not self._take_over(c)])
         threads = max(1, available_threads() // jobs)
         tasks = [Task(c.name, (c, threads)) for c in waiting]
-        plan = pack_plan(context.plan) if jobs > 1 else b""
+        plan = pack_plan(context.plan)
         shared = (plan, context.places, context.benchmark.directory, context.split, context.evaluator.bounds)
         here = context if jobs < 2 else None
         listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
