@@ -4,25 +4,68 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from vlrb.errors import ConfigError
+from vlrb.api.components import toml_name
+from vlrb.errors import ConfigError, PluginError, Problem
 from vlrb.experiment.plan import Plan
 from vlrb.plugins.discovery import load
 from vlrb.plugins.registry import Registry
+from vlrb.texts import describe_error
+
+ONE = "do all the work in one process with --jobs 1, or report it to the plugin's author"
+
+
+@attrs.frozen(eq=False)
+class PortablePlan:
+    """A plan for other processes, packed when it is sent to one: work in this process needs no parameters that can be packed."""
+
+    _plan: Plan | bytes
+
+    def __reduce__(self) -> tuple[type[PortablePlan], tuple[bytes]]:
+        return PortablePlan, (self._plan if isinstance(self._plan, bytes) else pack_plan(self._plan),)
+
+    def unpacked(self) -> Plan:
+        """Return the plan where it was sent to, see :func:`unpack_plan`."""
+        return unpack_plan(self._plan) if isinstance(self._plan, bytes) else self._plan
 
 
 def pack_plan(plan: Plan) -> bytes:
-    """Return a plan for :func:`unpack_plan`, without what only the asking process uses: reports and settings of plugins."""
-    file = io.BytesIO()
-    pickle.dump(plan.registry.selection, file)
+    """Return a plan for :func:`unpack_plan`, without what only the asking process uses: reports and settings of plugins.
+
+    :raises PluginError: naming the parameters that cannot be packed
+    """
     names = {id(thing): name for name, thing in _by_name(plan.registry).items()}
+    plan = attrs.evolve(plan, reports=(), settings={})
+    try:
+        return pickle.dumps(plan.registry.selection) + _packed(plan, names)
+    except Exception as error:
+        raise PluginError(list(_unportable(plan, names)) or [Problem(describe_error(error), fix=ONE)]) from error
+
+
+def _packed(thing: Any, names: Mapping[int, tuple[str, ...]]) -> bytes:
+    file = io.BytesIO()
     pickler = pickle.Pickler(file)
     pickler.persistent_id = lambda thing: names.get(id(thing))  # type: ignore[method-assign]
-    pickler.dump(attrs.evolve(plan, reports=(), settings={}))
+    pickler.dump(thing)
     return file.getvalue()
+
+
+def _unportable(plan: Plan, names: Mapping[int, tuple[str, ...]]) -> Iterator[Problem]:
+    """Yield a problem for each parameter that cannot be packed."""
+    sets, points = plan.feature_sets.values(), [p.chosen for r in plan.routers for p in r.points]
+    encoders = [c for s in sets for c in (*s.encoders, s.fusion)]
+    for chosen in (plan.logs, plan.counter, plan.splitter, plan.executor, *plan.metrics, *encoders, *points):
+        for field in attrs.fields(type(chosen.params)):
+            try:
+                _packed(getattr(chosen.params, field.name), names)
+            except Exception as error:
+                what = f"{chosen.kind} {chosen.registered.id!r} has a parameter {toml_name(field.name)!r}"
+                message = f"{what} that cannot be sent to another process: {describe_error(error)}"
+                yield Problem(message, plan.document.where(chosen.path), ONE)
 
 
 def unpack_plan(packed: bytes) -> Plan:

@@ -15,7 +15,7 @@ from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Split
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, error_text
-from vlrb.experiment.portable import pack_plan, unpack_plan
+from vlrb.experiment.portable import PortablePlan
 from vlrb.plugins.observers import Observers
 from vlrb.running.cell_files import ROUTED, read_cell
 from vlrb.running.cells import run_cell
@@ -43,8 +43,13 @@ class CellsInProgress:
         waiting = self._with_features([c for c in self.run.cells if not self._take_over(c)])
         threads = max(1, available_threads() // jobs)
         tasks = [Task(c.name, (c, threads)) for c in waiting]
-        plan = pack_plan(context.plan)
-        shared = (plan, context.places, context.benchmark.directory, context.split, context.evaluator.bounds)
+        shared = (
+            PortablePlan(context.plan),
+            context.places,
+            context.benchmark.directory,
+            context.split,
+            context.evaluator.bounds,
+        )
         here = context if jobs < 2 else None
         listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
         limits = Limits(jobs, isolated=jobs > 1, threads=threads)
@@ -119,10 +124,10 @@ class CellsInProgress:
         )
 
 
-def _unpacked(packed: bytes, places: Places, directory: Path, split: Split, bounds: CostBounds) -> RunContext:
+def _unpacked(sent: PortablePlan, places: Places, directory: Path, split: Split, bounds: CostBounds) -> RunContext:
     """Return what cells share, in another process; they compute the selection metric and no other."""
     places.use()
-    plan, benchmark = unpack_plan(packed), load(directory)
+    plan, benchmark = sent.unpacked(), load(directory)
     return RunContext(plan, places, benchmark, split, Evaluator(benchmark, split, bounds, (), plan.selection_metric()))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from vlrb.errors import ConfigError
-from vlrb.experiment.portable import pack_plan, unpack_plan
+from vlrb.errors import ConfigError, PluginError
+from vlrb.experiment.plan import Plan
+from vlrb.experiment.portable import PortablePlan, pack_plan, unpack_plan
 from vlrb.experiment.resolve import make_plan
 
 PLUGIN = """
@@ -75,3 +78,24 @@ def test_a_component_that_is_gone_is_named(file: Path) -> None:
 
     with pytest.raises(ConfigError, match="router mine/mine"):
         unpack_plan(packed)
+
+
+VIEW = PLUGIN.replace(
+    "number: int = 1", "number: int = 1\n        table: object = attrs.field(factory=lambda: {}.keys())"
+)
+
+
+def test_parameters_that_cannot_be_sent_are_named(file: Path) -> None:
+    """The component, the parameter and the place, once the plan is sent; work in this process does without."""
+    (file.parent / "mine.py").write_text(VIEW, encoding="utf-8")
+    sent = PortablePlan(make_plan(file))
+
+    assert sent.unpacked().routers
+    with pytest.raises(PluginError) as caught:
+        pickle.dumps(sent)
+    (problem,) = set(map(str, caught.value.problems))
+    assert f"{file}: router[0]: router 'mine/mine' has a parameter 'table'" in problem
+    assert "--jobs 1" in problem
+    assert isinstance(
+        pickle.loads(pickle.dumps(PortablePlan(attrs.evolve(sent.unpacked(), routers=())))).unpacked(), Plan
+    )
