@@ -271,7 +271,7 @@ def test_parameters_that_cannot_be_sent_need_one_process(project: Any, monkeypat
     text = text.replace(
         "    choice: int = param(default=0)\n", "    choice: int = param(default=0)\n    own: Any = OWN\n"
     )
-    own = "class Own(tuple):\n    def __reduce__(self): raise TypeError('not to be sent')\n    def __deepcopy__(self, _): return self\n"
+    own = "class Own(tuple):\n    def __reduce__(self): raise TypeError('no')\n    def __deepcopy__(self, _): return self\n"
     text = text.replace("# --- routers", own + "OWN = Own()\n# --- routers")
     project.plugin.write_text(text, encoding="utf-8")
     monkeypatch.setattr(logs, "PARALLEL_BYTES", -1)
