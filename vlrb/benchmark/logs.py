@@ -17,9 +17,9 @@ from vlrb.benchmark.manifest import LeftOut, PartFindings
 from vlrb.benchmark.read import PartBuilder, rows_file
 from vlrb.benchmark.score import score_part, scorer_of, scores_folder
 from vlrb.errors import DataError, Problem
-from vlrb.executor import Executor, Failure, Job, Limits, Listener, Progress, Report, Task
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task
 from vlrb.experiment.plan import Plan
-from vlrb.experiment.portable import PortablePlan
+from vlrb.experiment.portable import PortablePlan, do_tasks
 from vlrb.storage import Places, mark_used
 
 Step = Callable[..., None]
@@ -127,8 +127,7 @@ def run_tasks(
     jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
     plan = PortablePlan(attrs.evolve(builder.plan, routers=(), feature_sets={}))
     job = Job(_start, (plan, builder.places, step), _attempt)
-    executor: Executor = builder.plan.executor.make("run")
-    executor.run(job, tasks, Listener(ended, progress), here=(builder, step), limits=Limits(jobs))
+    do_tasks(builder.plan.executor, job, tasks, Listener(ended, progress), (builder, step), Limits(jobs))
     refuse(dict.fromkeys(problem for found in results for problem in found))
 
 

@@ -1,22 +1,60 @@
-"""A plan on its way to another process: what belongs to plugins goes by name, as these are loaded anew there."""
+"""Work for an executor: all tasks are done, or it is blamed; a plan that goes to other processes, where plugins are loaded anew."""
 
 from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from vlrb.api.components import toml_name
-from vlrb.errors import ConfigError, PluginError, Problem
-from vlrb.experiment.plan import Plan
+from vlrb.errors import ConfigError, PluginError, Problem, shorten_list
+from vlrb.executor import Job, Limits, Listener, Task
+from vlrb.experiment.plan import ConfiguredComponent, Plan
+from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.registry import Registry
 from vlrb.texts import describe_error
 
 ONE = "do all the work in one process with --jobs 1, or report it to the plugin's author"
+
+
+def do_tasks(
+    chosen: ConfiguredComponent, job: Job, tasks: Sequence[Task], listener: Listener, here: Any, limits: Limits
+) -> None:
+    """Have an executor do tasks, see :meth:`vlrb.executor.Executor.run`.
+
+    :raises PluginError: when the executor itself fails, or returns before the listener was told the end of every task
+    """
+    left, raised = {t.name for t in tasks}, list[BaseException]()
+
+    def noting(call: Callable[..., None]) -> Callable[..., None]:
+        def noted(*arguments: Any) -> None:
+            try:
+                call(*arguments)
+            except BaseException as error:  # of the work, not of the executor, however this passes it on
+                raised.append(error)
+                raise
+
+        return noted
+
+    def ended(task: Task, result: Any) -> None:
+        left.discard(task.name)
+        listener.ended(task, result)
+
+    told = Listener(noting(ended), noting(listener.progress), noting(listener.started), noting(listener.log))
+    with blame(chosen.plugin, f"doing the work as executor {chosen.spec.name!r}"):
+        try:
+            chosen.make("run").run(job, tasks, told, here, limits=limits)
+            if left and not raised:
+                raise RuntimeError(f"run() returned before these tasks had ended: {shorten_list(sorted(left))}")
+        except BaseException:
+            if not raised:
+                raise
+    if raised:
+        raise raised[0]
 
 
 @attrs.frozen(eq=False)

@@ -15,7 +15,7 @@ from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Split
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, error_text
-from vlrb.experiment.portable import PortablePlan
+from vlrb.experiment.portable import PortablePlan, do_tasks
 from vlrb.plugins.observers import Observers
 from vlrb.running.cell_files import ROUTED, read_cell
 from vlrb.running.cells import run_cell
@@ -53,7 +53,7 @@ class CellsInProgress:
         here = context if jobs < 2 else None
         listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
         limits = Limits(jobs, isolated=jobs > 1, threads=threads)
-        context.plan.executor.make("run").run(Job(_unpacked, shared, _work_on), tasks, listener, here, limits=limits)
+        do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on), tasks, listener, here, limits)
         return tuple(self._results[c.name] for c in self.run.cells)
 
     def _take_over(self, cell: CellInfo) -> bool:
