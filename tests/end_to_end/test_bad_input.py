@@ -27,7 +27,22 @@ PROBLEMS = [
     ("[benchmark]\ncorrect_at = 0", "benchmark.correct_at: must be > 0, not 0", ""),
     ('[tokens]\ncounter = "cl100"', "there is no token-counter 'cl100'", "did you mean 'cl100k'"),
     ("[features.default]\nencoders = []", "features.default.encoders", ""),
-    ('[features.default]\nencoders = ["hashd-text"]', "there is no encoder 'hashd-text'", "did you mean 'hashed-text'"),
+    ("[features]\ndefault = 3\n[[router]]\nuse = 'knn'", "features.default: must be a table, not 3", ""),
+    (
+        '[features.default]\nencoders = ["hashd-text"]',
+        "features.default.encoders[0]: there is no encoder 'hashd-text'",
+        "did you mean 'hashed-text'",
+    ),
+    (
+        '[features.b]\nencoders = ["hashed-text"]\nfusion = "concta"',
+        "features.b.fusion: there is no fusion 'concta'",
+        "did you mean 'concat'",
+    ),
+    (
+        '[features.b]\nencoders = ["hashed-text"]\nfusion = { use = "concta" }',
+        "features.b.fusion.use: there is no fusion 'concta'",
+        "did you mean 'concat'",
+    ),
     ('[[router]]\nuse = "knn"\nk = 5.7', "router[1].k: must be an integer, not 5.7", ""),
     ('[[router]]\nuse = "knn"\nk = true', "router[1].k: must be an integer, not True", ""),
     ('[[router]]\nuse = "knn"\nk = 0', "router[1].k: must be >= 1, not 0", ""),
@@ -217,3 +232,39 @@ def test_no_router_and_no_finished_run(project: Any) -> None:
     assert "add a table [[router]]" in project.vlrb("run", project.experiment(routers="")).err
     shown = project.vlrb("report", "nothing")
     assert (shown.status, "there is no finished run 'nothing'" in shown.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "router", "said"),
+    [
+        ("fusions", "knn", "features.default.fusion: there is no fusion 'fusions/normalize-concat'"),
+        ("encoders", "knn", "features.default.encoders[0]: there is no encoder 'encoders/hashed-text'"),
+        ("fusions", "cheapest", ""),
+        ("encoders", "cheapest", ""),
+        ("data-report", "knn", ""),
+        ("reports", "knn", ""),
+        ("metrics", "knn", ": metric: there is no metric 'metrics/accuracy'"),
+        ("splits", "knn", ": split: there is no splitter 'splits/grouped'"),
+    ],
+)
+def test_a_default_component_of_a_plugin_left_out(project: Any, plugin: str, router: str, said: str) -> None:
+    """A problem among the others where something needs it; a report is left out with its plugin, and it is told."""
+    file = project.experiment(f'[[router]]\nuse = "{router}"\n')
+    shown = project.vlrb("-p", f"no:{plugin}", "check", file)
+    misspelt = project.vlrb(
+        "-p", f"no:{plugin}", "check", project.experiment(f'[[router]]\nuse = "{router}"\nlable = 1')
+    )
+
+    assert shown.status == (4 if said else 0), shown.err
+    assert f"{file}{said}" in shown.err if said.startswith(":") else said in shown.err
+    assert ("left out by -p no: or VLRB_DISABLE_PLUGINS" in shown.err) == bool(said)
+    assert "router[0].lable: unknown key" in misspelt.err
+
+
+def test_a_leaderboard_needs_no_report_on_data(project: Any) -> None:
+    """`vlrb report` shows what is there."""
+    project.vlrb("run", project.experiment())
+    shown = project.vlrb("-p", "no:data-report", "report", "t")
+
+    assert shown.status == 0, shown.err
+    assert "cheapest" in shown.out

@@ -175,7 +175,7 @@ def report(given: Given, run_name: str, as_json: bool) -> int:
         return ExitCode.OK
     with prints_to_stderr():
         registry = given.registry()
-        found = [registry.find("reporter", name) for name in DEFAULT_REPORTS]
+        found = [r for r in registry.all("reporter") if r.id in DEFAULT_REPORTS]
         reports = Reports.on("run", [ConfiguredComponent("reporter", r, r.record.params()) for r in found])
     _show(reports, result)
     echo(f"results: {_relative(directory)}")

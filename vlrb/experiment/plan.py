@@ -116,11 +116,11 @@ class ConfiguredComponent:
 
 @attrs.frozen(eq=False)
 class FeatureSet:
-    """A named feature set: encoders and how they are fused."""
+    """A named feature set: encoders and how they are fused (Any: None while the problems of a file are collected)."""
 
     name: str
     encoders: tuple[ConfiguredComponent, ...]
-    fusion: ConfiguredComponent
+    fusion: Any
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the features; without a revision where the weights cannot be identified, so that encoding fails."""
@@ -137,7 +137,7 @@ class FeatureSet:
     @property
     def used(self) -> tuple[ConfiguredComponent, ...]:
         """Return the encoders whose features the fusion keeps."""
-        only = self.fusion.spec.keeps
+        only = self.fusion and self.fusion.spec.keeps
         return tuple(e for e in self.encoders if not only or e.spec.modality == only)
 
 
