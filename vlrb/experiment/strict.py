@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date, time
+from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
@@ -32,6 +34,9 @@ MOVED: Mapping[str, str] = {
 }
 """Keys of earlier versions that went to another table -> what they are now; renamed parameters say so by ``param(was=...)``."""
 
+KINDS_OF_PARAMETERS = (
+    "bool, int, float, str, Path, Literal, Enum, Any, attrs classes, tuple[TYPE, ...], dict[str, TYPE], or several by |"
+)
 _BY_ATTRS = re.compile(r"^'\w+' (must be [<>]=? \S+): (.+)$")
 _SCALARS: Mapping[Any, str] = {
     bool: "true or false",
@@ -72,7 +77,9 @@ def unstructure(value: Any) -> Any:
         return [unstructure(v) for v in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, Enum):
+        return unstructure(value.value)
+    return str(value) if isinstance(value, Path | date | time) else value
 
 
 def restructure(plain: Any, cls: type[T]) -> T:
@@ -117,8 +124,12 @@ def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wr
     """Return a TOML value as its declared type, paths below ``base``; add what is wrong to ``wrong``."""
     origin, members, wanted = get_origin(kind), get_args(kind), _wanted(kind)
     message = fix = ""
+    if kind in (Any, object):
+        return value
     if not wanted:
-        message = f"cannot be set: its plugin declares it as {kind}, and lists are declared as tuple[TYPE, ...]"
+        message = f"cannot be set: its plugin declares it as {kind}, and parameters are {KINDS_OF_PARAMETERS}"
+    elif (origin or kind) in (dict, Mapping) and isinstance(value, dict):
+        return {k: _read_value(v, (*members, Any, Any)[1], (*path, k), base, wrong) for k, v in value.items()}
     elif attrs.has(kind) and isinstance(value, dict):
         return _read_table(value, kind, path, base, wrong)
     elif origin is tuple and isinstance(value, list):
@@ -134,10 +145,11 @@ def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wr
         if len(members) == 1:
             wrong += tried
             return None
-    elif origin is Literal:
-        if any(value == m and type(value) is type(m) for m in members):
-            return value
-        hint = did_you_mean(value, [m for m in members if isinstance(m, str)]) if isinstance(value, str) else ""
+    elif choices := _choices(kind):
+        for plain, chosen in choices:
+            if value == plain and type(value) is type(plain):
+                return chosen
+        hint = did_you_mean(value, [m for m, _ in choices if isinstance(m, str)]) if isinstance(value, str) else ""
         fix = hint if hint.startswith("did") else ""
     elif kind is Path and isinstance(value, str):
         try:
@@ -153,13 +165,22 @@ def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wr
 def _wanted(kind: Any) -> str:
     """Return in words what a value of a type is; an empty text for a type that parameters cannot have."""
     origin, members = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return " or ".join(map(repr, members))
+    if choices := _choices(kind):
+        return " or ".join(repr(plain) for plain, _ in choices)
     if origin in (Union, UnionType):
         return " or ".join(filter(None, map(_wanted, members)))
     if origin is tuple and members[1:] == (Ellipsis,):
         return "a list"
-    return "a table" if attrs.has(kind) else _SCALARS.get(kind, "")
+    if attrs.has(kind) or ((origin or kind) in (dict, Mapping) and members[:1] in ((), (str,), (Any,))):
+        return "a table"
+    return "anything" if kind in (Any, object) else _SCALARS.get(kind, "")
+
+
+def _choices(kind: Any) -> list[tuple[Any, Any]]:
+    """Return (as written, value) of each value of a Literal or an Enum."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [(member.value, member) for member in kind]
+    return [(member, member) for member in get_args(kind)] if get_origin(kind) is Literal else []
 
 
 def _read_table(
