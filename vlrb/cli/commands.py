@@ -183,7 +183,9 @@ def report(given: Given, run_name: str, as_json: bool) -> int:
 
 
 def _show(reports: Reports, subject: Any) -> None:
-    for text in filter(None, reports.texts(subject)):
+    with prints_to_stderr():
+        texts = list(filter(None, reports.texts(subject)))
+    for text in texts:
         echo_styled(text)
 
 
