@@ -268,3 +268,28 @@ def test_a_leaderboard_needs_no_report_on_data(project: Any) -> None:
 
     assert shown.status == 0, shown.err
     assert "cheapest" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("5", "it returned 5 instead of the keys of an experiment file"),
+        ("{'router': 'x'}", "it returned 'x' for 'router' instead of a table"),
+        ("{'selection': 'x'}", "it returned 'x' for 'selection' instead of a table"),
+        ("{'cost_bound': 'all'}", "the key 'cost_bound', which no experiment file has; did you mean 'cost_bounds'?"),
+        ("{1: 1}", "it returned the key 1, which no experiment file has"),
+    ],
+)
+def test_a_protocol_that_returns_no_keys_is_its_plugins_fault(project: Any, returned: str, said: str) -> None:
+    """The experiment file, which only names it, is not blamed."""
+    plugin = (
+        "from vlrb import ProtocolSpec, hookimpl\n@hookimpl\ndef vlrb_protocols():\n"
+        f"    return [ProtocolSpec(name='odd', summary='s', factory=lambda _: {returned})]\n"
+    )
+    project.file(plugin, "odd.py")
+    text = project.experiment(top='protocol = "odd"').read_text(encoding="utf-8")
+    shown = project.vlrb("check", project.file(text.replace('["tiny.py"]', '["tiny.py", "odd.py"]')))
+
+    assert shown.status == 5
+    assert "plugin 'odd' failed while making protocol 'odd/odd'" in shown.err
+    assert said in shown.err
