@@ -12,7 +12,6 @@ from vlrb_plugins.feature_routers.params import (
     PrknnParams,
 )
 
-
 ROUTERS = (
     RouterSpec(
         name="knn",
