@@ -106,11 +106,11 @@ def test_a_cell_that_is_not_in_the_plan_is_refused(work: Work, monkeypatch: pyte
     assert "changed during the run" in finished(context)[cells[0].name]
 
 
-@pytest.mark.parametrize("error", [DataError("an image is broken", fix="fix it"), ConfigError("no weights", fix="get")])
+@pytest.mark.parametrize("error", [DataError("an image is broken", fix="get"), ConfigError("no weights", fix="get")])
 def test_features_that_cannot_be_made_fail_their_cells_only(
     work: Work, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """The others run; the error names the feature set."""
+    """The others run; the error names the feature set and the fix."""
     context = work.context(FEATURES)
 
     def encoded(*_: Any) -> None:
@@ -122,6 +122,7 @@ def test_features_that_cannot_be_made_fail_their_cells_only(
     errors = finished(context)
 
     assert errors[knn].startswith("feature set 'f': ")
+    assert errors[knn].endswith(" (fix: get)")
     assert errors[counting] == ""
 
 
