@@ -19,7 +19,8 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
     """Turn whatever plugin code raises into an error that names the plugin, its dist, and what it was doing.
 
     What looks at an object that a plugin has returned is plugin code too: it calls the object's methods.
-    Errors of vlrb itself (a DataError about a workbook) and interrupts pass.
+    Errors of vlrb itself (a DataError about a workbook) and interrupts pass; what says neither where nor how to fix it names
+    the plugin.
 
     :raises StorageError: for what is the system's: a full disk, an overlong path, an I/O error
     """
@@ -31,9 +32,10 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
         if not _is_sound(error):
             raise _blamed(plugin, doing, error) from error.__cause__
         known = next(c for c in type(error).__mro__ if c.__module__ == VlrbError.__module__)
-        if type(error) is known:
+        problems = error.problems if known is PluginError else tuple(_placed(p, plugin, doing) for p in error.problems)
+        if type(error) is known and problems == error.problems:
             raise
-        raise known(error.problems) from error.__cause__  # a class that every process knows
+        raise known(problems) from error.__cause__  # a class that every process knows
     except BaseException as error:
         if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno in STORAGE:
             raise StorageError.of(error, f"{plugin.label}, {doing}") from error
@@ -70,6 +72,11 @@ def _is_sound(error: VlrbError) -> bool:
         )
     except Exception:
         return False
+
+
+def _placed(problem: Problem, plugin: Plugin, doing: str) -> Problem:
+    bare = not (problem.where or problem.fix)
+    return Problem(problem.message, f"{plugin.label}, {doing}", "", problem.samples) if bare else problem
 
 
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
