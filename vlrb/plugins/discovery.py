@@ -121,7 +121,8 @@ def _loaded(plugin: Plugin, load: Load, kinds: Sequence[str]) -> tuple[Plugin, R
         return loaded, [(kind, registered) for kind in kinds for registered in records_of(loaded, kind)]
     except PluginError as error:
         first = error.problems[0]
-        return attrs.evolve(plugin, error=f"{first.message} ({first.where})" if first.where else first.message), []
+        place = "" if first.where.startswith(plugin.label) else f" ({first.where})"
+        return attrs.evolve(plugin, error=first.message + place), []
 
 
 def _load_error(error: BaseException) -> str:

@@ -46,6 +46,7 @@ def test_a_report_that_fails_stops_no_other() -> None:
         "benchmark",
         [
             chosen("unmade", broken),
+            chosen("untrue", "json:Nope"),
             chosen("unwritten", lambda _: Report(error=ZeroDivisionError("x"))),
             chosen("none", lambda _: Report(written=False)),
             chosen("odd", lambda _: Report(text=3)),
@@ -57,10 +58,13 @@ def test_a_report_that_fails_stops_no_other() -> None:
 
     assert written == {"odd": [Path("/d/s")], "good": [Path("/d/s")]}
     assert list(filter(None, reports.texts("s"))) == ["shown"] * 3
-    named = ("unmade", "unwritten", "none", "odd")
-    assert [name in str(e) for name, e in zip(named, reports.errors, strict=True)] == [True] * 4
-    assert "report 'p/none' of plugin 'p' (d 1) returned NoneType" in str(reports.errors[2])
-    assert "returned int instead of a text" in str(reports.errors[3])
+    named = ("unmade", "untrue", "unwritten", "none", "odd")
+    assert [name in str(e) for name, e in zip(named, reports.errors, strict=True)] == [True] * 5
+    assert str(reports.errors[1]).startswith(
+        "plugin 'p' (d 1), making reporter 'untrue': 'json:Nope' cannot be imported"
+    )
+    assert "report 'p/none' of plugin 'p' (d 1) returned NoneType" in str(reports.errors[3])
+    assert "returned int instead of a text" in str(reports.errors[4])
     assert reports.exit_code == ExitCode.PLUGIN
 
 
