@@ -193,7 +193,7 @@ def test_only_text_does_not_encode_images(case: Case) -> None:
         ('encoders = ["e-text", "e-both"]\nfusion = "concat-interaction"', "'enc/e-both' (looks at both)", "normalize-concat"),
         ('encoders = ["e-image"]\nfusion = "only-text"', "needs an encoder of text", ""),
         ('encoders = ["e-text"]\nfusion = "averages"', "'averages'", "did you mean 'average'"),
-        ('encoders = ["e-text"]\ntext_weight = 0.3', "is now called a parameter of the fusion", "change the key"),
+        ('encoders = ["e-text"]\ntext_weight = 0.3', "is no longer a key here", "move it to the fusion"),
         (
             'encoders = ["e-text", "e-image"]\nfusion = { use = "weighted-average", text_weight = 1.5 }',
             "fusion.text_weight",
