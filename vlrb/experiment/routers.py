@@ -48,6 +48,9 @@ def feature_sets(lookup: Lookup, given: Any) -> dict[str, FeatureSet]:
 
 def _named_component(lookup: Lookup, kind: Kind, given: Any, path: KeyPath) -> ConfiguredComponent | None:
     """Resolve a component that is given by its name, or as a table with its parameters."""
+    if not isinstance(given, str | dict):
+        lookup.problem(path, f"must be a name or a table, not {redacted_repr(given)}")
+        return None
     return lookup.component(kind, {"use": given} if isinstance(given, str) else given, path)
 
 
