@@ -8,8 +8,22 @@ import pytest
 
 PROBLEMS = [
     ('nmae = "x"', "nmae: unknown key", "did you mean 'name'"),
-    ('select_by = "accuracy"', "select_by: is now called metric in the table [selection]", "change the key"),
-    ('[split]\nmethod = "paper"', "split.method: is now called use", "change the key"),
+    (
+        'select_by = "accuracy"',
+        "select_by: is no longer a key here",
+        "move it to the table [selection], as the key metric",
+    ),
+    ('select_on = "dev"', "select_on: is no longer a key here", "move it to the table [selection], as the key on"),
+    ('[split]\nmethod = "paper"', "split.method: is no longer a key here", '"paper" is use = "samples"'),
+    ('[split]\nuse = "paper"', "there is no splitter 'paper'", "it is now called 'samples'"),
+    ('[split]\nuse = "stratified"', "there is no splitter 'stratified'", "it is now called 'grouped'"),
+    ("[split]\nsweep = 3", "split.sweep: unknown key", "known: dev, expect, group_by, "),
+    ("[features.default]\nfusion = 3", "features.default.fusion: must be a name or a table, not 3", ""),
+    (
+        '[features.default]\nfusion = { use = "average", text_weight = 0.3 }',
+        "features.default.fusion.text_weight: unknown key",
+        "known: use",
+    ),
     ('[[router]]\nuse = "knn"\nlable = "x"', "router[1].lable: unknown key", "did you mean 'label'"),
     ("seeds = [1, 1]", "seeds: must be distinct", ""),
     ('seeds = ["1"]', "seeds[0]: must be an integer, not '1'", ""),

@@ -34,7 +34,7 @@ class Failing:
         pass
 
     def __call__(self, subject, directory):
-        pass
+        return []
 
     def text(self, subject):
         raise ValueError("nothing to show")

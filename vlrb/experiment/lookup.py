@@ -13,7 +13,7 @@ from vlrb.errors import ConfigError, Problem
 from vlrb.experiment.document import Document, KeyPath, expanded, redacted_repr
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.sections import General
-from vlrb.experiment.strict import structure
+from vlrb.experiment.strict import RENAMED, structure
 from vlrb.plugins.registry import Registered, Registry, missing_requirements
 
 logger = logging.getLogger("vlrb")
@@ -106,7 +106,8 @@ class Lookup:
         try:
             return self.registry.find(kind, name)
         except ConfigError as error:
-            self.problem(path, error.problems[0].message, error.problems[0].fix)
+            now = RENAMED.get((kind, name))
+            self.problem(path, error.problems[0].message, f"it is now called {now!r}" if now else error.problems[0].fix)
             return None
 
     def _with_folders(self, params: Any, path: KeyPath) -> Any:

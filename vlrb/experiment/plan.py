@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from vlrb.api.components import Kind, toml_name
+from vlrb.api.components import Imported, Kind, toml_name
 from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset
 from vlrb.api.results import MetricInfo
@@ -102,8 +102,10 @@ class ConfiguredComponent:
         :raises PluginError: naming plugin and dist
         """
         doing = f"making {self.kind} {self.spec.name!r}"
+        with blame(self.plugin, doing):
+            factory = self.spec.factory.found() if isinstance(self.spec.factory, Imported) else self.spec.factory
         with blame(self.plugin, f"{doing} (its factory is called with its parameters)"):
-            made = self.spec.factory(copy.deepcopy(self.params))  # an instance that is changed changes no other cell
+            made = factory(copy.deepcopy(self.params))  # an instance that is changed changes no other cell
             lacking = [m for m in methods if not callable(getattr(made, m, None))]
         if lacking:
             raise PluginError(

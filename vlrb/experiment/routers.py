@@ -54,7 +54,10 @@ def _named_component(lookup: Lookup, kind: Kind, given: Any, path: KeyPath) -> C
     """Resolve a component that is given by its name, or as a table with its parameters."""
     if isinstance(given, str):
         return lookup.component(kind, {}, path, default=given)
-    return lookup.component(kind, given, path)
+    if isinstance(given, dict):
+        return lookup.component(kind, given, path)
+    lookup.problem(path, f"must be a name or a table, not {redacted_repr(given)}")
+    return None
 
 
 def _encoders(lookup: Lookup, listed: Any, path: KeyPath) -> tuple[ConfiguredComponent, ...]:

@@ -27,12 +27,15 @@ Wrong = tuple[KeyPath, str, str]
 """Where, what, and how to fix it."""
 
 MOVED: Mapping[str, str] = {
-    "select_by": "metric in the table [selection]",
-    "select_on": "on in the table [selection]",
-    "split.method": 'use: "stratified" is now use = "grouped", "paper" is use = "samples"',
-    "features.*.text_weight": 'a parameter of the fusion: fusion = { use = "weighted-average", text_weight = 0.3 }',
+    "select_by": "move it to the table [selection], as the key metric",
+    "select_on": "move it to the table [selection], as the key on",
+    "split.method": 'write use: "stratified" is now use = "grouped", "paper" is use = "samples"',
+    "features.*.text_weight": 'move it to the fusion: fusion = { use = "weighted-average", text_weight = 0.3 }',
 }
-"""Keys of earlier versions that went to another table -> what they are now; renamed parameters say so by ``param(was=...)``."""
+"""Keys of earlier versions that went to another table -> what to do; renamed parameters say so by ``param(was=...)``."""
+
+RENAMED: Mapping[tuple[str, str], str] = {("splitter", "stratified"): "grouped", ("splitter", "paper"): "samples"}
+"""Kind and name of components of earlier versions -> what they are called now."""
 
 KINDS_OF_PARAMETERS = (
     "bool, int, float, str, Path, Literal, Enum, Any, attrs classes, tuple[TYPE, ...], dict[str, TYPE], or several by |"
@@ -113,11 +116,16 @@ def unknown_key(path: KeyPath, known: Iterable[str], former: Mapping[str, str] |
     :param former: former name -> name of keys of the same table
     """
     key, written = str(path[-1]), ".".join(map(str, path))
-    new = repr(former[key]) if former and key in former else ""
-    new = new or next((now for old, now in MOVED.items() if fnmatchcase(written, old)), "")
-    if new:
-        return path, f"is now called {new}", "change the key"
-    return path, "unknown key", did_you_mean(key, known) if (known := tuple(known)) else "remove it: there are no keys"
+    if former and key in former:
+        return path, f"is now called {former[key]!r}", "change the key"
+    for old, fix in MOVED.items():
+        if len(path) == old.count(".") + 1 and fnmatchcase(written, old):
+            return path, "is no longer a key here", fix
+    return (
+        path,
+        "unknown key",
+        did_you_mean(key, known, 0.7) if (known := tuple(known)) else "remove it: there are no keys",
+    )
 
 
 def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wrong]) -> Any:

@@ -94,7 +94,9 @@ class CellsInProgress:
         directory = self.run.directory / "cells" / cell.name
         if error:
             write_text(directory / "error.txt", error + "\n")
-            result = CellResult(cell, "failed", False, directory, {}, error.splitlines()[0])
+            first, *more = error.splitlines()
+            fix = f" ({more[0].strip()})" if more and more[0].startswith("    fix: ") else ""
+            result = CellResult(cell, "failed", False, directory, {}, first + fix)
         else:
             result = self._adopted(cell, directory, reused)
         self._results[cell.name] = result

@@ -44,6 +44,7 @@ EXPECTED = {
     "api.logs": (*PARTS, *FEATURES),
     "benchmark.score": ("scores", "benchmark"),
     "benchmark.build": ("benchmark",),
+    "benchmark.costs": ("benchmark",),
     "benchmark.join": ("benchmark",),
     "evaluation.features": FEATURES,
     "evaluation.feature_store": FEATURES,
