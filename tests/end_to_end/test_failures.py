@@ -220,7 +220,7 @@ def test_a_damaged_cell_or_result_is_named(project: Any) -> None:
     project.vlrb("run", file)
     result = next(project.folder.glob("runs/t/*/results.json"))
     whole = result.read_text(encoding="utf-8")
-    for text in ("[]", '{"schema": 1}', whole[:200]):
+    for text in ("[]", '{"schema": 2}', whole[:200]):
         result.write_text(text, encoding="utf-8")
         shown = project.vlrb("report", "t")
         assert (shown.status, str(result) in shown.err) == (4, True)
