@@ -80,7 +80,7 @@ HEAD = r'''
 import asyncio, decimal, fractions, os, signal, sys, warnings
 from pathlib import Path
 import attrs, numpy as np, pyarrow as pa
-from vlrb import errors, hookimpl, schemas, specs
+from vlrb import errors, hookimpl
 from vlrb.api.components import *
 from vlrb.api.routing import *
 

@@ -127,11 +127,11 @@ class TrackingError(VlrbError):
     exit_code = ExitCode.TRACKING
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a fix that names the closest known names, or lists them when none is close."""
+def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """Return a fix that names the closest known names, or lists them when none is ``alike`` (1: the same)."""
     names = sorted(set(known))
     close = [n for n in names if n.lower().startswith(name.lower())][:3] if name else []
-    close += [n for n in difflib.get_close_matches(name, names, n=3, cutoff=0.6) if n not in close]
+    close += [n for n in difflib.get_close_matches(name, names, n=3, cutoff=alike) if n not in close]
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close[:3]) + "?"
     return "known: " + shorten_list(names, 30) if names else "none available"

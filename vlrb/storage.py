@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import hashlib
 import json
 import logging
 import os
@@ -158,6 +159,8 @@ def new_file(target: Path) -> Iterator[Path]:
         aside.replace(target)
     except OSError as error:
         if error.errno in STORAGE:
+            if str(error.filename) == str(aside):
+                error.filename = str(target)
             raise StorageError.of(error, target) from error
         raise
     finally:
@@ -180,7 +183,12 @@ def new_directory(target: Path) -> Iterator[Path]:
 
 
 def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
+    return target.with_name(f".{_short(target.name)}.{uuid.uuid4().hex[:12]}.partial")
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for more in the name of a file, which has at most 255 bytes, or 143 (eCryptfs)."""
+    return name if len(os.fsencode(name)) <= 100 else hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
 
 
 def _remove(path: Path) -> None:
@@ -193,7 +201,7 @@ def _remove(path: Path) -> None:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove what killed processes have left of a target."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+    for left in target.parent.glob(f".{glob.escape(_short(target.name))}.*.partial"):
         _remove(left)
 
 

@@ -8,8 +8,22 @@ import pytest
 
 PROBLEMS = [
     ('nmae = "x"', "nmae: unknown key", "did you mean 'name'"),
-    ('select_by = "accuracy"', "select_by: is now called metric in the table [selection]", "change the key"),
-    ('[split]\nmethod = "paper"', "split.method: is now called use", "change the key"),
+    (
+        'select_by = "accuracy"',
+        "select_by: is no longer a key here",
+        "move it to the table [selection], as the key metric",
+    ),
+    ('select_on = "dev"', "select_on: is no longer a key here", "move it to the table [selection], as the key on"),
+    ('[split]\nmethod = "paper"', "split.method: is no longer a key here", '"paper" is use = "samples"'),
+    ('[split]\nuse = "paper"', "there is no splitter 'paper'", "it is now called 'samples'"),
+    ('[split]\nuse = "stratified"', "there is no splitter 'stratified'", "it is now called 'grouped'"),
+    ("[split]\nsweep = 3", "split.sweep: unknown key", "known: dev, expect, group_by, "),
+    ("[features.default]\nfusion = 3", "features.default.fusion: must be a name or a table, not 3", ""),
+    (
+        '[features.default]\nfusion = { use = "average", text_weight = 0.3 }',
+        "features.default.fusion.text_weight: unknown key",
+        "known: use",
+    ),
     ('[[router]]\nuse = "knn"\nlable = "x"', "router[1].lable: unknown key", "did you mean 'label'"),
     ("seeds = [1, 1]", "seeds: must be distinct", ""),
     ('seeds = ["1"]', "seeds[0]: must be an integer, not '1'", ""),
@@ -27,7 +41,22 @@ PROBLEMS = [
     ("[benchmark]\ncorrect_at = 0", "benchmark.correct_at: must be > 0, not 0", ""),
     ('[tokens]\ncounter = "cl100"', "there is no token-counter 'cl100'", "did you mean 'cl100k'"),
     ("[features.default]\nencoders = []", "features.default.encoders", ""),
-    ('[features.default]\nencoders = ["hashd-text"]', "there is no encoder 'hashd-text'", "did you mean 'hashed-text'"),
+    ("[features]\ndefault = 3\n[[router]]\nuse = 'knn'", "features.default: must be a table, not 3", ""),
+    (
+        '[features.default]\nencoders = ["hashd-text"]',
+        "features.default.encoders[0]: there is no encoder 'hashd-text'",
+        "did you mean 'hashed-text'",
+    ),
+    (
+        '[features.b]\nencoders = ["hashed-text"]\nfusion = "concta"',
+        "features.b.fusion: there is no fusion 'concta'",
+        "did you mean 'concat'",
+    ),
+    (
+        '[features.b]\nencoders = ["hashed-text"]\nfusion = { use = "concta" }',
+        "features.b.fusion.use: there is no fusion 'concta'",
+        "did you mean 'concat'",
+    ),
     ('[[router]]\nuse = "knn"\nk = 5.7', "router[1].k: must be an integer, not 5.7", ""),
     ('[[router]]\nuse = "knn"\nk = true', "router[1].k: must be an integer, not True", ""),
     ('[[router]]\nuse = "knn"\nk = 0', "router[1].k: must be >= 1, not 0", ""),
@@ -217,3 +246,64 @@ def test_no_router_and_no_finished_run(project: Any) -> None:
     assert "add a table [[router]]" in project.vlrb("run", project.experiment(routers="")).err
     shown = project.vlrb("report", "nothing")
     assert (shown.status, "there is no finished run 'nothing'" in shown.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "router", "said"),
+    [
+        ("fusions", "knn", "features.default.fusion: there is no fusion 'fusions/normalize-concat'"),
+        ("encoders", "knn", "features.default.encoders[0]: there is no encoder 'encoders/hashed-text'"),
+        ("fusions", "cheapest", ""),
+        ("encoders", "cheapest", ""),
+        ("data-report", "knn", ""),
+        ("reports", "knn", ""),
+        ("metrics", "knn", ": metric: there is no metric 'metrics/accuracy'"),
+        ("splits", "knn", ": split: there is no splitter 'splits/grouped'"),
+    ],
+)
+def test_a_default_component_of_a_plugin_left_out(project: Any, plugin: str, router: str, said: str) -> None:
+    """A problem among the others where something needs it; a report is left out with its plugin, and it is told."""
+    file = project.experiment(f'[[router]]\nuse = "{router}"\n')
+    shown = project.vlrb("-p", f"no:{plugin}", "check", file)
+    misspelt = project.vlrb(
+        "-p", f"no:{plugin}", "check", project.experiment(f'[[router]]\nuse = "{router}"\nlable = 1')
+    )
+
+    assert shown.status == (4 if said else 0), shown.err
+    assert f"{file}{said}" in shown.err if said.startswith(":") else said in shown.err
+    assert ("left out by -p no: or VLRB_DISABLE_PLUGINS" in shown.err) == bool(said)
+    assert "router[0].lable: unknown key" in misspelt.err
+
+
+def test_a_leaderboard_needs_no_report_on_data(project: Any) -> None:
+    """`vlrb report` shows what is there."""
+    project.vlrb("run", project.experiment())
+    shown = project.vlrb("-p", "no:data-report", "report", "t")
+
+    assert shown.status == 0, shown.err
+    assert "cheapest" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("5", "it returned 5 instead of the keys of an experiment file"),
+        ("{'router': 'x'}", "it returned 'x' for 'router' instead of a table"),
+        ("{'selection': 'x'}", "it returned 'x' for 'selection' instead of a table"),
+        ("{'cost_bound': 'all'}", "the key 'cost_bound', which no experiment file has; did you mean 'cost_bounds'?"),
+        ("{1: 1}", "it returned the key 1, which no experiment file has"),
+    ],
+)
+def test_a_protocol_that_returns_no_keys_is_its_plugins_fault(project: Any, returned: str, said: str) -> None:
+    """The experiment file, which only names it, is not blamed."""
+    plugin = (
+        "from vlrb import ProtocolSpec, hookimpl\n@hookimpl\ndef vlrb_protocols():\n"
+        f"    return [ProtocolSpec(name='odd', summary='s', factory=lambda _: {returned})]\n"
+    )
+    project.file(plugin, "odd.py")
+    text = project.experiment(top='protocol = "odd"').read_text(encoding="utf-8")
+    shown = project.vlrb("check", project.file(text.replace('["tiny.py"]', '["tiny.py", "odd.py"]')))
+
+    assert shown.status == 5
+    assert "plugin 'odd' failed while making protocol 'odd/odd'" in shown.err
+    assert said in shown.err

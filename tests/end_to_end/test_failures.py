@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from vlrb.benchmark import logs
+
 
 @pytest.mark.parametrize("chosen", ["[1]", "{'a': [1]}", "{1: 2}", "{'a': float('nan')}"])
 def test_what_a_fit_chose_must_be_parameters(project: Any, chosen: str) -> None:
@@ -218,7 +220,7 @@ def test_a_damaged_cell_or_result_is_named(project: Any) -> None:
     project.vlrb("run", file)
     result = next(project.folder.glob("runs/t/*/results.json"))
     whole = result.read_text(encoding="utf-8")
-    for text in ("[]", '{"schema": 1}', whole[:200]):
+    for text in ("[]", '{"schema": 2}', whole[:200]):
         result.write_text(text, encoding="utf-8")
         shown = project.vlrb("report", "t")
         assert (shown.status, str(result) in shown.err) == (4, True)
@@ -261,3 +263,21 @@ def test_secrets_stay_out_of_results_by_name_too(project: Any) -> None:
 
     for written in (p for p in project.folder.glob("runs/**/*") if p.is_file()):
         assert b"verysecret" not in written.read_bytes(), written
+
+
+def test_parameters_that_cannot_be_sent_need_one_process(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A router with such a parameter runs with one job, however many read the logs; with more it is named."""
+    text = project.plugin.read_text(encoding="utf-8")
+    text = text.replace(
+        "    choice: int = param(default=0)\n", "    choice: int = param(default=0)\n    own: Any = OWN\n"
+    )
+    own = "class Own(tuple):\n    def __reduce__(self): raise TypeError('no')\n    def __deepcopy__(self, _): return self\n"
+    text = text.replace("# --- routers", own + "OWN = Own()\n# --- routers")
+    project.plugin.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(logs, "PARALLEL_BYTES", -1)
+    file = project.experiment('[[router]]\nuse = "counting"\n')
+    shown = project.vlrb("run", file, "--jobs", "2")
+
+    assert shown.status == 5
+    assert "router[0]: router 'tiny/counting' has a parameter 'own' that cannot be sent" in shown.err
+    assert project.vlrb("run", file).status == 0

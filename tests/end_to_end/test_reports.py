@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 PLUGIN = """
+import os
 from pathlib import Path
 
 from vlrb import ReporterSpec, hookimpl, write_json, write_text
@@ -23,6 +24,8 @@ class Report:
         return [directory / "own.txt", directory / "own.json"]
 
     def text(self, built):
+        print("by the way")
+        os.system("echo from a process")
         return "\\x1b[1mbold\\x1b[0m but \\x07 no bell\\n"
 
 
@@ -31,7 +34,7 @@ class Failing:
         pass
 
     def __call__(self, subject, directory):
-        pass
+        return []
 
     def text(self, subject):
         raise ValueError("nothing to show")
@@ -95,3 +98,15 @@ def test_a_report_that_cannot_be_shown_is_its_plugins_fault(project: Any, experi
     assert "results: " in shown.out
     assert "failed while showing report 'own/failing': ValueError: nothing to show" in shown.err
     assert len(project.results()) == 1
+
+
+def test_what_a_report_prints_is_not_its_text(project: Any, experiment: Any) -> None:
+    """Stdout holds the texts of reports, and nothing that a plugin or its processes print."""
+    process = project.process("build", experiment("own-report"))
+    out, err = process.communicate()
+
+    assert process.returncode == 0, err
+    assert "bold" in out
+    for text in ("by the way", "from a process"):
+        assert text in err
+        assert text not in out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,36 @@ def test_what_routers_see_of_a_candidate_is_in_the_key(project: Any) -> None:
         assert project.vlrb("run", project.experiment(router, more=model)).status == 0
 
     assert count.read_text(encoding="utf-8") == "42\n42\n"
+
+
+def test_a_new_title_of_a_task_group_is_shown(project: Any) -> None:
+    """Another dataset may bring the title of a group: an old table would be shown as that of the new experiment."""
+    first = project.vlrb("run", project.experiment())
+    other = '[[dataset]]\nname = "Other"\ngroup = "general"\ngroup_title = "My Own Title"\n'
+    second = project.vlrb("run", project.experiment(more=other))
+
+    assert (first.status, second.status) == (0, 0), first.err + second.err
+    titles = [r["run"]["benchmark"]["task_groups"].get("general") for r in project.results()]
+    assert sorted(titles) == ["General", "My Own Title"]
+
+
+def test_an_executor_may_do_all_work_elsewhere(project: Any) -> None:
+    """Also with one job, where the asking process could do it: whatever tasks share can be made anew."""
+    (project.folder / "elsewhere.py").write_text(
+        "from vlrb import ExecutorSpec, hookimpl\n"
+        "from vlrb.executor import LocalExecutor\n"
+        "class Elsewhere:\n"
+        "    def __init__(self, params): pass\n"
+        "    def run(self, job, tasks, listener, here, *, limits):\n"
+        "        return LocalExecutor().run(job, tasks, listener, None, limits=limits)\n"
+        "@hookimpl\n"
+        "def vlrb_executors(): return [ExecutorSpec(name='elsewhere', summary='s', factory=Elsewhere)]\n",
+        encoding="utf-8",
+    )
+    file = project.experiment(more='[executor]\nuse = "elsewhere"\n')
+    shown = project.vlrb("-p", str(project.folder / "elsewhere.py"), "run", file)
+
+    assert shown.status == 0, shown.err
 
 
 def test_groups_that_change_no_split_change_the_run(project: Any) -> None:
@@ -189,17 +222,14 @@ def test_a_declaration_changes_only_the_keys_it_gives(project: Any) -> None:
 def test_a_router_in_a_package_is_redone_when_any_of_its_modules_changes(
     project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The code that decides may stand in another module than the one with the hooks."""
+    """The code that decides may stand in another module than the one with the hooks; each process imports it anew."""
     package = tmp_path / "mypackage"
     package.mkdir()
     (package / "__init__.py").write_text("", encoding="utf-8")
-    (package / "inner.py").write_text("CHOICE = 0\n", encoding="utf-8")
     (package / "plugin.py").write_text(
-        "import importlib, numpy as np\n"
-        "from vlrb import hookimpl\n"
-        "from vlrb.api.components import RouterSpec\n"
+        "import numpy as np\n"
+        "from vlrb import RouterSpec, hookimpl\n"
         "from mypackage import inner\n"
-        "importlib.reload(inner)\n"
         "class R:\n"
         "    def fit(self, train, dev, context): return self\n"
         "    def route(self, queries): return np.full(len(queries), inner.CHOICE)\n"
@@ -207,15 +237,19 @@ def test_a_router_in_a_package_is_redone_when_any_of_its_modules_changes(
         "def vlrb_routers(): return [RouterSpec(name='inner', summary='s', factory=lambda p: R())]\n",
         encoding="utf-8",
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # the edit keeps size and second
     file = project.experiment('[[router]]\nuse = "inner"\n')
-    before = project.vlrb("-p", str(package / "plugin.py"), "run", file, "--json").json
-    (package / "inner.py").write_text("CHOICE = 2\n", encoding="utf-8")
-    after = project.vlrb("-p", str(package / "plugin.py"), "run", file, "--json").json
+    cells = []
+    for choice in (0, 2, 0):
+        (package / "inner.py").write_text(f"CHOICE = {choice}\n", encoding="utf-8")
+        out, err = project.process("-p", package / "plugin.py", "run", file, "--json").communicate()
+        cells.append(json.loads(out)["cells"][0])
+        assert list(cells[-1]["choices"]["test"].values())[choice] > 0, err
 
-    assert before["cells"][0]["cell"]["sources"] != after["cells"][0]["cell"]["sources"]
-    assert not after["cells"][0]["reused"]
+    assert not cells[1]["reused"]
+    assert cells[0]["cell"]["sources"] != cells[1]["cell"]["sources"]
+    assert cells[0] == cells[2]  # the finished run, found again
 
 
 def test_fresh_may_stand_before_the_file(project: Any) -> None:

@@ -24,7 +24,7 @@ import attrs
 import numpy as np
 from vlrb import hookimpl
 from vlrb.errors import DataError
-from vlrb.api.components import EncoderSpec, param
+from vlrb.api.components import EncoderSpec, FusionSpec, param
 from vlrb.api.routing import Column, Features
 
 @attrs.frozen
@@ -97,10 +97,30 @@ class Numbers:
         matrix = np.array([[len(t), 3] for t in queries.texts], np.float32)
         return Features(matrix, (Column("n/a", "numeric"), Column("n/b", "categorical")))
 
+class Fusion:
+    def __init__(self, params):
+        self.fault = params.fault
+
+    def __call__(self, parts):
+        features = parts[0].features
+        matrix = features.matrix.copy()
+        if self.fault == "data":
+            raise DataError("no")
+        if self.fault == "dtype":
+            matrix = matrix.astype(np.float64)
+        else:
+            matrix[1, 2] = float(self.fault)
+        columns = features.columns if self.fault != "nan" else (Column("a"), Column("b", "numeric", True), Column("c"))
+        return Features(matrix, columns)
+
 def revision(params):
     if params.fault == "revision":
         raise DataError("nobody knows the weights", fix="provide them")
     return os.environ.get("REVISION", "1")
+
+@hookimpl
+def vlrb_fusions():
+    return [FusionSpec(name="odd", summary="for tests", factory=Fusion, params=Params)]
 
 @hookimpl
 def vlrb_encoders():

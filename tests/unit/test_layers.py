@@ -27,7 +27,7 @@ LAYERS = (
     ("running",),
     ("cli", "__main__"),
 )
-"""A folder or module of the core may import those of lower rows, and a folder its own modules; no two modules import each other."""
+"""A folder or module of the core may import those above it, and a folder its own; no two modules import each other."""
 
 HEAVY = (
     "mlflow",

@@ -171,3 +171,21 @@ def test_a_place_that_cannot_be_written_is_refused_with_its_option(tmp_path: Pat
         Places(tmp_path / "runs", tmp_path / "file" / "cache").check()
 
     assert caught.value.problems[0].where == "--cache"
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "名" * 85])
+def test_any_name_that_the_file_system_takes_can_be_written(tmp_path: Path, name: str) -> None:
+    """The name under which a file is written first is no longer; what a killed process left is found all the same."""
+    cache.write_text(tmp_path / name, "x")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    with pytest.raises(StorageError) as caught:
+        cache.write_text(tmp_path / f"{name}n", "x")
+    assert caught.value.problems[0].where.endswith(f"{name}n")
+
+    (tmp_path / name).unlink()
+    with pytest.raises(KeyboardInterrupt), new_directory(tmp_path / name) as aside:
+        aside.with_name(aside.name.replace(".partial", "0.partial")).mkdir()
+        raise KeyboardInterrupt
+    with new_directory(tmp_path / name):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == [name]

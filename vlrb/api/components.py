@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from vlrb.benchmark.matrices import Benchmark
 
 from vlrb.api.records import Dataset, Model, check_kebab
+from vlrb.errors import PluginError
 
 
 def param(
@@ -48,15 +51,39 @@ class NoParams:
     """For components that take none."""
 
 
+def _place(_: Any, _attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"\w+(\.\w+)*:\w+", value):
+        raise ValueError(f"a function or class is given itself or by its place 'package.module:Name', not as {value!r}")
+
+
 @attrs.frozen
 class Imported:
     """A function or class by its place, ``package.module:Name``, imported when it is called."""
 
-    place: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
+    place: str = attrs.field(validator=_place)
 
     def __call__(self, *arguments: Any) -> Any:
-        # import_module of a computed name would count the whole package in keys
-        return resolve_name(self.place)(*arguments)
+        return self.found()(*arguments)
+
+    def found(self) -> Any:
+        """Import the function or class.
+
+        :raises PluginError: when there is no such module, or no such name in it
+        """
+        module, _, name = self.place.partition(":")
+        try:
+            return resolve_name(self.place)  # import_module of a computed name would count the whole package in keys
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):  # one that the module imports itself
+                raise
+            lacking = f"there is no module {error.name!r}"
+        except AttributeError:
+            found = sys.modules.get(module)
+            if found is None or hasattr(found, name):  # the module's own code raised it
+                raise
+            lacking = f"module {module!r} has no {name!r}"
+        fix = "correct the text, or give the function or class itself"
+        raise PluginError(f"{self.place!r} cannot be imported: {lacking}", fix=fix)
 
 
 def imported_late(value: Any) -> Any:
@@ -186,7 +213,12 @@ class ReporterSpec(Component):
     ``--json``.  A :class:`vlrb.api.results.WithText` has a text for the terminal too.
     """
 
-    on: Literal["run", "benchmark"] = attrs.field(default="run", validator=attrs.validators.in_(("run", "benchmark")))
+    on: Literal["run", "benchmark"] = attrs.field(default="run")
+
+    @on.validator
+    def _known(self, _: Any, value: str) -> None:
+        if value not in ("run", "benchmark"):
+            raise ValueError(f"on of {self.name!r} must be 'run' or 'benchmark', not {value!r}")
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What routers, scorers and metrics return, checked and made plain: arrays of numpy's own types, texts, numbers.
+"""What routers, scorers, metrics and reports return, checked and made plain: arrays of numpy's own types, texts, numbers.
 
 Call these inside :func:`vlrb.plugins.blame.blame`, since they call methods of the objects.  ``who`` begins every message.
 """
@@ -194,3 +194,20 @@ def checked_metric(value: Any, who: str) -> float | Undefined:
     if math.isnan(number):
         raise PluginError(f"{who} returned {short_repr(value)}", fix="return a number, or Undefined with a reason")
     return number
+
+
+def checked_files(returned: Any, who: str) -> list[Path]:
+    """Return the files that a report has written, from any iterable of paths or texts."""
+    if not isinstance(returned, Iterable) or isinstance(returned, str | bytes):
+        _refuse(f"{who} returned {type(returned).__name__} instead of a list of the files that it wrote")
+    files = list(returned)
+    for odd in (f for f in files if not (isinstance(f, Path) or is_text(f))):
+        _refuse(f"{who} returned {short_repr(odd)} among the files that it wrote")
+    return [Path(f) for f in files]
+
+
+def checked_text(returned: Any, who: str) -> str:
+    """Return what a report shows on the terminal."""
+    if not is_text(returned):
+        _refuse(f"{who}: text() returned {type(returned).__name__} instead of a text that UTF-8 can write")
+    return str.__str__(returned)

@@ -9,7 +9,7 @@ import os
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -17,28 +17,25 @@ import pyarrow as pa
 
 from vlrb import __version__, executor
 from vlrb.api.frozen import Array
-from vlrb.api.logs import Listing, WithModelTokens
+from vlrb.api.logs import Listing
 from vlrb.api.records import Dataset, slugify
-from vlrb.api.returned import FIX, plain_array
-from vlrb.api.routing import Candidate
-from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.checks import label_of, refuse
+from vlrb.benchmark.checks import refuse
+from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
 from vlrb.benchmark.join import Joined, apply_missing, apply_unknown, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.manifest import SCHEMA_VERSION, Manifest, PairFindings, Policies, Stages, read_manifest
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.benchmark.read import PartBuilder
-from vlrb.errors import DataError, PluginError, Problem, shorten_list
+from vlrb.errors import DataError, Problem, shorten_list
 from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan, digest_of
-from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import USES, Places, locked, mark_used, new_directory, write_json
-from vlrb.texts import short_repr
 
 NO_CHANGE = frozenset({"datasets", "models", "expect"})
 """Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
+UNDECLARED = "own"
+"""Task group of datasets that nobody declared."""
 
 
 def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> Benchmark:
@@ -103,6 +100,7 @@ def _benchmark_key(plan: Plan, listing: Listing, keys: Mapping[str, str]) -> str
             "parts": keys,
             "section": {k: v for k, v in attrs.asdict(plan.benchmark).items() if k not in NO_CHANGE},
             "datasets": [attrs.asdict(d) for d in datasets],
+            "task_groups": _task_groups(plan, {UNDECLARED, *(d.group for d in datasets)}),
             "models": [attrs.asdict(m) for m in plan.catalog.models if several or m.name in used[1]],
             "scorers": [s.identity() for s in scorers],
             "synthetic": listing.synthetic,
@@ -134,7 +132,7 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
         synthetic=listing.synthetic,
         models=tuple(candidate_of(plan, name) for name in joined.models),
         datasets=tuple(attrs.evolve(d, samples=n) for d, n in zip(records.values(), counts, strict=True)),
-        task_groups=_task_groups(plan, records),
+        task_groups=_task_groups(plan, {d.group for d in records.values()}),
         expected_samples={n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic},
         policies=Policies(**{f.name: getattr(plan.benchmark, f.name) for f in attrs.fields(Policies)}),
         excluded=tuple(joined.excluded),
@@ -148,10 +146,10 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
     )
 
 
-def _task_groups(plan: Plan, records: Mapping[str, Dataset]) -> dict[str, str]:
-    """Return slug -> title of the datasets' task groups, sorted by title."""
+def _task_groups(plan: Plan, slugs: Iterable[str]) -> dict[str, str]:
+    """Return slug -> title of some task groups, sorted by title."""
     titles = {d.group: d.group_title for d in plan.catalog.datasets if d.group_title}
-    groups = {d.group: titles.get(d.group, d.group) for d in records.values()}
+    groups = {slug: titles.get(slug, slug) for slug in sorted(slugs)}
     return dict(sorted(groups.items(), key=lambda item: item[1].casefold()))
 
 
@@ -163,7 +161,7 @@ def _dataset_records(plan: Plan, names: Sequence[str]) -> dict[str, Dataset]:
             fix = f"declare it: [[dataset]] with name = {name!r} and a slug of your own"
             what = f"the name of dataset {name!r} has no letter or digit for a slug"
             raise DataError(what, where="the logs", fix=fix)
-    records = {name: known.get(name) or Dataset(name=name, group="own") for name in names}
+    records = {name: known.get(name) or Dataset(name=name, group=UNDECLARED) for name in names}
     by_slug = defaultdict(list)
     for name, record in records.items():
         by_slug[record.slug].append(repr(name))
@@ -171,68 +169,3 @@ def _dataset_records(plan: Plan, names: Sequence[str]) -> dict[str, Dataset]:
     twice = ((slug, shorten_list(same)) for slug, same in by_slug.items() if len(same) > 1)
     refuse(Problem(f"datasets {same} have one slug, {slug!r}", "the logs", fix) for slug, same in twice)
     return records
-
-
-def add_model_tokens(joined: Joined, builder: PartBuilder) -> None:
-    """Add the input tokens that depend on the model, if the token counter counts any."""
-    counter, chosen = builder.counter, builder.plan.counter
-    if not isinstance(counter, WithModelTokens) or not counter.per_model:
-        return
-    listed = joined.samples.column("image_sizes").to_pylist()
-    sizes = tuple(tuple((s["width"], s["height"]) for s in each or ()) for each in listed)
-    for j, name in enumerate(joined.models):
-        with blame(chosen.plugin, f"counting the image tokens of {name}"):
-            counted = counter.model_tokens(name, builder.plan.catalog.model(name), sizes)
-            more = plain_array(counted, "what it returned", label_of(chosen))
-            whole = more.shape == (len(sizes),) and more.dtype.kind in "iu"
-            if not whole or not ((more >= 0) & (more <= MOST_TOKENS)).all():
-                what = f"{len(sizes):,} integers between 0 and {MOST_TOKENS:,}, not {short_repr(more)}"
-                raise PluginError(f"{label_of(chosen)} must return {what}", fix=FIX)
-        joined.input_tokens[:, j] += more
-
-
-def candidate_of(plan: Plan, name: str) -> Candidate:
-    """Return what is known of a model that the logs name."""
-    model = plan.catalog.model(name)
-    if model is None:
-        return Candidate(name)
-    return Candidate(name, model.input_price_per_million, model.output_price_per_million, model.parameters)
-
-
-def fill_costs(joined: Joined, plan: Plan) -> None:
-    """Turn tokens and prices into USD per sample, except where the logs give costs; refuse what cannot be priced."""
-    refuse(p for j, name in enumerate(joined.models) for p in _fill_column(joined, j, candidate_of(plan, name), plan))
-
-
-def _fill_column(joined: Joined, j: int, model: Candidate, plan: Plan) -> Iterator[Problem]:
-    cost, inputs, outputs = joined.cost[:, j], joined.input_tokens[:, j], joined.output_tokens[:, j]
-    rows = np.isnan(cost)
-    low, high = model.input_price, model.output_price
-    lacking = int((rows & ((inputs < 0) | (outputs < 0))).sum())
-    if lacking:
-        what = f"token counter {plan.counter.registered.id!r} gives no tokens for {lacking:,} answers of {model.name}"
-        fix = "name another counter, or add the tokens (or the costs) of these answers to the logs"
-        yield Problem(what, "[tokens] counter", fix)
-    elif rows.any() and (low is None or high is None):
-        what = f"model {model.name!r} has no price, and the logs give no costs"
-        fix = f"add a table [[model]] with name = {model.name!r}, input_price_per_million and output_price_per_million"
-        yield Problem(what, "[[model]]", fix)
-    elif rows.any():
-        cost[rows] = (inputs[rows] * low + outputs[rows] * high) / 1e6
-        dear = np.flatnonzero(cost > HIGHEST_COST)
-        if dear.size:
-            row = int(dear[0])
-            what = (
-                f"{dear.size:,} answers of {model.name!r} cost more than {HIGHEST_COST:,.0f} US dollars each; the first, to sample "
-                f"{joined.samples.column('id')[row].as_py()!r}, has {inputs[row]:,} tokens in at {low:g} and {outputs[row]:,} out "
-                f"at {high:g} US dollars per million"
-            )
-            yield Problem(what, "[[model]]", f"correct the prices of {model.name!r}, or the tokens in the logs")
-
-
-def total_tokens(joined: Joined) -> int | None:
-    """Return all tokens, input counted once per sample; None if the logs do not give them."""
-    inputs, outputs = joined.input_tokens, joined.output_tokens
-    if (inputs < 0).any() or (outputs < 0).any():
-        return None
-    return int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum())

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from vlrb.api.json_data import read_record
 from vlrb.api.logs import Part
 from vlrb.benchmark.checks import refuse
@@ -15,9 +17,9 @@ from vlrb.benchmark.manifest import LeftOut, PartFindings
 from vlrb.benchmark.read import PartBuilder, rows_file
 from vlrb.benchmark.score import score_part, scorer_of, scores_folder
 from vlrb.errors import DataError, Problem
-from vlrb.executor import Executor, Failure, Job, Limits, Listener, Progress, Report, Task
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task
 from vlrb.experiment.plan import Plan
-from vlrb.experiment.portable import pack_plan, unpack_plan
+from vlrb.experiment.portable import PortablePlan, do_tasks
 from vlrb.storage import Places, mark_used
 
 Step = Callable[..., None]
@@ -123,17 +125,16 @@ def run_tasks(
         progress(what, len(results), len(tasks))
 
     jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
-    plan = pack_plan(builder.plan) if jobs > 1 else b""
+    plan = PortablePlan(attrs.evolve(builder.plan, routers=(), feature_sets={}))
     job = Job(_start, (plan, builder.places, step), _attempt)
-    executor: Executor = builder.plan.executor.make("run")
-    executor.run(job, tasks, Listener(ended, progress), here=(builder, step), limits=Limits(jobs))
+    do_tasks(builder.plan.executor, job, tasks, Listener(ended, progress), (builder, step), Limits(jobs))
     refuse(dict.fromkeys(problem for found in results for problem in found))
 
 
-def _start(plan: bytes, places: Places, step: Step) -> tuple[PartBuilder, Step]:
+def _start(sent: PortablePlan, places: Places, step: Step) -> tuple[PartBuilder, Step]:
     """Set up another process."""
     places.use()
-    return PartBuilder(unpack_plan(plan), places), step
+    return PartBuilder(sent.unpacked(), places), step
 
 
 def _attempt(made: tuple[PartBuilder, Step], _report: Report, *arguments: Any) -> list[Problem]:

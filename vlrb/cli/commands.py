@@ -177,7 +177,7 @@ def report(given: Given, run_name: str, as_json: bool) -> int:
         return ExitCode.OK
     with prints_to_stderr():
         registry = given.registry()
-        found = [registry.find("reporter", name) for name in DEFAULT_REPORTS]
+        found = [r for r in registry.all("reporter") if r.id in DEFAULT_REPORTS]
         reports = Reports.on("run", [ConfiguredComponent("reporter", r, r.record.params()) for r in found])
     _show(reports, result)
     echo(f"results: {_relative(directory)}")
@@ -185,7 +185,9 @@ def report(given: Given, run_name: str, as_json: bool) -> int:
 
 
 def _show(reports: Reports, subject: Any) -> None:
-    for text in filter(None, reports.texts(subject)):
+    with prints_to_stderr():
+        texts = list(filter(None, reports.texts(subject)))
+    for text in texts:
         echo_styled(text)
 
 

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -59,11 +59,25 @@ def passed_over(ignored: Mapping[str, str]) -> list[str]:
     return [f"passed over: {shorten_list(names, 1)} ({reason})" for reason, names in by_reason.items()]
 
 
+class _Stderr:
+    """Stderr, which says of itself what stdout does: reports look whether it is a terminal."""
+
+    def __init__(self) -> None:
+        self._terminal, self.encoding = sys.stdout.isatty(), sys.stdout.encoding
+
+    def isatty(self) -> bool:
+        """Tell whether stdout was a terminal before its descriptor became stderr's."""
+        return self._terminal
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
 @contextlib.contextmanager
 def prints_to_stderr() -> Iterator[None]:
     """Send whatever is printed meanwhile to stderr, by plugins, their libraries and processes: stdout is for results."""
     sys.stdout.flush()
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(cast(TextIO, _Stderr())):
         try:
             kept = os.dup(1)
             os.dup2(2, 1)

@@ -72,8 +72,10 @@ def encode(chosen: FeatureSet, benchmark: Benchmark, places: Places, progress: P
     try:
         with blame(fusion.plugin, f"fusing features with {fusion.registered.id!r}"):
             features = plain_features(fuse(parts), len(benchmark), who)
+        check_values(features, benchmark.ids, who)
     except DataError as error:
-        raise DataError([attrs.evolve(p, where=f"[features.{chosen.name}]") for p in error.problems]) from None
+        where = f"[features.{chosen.name}]"
+        raise DataError([attrs.evolve(p, where=p.where or where) for p in error.problems]) from None
     fused = Features(sealed(features.matrix), features.columns)
     return Encoded(fused, sum(m.seconds_per_sample for m in made))
 
@@ -246,17 +248,7 @@ class Encoding:
             differing = [f"{new!r} instead of {old!r}" for old, new in zip(before, now, strict=False) if old != new]
             what = shorten_list(differing, 3) if len(before) == len(now) else f"{len(now)} instead of {len(before)}"
             raise PluginError(f"{who} returned other columns than before ({what})", fix=FIX)
-        gaps = np.isnan(block.matrix)
-        bad = np.isinf(block.matrix) | (gaps & [not c.may_be_missing for c in block.columns])
-        for j, column in enumerate(block.columns):
-            if column.kind == "categorical" and column.categories:
-                bad[:, j] |= ~gaps[:, j] & ~np.isin(block.matrix[:, j], np.arange(column.categories))
-        if bad.any():
-            row, place = np.argwhere(bad)[0].tolist()
-            column, sample = block.columns[place], self.benchmark.ids[rows[row]]
-            codes_are = f", whose codes are 0 to {column.categories - 1}" if column.categories else ""
-            what = f"{block.matrix[row, place]} in column {column.name!r} of sample {sample!r}{codes_are}"
-            raise PluginError(f"{who} returned {what}", fix=FIX)
+        check_values(block, [self.benchmark.ids[row] for row in rows], who)
         return block
 
 
@@ -270,13 +262,35 @@ def plain_features(returned: Any, n: int, who: str) -> Features:
     given: Any = returned.columns
     columns = tuple(_plain_column(c, who) for c in given)
     matrix = plain_array(returned.matrix, "its matrix", who)
-    if not columns or matrix.shape != (n, len(columns)) or matrix.dtype != np.float32:
-        what = f"a matrix of {matrix.dtype} {matrix.shape} with {len(columns)} columns for {n:,} queries"
-        raise PluginError(f"{who} returned {what}", fix="return float32 [n, d] with d columns, at least 1")
+    if not columns or matrix.shape != (n, len(columns)):
+        what = f"a matrix {matrix.shape} with {len(columns)} columns for {n:,} queries"
+        raise PluginError(f"{who} returned {what}", fix="return a row per query and a column per Column, at least one")
+    if matrix.dtype != np.float32:
+        fix = "return matrix.astype(np.float32)"
+        raise PluginError(f"{who} returned a matrix of {matrix.dtype} instead of float32", fix=fix)
     name, count = Counter(c.name for c in columns).most_common(1)[0]
     if count > 1:
         raise PluginError(f"{who} returned {count} columns named {name!r}", fix=FIX)
     return Features(matrix, columns)
+
+
+def check_values(features: Features, ids: Sequence[str], who: str) -> None:
+    """Check that values are finite, or NaN where a column may be missing, and codes those of their categories.
+
+    :param ids: of the rows, as the logs have them
+    :raises PluginError: naming the first value that is not
+    """
+    gaps = np.isnan(features.matrix)
+    bad = np.isinf(features.matrix) | (gaps & [not c.may_be_missing for c in features.columns])
+    for j, column in enumerate(features.columns):
+        if column.kind == "categorical" and column.categories:
+            bad[:, j] |= ~gaps[:, j] & ~np.isin(features.matrix[:, j], np.arange(column.categories))
+    if bad.any():
+        row, place = np.argwhere(bad)[0].tolist()
+        column = features.columns[place]
+        codes_are = f", whose codes are 0 to {column.categories - 1}" if column.categories else ""
+        what = f"{features.matrix[row, place]} in column {column.name!r} of sample {ids[row]!r}{codes_are}"
+        raise PluginError(f"{who} returned {what}", fix=FIX)
 
 
 def _plain_column(column: Any, who: str) -> Column:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import attrs
-
-from vlrb.api.components import toml_name
 from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset, Model
 from vlrb.errors import did_you_mean
-from vlrb.experiment.document import KeyPath
+from vlrb.experiment.document import KeyPath, redacted_repr
 from vlrb.experiment.lookup import Lookup
+from vlrb.experiment.strict import unstructure
 
 
 def catalog_of(lookup: Lookup, datasets: list[Any], models: list[Any], wanted: Any) -> Catalog:
@@ -23,7 +21,7 @@ def catalog_of(lookup: Lookup, datasets: list[Any], models: list[Any], wanted: A
     titles = {r.record.group_title: r.record.group for r in lookup.registry.all("dataset") if r.record.group_title}
     datasets = [_with_slug(table, titles) for table in datasets]
     known_datasets = _records(lookup, "dataset", datasets, Dataset)
-    known_models = _records(lookup, "model", [_with_size(table) for table in models], Model)
+    known_models = _records(lookup, "model", models, Model)
     asked = wanted if isinstance(wanted, dict) else {}
     return Catalog(
         known_datasets,
@@ -39,25 +37,30 @@ def _with_slug(table: Any, titles: Mapping[str, str]) -> Any:
     return {**table, "group": titles[group]} if isinstance(group, str) and group in titles else table
 
 
-def _with_size(table: Any) -> Any:
-    """Return a model's table in which ``parameters = "api"`` says that its makers publish no size."""
-    if not isinstance(table, dict) or table.get("parameters") != "api":
+def _merged(lookup: Lookup, table: Any, known: Mapping[str, Any], path: KeyPath) -> Any:
+    """Return a table with the keys that it leaves as they are known; ``parameters = "api"`` says that no size is published."""
+    name = table.get("name") if isinstance(table, dict) else None
+    if not isinstance(name, str):
         return table
-    return {k: v for k, v in table.items() if k != "parameters"} | {"open": False}
+    merged = {**(unstructure(known[name]) if name in known else {}), **table}
+    if path[0] == "model" and isinstance(size := table.get("parameters"), str):
+        merged |= {"parameters": None, "open": False}
+        if size != "api":
+            lookup.problem((*path, "parameters"), f"must be a number or 'api', not {redacted_repr(size)}")
+    return {k: v for k, v in merged.items() if v is not None}
 
 
 def _records(lookup: Lookup, kind: Literal["dataset", "model"], tables: list[Any], cls: type[Any]) -> tuple[Any, ...]:
     known = {r.name: r.record for r in lookup.registry.all(kind)}
     declared: set[str] = set()
     for i, table in enumerate(tables):
-        made = lookup.structured(table, cls, (kind, i))
+        made = lookup.structured(_merged(lookup, table, known, (kind, i)), cls, (kind, i))
         if made is None:
             continue
         if made.name in declared:
             lookup.problem((kind, i, "name"), f"{kind} {made.name!r} is declared twice", "remove one")
         declared.add(made.name)
-        given = {f.name: getattr(made, f.name) for f in attrs.fields(cls) if toml_name(f.name) in table}
-        known[made.name] = attrs.evolve(known[made.name], **given) if made.name in known else made
+        known[made.name] = made
     _refuse_shared_handles(lookup, kind, tuple(known.values()))
     return tuple(known.values())
 

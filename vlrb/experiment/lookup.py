@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,8 +13,10 @@ from vlrb.errors import ConfigError, Problem
 from vlrb.experiment.document import Document, KeyPath, expanded, redacted_repr
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.sections import General
-from vlrb.experiment.strict import structure
+from vlrb.experiment.strict import RENAMED, structure
 from vlrb.plugins.registry import Registered, Registry, missing_requirements
+
+logger = logging.getLogger("vlrb")
 
 
 @attrs.define(eq=False)
@@ -82,13 +85,14 @@ class Lookup:
             names = ", ".join(r.name for r in self.registry.all(kind))
             self.problem((*path, key), "is missing", f"add {key} = NAME, one of: {names}")
             return None
-        registered = self._find(kind, name, (*path, key))
+        place = (*path, key) if key in table else path
+        registered = self._find(kind, name, place)
         if registered is None:
             return None
         lacking = missing_requirements(registered.record)
         if lacking:
             extra = f'pip install "vlrb[{registered.record.extra}]"' if registered.record.extra else "install it"
-            self.problem((*path, key), f"{kind} {registered.id!r} needs {', '.join(lacking)}", extra)
+            self.problem(place, f"{kind} {registered.id!r} needs {', '.join(lacking)}", extra)
         own = {k: v for k, v in table.items() if k != key and k not in other_keys}
         params = self.structured(own, registered.record.params, path, (key, *other_keys))
         if params is None:
@@ -102,7 +106,8 @@ class Lookup:
         try:
             return self.registry.find(kind, name)
         except ConfigError as error:
-            self.problem(path, error.problems[0].message, error.problems[0].fix)
+            now = RENAMED.get((kind, name))
+            self.problem(path, error.problems[0].message, f"it is now called {now!r}" if now else error.problems[0].fix)
             return None
 
     def _with_folders(self, params: Any, path: KeyPath) -> Any:
@@ -128,8 +133,17 @@ class Lookup:
     def with_defaults(
         self, kind: Kind, key: str, tables: list[Any], defaults: Iterable[str]
     ) -> tuple[ConfiguredComponent, ...]:
-        """Return the default components, each replaced by the file's table of the same component, then the others."""
-        chosen = {name: ConfiguredComponent.default(self.registry, kind, name) for name in defaults}
+        """Return the default components, each replaced by the file's table of the same component, then the others.
+
+        Default reports of plugins that the user leaves out are left out too, as they change no result.
+        """
+        chosen = {}
+        blocked = {p.name for p in self.registry.plugins if p.blocked} if kind == "reporter" else set()
+        for name in defaults:
+            if name.partition("/")[0] in blocked:
+                logger.warning("the report %s is left out, as its plugin is", name)
+            elif made := self.component(kind, {}, (key,), default=name):
+                chosen[name] = made
         configured: set[str] = set()
         for i, table in enumerate(tables):
             made = self.component(kind, table, (key, i))

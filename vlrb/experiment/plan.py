@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from vlrb.api.components import Kind, toml_name
+from vlrb.api.components import Imported, Kind, toml_name
 from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset
 from vlrb.api.results import MetricInfo
@@ -102,8 +102,10 @@ class ConfiguredComponent:
         :raises PluginError: naming plugin and dist
         """
         doing = f"making {self.kind} {self.spec.name!r}"
+        with blame(self.plugin, doing):
+            factory = self.spec.factory.found() if isinstance(self.spec.factory, Imported) else self.spec.factory
         with blame(self.plugin, f"{doing} (its factory is called with its parameters)"):
-            made = self.spec.factory(copy.deepcopy(self.params))  # an instance that is changed changes no other cell
+            made = factory(copy.deepcopy(self.params))  # an instance that is changed changes no other cell
             lacking = [m for m in methods if not callable(getattr(made, m, None))]
         if lacking:
             raise PluginError(
@@ -116,11 +118,11 @@ class ConfiguredComponent:
 
 @attrs.frozen(eq=False)
 class FeatureSet:
-    """A named feature set: encoders and how they are fused."""
+    """A named feature set: encoders and how they are fused (Any: None while the problems of a file are collected)."""
 
     name: str
     encoders: tuple[ConfiguredComponent, ...]
-    fusion: ConfiguredComponent
+    fusion: Any
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the features; without a revision where the weights cannot be identified, so that encoding fails."""
@@ -137,7 +139,7 @@ class FeatureSet:
     @property
     def used(self) -> tuple[ConfiguredComponent, ...]:
         """Return the encoders whose features the fusion keeps."""
-        only = self.fusion.spec.keeps
+        only = self.fusion and self.fusion.spec.keeps
         return tuple(e for e in self.encoders if not only or e.spec.modality == only)
 
 

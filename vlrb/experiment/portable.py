@@ -1,28 +1,109 @@
-"""A plan on its way to another process: what belongs to plugins goes by name, as these are loaded anew there."""
+"""Work for an executor: all tasks are done, or it is blamed; a plan that goes to other processes, where plugins are loaded anew."""
 
 from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from vlrb.errors import ConfigError
-from vlrb.experiment.plan import Plan
+from vlrb.api.components import toml_name
+from vlrb.errors import ConfigError, PluginError, Problem, shorten_list
+from vlrb.executor import Job, Limits, Listener, Task
+from vlrb.experiment.plan import ConfiguredComponent, Plan
+from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.registry import Registry
+from vlrb.texts import describe_error
+
+ONE = "do all the work in one process with --jobs 1, or report it to the plugin's author"
+
+
+def do_tasks(
+    chosen: ConfiguredComponent, job: Job, tasks: Sequence[Task], listener: Listener, here: Any, limits: Limits
+) -> None:
+    """Have an executor do tasks, see :meth:`vlrb.executor.Executor.run`.
+
+    :raises PluginError: when the executor itself fails, or returns before the listener was told the end of every task
+    """
+    left, raised = {t.name for t in tasks}, list[BaseException]()
+
+    def noting(call: Callable[..., None]) -> Callable[..., None]:
+        def noted(*arguments: Any) -> None:
+            try:
+                call(*arguments)
+            except BaseException as error:  # of the work, not of the executor, however this passes it on
+                raised.append(error)
+                raise
+
+        return noted
+
+    def ended(task: Task, result: Any) -> None:
+        left.discard(task.name)
+        listener.ended(task, result)
+
+    told = Listener(noting(ended), noting(listener.progress), noting(listener.started), noting(listener.log))
+    with blame(chosen.plugin, f"doing the work as executor {chosen.spec.name!r}"):
+        try:
+            chosen.make("run").run(job, tasks, told, here, limits=limits)
+            if left and not raised:
+                raise RuntimeError(f"run() returned before these tasks had ended: {shorten_list(sorted(left))}")
+        except BaseException:
+            if not raised:
+                raise
+    if raised:
+        raise raised[0]
+
+
+@attrs.frozen(eq=False)
+class PortablePlan:
+    """A plan for other processes, packed when it is sent to one: work in this process needs no parameters that can be packed."""
+
+    _plan: Plan | bytes
+
+    def __reduce__(self) -> tuple[type[PortablePlan], tuple[bytes]]:
+        return PortablePlan, (self._plan if isinstance(self._plan, bytes) else pack_plan(self._plan),)
+
+    def unpacked(self) -> Plan:
+        """Return the plan where it was sent to, see :func:`unpack_plan`."""
+        return unpack_plan(self._plan) if isinstance(self._plan, bytes) else self._plan
 
 
 def pack_plan(plan: Plan) -> bytes:
-    """Return a plan for :func:`unpack_plan`, without what only the asking process uses: reports and settings of plugins."""
-    file = io.BytesIO()
-    pickle.dump(plan.registry.selection, file)
+    """Return a plan for :func:`unpack_plan`, without what only the asking process uses: reports and settings of plugins.
+
+    :raises PluginError: naming the parameters that cannot be packed
+    """
     names = {id(thing): name for name, thing in _by_name(plan.registry).items()}
+    plan = attrs.evolve(plan, reports=(), settings={})
+    try:
+        return pickle.dumps(plan.registry.selection) + _packed(plan, names)
+    except Exception as error:
+        raise PluginError(list(_unportable(plan, names)) or [Problem(describe_error(error), fix=ONE)]) from error
+
+
+def _packed(thing: Any, names: Mapping[int, tuple[str, ...]]) -> bytes:
+    file = io.BytesIO()
     pickler = pickle.Pickler(file)
     pickler.persistent_id = lambda thing: names.get(id(thing))  # type: ignore[method-assign]
-    pickler.dump(attrs.evolve(plan, reports=(), settings={}))
+    pickler.dump(thing)
     return file.getvalue()
+
+
+def _unportable(plan: Plan, names: Mapping[int, tuple[str, ...]]) -> Iterator[Problem]:
+    """Yield a problem for each parameter that cannot be packed."""
+    sets, points = plan.feature_sets.values(), [p.chosen for r in plan.routers for p in r.points]
+    encoders = [c for s in sets for c in (*s.encoders, s.fusion)]
+    for chosen in (plan.logs, plan.counter, plan.splitter, plan.executor, *plan.metrics, *encoders, *points):
+        for field in attrs.fields(type(chosen.params)):
+            try:
+                _packed(getattr(chosen.params, field.name), names)
+            except Exception as error:
+                what = f"{chosen.kind} {chosen.registered.id!r} has a parameter {toml_name(field.name)!r}"
+                message = f"{what} that cannot be sent to another process: {describe_error(error)}"
+                yield Problem(message, plan.document.where(chosen.path), ONE)
 
 
 def unpack_plan(packed: bytes) -> Plan:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from vlrb.api.components import toml_name
 from vlrb.errors import ConfigError, did_you_mean
 from vlrb.experiment.catalog import catalog_of
 from vlrb.experiment.document import read_document
@@ -28,6 +29,7 @@ from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.plugins.sources import KEY_OF, KEYS, core_sources
+from vlrb.texts import short_repr
 
 DEFAULT_METRICS = (
     "metrics/accuracy",
@@ -121,7 +123,26 @@ def _preset(lookup: Lookup) -> Mapping[str, Any]:
     if chosen is None:
         return {}
     with blame(chosen.plugin, f"making protocol {chosen.registered.id!r}"):
-        return dict(chosen.spec.factory(chosen.params))
+        return _checked_preset(chosen.spec.factory(chosen.params))
+
+
+def _checked_preset(returned: Any) -> Mapping[str, Any]:
+    """Return what a protocol returned, if it is keys and tables of an experiment file.
+
+    :raises TypeError: saying what it is instead
+    """
+    if not isinstance(returned, Mapping):
+        raise TypeError(f"it returned {short_repr(returned)} instead of the keys of an experiment file")
+    tables = (*TABLES, "router")
+    known = {toml_name(f.name) for f in attrs.fields(General)}.union(tables)
+    for key, value in returned.items():
+        if key not in known:
+            raise TypeError(
+                f"it returned the key {key!r}, which no experiment file has; {did_you_mean(str(key), known)}"
+            )
+        if key in tables and not isinstance(value, Mapping):
+            raise TypeError(f"it returned {short_repr(value)} for {key!r} instead of a table")
+    return {key: dict(value) if key in tables else value for key, value in returned.items()}
 
 
 def _benchmark(lookup: Lookup, table: Any) -> Any:

@@ -18,37 +18,46 @@ from vlrb.experiment.plan import DECISIONS, ConfiguredComponent, FeatureSet, Pla
 from vlrb.experiment.sections import is_file_name
 from vlrb.experiment.strict import unknown_key, unstructure
 
-DEFAULT_ENCODERS = ["encoders/hashed-text", "encoders/image-statistics"]
+DEFAULT_SET = {"encoders": ["encoders/hashed-text", "encoders/image-statistics"]}
 DEFAULT_FUSION = "fusions/normalize-concat"
 ROUTER_KEYS = ("label", "features", "sweep")
 MOST_POINTS = 1000
 
 
 def feature_sets(lookup: Lookup, given: Any) -> dict[str, FeatureSet]:
-    """Return the feature sets of ``[features.NAME]`` by name, ``default`` among them."""
+    """Return the feature sets of ``[features.NAME]`` by name, and ``default`` unless one of its components is missing."""
     tables = lookup.table(given, ("features",), "write a table such as [features.default]") or {}
-    sets = {}
-    for name, value in {"default": {"encoders": DEFAULT_ENCODERS}, **tables}.items():
-        path: KeyPath = ("features", name)
-        section = lookup.table(value, path, f"write [features.{name}]")
-        if section is None:
-            continue
-        for key in sorted(section.keys() - {"encoders", "fusion"}):
-            lookup.problem(*unknown_key((*path, key), ("encoders", "fusion")))
-        before = len(lookup.problems)
-        encoders = _encoders(lookup, section.get("encoders"), (*path, "encoders"))
-        fusion = _named_component(lookup, "fusion", section.get("fusion", DEFAULT_FUSION), (*path, "fusion"))
-        if len(lookup.problems) == before and fusion is not None:
-            _check_fusion(lookup, fusion, encoders, (*path, "fusion"))
-        # also with problems, so that routers that name it are not blamed
-        default = ConfiguredComponent.default(lookup.registry, "fusion", DEFAULT_FUSION)
-        sets[name] = FeatureSet(name, encoders, fusion or default)
-    return sets
+    aside = Lookup(lookup.document, lookup.registry)
+    sets = {} if "default" in tables else {"default": _feature_set(aside, "default", DEFAULT_SET)}
+    sets = {} if aside.problems else sets
+    sets |= {name: _feature_set(lookup, name, value) for name, value in tables.items()}
+    return {name: features for name, features in sets.items() if features is not None}
+
+
+def _feature_set(lookup: Lookup, name: str, value: Any) -> FeatureSet | None:
+    """Return a feature set, also one with problems, so that routers that name it are not blamed."""
+    path: KeyPath = ("features", name)
+    section = lookup.table(value, path, f"write [features.{name}]")
+    if section is None:
+        return None
+    for key in sorted(section.keys() - {"encoders", "fusion"}):
+        lookup.problem(*unknown_key((*path, key), ("encoders", "fusion")))
+    before = len(lookup.problems)
+    encoders = _encoders(lookup, section.get("encoders"), (*path, "encoders"))
+    fusion = _named_component(lookup, "fusion", section.get("fusion", DEFAULT_FUSION), (*path, "fusion"))
+    if len(lookup.problems) == before and fusion is not None:
+        _check_fusion(lookup, fusion, encoders, (*path, "fusion"))
+    return FeatureSet(name, encoders, fusion)
 
 
 def _named_component(lookup: Lookup, kind: Kind, given: Any, path: KeyPath) -> ConfiguredComponent | None:
     """Resolve a component that is given by its name, or as a table with its parameters."""
-    return lookup.component(kind, {"use": given} if isinstance(given, str) else given, path)
+    if isinstance(given, str):
+        return lookup.component(kind, {}, path, default=given)
+    if isinstance(given, dict):
+        return lookup.component(kind, given, path)
+    lookup.problem(path, f"must be a name or a table, not {redacted_repr(given)}")
+    return None
 
 
 def _encoders(lookup: Lookup, listed: Any, path: KeyPath) -> tuple[ConfiguredComponent, ...]:
@@ -124,7 +133,9 @@ def _features_of(
 ) -> str | None:
     """Return the feature set of a router; its name is checked whatever is wrong with the router's parameters."""
     name = table.get("features", "default" if spec and spec.needs_features else None)
-    if name is not None and (not isinstance(name, str) or name not in sets):
+    if name == "default" and name not in sets:
+        _feature_set(lookup, name, DEFAULT_SET)  # a problem where a router uses it
+    elif name is not None and (not isinstance(name, str) or name not in sets):
         lookup.problem((*path, "features"), f"unknown feature set {name!r}", did_you_mean(str(name), sets))
     elif name is not None and spec and not spec.needs_features:
         lookup.problem((*path, "features"), f"router {spec.name!r} uses no features", "remove the key")
@@ -176,7 +187,7 @@ def check_weights(lookup: Lookup, routers: Iterable[PlannedRouter], sets: Mappin
     the cells that need it fail.
     """
     routers = tuple(routers)
-    used = dict.fromkeys(r.features for r in routers if r.features is not None)
+    used = dict.fromkeys(r.features for r in routers if r.features is not None and r.features in sets)
     needed = [p.chosen for r in routers for p in r.points] + [e for name in used for e in sets[name].used]
     for chosen in filter(_names_folder, needed):
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date, time
+from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
@@ -25,13 +27,19 @@ Wrong = tuple[KeyPath, str, str]
 """Where, what, and how to fix it."""
 
 MOVED: Mapping[str, str] = {
-    "select_by": "metric in the table [selection]",
-    "select_on": "on in the table [selection]",
-    "split.method": 'use: "stratified" is now use = "grouped", "paper" is use = "samples"',
-    "features.*.text_weight": 'a parameter of the fusion: fusion = { use = "weighted-average", text_weight = 0.3 }',
+    "select_by": "move it to the table [selection], as the key metric",
+    "select_on": "move it to the table [selection], as the key on",
+    "split.method": 'write use: "stratified" is now use = "grouped", "paper" is use = "samples"',
+    "features.*.text_weight": 'move it to the fusion: fusion = { use = "weighted-average", text_weight = 0.3 }',
 }
-"""Keys of earlier versions that went to another table -> what they are now; renamed parameters say so by ``param(was=...)``."""
+"""Keys of earlier versions that went to another table -> what to do; renamed parameters say so by ``param(was=...)``."""
 
+RENAMED: Mapping[tuple[str, str], str] = {("splitter", "stratified"): "grouped", ("splitter", "paper"): "samples"}
+"""Kind and name of components of earlier versions -> what they are called now."""
+
+KINDS_OF_PARAMETERS = (
+    "bool, int, float, str, Path, Literal, Enum, Any, attrs classes, tuple[TYPE, ...], dict[str, TYPE], or several by |"
+)
 _BY_ATTRS = re.compile(r"^'\w+' (must be [<>]=? \S+): (.+)$")
 _SCALARS: Mapping[Any, str] = {
     bool: "true or false",
@@ -72,7 +80,9 @@ def unstructure(value: Any) -> Any:
         return [unstructure(v) for v in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, Enum):
+        return unstructure(value.value)
+    return str(value) if isinstance(value, Path | date | time) else value
 
 
 def restructure(plain: Any, cls: type[T]) -> T:
@@ -106,19 +116,28 @@ def unknown_key(path: KeyPath, known: Iterable[str], former: Mapping[str, str] |
     :param former: former name -> name of keys of the same table
     """
     key, written = str(path[-1]), ".".join(map(str, path))
-    new = repr(former[key]) if former and key in former else ""
-    new = new or next((now for old, now in MOVED.items() if fnmatchcase(written, old)), "")
-    if new:
-        return path, f"is now called {new}", "change the key"
-    return path, "unknown key", did_you_mean(key, known) if (known := tuple(known)) else "remove it: there are no keys"
+    if former and key in former:
+        return path, f"is now called {former[key]!r}", "change the key"
+    for old, fix in MOVED.items():
+        if len(path) == old.count(".") + 1 and fnmatchcase(written, old):
+            return path, "is no longer a key here", fix
+    return (
+        path,
+        "unknown key",
+        did_you_mean(key, known, 0.7) if (known := tuple(known)) else "remove it: there are no keys",
+    )
 
 
 def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wrong]) -> Any:
     """Return a TOML value as its declared type, paths below ``base``; add what is wrong to ``wrong``."""
     origin, members, wanted = get_origin(kind), get_args(kind), _wanted(kind)
     message = fix = ""
+    if kind in (Any, object):
+        return value
     if not wanted:
-        message = f"cannot be set: its plugin declares it as {kind}, and lists are declared as tuple[TYPE, ...]"
+        message = f"cannot be set: its plugin declares it as {kind}, and parameters are {KINDS_OF_PARAMETERS}"
+    elif (origin or kind) in (dict, Mapping) and isinstance(value, dict):
+        return {k: _read_value(v, (*members, Any, Any)[1], (*path, k), base, wrong) for k, v in value.items()}
     elif attrs.has(kind) and isinstance(value, dict):
         return _read_table(value, kind, path, base, wrong)
     elif origin is tuple and isinstance(value, list):
@@ -134,10 +153,11 @@ def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wr
         if len(members) == 1:
             wrong += tried
             return None
-    elif origin is Literal:
-        if any(value == m and type(value) is type(m) for m in members):
-            return value
-        hint = did_you_mean(value, [m for m in members if isinstance(m, str)]) if isinstance(value, str) else ""
+    elif choices := _choices(kind):
+        for plain, chosen in choices:
+            if value == plain and type(value) is type(plain):
+                return chosen
+        hint = did_you_mean(value, [m for m, _ in choices if isinstance(m, str)]) if isinstance(value, str) else ""
         fix = hint if hint.startswith("did") else ""
     elif kind is Path and isinstance(value, str):
         try:
@@ -153,13 +173,22 @@ def _read_value(value: Any, kind: Any, path: KeyPath, base: Path, wrong: list[Wr
 def _wanted(kind: Any) -> str:
     """Return in words what a value of a type is; an empty text for a type that parameters cannot have."""
     origin, members = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return " or ".join(map(repr, members))
+    if choices := _choices(kind):
+        return " or ".join(repr(plain) for plain, _ in choices)
     if origin in (Union, UnionType):
         return " or ".join(filter(None, map(_wanted, members)))
     if origin is tuple and members[1:] == (Ellipsis,):
         return "a list"
-    return "a table" if attrs.has(kind) else _SCALARS.get(kind, "")
+    if attrs.has(kind) or ((origin or kind) in (dict, Mapping) and members[:1] in ((), (str,), (Any,))):
+        return "a table"
+    return "anything" if kind in (Any, object) else _SCALARS.get(kind, "")
+
+
+def _choices(kind: Any) -> list[tuple[Any, Any]]:
+    """Return (as written, value) of each value of a Literal or an Enum."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [(member.value, member) for member in kind]
+    return [(member, member) for member in get_args(kind)] if get_origin(kind) is Literal else []
 
 
 def _read_table(

@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
+import attrs
+
 from vlrb.errors import STORAGE, ExitCode, PluginError, Problem, StorageError, VlrbError
 from vlrb.plugins.plugin import Plugin
 from vlrb.texts import describe_error
@@ -19,7 +21,8 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
     """Turn whatever plugin code raises into an error that names the plugin, its dist, and what it was doing.
 
     What looks at an object that a plugin has returned is plugin code too: it calls the object's methods.
-    Errors of vlrb itself (a DataError about a workbook) and interrupts pass.
+    Errors of vlrb itself (a DataError about a workbook) and interrupts pass; one that says neither where nor how to fix it gets
+    the plugin as its place.
 
     :raises StorageError: for what is the system's: a full disk, an overlong path, an I/O error
     """
@@ -31,9 +34,10 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
         if not _is_sound(error):
             raise _blamed(plugin, doing, error) from error.__cause__
         known = next(c for c in type(error).__mro__ if c.__module__ == VlrbError.__module__)
-        if type(error) is known:
+        problems = tuple(_placed(p, plugin, doing, "" if known is PluginError else p.fix) for p in error.problems)
+        if type(error) is known and problems == error.problems:
             raise
-        raise known(error.problems) from error.__cause__  # a class that every process knows
+        raise known(problems) from error.__cause__  # a class that every process knows
     except BaseException as error:
         if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno in STORAGE:
             raise StorageError.of(error, f"{plugin.label}, {doing}") from error
@@ -70,6 +74,12 @@ def _is_sound(error: VlrbError) -> bool:
         )
     except Exception:
         return False
+
+
+def _placed(problem: Problem, plugin: Plugin, doing: str, enough: str) -> Problem:
+    """Name the plugin as the place of a problem that says neither where nor ``enough``."""
+    says = problem.where or enough or plugin.label in problem.message
+    return problem if says else attrs.evolve(problem, where=f"{plugin.label}, {doing}")
 
 
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:

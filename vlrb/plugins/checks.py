@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -104,8 +105,10 @@ _WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _check_fields(record: Any, hook: str) -> None:
+    # attrs replaces the types of fields as soon as anybody resolves them
+    hints = {name: hint for c in reversed(type(record).__mro__) for name, hint in inspect.get_annotations(c).items()}
     for field in attrs.fields(type(record)):
-        hint, value = str(field.type), getattr(record, field.name)
+        hint, value = str(hints.get(field.name)), getattr(record, field.name)
         wanted, holds = _WANTED.get(hint, ("callable", lambda _: True))
         if hint.startswith("Callable"):
             holds = callable if not hint.endswith("None") else lambda v: v is None or callable(v)

@@ -27,6 +27,10 @@ from vlrb import homes
 from vlrb.storage import write_json
 
 CORE = "vlrb"
+EVERY = "vlrb.*"
+"""All public names of the core: whoever asks for names by ``import *`` or with ``getattr`` may reach them."""
+FORMAT = 2
+"""Of the memory of imports; another one is written anew."""
 REMEMBERED = 1000
 """Contents of files whose imports are kept for the next process."""
 
@@ -48,6 +52,9 @@ def imports_of(data: bytes) -> list[str]:
 def _imports(tree: ast.AST) -> Iterator[str]:
     """Yield what a tree imports when it runs, wherever in it: ``from a import b`` may mean a module ``a.b``."""
     waiting: list[ast.AST] = [tree]
+    core = {
+        a.asname or CORE for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names if _is_core(a)
+    }
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
@@ -58,7 +65,13 @@ def _imports(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
             yield base
-            yield from (base + ("" if base.endswith(".") else ".") + a.name for a in node.names if a.name != "*")
+            kept = [a.name for a in node.names if a.name != "*" or base == CORE]
+            yield from (base + ("" if base.endswith(".") else ".") + name for name in kept)
+        elif isinstance(node, ast.Attribute) and (names := _names_below(node, core)):
+            yield ".".join((CORE, *names))
+            continue
+        elif isinstance(node, ast.Name) and node.id in core:
+            yield EVERY
         elif isinstance(node, ast.Call):
             yield from _loaded(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _DOTTED.fullmatch(node.value):
@@ -66,12 +79,26 @@ def _imports(tree: ast.AST) -> Iterator[str]:
         waiting += ast.iter_child_nodes(node)
 
 
+def _is_core(alias: ast.alias) -> bool:
+    """Tell whether an import binds the name of the core, whose public names are imported when they are asked for."""
+    return alias.name.partition(".")[0] == CORE and (alias.name == CORE or not alias.asname)
+
+
+def _names_below(node: ast.AST, core: Collection[str]) -> list[str]:
+    """Return the attributes that are asked of the core, one of the other; none where something else is asked."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    return names if isinstance(node, ast.Name) and node.id in core else []
+
+
 def _loaded(call: ast.Call) -> Iterator[str]:
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     first = call.args[0] if call.args else None
     if name in ("import_module", "__import__") and isinstance(first, ast.Constant) and isinstance(first.value, str):
-        yield first.value
+        yield EVERY if first.value == CORE else first.value
     elif name in _LOADERS:
         yield _WHOLE
 
@@ -157,8 +184,10 @@ class Sources:
         while waiting:
             name = waiting.pop()
             top, _, rest = name.partition(".")
-            if top == CORE and rest in homes():  # the core's public names come from the modules that its stub names
-                name = homes()[rest]
+            if name == EVERY:
+                waiting += homes().values()
+            elif top == CORE:  # its public names come from the modules that its stub names
+                name = homes().get(rest.partition(".")[0], name)
             for module in itertools.accumulate(name.split("."), "{}.{}".format):
                 spec = None if module in aside else find(module)
                 if spec is None:
@@ -181,15 +210,23 @@ class Sources:
         return self._files[path]
 
     def _recall(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a broken memory is written anew
+        with contextlib.suppress(OSError, ValueError, RecursionError):  # a broken memory is written anew
             if self._memory is not None:
-                self._imports = dict(json.loads(self._memory().read_text(encoding="utf-8")))
+                kept = json.loads(self._memory().read_text(encoding="utf-8"))
+                if isinstance(kept, dict) and kept.get("format") == FORMAT and _are_imports(kept.get("imports")):
+                    self._imports = kept["imports"]
 
     def _remember(self) -> None:
         self._new = False
         with contextlib.suppress(OSError):
             if self._memory is not None and self._memory().parent.is_dir():
-                write_json(self._memory(), dict([*self._imports.items()][-REMEMBERED:]))
+                imports = dict([*self._imports.items()][-REMEMBERED:])
+                write_json(self._memory(), {"format": FORMAT, "imports": imports})
+
+
+def _are_imports(kept: object) -> bool:
+    lists = kept.values() if isinstance(kept, dict) else [None]
+    return all(isinstance(names, list) and all(isinstance(n, str) for n in names) for names in lists)
 
 
 def _names(imports: Sequence[str], package: str, folder: Path, own: Collection[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from vlrb.api.components import KINDS
 from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
 from vlrb.plugins.checks import check_hooks, clashing_plugins, records_of, settings_of
 from vlrb.plugins.plugin import Plugin, Selection
-from vlrb.plugins.registry import Registered, Registry
+from vlrb.plugins.registry import TAKEN, Registered, Registry
 from vlrb.texts import describe_error
 
 GROUP = "vlrb"
@@ -55,7 +55,7 @@ def load(selection: Selection, *, commands_only: bool = False) -> Registry:
         taken = [f"{p.dist} {p.version}".strip() for p in active if p.name == plugin.name]
         mine: Records = []
         if len(taken) > 1 and not base.blocked:
-            base = attrs.evolve(base, error=f"its name is taken twice: {' and '.join(taken)}")
+            base = attrs.evolve(base, error=f"{TAKEN}: {' and '.join(taken)}")
         elif not base.blocked:
             base, mine = _loaded(base, load_plugin, kinds)
         plugins.append(base)
@@ -121,7 +121,8 @@ def _loaded(plugin: Plugin, load: Load, kinds: Sequence[str]) -> tuple[Plugin, R
         return loaded, [(kind, registered) for kind in kinds for registered in records_of(loaded, kind)]
     except PluginError as error:
         first = error.problems[0]
-        return attrs.evolve(plugin, error=f"{first.message} ({first.where})" if first.where else first.message), []
+        place = "" if first.where.startswith(plugin.label) else f" ({first.where})"
+        return attrs.evolve(plugin, error=first.message + place), []
 
 
 def _load_error(error: BaseException) -> str:

@@ -13,6 +13,8 @@ from vlrb.api.components import Component, Kind
 from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
 from vlrb.plugins.plugin import Plugin, Selection
 
+TAKEN = "its name is taken twice"
+
 
 @attrs.frozen(eq=False)
 class Registered:
@@ -89,8 +91,12 @@ class Registry:
 
 
 def _how_to_fix(plugin: Plugin) -> str:
-    is_missing = plugin.origin.endswith(".py") and not Path(plugin.origin).exists()
-    how = "correct its path in plugins = [...] or after -p" if is_missing else "fix it"
+    is_file = plugin.origin.endswith(".py")
+    how = "fix it"
+    if is_file and not Path(plugin.origin).exists():
+        how = "correct its path in plugins = [...] or after -p"
+    elif plugin.error.startswith(TAKEN):
+        how = "rename the file" if is_file else "rename the other plugin"
     return f"{how}, or skip it with {plugin.skip}"
 
 

@@ -15,7 +15,7 @@ from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Splitting
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, error_text
-from vlrb.experiment.portable import pack_plan, unpack_plan
+from vlrb.experiment.portable import PortablePlan, do_tasks
 from vlrb.plugins.observers import Observers
 from vlrb.running.cell_files import ROUTED, read_routed
 from vlrb.running.cells import run_cell
@@ -45,12 +45,11 @@ class CellsInProgress:
         waiting = self._with_features([c for c in cells if not self._take_over(c)])
         threads = max(1, available_threads() // jobs)
         tasks = [Task(c.name, (c, threads)) for c in waiting]
-        plan = pack_plan(context.plan) if jobs > 1 else b""
-        shared = (plan, context.places, context.benchmark.directory, context.splitting)
+        shared = (PortablePlan(context.plan), context.places, context.benchmark.directory, context.splitting)
         here = context if jobs < 2 else None
         listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
         limits = Limits(jobs, isolated=jobs > 1, threads=threads)
-        context.plan.executor.make("run").run(Job(_unpacked, shared, _work_on), tasks, listener, here, limits=limits)
+        do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on), tasks, listener, here, limits)
         return tuple(self._results[c.name] for c in cells)
 
     def _take_over(self, cell: CellInfo) -> bool:
@@ -91,7 +90,9 @@ class CellsInProgress:
         directory = self.run.directory / "cells" / cell.name
         if error:
             write_text(directory / "error.txt", error + "\n")
-            result = CellResult(cell, "failed", False, directory, {}, error.splitlines()[0])
+            first, *more = error.splitlines()
+            fix = f" ({more[0].strip()})" if more and more[0].startswith("    fix: ") else ""
+            result = CellResult(cell, "failed", False, directory, {}, first + fix)
         else:
             result = self._adopted(cell, directory, reused)
         self._results[cell.name] = result
@@ -125,10 +126,10 @@ class CellsInProgress:
         )
 
 
-def _unpacked(packed: bytes, places: Places, directory: Path, splitting: Splitting) -> RunContext:
+def _unpacked(sent: PortablePlan, places: Places, directory: Path, splitting: Splitting) -> RunContext:
     """Return what cells share, in another process; they compute the selection metric and no other."""
     places.use()
-    plan, benchmark = unpack_plan(packed), load(directory)
+    plan, benchmark = sent.unpacked(), load(directory)
     return RunContext(plan, places, benchmark, splitting, Evaluator(benchmark, (), plan.selection_metric()))
 
 

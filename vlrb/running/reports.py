@@ -11,10 +11,10 @@ from typing import Any, Literal
 import attrs
 
 from vlrb.api.results import WithText
+from vlrb.api.returned import checked_files, checked_text
 from vlrb.errors import ExitCode, StorageError, VlrbError
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
-from vlrb.texts import is_text
 
 
 @attrs.frozen(eq=False)
@@ -47,9 +47,9 @@ class Reports:
         files = {}
         for chosen, report in self._made:
             with self._noted(), blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
-                written = report(subject, directory)
+                written = checked_files(report(subject, directory), _label(chosen))
                 if chosen.spec.on == "benchmark":
-                    files[chosen.spec.name] = [Path(f) for f in written]
+                    files[chosen.spec.name] = written
         return files
 
     def texts(self, subject: Any) -> Iterator[str]:
@@ -57,9 +57,7 @@ class Reports:
         for chosen, report in self._made:
             shown = ""
             with self._noted(), blame(chosen.plugin, f"showing report {chosen.registered.id!r}"):
-                shown = report.text(subject) if isinstance(report, WithText) else ""
-                if not is_text(shown):
-                    raise TypeError(f"text() returned {type(shown).__name__} instead of a text that UTF-8 can write")
+                shown = checked_text(report.text(subject), _label(chosen)) if isinstance(report, WithText) else ""
             yield shown
 
     @contextlib.contextmanager
@@ -71,3 +69,7 @@ class Reports:
             raise
         except VlrbError as error:
             self.errors.append(error)
+
+
+def _label(chosen: ConfiguredComponent) -> str:
+    return f"report {chosen.registered.id!r} of {chosen.plugin.label}"

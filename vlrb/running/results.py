@@ -24,7 +24,7 @@ from vlrb.redact import without_secrets, without_secrets_in_toml
 from vlrb.running.context import RunContext
 from vlrb.storage import new_file, write_json, write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def result_to_json(result: RunResult) -> dict[str, Any]:

@@ -128,7 +128,9 @@ def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
         "experiment": experiment,
         "benchmark": context.benchmark.fingerprint,
         # what the fingerprint of the content leaves out, and tables show: task groups, slugs, sizes, what was left out
-        "records": to_json([manifest.datasets, manifest.models, manifest.excluded, manifest.synthetic]),
+        "records": to_json(
+            [manifest.datasets, manifest.models, manifest.task_groups, manifest.excluded, manifest.synthetic]
+        ),
         # what tables and files say of the split, and of the groups that its digest leaves out
         "split": [to_json(context.splitting.info), hashlib.sha256(context.splitting.groups.tobytes()).hexdigest()],
         "cells": [c.key for c in cells],

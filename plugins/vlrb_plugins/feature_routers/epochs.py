@@ -45,6 +45,6 @@ def run_epochs(
         return state()
     if not stopping.best_epoch:
         reason = score.reason if isinstance(score, Undefined) else f"it is {score}"
-        fix = "set another select_by, or set early_stopping = false"
+        fix = "set another [selection] metric, or set early_stopping = false"
         raise DataError(f"no epoch could be selected on dev: {reason}", where=router, fix=fix)
     return best

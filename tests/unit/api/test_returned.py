@@ -1,4 +1,4 @@
-"""What routers, scorers and metrics return: converted where nothing is lost, refused otherwise."""
+"""What routers, scorers, metrics and reports return: converted where nothing is lost, refused otherwise."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from vlrb.api.returned import (
     checked_choices,
     checked_chosen,
     checked_estimate,
+    checked_files,
     checked_metric,
     checked_scores,
     checked_seconds,
+    checked_text,
     checked_verdicts,
 )
 from vlrb.api.routing import Estimate, Undefined
@@ -250,3 +252,24 @@ def test_what_is_saved_stays_in_its_folder(tmp_path: Path, act: str) -> None:
 
     with pytest.raises(PluginError, match="save"):
         check_saved(tmp_path, "router")
+
+
+@pytest.mark.parametrize("returned", [["a", Path("b")], (p for p in ("a", "b")), {"a": 1, "b": 2}])
+def test_a_report_names_its_files(returned: Any) -> None:
+    """Paths or texts, in whatever can be gone through."""
+    assert checked_files(returned, "report") == [Path("a"), Path("b")]
+
+
+@pytest.mark.parametrize("returned", ["a.html", b"a", None, 3, ["\udcff"], [None], Path("a")])
+def test_what_names_no_files_is_refused(returned: Any) -> None:
+    """A text is not the list of its characters, and a forgotten return is the report's."""
+    with pytest.raises(PluginError, match="report returned .* wrote"):
+        checked_files(returned, "report")
+
+
+def test_a_text_for_the_terminal_is_plain() -> None:
+    """What cannot be printed is refused."""
+    assert checked_text("a\nb", "report") == "a\nb"
+    for wrong in (3, None, b"a", "\udcff"):
+        with pytest.raises(PluginError, match=r"report: text\(\) returned .* instead of a text"):
+            checked_text(wrong, "report")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
+import subprocess
 import sys
 
 import pytest
@@ -50,6 +52,22 @@ def test_files_are_passed_over_by_reason() -> None:
     ignored = {"a": "no log", "b": "too old", "c": "no log", "d": "no log"}
 
     assert passed_over(ignored) == ["passed over: a and 2 more (no log)", "passed over: b (too old)"]
+
+
+@pytest.mark.parametrize("terminal", ["stdout", "stderr"])
+def test_meanwhile_stdout_tells_what_it_is(terminal: str) -> None:
+    """A report makes its table for stdout: without colours for a file, although stderr is a terminal."""
+    code = (
+        "import sys\nfrom vlrb.cli.output import prints_to_stderr\n"
+        "with prints_to_stderr(): found = sys.stdout.isatty()\nprint(found)"
+    )
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", code], **{"stdout": -1, "stderr": -1, terminal: theirs})
+    out = process.communicate()[0]
+    os.close(theirs)
+
+    assert (os.read(ours, 100) if terminal == "stdout" else out).split() == [str(terminal == "stdout").encode()]
+    os.close(ours)
 
 
 def test_what_is_printed_meanwhile_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,9 @@ from vlrb.evaluation import features
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("shape", r"matrix of float32 \(7, 3\) with 3 columns for 8 queries"),
-        ("wide", r"matrix of float32 \(8, 6\)"),
-        ("dtype", "a matrix of float64"),
+        ("shape", r"a matrix \(7, 3\) with 3 columns for 8 queries"),
+        ("wide", r"a matrix \(8, 6\)"),
+        ("dtype", r"a matrix of float64 instead of float32\n.*return matrix.astype\(np.float32\)"),
         ("nan", "nan in column 'x/0' of sample 'Tiny[AB]/[0-9]+'"),
         ("codes", "3.0 in column 'c' of sample 'Tiny[AB]/[0-9]+', whose codes are 0 to 2"),
         ("inf", "inf in column 'x/0' of sample 'Tiny[AB]/[0-9]+'"),

@@ -7,7 +7,7 @@ import pytest
 from encoding_case import Case
 
 from vlrb.benchmark.build import build
-from vlrb.errors import ConfigError, DataError
+from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.evaluation import features
 from vlrb.evaluation.features import content_keys, encode
 from vlrb.executor import quiet
@@ -156,6 +156,23 @@ def test_a_fusion_without_dense_columns_says_so(case: Case) -> None:
     assert caught.value.problems[0].where == "[features.f]"
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("nan", "returned nan in column 'c' of sample 'TinyA/1'"),
+        ("inf", "returned inf in column 'x/2' of sample 'TinyA/1'"),
+        ("dtype", "returned a matrix of float64 instead of float32\n    fix: return matrix.astype(np.float32)"),
+    ],
+)
+def test_a_fusion_that_breaks_its_contract_is_blamed(case: Case, fault: str, said: str) -> None:
+    """Its values are checked as an encoder's are: routers would make choices of NaN and infinity."""
+    plan = case.plan(f'encoders = ["e-text"]\nfusion = {{ use = "odd", fault = "{fault}" }}')
+    with pytest.raises(PluginError) as caught:
+        encode(plan.feature_sets["f"], build(plan, case.places), case.places, quiet)
+
+    assert f"fusion 'enc/odd' of plugin 'enc' {said}" in str(caught.value)
+
+
 def test_only_text_does_not_encode_images(case: Case) -> None:
     """Nobody waits for features that are thrown away, nor needs their weights."""
     table = f'encoders = ["e-text", {{ use = "e-image", file = "{case.asked}" }}]\nfusion = "only-text"'
@@ -176,7 +193,7 @@ def test_only_text_does_not_encode_images(case: Case) -> None:
         ('encoders = ["e-text", "e-both"]\nfusion = "concat-interaction"', "'enc/e-both' (looks at both)", "normalize-concat"),
         ('encoders = ["e-image"]\nfusion = "only-text"', "needs an encoder of text", ""),
         ('encoders = ["e-text"]\nfusion = "averages"', "'averages'", "did you mean 'average'"),
-        ('encoders = ["e-text"]\ntext_weight = 0.3', "is now called a parameter of the fusion", "change the key"),
+        ('encoders = ["e-text"]\ntext_weight = 0.3', "is no longer a key here", "move it to the fusion"),
         (
             'encoders = ["e-text", "e-image"]\nfusion = { use = "weighted-average", text_weight = 1.5 }',
             "fusion.text_weight",

@@ -1,15 +1,23 @@
-"""A plan that is sent to another process is the same plan there."""
+"""A plan that is sent to another process is the same plan there; an executor that does not do its tasks is blamed."""
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from vlrb.errors import ConfigError
-from vlrb.experiment.portable import pack_plan, unpack_plan
+from vlrb.api.components import ExecutorSpec, NoParams
+from vlrb.errors import ConfigError, PluginError, StorageError
+from vlrb.executor import Job, Limits, Listener, Task
+from vlrb.experiment.plan import ConfiguredComponent, Plan
+from vlrb.experiment.portable import PortablePlan, do_tasks, pack_plan, unpack_plan
 from vlrb.experiment.resolve import make_plan
+from vlrb.plugins.plugin import Plugin
+from vlrb.plugins.registry import Registered
 
 PLUGIN = """
 import attrs
@@ -75,3 +83,79 @@ def test_a_component_that_is_gone_is_named(file: Path) -> None:
 
     with pytest.raises(ConfigError, match="router mine/mine"):
         unpack_plan(packed)
+
+
+VIEW = PLUGIN.replace(
+    "number: int = 1", "number: int = 1\n        table: object = attrs.field(factory=lambda: {}.keys())"
+)
+
+
+def test_parameters_that_cannot_be_sent_are_named(file: Path) -> None:
+    """The component, the parameter and the place, once the plan is sent; work in this process does without."""
+    (file.parent / "mine.py").write_text(VIEW, encoding="utf-8")
+    sent = PortablePlan(make_plan(file))
+
+    assert sent.unpacked().routers
+    with pytest.raises(PluginError) as caught:
+        pickle.dumps(sent)
+    (problem,) = set(map(str, caught.value.problems))
+    assert f"{file}: router[0]: router 'mine/mine' has a parameter 'table'" in problem
+    assert "--jobs 1" in problem
+    assert isinstance(
+        pickle.loads(pickle.dumps(PortablePlan(attrs.evolve(sent.unpacked(), routers=())))).unpacked(), Plan
+    )
+
+
+class Scripted:
+    """An executor that does what a test wants."""
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+
+
+def done_by(run: Any, ended: Any = print) -> None:
+    spec = ExecutorSpec(name="scripted", summary="", factory=lambda _: Scripted(run))
+    registered = Registered(spec, Plugin("cluster", "d", "1", "o", object=object()))
+    tasks = [Task("one", ()), Task("two", ())]
+    do_tasks(
+        ConfiguredComponent("executor", registered, NoParams()),
+        Job(print, (), print), tasks, Listener(ended, print), None, Limits(),
+    )  # fmt: skip
+
+
+def down(*_: Any, **__: Any) -> None:
+    raise OSError("the cluster is down")
+
+
+def halfway(_job: Any, tasks: Any, listener: Any, _here: Any, *, limits: Any) -> None:
+    listener.ended(tasks[0], None)
+
+
+def dutiful(_job: Any, tasks: Any, listener: Any, _here: Any, *, limits: Any) -> None:
+    for task in tasks:
+        with contextlib.suppress(ArithmeticError):
+            listener.ended(task, None)
+
+
+@pytest.mark.parametrize(
+    ("run", "said"), [(down, "the cluster is down"), (lambda job, tasks: None, "argument"), (halfway, "ended: two")]
+)
+def test_an_executor_that_fails_is_blamed(run: Any, said: str) -> None:
+    """It raises, has another signature, or returns before all is done: its plugin is named, with the way round it."""
+    with pytest.raises(PluginError, match=said) as caught:
+        done_by(run)
+
+    assert "plugin 'cluster' (d 1) failed while doing the work as executor 'scripted'" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ZeroDivisionError("in the work"), StorageError("full", fix="")])
+def test_what_the_work_raises_is_not_blamed_on_the_executor(error: BaseException) -> None:
+    """Failures of tasks reach the executor through its listener, and pass even if it keeps them to itself."""
+
+    def ended(*_: Any) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        done_by(dutiful, ended)
+    assert caught.value is error
+    done_by(dutiful)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +27,11 @@ class Inner:
     size: int = param(default=1, validator=validators.ge(1))
 
 
+class Colour(Enum):
+    RED = "red"
+    THREE = 3
+
+
 @attrs.frozen
 class Everything:
     number: float = param(default=1.0)
@@ -37,6 +45,13 @@ class Everything:
     many: tuple[int, ...] = param(default=())
     place: Path = param(default=Path("/y"))
     inner: Inner = param(default=Inner())
+    table: dict[str, float] = param(factory=dict)
+    mapping: Mapping[str, Inner] | None = param(default=None)
+    anything: Any = param(default=None)
+    thing: object = param(default=None)
+    colour: Colour = param(default=Colour.RED)
+    listed: list[int] = param(factory=list)
+    numbered: dict[int, str] = param(factory=dict)
 
 
 def structured(table: Any) -> tuple[Everything | None, list[Problem]]:
@@ -55,13 +70,25 @@ def test_what_is_written_right_is_taken_as_it_stands() -> None:
             "either": 2,
             "inner": {"size": 4},
             "maybe": 7,
+            "table": {"a": 1, "b": 0.5},
+            "mapping": {"x": {"size": 2}},
+            "anything": [1, {"a": "b"}],
+            "thing": date(2026, 1, 2),
+            "colour": 3,
         }
     )
 
     assert not problems
     assert made == Everything(
-        number=3.0, lambda_=float("inf"), many=(1, 2), place=Path("/x/logs"), either=2.0, inner=Inner(size=4), maybe=7
-    )
+        number=3.0, lambda_=float("inf"), many=(1, 2), place=Path("/x/logs"), either=2.0, inner=Inner(size=4), maybe=7,
+        table={"a": 1.0, "b": 0.5}, mapping={"x": Inner(size=2)}, anything=[1, {"a": "b"}], thing=date(2026, 1, 2),
+        colour=Colour.THREE,
+    )  # fmt: skip
+    assert made is not None
+    assert type(made.table["a"]) is float
+    assert {k: v for k, v in unstructure(made).items() if k in ("colour", "mapping", "thing")} == {
+        "colour": 3, "mapping": {"x": {"size": 2}}, "thing": "2026-01-02",
+    }  # fmt: skip
     assert unstructure(made)["lambda"] == "inf"
     assert unstructure(made)["place"] == "/x/logs"
 
@@ -86,6 +113,14 @@ def test_what_is_written_right_is_taken_as_it_stands() -> None:
         ({"inner": {"sise": 1}}, "router[0].inner.sise: unknown key"),
         ({"inner": 3}, "router[0].inner: must be a table, not 3"),
         ({"lambda_": 1.0}, "router[0].lambda_: unknown key"),
+        ({"table": {"a": "1"}}, "router[0].table.a: must be a number, not '1'"),
+        ({"table": [1]}, "router[0].table: must be a table, not [1]"),
+        ({"mapping": {"x": {"size": 0}}}, "router[0].mapping.x.size: must be >= 1, not 0"),
+        ({"colour": "Red"}, "router[0].colour: must be 'red' or 3, not 'Red'"),
+        ({"colour": "rd"}, "did you mean 'red'?"),
+        ({"colour": 3.0}, "router[0].colour: must be 'red' or 3, not 3.0"),
+        ({"listed": [1]}, "cannot be set: its plugin declares it as list[int], and parameters are bool, int"),
+        ({"numbered": {"1": "x"}}, "router[0].numbered: cannot be set: its plugin declares it as dict[int, str]"),
         (5, "router[0]: must be a table, not 5"),
     ],
 )

@@ -50,6 +50,25 @@ def test_what_a_plugin_raises_becomes_an_error_that_every_process_knows(raised: 
         assert "-p no:d/p" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (DataError("no"), "plugin 'p' (d 1), reading: no"),
+        (OwnError("no"), "plugin 'p' (d 1), reading: no"),
+        (DataError("no", where="a.tsv"), "a.tsv: no"),
+        (DataError("no", fix="yes"), "no\n    fix: yes"),
+        (PluginError("no", fix="yes"), "plugin 'p' (d 1), reading: no\n    fix: yes"),
+        (PluginError(f"{PLUGIN.label} says no", fix="yes"), "plugin 'p' (d 1) says no\n    fix: yes"),
+    ],
+)
+def test_an_error_that_says_no_more_names_the_plugin(raised: VlrbError, said: str) -> None:
+    """`error: no` would tell a user nothing; a plugin that says where, or what to do, is shown as it is."""
+    with pytest.raises(VlrbError) as caught, blame(PLUGIN, "reading"):
+        raise raised
+
+    assert str(caught.value) == said
+
+
 def test_only_the_plugins_steps_are_blamed_on_it() -> None:
     """What vlrb does with a value that a plugin yielded is vlrb's own, and the plugin's generator is closed."""
     ended: list[Any] = []

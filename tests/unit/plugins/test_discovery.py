@@ -51,6 +51,18 @@ def vlrb_routers():
 """
 
 
+def test_a_file_with_the_name_of_a_plugin_is_to_be_renamed(tmp_path: Path) -> None:
+    """Nothing in it is wrong; the other plugin, which may be a bundled one, cannot be renamed as easily."""
+    file = tmp_path / "metrics.py"
+    file.write_text(ROUTER.format(name="r"), encoding="utf-8")
+    with pytest.raises(PluginError) as caught:
+        load(Selection((str(file),))).check()
+
+    assert [p.message.split(":")[1] for p in caught.value.problems] == [" its name is taken twice"] * 2
+    fixes = [p.fix.split(",")[0] for p in caught.value.problems]
+    assert fixes == ["rename the other plugin", "rename the file"]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

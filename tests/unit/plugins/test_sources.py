@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -43,6 +44,7 @@ EXPECTED = {
     "api.logs": (*PARTS, *FEATURES),
     "benchmark.score": ("scores", "benchmark"),
     "benchmark.build": ("benchmark",),
+    "benchmark.costs": ("benchmark",),
     "benchmark.join": ("benchmark",),
     "evaluation.features": FEATURES,
     "evaluation.feature_store": FEATURES,
@@ -196,6 +198,13 @@ def test_no_module_that_a_run_loads_is_forgotten(project: Any) -> None:
         ("__import__(f'{x}.y')", {"*"}),
         ("factory = 'a.b:C'", {"?a.b"}),
         ("a text, not. a module'", set()),
+        ("import vlrb\nvlrb.decide(x)", {"vlrb", "vlrb.decide"}),
+        ("import vlrb as v\nv.api.targets.relevance.x = 1\nvlrb.decide", {"vlrb", "vlrb.api.targets.relevance.x"}),
+        ("import vlrb.errors\nvlrb.decide", {"vlrb.errors", "vlrb.decide"}),
+        ("import vlrb.api.decide as d\nd.decide", {"vlrb.api.decide"}),
+        ("import vlrb\ngetattr(vlrb, name)", {"vlrb", "vlrb.*"}),
+        ("from vlrb import *", {"vlrb", "vlrb.*"}),
+        ("import_module('vlrb').decide", {"vlrb.*"}),
     ],
 )
 def test_imports_are_found_by_parsing(text: str, imports: set[str]) -> None:
@@ -244,6 +253,16 @@ def test_helpers_of_a_plugin_count_wherever_they_stand(digest: Any, tmp_path: Pa
     assert digest(root) == before
     (tmp_path / helper).write_text("X = 2", encoding="utf-8")
     assert digest(root) != before
+
+
+@pytest.mark.parametrize("text", ["import vlrb\nvlrb.decide.x", "from vlrb import *", "import vlrb as v\nf(v)"])
+def test_public_names_count_with_their_modules_however_they_are_asked_for(tmp_path: Path, text: str) -> None:
+    """The core imports them late: its own module says nothing of what a plugin uses."""
+    (tmp_path / "m.py").write_text(text, encoding="utf-8")
+    found = set(PLAIN.closure([tmp_path / "m.py"]))
+
+    assert {"vlrb", "vlrb.api.decide"} <= found
+    assert ("vlrb.api.targets" in found) == ("decide" not in text)
 
 
 def test_installed_packages_count_only_where_they_are_plugins(digest: Any, tmp_path: Path) -> None:
@@ -309,9 +328,22 @@ def test_files_are_parsed_once_and_an_edit_is_seen(tmp_path: Path, monkeypatch: 
     module.write_text("X = 2", encoding="utf-8")
     os.utime(module, ns=(old.st_atime_ns, old.st_mtime_ns))
     assert fresh() != before
-    memory.write_text("{", encoding="utf-8")
-    assert fresh() != before  # a broken memory is not an error
-    assert len(json.loads(memory.read_text(encoding="utf-8"))) == 1
+    assert fresh() == fresh()
+
+
+@pytest.mark.parametrize(
+    "broken", ["{", "null", "5", "[1]", "{}", '{"format": 1, "imports": {}}', '{"format": 2, "imports": {"KEY": [5]}}']
+)
+def test_a_broken_memory_is_written_anew(tmp_path: Path, broken: str) -> None:
+    """Whatever it holds, and one of another format: no command fails, and no import of it counts."""
+    module, memory = tmp_path / "m.py", tmp_path / "imports.json"
+    module.write_text("import vlrb", encoding="utf-8")
+    key = hashlib.sha256(module.read_bytes()).hexdigest()
+    memory.write_text(broken.replace("KEY", key), encoding="utf-8")
+
+    assert Sources(memory=lambda: memory).digest([module]).text == Sources().digest([module]).text
+    kept = json.loads(memory.read_text(encoding="utf-8"))
+    assert (kept["format"], kept["imports"][key]) == (closure.FORMAT, ["vlrb"])
 
 
 @pytest.mark.parametrize("change", ["link", "touch", "edit", "remove"])

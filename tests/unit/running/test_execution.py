@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cell_work import COUNTING, Work
 
-from vlrb.api.results import CellInfo
+from vlrb.api.results import CellInfo, CellResult
 from vlrb.errors import ConfigError, DataError, StorageError
 from vlrb.executor import quiet
 from vlrb.plugins.observers import Observers
@@ -16,7 +17,7 @@ from vlrb.plugins.plugin import Plugin, Selection
 from vlrb.plugins.registry import Registry
 from vlrb.running import execution
 from vlrb.running.context import RunContext
-from vlrb.running.execution import run_cells, with_features
+from vlrb.running.execution import CellsInProgress
 
 TWO = COUNTING + "sweep = { choice = [0, 1] }\n"
 FEATURES = (
@@ -24,19 +25,30 @@ FEATURES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell that ends well has no files here: the tests' ``run_cell`` writes none."""
+
+    def adopted(_: Any, cell: CellInfo, directory: Path, reused: bool) -> CellResult:
+        return CellResult(cell, "done", reused, directory, {})
+
+    monkeypatch.setattr(CellsInProgress, "_adopted", adopted)
+
+
 def finished(context: RunContext, *hooks: Any) -> dict[str, str]:
     """Run all cells in this process; return the errors of the cells, by name."""
     plugin = Plugin("p", "d", "1", "o", object=SimpleNamespace(**dict(hooks)))
     observers = Observers(Registry((plugin,), {}, Selection()))
-    errors: dict[str, str] = {}
-
-    def finish(cell: CellInfo, error: str) -> None:
-        errors[cell.name] = error
-
-    run: Any = None
-    run_cells(context, run, context.cells(), observers, 1, finish, quiet)
+    directory = context.places.runs / "run"
+    directory.mkdir(parents=True)
+    (directory / "plan.json").write_text("{}", encoding="utf-8")
+    run: Any = SimpleNamespace(cells=context.cells(), directory=directory)
+    results = CellsInProgress(context, run, observers, quiet).finish(1)
     assert not observers.errors
-    return errors
+    assert [(directory / "cells" / r.cell.name / "error.txt").is_file() for r in results] == [
+        bool(r.error) for r in results
+    ]
+    return {r.cell.name: r.error for r in results}
 
 
 def test_a_cell_that_fails_stops_no_other(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,22 +106,32 @@ def test_a_cell_that_is_not_in_the_plan_is_refused(work: Work, monkeypatch: pyte
     assert "changed during the run" in finished(context)[cells[0].name]
 
 
-@pytest.mark.parametrize("error", [DataError("an image is broken", fix="fix it"), ConfigError("no weights", fix="get")])
+@pytest.mark.parametrize("error", [DataError("an image is broken", fix="get"), ConfigError("no weights", fix="get")])
 def test_features_that_cannot_be_made_fail_their_cells_only(
     work: Work, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """The others run; the error names the feature set."""
-    context, failed = work.context(FEATURES), {}
+    """The others run; the error names the feature set and the fix."""
+    context = work.context(FEATURES)
 
     def encoded(*_: Any) -> None:
         raise error
 
+    monkeypatch.setattr(execution, "run_cell", lambda *_: None)
     monkeypatch.setattr(RunContext, "encoded", encoded)
-    left = with_features(context, context.cells(), lambda cell, said: failed.update({cell.label: said}), quiet)
+    knn, counting = (c.name for c in context.cells())
+    errors = finished(context)
 
-    assert [c.label for c in left] == ["counting"]
-    assert failed.keys() == {"knn"}
-    assert failed["knn"].startswith("feature set 'f': ")
-    error = StorageError("the disk is full", fix="make room")
+    assert errors[knn].startswith("feature set 'f': ")
+    assert errors[knn].endswith(" (fix: get)")
+    assert errors[counting] == ""
+
+
+def test_a_full_disk_while_encoding_ends_the_run(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other feature set would meet the same."""
+
+    def encoded(*_: Any) -> None:
+        raise StorageError("the disk is full", fix="make room")
+
+    monkeypatch.setattr(RunContext, "encoded", encoded)
     with pytest.raises(StorageError):
-        with_features(context, context.cells(), lambda *_: None, quiet)
+        finished(work.context(FEATURES))

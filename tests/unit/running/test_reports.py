@@ -19,13 +19,13 @@ from vlrb.running.reports import Reports
 class Report:
     """A report that writes a file and shows a text, or fails."""
 
-    def __init__(self, text: Any = "shown", error: Exception | None = None) -> None:
-        self.shown, self.error = text, error
+    def __init__(self, text: Any = "shown", error: Exception | None = None, *, written: bool = True) -> None:
+        self.shown, self.error, self.written = text, error, written
 
-    def __call__(self, subject: Any, directory: Path) -> list[Path]:
+    def __call__(self, subject: Any, directory: Path) -> Any:
         if self.error:
             raise self.error
-        return [directory / subject]
+        return [directory / subject] if self.written else None
 
     def text(self, subject: Any) -> Any:
         return self.shown
@@ -46,7 +46,9 @@ def test_a_report_that_fails_stops_no_other() -> None:
         "benchmark",
         [
             chosen("unmade", broken),
+            chosen("untrue", "json:Nope"),
             chosen("unwritten", lambda _: Report(error=ZeroDivisionError("x"))),
+            chosen("none", lambda _: Report(written=False)),
             chosen("odd", lambda _: Report(text=3)),
             chosen("good", lambda _: Report()),
             chosen("of-a-run", lambda _: Report(), on="run"),
@@ -55,11 +57,14 @@ def test_a_report_that_fails_stops_no_other() -> None:
     written = reports.write("s", Path("/d"))
 
     assert written == {"odd": [Path("/d/s")], "good": [Path("/d/s")]}
-    assert list(filter(None, reports.texts("s")))[-1] == "shown"
-    assert [name in str(e) for name, e in zip(("unmade", "unwritten", "odd"), reports.errors, strict=True)] == [
-        True
-    ] * 3
-    assert "returned int instead of a text" in str(reports.errors[2])
+    assert list(filter(None, reports.texts("s"))) == ["shown"] * 3
+    named = ("unmade", "untrue", "unwritten", "none", "odd")
+    assert [name in str(e) for name, e in zip(named, reports.errors, strict=True)] == [True] * 5
+    assert str(reports.errors[1]).startswith(
+        "plugin 'p' (d 1), making reporter 'untrue': 'json:Nope' cannot be imported"
+    )
+    assert "report 'p/none' of plugin 'p' (d 1) returned NoneType" in str(reports.errors[3])
+    assert "returned int instead of a text" in str(reports.errors[4])
     assert reports.exit_code == ExitCode.PLUGIN
 
 

@@ -14,7 +14,7 @@ from vlrb.errors import ConfigError, DataError, ExitCode, PluginError, TrackingE
 from vlrb.evaluation.metrics import cost_bounds
 from vlrb.experiment.resolve import make_plan
 from vlrb.plugins.observers import Observers
-from vlrb.running import run as running
+from vlrb.running.execution import CellsInProgress
 from vlrb.running.reports import Reports
 from vlrb.running.run import RunOutcome, execute, prepare
 
@@ -62,7 +62,7 @@ def test_observers_learn_that_a_run_has_ended_early(work: Work, monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Observers, "call", lambda _, hook, **__: told.append(hook))
-    monkeypatch.setattr(running, "run_cells", interrupted)
+    monkeypatch.setattr(CellsInProgress, "finish", interrupted)
     with pytest.raises(KeyboardInterrupt):
         execute(make_plan(work.experiment()), work.places, jobs=1)
 
@@ -71,7 +71,7 @@ def test_observers_learn_that_a_run_has_ended_early(work: Work, monkeypatch: pyt
 
 def test_a_folder_that_vanishes_during_a_run_is_named(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writing on would make a folder that looks like a run and holds half of one."""
-    monkeypatch.setattr(running, "run_cells", lambda _, run, *__: shutil.rmtree(run.directory))
+    monkeypatch.setattr(CellsInProgress, "finish", lambda self, _: shutil.rmtree(self.run.directory))
     with pytest.raises(DataError, match="vanished") as caught:
         execute(make_plan(work.experiment()), work.places, jobs=1)
 
