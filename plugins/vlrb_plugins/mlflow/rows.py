@@ -69,7 +69,7 @@ def _router_row(result: RunResult, router: RouterResult) -> Row:
 
 
 def _points(run: RunInfo, router: RouterResult) -> dict[str, str]:
-    """Return a tag with the points of the sweep that were chosen, and on how many splits; it may change as failed cells are run again."""
+    """Return a tag with the chosen points of the sweep; no parameter, since a failed cell that is run again may change them."""
     splits = [s.name for s in run.split.each if s.train_fraction == 1]
     times = Counter(router.points[s] for s in splits if router.points.get(s))
     text = ", ".join(f"{point} ({n} of {len(splits)})" for point, n in times.most_common())

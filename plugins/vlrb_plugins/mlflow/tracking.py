@@ -146,10 +146,10 @@ class Tracker:
 
     def _parts(self, result: RunResult) -> Iterator[tuple[str, Job]]:
         """Tag what stands for no row, which is known only now; an earlier try may have chosen another point."""
-        nodes = {n for n in self._record.nodes() if n.startswith(("cell/", "router/"))}
-        nodes |= {f"cell/{c.cell.name}" for c in result.cells if not c.cell.inner}
         if not has_one_cell(result.run):  # no cell was ever said to stand for its router
             return
+        nodes = {n for n in self._record.nodes() if n.startswith(("cell/", "router/"))}
+        nodes |= {f"cell/{c.cell.name}" for c in result.cells if not c.cell.inner}
         for node in sorted(nodes - {row.node for row in leaderboard_rows(result)}):
             yield node, lambda node=node: self._writer.unselect(node)  # type: ignore[misc]
 

@@ -234,8 +234,9 @@ def test_a_kill_while_rows_are_logged(several, rows, database, read, monkeypatch
         plugin.vlrb_cell_end(study.run, cell)
     calls = 0
     for name in ("create_run", "log_batch", "set_terminated"):
+        method = getattr(MlflowClient, name)
 
-        def interrupted(*args, real=getattr(MlflowClient, name), **kwargs):
+        def interrupted(*args, real=method, **kwargs):
             nonlocal calls
             calls += 1
             if calls == count:
