@@ -233,20 +233,20 @@ def test_a_kill_while_rows_are_logged(several, rows, database, read, monkeypatch
     for cell in ended.cells:
         plugin.vlrb_cell_end(study.run, cell)
     calls = 0
-    for name in ("create_run", "log_batch", "set_terminated"):
-        method = getattr(MlflowClient, name)
+    with monkeypatch.context() as patch:
+        for name in ("create_run", "log_batch", "set_terminated"):
+            method = getattr(MlflowClient, name)
 
-        def interrupted(*args, real=method, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == count:
-                raise KeyboardInterrupt
-            return real(*args, **kwargs)
+            def interrupted(*args, real=method, **kwargs):
+                nonlocal calls
+                calls += 1
+                if calls == count:
+                    raise KeyboardInterrupt
+                return real(*args, **kwargs)
 
-        monkeypatch.setattr(MlflowClient, name, interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        plugin.vlrb_run_end(ended)
-    monkeypatch.undo()
+            patch.setattr(MlflowClient, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            plugin.vlrb_run_end(ended)
     study.show()
     assert rows() == {"router/knn", *REFERENCES}
     runs = read(database).runs()
