@@ -70,6 +70,17 @@ def test_what_stands_for_its_router_is_said_at_once(several, rows):
     assert rows() == {"cell/knn-seed0"}
 
 
+def test_a_first_fit_is_never_said_to_stand_for_its_router(several, rows):
+    """Protects a look at a long run whose routers will be fitted again: what is shown as their result is the second fit."""
+    study, plugin = several(refit=True), MlflowPlugin()
+    plugin.vlrb_run_start(study.run)
+    for cell in study.cells:
+        plugin.vlrb_cell_start(study.run, cell)
+    assert rows() == set()
+    plugin.vlrb_cell_start(study.run, attrs.evolve(study.cells[1], refit=True))
+    assert rows() == {"cell/swept-k=1-refit-seed0"}
+
+
 @pytest.mark.parametrize(("names", "seeds"), [(("fold-1", "fold-2"), (0,)), (("",), (0, 1))], ids=["folds", "seeds"])
 def test_several_cells_have_a_run_for_their_router(several, rows, database, read, names, seeds):
     """Protects the values of a router over folds or seeds: they are those of the leaderboard, and of no single cell."""
