@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from vlrb import Scores, Undefined
+from vlrb import MetricValue, Scores, Undefined
 
 SHORT, LONG = 100, 800
 """Parameters or tags, and metrics, per request: MLflow takes 100 and 1,000, and 1,000 of all together."""
@@ -26,18 +26,25 @@ Q = TypeVar("Q")
 
 def metrics_of(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str, str]]:
     """Return metrics ``SPLIT/METRIC`` and ``SPLIT/SCOPE/METRIC``, and tags for values that are not finite numbers."""
+    values: dict[str, MetricValue] = {}
+    for split, scopes in scores.items():
+        for scope, of_scope in scopes.items():
+            prefix = split if scope == "overall" else f"{split}/{scope}"
+            values |= {f"{prefix}/{name}": value for name, value in of_scope.items()}
+    return finite(values)
+
+
+def finite(values: Mapping[str, MetricValue]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the finite numbers, and tags ``undefined.NAME`` for the other values."""
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
-    for split, scopes in scores.items():
-        for scope, values in scopes.items():
-            prefix = split if scope == "overall" else f"{split}/{scope}"
-            for name, value in values.items():
-                if isinstance(value, Undefined):
-                    tags[f"undefined.{prefix}/{name}"] = value.reason
-                elif math.isfinite(value):
-                    metrics[f"{prefix}/{name}"] = value
-                else:
-                    tags[f"undefined.{prefix}/{name}"] = str(value)
+    for name, value in values.items():
+        if isinstance(value, Undefined):
+            tags[f"undefined.{name}"] = value.reason
+        elif math.isfinite(value):
+            metrics[name] = value
+        else:
+            tags[f"undefined.{name}"] = str(value)
     return metrics, tags
 
 

@@ -15,7 +15,7 @@ START, END = "start", "run"
 
 
 class Record:
-    """By node (``run``, ``cell/NAME``, ``reference/NAME``) the MLflow run in one store, and what of it is done."""
+    """By node (``run``, ``cell/NAME``, ``router/LABEL``, ``reference/NAME``) the MLflow run in one store, and what is done."""
 
     def __init__(self, file: Path, place: str) -> None:
         self._file = file
@@ -29,6 +29,11 @@ class Record:
 
     def _clear_unless_known(self) -> None:
         self._places.setdefault(self._place, {"nodes": {}, "done": {}})
+
+    def nodes(self) -> set[str]:
+        """Return the nodes that have an MLflow run."""
+        with self._lock:
+            return set(self._places[self._place]["nodes"])
 
     def run_of(self, node: str) -> str:
         """Return the id of a node's MLflow run, or an empty text."""

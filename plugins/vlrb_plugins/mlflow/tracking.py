@@ -13,6 +13,7 @@ from vlrb_plugins.mlflow.failures import unusable
 from vlrb_plugins.mlflow.lanes import Job, Lanes
 from vlrb_plugins.mlflow.naming import cut
 from vlrb_plugins.mlflow.record import END, START, Record
+from vlrb_plugins.mlflow.rows import has_one_cell, leaderboard_rows
 from vlrb_plugins.mlflow.settings import MlflowSettings
 from vlrb_plugins.mlflow.store import Place, active_runs, load_mlflow
 from vlrb_plugins.mlflow.writer import LOCAL_SECONDS, Point, Writer, files
@@ -67,11 +68,14 @@ class Tracker:
             self._tell()
 
     def begin(self, cell: CellInfo) -> None:
-        """Open the nested run of a cell."""
-        self._do(f"cell/{cell.name}", lambda: void(self._writer.open_cell(cell)))
+        """Open the nested run of a cell; an inner fold, which serves the choice of a point only, has none."""
+        if not cell.inner:
+            self._do(f"cell/{cell.name}", lambda: void(self._writer.open_cell(cell)))
 
     def log(self, cell: CellInfo, step: int, values: Mapping[str, float]) -> None:
         """Keep values of a long fit, and send them now and then."""
+        if cell.inner:
+            return
         with self._buffers:
             waiting = self._buffer.setdefault(cell.name, [])
             waiting.extend((step, name, float(value)) for name, value in values.items())
@@ -89,36 +93,31 @@ class Tracker:
     def cell(self, result: CellResult) -> None:
         """Log a cell's result, unless MLflow has it."""
         cell = result.cell
+        if cell.inner:
+            return
         node = f"cell/{cell.name}"
         outcome = "done" if result.status == "done" else f"failed: {cut(without_credentials(result.error))}"
-        selected = "" if cell.point else str(result.status == "done").lower()
 
         def job() -> None:
             self._flush(cell)
-            self._writer.cell(result, outcome, selected)
+            self._writer.cell(result, outcome)
 
         if self._record.done(node) != outcome:
             self._do(node, job)
 
     def end(self, result: RunResult) -> None:
-        """Log reference points, results and reports, and close the parent run.
+        """Log the rows of the leaderboard, results and reports, and close the parent run.
 
         :raises TrackingError: when that cannot be done, or not in time
         """
         self._tell()
         if self._record.done(END) == result.finished or self._told:
             return
-        for job_of in (self._references, self._winners, self._artifacts):
+        for job_of in (self._rows, self._parts, self._artifacts):
             for lane, job in job_of(result):
                 self._do(lane, job)
         self._finish()
-        failed = any(c.status == "failed" for c in result.cells)
-
-        def close() -> None:
-            self._writer.log(self._writer.parent(), tags={"status": "failed" if failed else "done"})
-            self._writer.close(END, "FAILED" if failed else "FINISHED", result.finished)
-
-        self._do(END, close)
+        self._do(END, lambda: self._writer.end(result))
         self._finish()
 
     def interrupted(self) -> None:
@@ -141,23 +140,18 @@ class Tracker:
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
-    def _references(self, result: RunResult) -> Iterator[tuple[str, Job]]:
-        for reference in result.references:
-            node = f"reference/{reference.name}"
-            if not self._record.done(node):
-                yield node, lambda reference=reference: self._writer.reference(reference)  # type: ignore[misc]
+    def _rows(self, result: RunResult) -> Iterator[tuple[str, Job]]:
+        for row in leaderboard_rows(result):
+            yield row.node, lambda row=row: self._writer.row(row)  # type: ignore[misc]
 
-    def _winners(self, result: RunResult) -> Iterator[tuple[str, Job]]:
-        """Tag which points of the sweeps stand for their routers: it is known only now."""
-        for cell in (c for c in result.cells if c.cell.point):
-            node = f"cell/{cell.cell.name}"
-            chosen = str(cell.status == "done" and result.selected(cell.cell)).lower()
-            yield node, lambda node=node, chosen=chosen: self._select(node, chosen)  # type: ignore[misc]
-
-    def _select(self, node: str, chosen: str) -> None:
-        run_id = self._record.run_of(node)
-        if run_id:
-            self._writer.log(run_id, tags={"selected": chosen})
+    def _parts(self, result: RunResult) -> Iterator[tuple[str, Job]]:
+        """Tag what stands for no row, which is known only now; an earlier try may have chosen another point."""
+        if not has_one_cell(result.run):  # no cell was ever said to stand for its router
+            return
+        nodes = {n for n in self._record.nodes() if n.startswith(("cell/", "router/"))}
+        nodes |= {f"cell/{c.cell.name}" for c in result.cells if not c.cell.inner}
+        for node in sorted(nodes - {row.node for row in leaderboard_rows(result)}):
+            yield node, lambda node=node: self._writer.unselect(node)  # type: ignore[misc]
 
     def _artifacts(self, result: RunResult) -> Iterator[tuple[str, Job]]:
         directory = result.run.directory

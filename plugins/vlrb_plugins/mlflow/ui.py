@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -11,15 +13,22 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import click
 
 from vlrb import ConfigError, TrackingError
 from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, Address, in_memory
+from vlrb_plugins.mlflow.settings import DEFAULT_EXPERIMENT
 from vlrb_plugins.mlflow.store import environment
 
 STARTUP_SECONDS = 60.0
+ANSWER_SECONDS = 10.0
 GRACE_SECONDS = 5.0
+
+ROWS = "tags.selected = 'true'"
+TABLE = urlencode({"workflowType": "machine_learning", "searchFilter": ROWS}, quote_via=quote)
+"""What the UI of MLflow 3 reads from the address of its run table."""
 
 _ABOVE = "see what MLflow printed above, then run the command again"
 
@@ -40,6 +49,9 @@ def ui(uri: str, host: str, port: int) -> None:
         try:
             _wait_until_open(process, host, port)
             click.echo(f"MLflow UI of {address.shown} ({address.source}): http://{host}:{port} (Ctrl-C ends it)")
+            experiment = _experiment_id(host, port)
+            if experiment:
+                click.echo(f"leaderboards ({ROWS}): http://{host}:{port}/#/experiments/{experiment}/runs?{TABLE}")
             status = process.wait()
             raise TrackingError(f"the MLflow UI ended by itself with status {status}", where=address.source, fix=_ABOVE)
         except KeyboardInterrupt:
@@ -127,6 +139,17 @@ def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> 
         time.sleep(0.2)
     what = f"the MLflow UI did not answer within {STARTUP_SECONDS:g} seconds"
     raise TrackingError(what, where=f"{host}:{port}", fix=_ABOVE)
+
+
+def _experiment_id(host: str, port: int) -> str:
+    """Return the id of the experiment to which runs go by default; empty where the store has none, or does not say."""
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
+        path = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(DEFAULT_EXPERIMENT)}"
+        connection.request("GET", path)
+        found = json.loads(connection.getresponse().read())["experiment"]
+        return quote(found["experiment_id"]) if found["lifecycle_stage"] == "active" else ""
+    return ""
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import attrs
 
-from vlrb import BenchmarkInfo, CellInfo, CellResult, ReferenceResult, RunInfo, without_credentials
+from vlrb import BenchmarkInfo, CellInfo, CellResult, RunInfo, RunResult, SplitsInfo, without_credentials
 from vlrb_plugins.mlflow.failures import BUSY, status_of
 from vlrb_plugins.mlflow.lanes import Lanes
 from vlrb_plugins.mlflow.naming import batches, cut, flat, metrics_of, named
 from vlrb_plugins.mlflow.record import END, START, Record
+from vlrb_plugins.mlflow.rows import PART_OF_A_ROW, Row, role_tags
 from vlrb_plugins.mlflow.store import Place, open_store, silence_warnings
 
 LONGEST_PARAMETER = 6000
@@ -31,7 +32,7 @@ Point = tuple[int, str, float]
 
 
 class Writer:
-    """Logs the nodes of one run: ``run``, ``cell/NAME``, ``reference/NAME``.
+    """Logs the nodes of one run: ``run``, ``cell/NAME``, ``router/LABEL``, ``reference/NAME``.
 
     ``running`` holds the nodes that MLflow shows as running, with their MLflow runs.
     """
@@ -61,8 +62,7 @@ class Writer:
             run_id = self._open(END, f"{self.run.name} {self.run.directory.name}", {})
             if not self._record.done(START):
                 benchmark, bounds = self.run.benchmark, self.run.bounds
-                about = attrs.asdict(self.run.split, recurse=False)
-                params = {f"split.{k}": v for k, v in flat({**about.pop("parameters"), **about})}
+                params = {f"split.{k}": v for k, v in flat(_about_splits(self.run.split))}
                 params |= {"bounds.low": bounds.low, "bounds.high": bounds.high, "bounds.rows": bounds.rows}
                 params |= {"protocol": self.run.protocol, "samples": benchmark.samples}
                 params |= {"seeds": self.run.experiment.get("seeds"), "models": len(benchmark.models)}
@@ -75,7 +75,7 @@ class Writer:
     def open_cell(self, cell: CellInfo) -> str:
         """Return the nested run of a cell, shown as running."""
         tags = {
-            "vlrb.kind": "router",
+            **role_tags(self.run, cell),
             "vlrb.cell": cell.key,
             "vlrb.plugin": cell.plugin,
             "vlrb.dist": cell.dist,
@@ -83,11 +83,10 @@ class Writer:
         }
         return self._open(f"cell/{cell.name}", cell.name, tags)
 
-    def cell(self, result: CellResult, outcome: str, selected: str) -> None:
+    def cell(self, result: CellResult, outcome: str) -> None:
         """Log a cell's result with its curve, and close its run.
 
         :param outcome: noted when all of it is logged
-        :param selected: whether it stands for its router, or an empty text where that is not known yet
         """
         from vlrb import read_curve
 
@@ -95,11 +94,12 @@ class Writer:
         run_id = self.open_cell(cell)
         metrics, undefined = metrics_of(result.scores)
         params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed}
-        params |= {"features": cell.features, **({"point": cell.point_name} if cell.point else {})}
+        params |= {"features": cell.features, "point": cell.point_name, "split": cell.split_name}
+        params = {k: v for k, v in params.items() if v != ""}
         params |= {f"router.{k}": v for k, v in flat(cell.parameters)}
         params |= {f"chosen.{k}": v for k, v in flat(result.chosen)}
         tags = {"status": result.status, "reused": str(result.reused).lower(), "hardware": result.hardware}
-        tags |= {"vlrb.error": without_credentials(result.error), **({"selected": selected} if selected else {})}
+        tags["vlrb.error"] = without_credentials(result.error)
         if result.status == "done":
             metrics["fit_seconds"] = result.fit_seconds
         if result.status == "done" and run_id in self._failed:
@@ -110,13 +110,36 @@ class Writer:
             self.upload(run_id, file, "cell")
         self.close(node, "FINISHED" if result.status == "done" else "FAILED", outcome)
 
-    def reference(self, reference: ReferenceResult) -> None:
-        """Log a reference point."""
-        node = f"reference/{reference.name}"
-        run_id = self._open(node, reference.name, {"vlrb.kind": "reference", "mlflow.note.content": reference.summary})
-        metrics, undefined = metrics_of({"test": reference.test.scores})
-        self.log(run_id, metrics, {"label": reference.name}, undefined)
-        self.close(node, "FINISHED", "done")
+    def row(self, row: Row) -> None:
+        """Log a row of the leaderboard to the run that stands for it, unless that has these values."""
+        run_id, done = self._record.run_of(row.node), f"row/{row.node}"
+        if run_id and self._record.done(done) == f"{row.digest} {run_id}":
+            return
+        if row.own:
+            run_id = self._open(row.node, row.name, row.tags)
+        if run_id:
+            self.log(run_id, row.metrics, row.params, row.tags)
+            if row.own:
+                self.close(row.node, "FAILED" if row.failed else "FINISHED")
+            self._record.note_done(done, f"{row.digest} {run_id}")
+
+    def unselect(self, node: str) -> None:
+        """Say of a node that it stands for no row of the leaderboard."""
+        run_id = self._record.run_of(node)
+        if run_id:
+            self._record.note_done(f"row/{node}", "")
+            self.log(run_id, tags=PART_OF_A_ROW)
+
+    def end(self, result: RunResult) -> None:
+        """Log what the end of the run says of all of it, and close the parent run."""
+        found = result.statistics
+        failed = [c.cell.name for c in result.cells if c.status == "failed"]
+        tags = {"status": "failed" if failed else "done", "vlrb.failed": ", ".join(failed)}
+        tags |= {"vlrb.leader": found.leader, "vlrb.cautions": "\n".join(found.cautions)}
+        names = ("draws", "level", "seed", "groups", "baseline")
+        params = {f"statistics.{name}": getattr(found, name) for name in names}
+        self.log(self.parent(), params=params, tags=tags)
+        self.close(END, "FAILED" if failed else "FINISHED", result.finished)
 
     def curve(self, cell: CellInfo, points: Sequence[Point]) -> None:
         """Log values of a fit that goes on."""
@@ -314,6 +337,17 @@ class Writer:
             raise AssertionError
 
         return ask
+
+
+def _about_splits(split: SplitsInfo) -> dict[str, Any]:
+    """Return what all splits have in common, and the sizes where there is one only."""
+    about = {
+        **split.parameters,
+        **attrs.asdict(split, recurse=False, filter=attrs.filters.exclude("parameters", "each")),
+    }
+    if len(split.each) == 1:
+        about |= {k: getattr(split.each[0], k) for k in ("samples", "group_also_in_train")}
+    return {**about, "splits": len(split.each)}
 
 
 def files(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,16 +17,20 @@ import attrs
 import pytest
 
 from vlrb.api.results import (
+    AggregatedScores,
     BenchmarkInfo,
     CellInfo,
     CellResult,
     MetricInfo,
     ReferenceResult,
+    RouterResult,
     RunInfo,
     RunResult,
     SplitInfo,
+    SplitsInfo,
 )
 from vlrb.api.routing import CostBounds, Undefined
+from vlrb.api.statistics import Difference, Interval, RowStatistics, Statistics
 from vlrb_plugins.mlflow import MlflowPlugin
 from vlrb_plugins.mlflow.addresses import Address
 from vlrb_plugins.mlflow.settings import MlflowSettings
@@ -43,7 +47,7 @@ class Study:
             key="0123abcd" * 8,
             directory=directory,
             protocol="paper",
-            experiment={"name": "study", "seeds": [0]},
+            experiment={"name": "study", "seeds": [0], "selection": {"refit": False}},
             benchmark=BenchmarkInfo(
                 fingerprint="f" * 64,
                 samples=120,
@@ -53,16 +57,7 @@ class Study:
                 excluded={},
                 total_tokens=9000,
             ),
-            split=SplitInfo(
-                use="splits/grouped",
-                parameters={"seed": 7, "train": 0.7},
-                made="seed 7",
-                samples={"train": 84, "dev": 12, "test": 24},
-                digest="abc123",
-                groups=17,
-                grouped_by={"image": 120},
-                group_also_in_train={"dev": 0, "test": 0},
-            ),
+            split=some_splits(""),
             bounds=CostBounds(0.001, 0.02),
             metrics=(MetricInfo("accuracy", "%", True, "share of right answers"),),
             cells=self.cells,
@@ -93,19 +88,44 @@ class Study:
         write(directory / "error.txt", error)
         return CellResult(info, "failed", False, directory, {}, error)
 
-    def result(self, *cells: CellResult, finished: str = "2026-01-02T03:04:06+00:00") -> RunResult:
-        """Return the result of the run; cells that are not given went well."""
+    def result(
+        self,
+        *cells: CellResult,
+        finished: str = "2026-01-02T03:04:06+00:00",
+        chosen: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> RunResult:
+        """Return the result of the run; cells that are not given went well.
+
+        :param chosen: label -> split -> the point of a sweep that was chosen there; those that are not given have no sweep
+        """
         given = {c.cell.name: c for c in cells}
+        results = tuple(given.get(c.name) or self.done(c) for c in self.cells)
+        names = [s.name for s in self.run.split.each]
+        points = {c.label: dict.fromkeys(names, "") for c in self.cells} | {**(chosen or {})}
+        routers = tuple(self.router(label, of_router, results) for label, of_router in points.items())
+        test = AggregatedScores(some_scores()["test"])
         return RunResult(
             run=self.run,
-            cells=tuple(given.get(c.name) or self.done(c) for c in self.cells),
+            cells=results,
+            routers=routers,
             references=(
-                ReferenceResult("oracle", "the cheapest right model", some_scores()),
-                ReferenceResult("cheapest", "the cheapest model on train", some_scores()),
+                ReferenceResult("oracle", "the cheapest right model", test),
+                ReferenceResult("cheapest", "the cheapest model on train", test),
             ),
+            statistics=some_statistics("oracle", "cheapest", *(r.label for r in routers if r.test)),
             started="2026-01-02T03:04:05+00:00",
             finished=finished,
         )
+
+    def router(self, label: str, points: Mapping[str, str], results: Sequence[CellResult]) -> RouterResult:
+        """Return the result of a router as the core makes it of the cells of the chosen points."""
+        refit = bool(self.run.experiment["selection"]["refit"])
+        own = [r for r in results if r.cell.label == label and not r.cell.inner and r.cell.train_fraction == 1]
+        own = [r for r in own if r.cell.refit == refit and points.get(r.cell.split) == r.cell.point_name]
+        done = bool(own) and all(r.status == "done" for r in own)
+        over_seeds = {"overall": {"accuracy": 0.5}} if len({r.cell.seed for r in own}) > 1 else {}
+        test = AggregatedScores(some_scores()["test"], over_seeds) if done else None
+        return RouterResult(label, points, {}, "best", tuple(r.cell.name for r in own), test)
 
     def show(self, *cells: CellResult, plugin: MlflowPlugin | None = None, **result: Any) -> MlflowPlugin:
         """Call the hooks of a run that has ended so, in order, on a plugin object that knows nothing yet."""
@@ -136,6 +156,41 @@ def cell(label: str, parameters: Mapping[str, Any]) -> CellInfo:
         dist="vlrb 0.1.0",
         sources="abc123",
     )
+
+
+def some_splits(*names: str) -> SplitsInfo:
+    """Return folds, or one split where the only name is empty."""
+    samples, none = {"train": 84, "dev": 12, "test": 24}, {"dev": 0, "test": 0}
+    return SplitsInfo(
+        use="splits/grouped",
+        parameters={"seed": 7, "train": 0.7},
+        made="seed 7",
+        pooled=len(names) > 1,
+        digest="abc123",
+        groups=17,
+        grouped_by={"image": 120},
+        each=tuple(SplitInfo(name, samples, f"digest-{name}", none) for name in names),
+    )
+
+
+def some_statistics(*names: str) -> Statistics:
+    """Return the statistics of rows, with an interval and a difference that are undefined."""
+    unknown = Undefined("one group")
+    row = RowStatistics(
+        intervals={
+            "overall": {"accuracy": Interval(58.0, 65.0, 2000), "brier": unknown, "throughput": unknown},
+            "group/general": {"accuracy": Interval(50.0, 70.0, 2000)},
+        },
+        against={
+            "cheapest": {
+                "accuracy": Difference(1.5, Interval(-0.5, 3.5, 2000), 0.04, 0.08),
+                "brier": Difference(unknown, unknown, unknown, unknown),
+            },
+            "oracle": {"accuracy": Difference(-9.0, Interval(-12.0, -6.0, 2000), 0.001, 0.002)},
+        },
+    )
+    cautions = ("few groups", "the best model is nearly the dearest")
+    return Statistics(2000, 0.95, 3, 20, "cheapest", "knn", dict.fromkeys(names, row), cautions)
 
 
 def some_scores(**more: Any) -> dict[str, Any]:
@@ -237,6 +292,12 @@ def opened() -> Callable[..., tuple[Any, str]]:
 def scores() -> Callable[..., dict[str, Any]]:
     """Return the function that makes scores."""
     return some_scores
+
+
+@pytest.fixture
+def splits() -> Callable[..., SplitsInfo]:
+    """Return the function that makes splits."""
+    return some_splits
 
 
 @pytest.fixture

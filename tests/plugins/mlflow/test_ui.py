@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -107,6 +108,23 @@ def test_opens_answers_and_ends(start, ending):
     process.send_signal(ending)  # an impatient second time changes nothing
     assert process.wait(30) == 0
     assert gone(group)
+    assert process.stdout is not None
+    assert "#/experiments/" not in process.stdout.read(), "the store has no experiment of the default name"
+
+
+def test_address_of_the_leaderboards(start, study, database, read):
+    """Protects the way to the run table: the address names the default experiment, and its filter finds the rows."""
+    study.show()
+    process, address = start()
+    line = next(line for line in process.stdout if "#/experiments/" in line)  # MLflow shows requests there too
+    table, _, query = line.split(": ")[-1].strip().partition("?")
+    store = read(database)
+    assert table == f"{address}/#/experiments/{store.experiment.experiment_id}/runs"
+    given = parse_qs(query, strict_parsing=True)
+    assert given == {"workflowType": ["machine_learning"], "searchFilter": ["tags.selected = 'true'"]}
+    assert " " not in query
+    found = store.client.search_runs([store.experiment.experiment_id], *given["searchFilter"])
+    assert {r.data.tags["vlrb.node"] for r in found} == set(store.runs()) - {"run"}
 
 
 @needs_proc
