@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import cast
 
 import attrs
 
@@ -39,5 +39,4 @@ class EarlyStopping:
 
 def kept_epochs(context: FitContext) -> int | None:
     """Return how many epochs the first fit chose on dev, which a refit trains; None in a first fit."""
-    epochs: Any = None if context.kept is None else context.kept["epochs"]
-    return epochs
+    return None if context.kept is None else cast(int, context.kept["epochs"])

@@ -74,8 +74,8 @@ def test_the_best_epoch_of_the_first_fit_is_kept(case: str, make: Any) -> None:
     given = iter(scores)
     params = SPECS[CASES[case][0]].params(**{**CASES[case][1], "patience": 2})
     pytest.importorskip("torch")
-    fitted = SPECS[CASES[case][0]].factory(params).fit(
-        train, dev, attrs.evolve(context, dev_score=lambda _: next(given))
+    fitted = (
+        SPECS[CASES[case][0]].factory(params).fit(train, dev, attrs.evolve(context, dev_score=lambda _: next(given)))
     )
 
     assert fitted.kept == {"epochs": 3}
@@ -103,7 +103,9 @@ def test_a_refit_trains_as_many_epochs_as_were_kept(case: str, epochs: int, make
 def test_without_early_stopping_a_refit_trains_as_the_first_fit_did(case: str, make: Any) -> None:
     """Nothing was decided on dev, so nothing is kept: up to max_iter, or until the loss no longer falls."""
     whole, dev = joined(make, make.random(), make.random(60, seed=1)), make.random(60, seed=1)
-    more = {"early_stopping": False, "max_iter": 9} | ({"loss_patience": 2, "learning_rate": 1e-9} if case == "mlp" else {})
+    more = {"early_stopping": False, "max_iter": 9} | (
+        {"loss_patience": 2, "learning_rate": 1e-9} if case == "mlp" else {}
+    )
     first, told = fit(make, case, whole, dev, **more)
     refit, told_again = fit(make, case, whole, dev, first.kept, **more)
 
