@@ -53,6 +53,7 @@ def test_a_refit_is_the_best_epoch_of_the_first_fits_schedule(fit: Any, shades: 
     asked = shades.part(TEST).queries
 
     assert first.kept == refit.kept == {"epochs": 3}
+    assert refit.history == {"best_epoch": 3, "best_dev_score": None}
     assert [s for s, v in told.logged if "epoch_loss" in v] == [STEPS, 2 * STEPS, 3 * STEPS]
     assert told.curve("dev_score") == []
     assert told.progress[-1] == (3 * STEPS, 3 * STEPS)
