@@ -9,12 +9,13 @@ intercepts included; it stops early on dev.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 import numpy as np
 
-from vlrb import COST_SCALE, Array, FitContext, Labelled, Queries, solved_rows
+from vlrb import COST_SCALE, Array, FitContext, Labelled, Queries, Scalar, solved_rows
 from vlrb_plugins.feature_routers.deciding import HighestScore
 from vlrb_plugins.feature_routers.epochs import run_epochs
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
@@ -39,30 +40,32 @@ class Linear:
 
         :raises DataError: when no model is right on any train sample, or the selection metric is undefined on dev
         """
-        features, kept = features_of(train.queries, "linear"), solved_rows(train, "linear")
+        features, rows = features_of(train.queries, "linear"), solved_rows(train, "linear")
         reference = self.params.variant == "reference"
-        scaler = ZScore.fit(features.matrix, kept, ddof=1 if reference else 0)
+        scaler = ZScore.fit(features.matrix, rows, ddof=1 if reference else 0)
         scale = 1.0 if reference else COST_SCALE
-        targets = targets_of(train, kept, self.params.lambda_, self.params.variant, scale)
-        matrix = scaler.apply(features.matrix, kept)
+        targets = targets_of(train, rows, self.params.lambda_, self.params.variant, scale)
+        matrix = scaler.apply(features.matrix, rows)
+        kept: Mapping[str, Scalar] = {}
         if reference:
             start = initial(matrix.shape[1], targets.shape[1], context.rng)
             asked = scaled_dev(dev, scaler, "linear") if self.params.early_stopping else matrix[:0]
-            weights, intercepts = train_by_adam(matrix, targets, asked, start, self.params, context)
+            weights, intercepts, kept = train_by_adam(matrix, targets, asked, start, self.params, context)
         else:
             solution = solve(matrix, Softmax(targets), targets.shape[1], self.params, context, "linear")
             weights, intercepts = solution.weights, solution.intercepts
-        return FittedLinear(self.params, scaler, weights, intercepts)
+        return FittedLinear(self.params, scaler, weights, intercepts, kept)
 
 
 @attrs.frozen(eq=False)
 class FittedLinear(HighestScore):
-    """Weights float64[d, k] and intercepts float64[k]."""
+    """Weights float64[d, k] and intercepts float64[k]; ``kept`` is not saved."""
 
     params: LinearParams
     scaler: ZScore
     weights: Array
     intercepts: Array
+    kept: Mapping[str, Scalar] = attrs.field(factory=dict)
 
     def scores(self, queries: Queries) -> Array:
         """Return the predicted target, a distribution over the models, float64[n, k]."""
@@ -96,8 +99,8 @@ def initial(width: int, models: int, rng: np.random.Generator) -> Array:
 
 def train_by_adam(
     matrix: Array, targets: Array, dev: Array, start: Array, params: LinearParams, context: FitContext
-) -> tuple[Array, Array]:
-    """Return weights float64[d, k] and intercepts float64[k] after steps of Adam from ``start``, those of the best epoch.
+) -> tuple[Array, Array, Mapping[str, Scalar]]:
+    """Return weights float64[d, k] and intercepts float64[k] after steps of Adam from ``start``, and what a refit needs to know.
 
     :param matrix: scaled rows float32[n, d]
     :param dev: scaled rows of the dev samples
@@ -105,10 +108,11 @@ def train_by_adam(
     """
     adam = Adam(matrix, targets.astype(np.float32), start.astype(np.float32), params)
     to_the_end = EarlyStopping(params.max_iter, 0.0)
-    best = run_epochs(
+    point, kept = run_epochs(
         adam.step, lambda: adam.margins(dev).argmax(axis=1), lambda: adam.point, params, context, "linear", to_the_end
-    ).astype(np.float64)
-    return best[:, :-1].T, best[:, -1]
+    )
+    best = point.astype(np.float64)
+    return best[:, :-1].T, best[:, -1], kept
 
 
 @attrs.define(eq=False)

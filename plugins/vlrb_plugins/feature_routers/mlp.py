@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
-from vlrb import Array, ConfigError, FitContext, Labelled, Queries, solved_rows
+from vlrb import Array, ConfigError, FitContext, Labelled, Queries, Scalar, solved_rows
 from vlrb_plugins.feature_routers.deciding import HighestScore
 from vlrb_plugins.feature_routers.epochs import run_epochs
 from vlrb_plugins.feature_routers.inputs import features_of, scaled_dev, targets_of
@@ -28,6 +28,8 @@ from vlrb_plugins.shared.early_stopping import EarlyStopping
 
 if TYPE_CHECKING:
     import torch
+
+Layers = tuple[tuple[Array, Array], ...]
 
 LOSS_DELTA = 1e-4
 """By how much the train loss must fall to count as falling (without early stopping)."""
@@ -45,23 +47,24 @@ class Mlp:
         :raises DataError: when no model is right on any train sample, or the selection metric is undefined on dev
         :raises ConfigError: when there is no such device
         """
-        features, kept = features_of(train.queries, "mlp"), solved_rows(train, "mlp")
-        scaler = ZScore.fit(features.matrix, kept)
-        targets = targets_of(train, kept, self.params.lambda_, self.params.variant)
-        matrix = scaler.apply(features.matrix, kept)
+        features, rows = features_of(train.queries, "mlp"), solved_rows(train, "mlp")
+        scaler = ZScore.fit(features.matrix, rows)
+        targets = targets_of(train, rows, self.params.lambda_, self.params.variant)
+        matrix = scaler.apply(features.matrix, rows)
         asked = scaled_dev(dev, scaler, "mlp") if self.params.early_stopping else matrix[:0]
         with _threads(context.threads):
-            layers = Training(self.params, context).run(matrix, targets, asked)
-        return FittedMlp(self.params, scaler, layers)
+            layers, kept = Training(self.params, context).run(matrix, targets, asked)
+        return FittedMlp(self.params, scaler, layers, kept)
 
 
 @attrs.frozen(eq=False)
 class FittedMlp(HighestScore):
-    """Weights float32[out, in] and biases float32[out] of every layer."""
+    """Weights float32[out, in] and biases float32[out] of every layer; ``kept`` is not saved."""
 
     params: MlpParams
     scaler: ZScore
-    layers: tuple[tuple[Array, Array], ...]
+    layers: Layers
+    kept: Mapping[str, Scalar] = attrs.field(factory=dict)
 
     def scores(self, queries: Queries) -> Array:
         """Return the predicted target, a distribution over the models, float64[n, k]."""
@@ -103,8 +106,8 @@ class Training:
         self.generator = torch.Generator().manual_seed(context.seed)
         self.device = _device(params.device)
 
-    def run(self, matrix: Array, targets: Array, dev: Array) -> tuple[tuple[Array, Array], ...]:
-        """Train; return the layers of the best epoch, or without early stopping those of the last.
+    def run(self, matrix: Array, targets: Array, dev: Array) -> tuple[Layers, Mapping[str, Scalar]]:
+        """Train; return the layers of the best epoch, or without early stopping those of the last, and what a refit needs to know.
 
         :param matrix: scaled rows float32[n, d]
         """
@@ -186,7 +189,7 @@ def forward(layers: Sequence[torch.Tensor], values: torch.Tensor) -> torch.Tenso
     return values
 
 
-def _arrays(layers: Sequence[torch.Tensor]) -> tuple[tuple[Array, Array], ...]:
+def _arrays(layers: Sequence[torch.Tensor]) -> Layers:
     copies = [v.detach().cpu().numpy().copy() for v in layers]
     return tuple(zip(copies[0::2], copies[1::2], strict=True))
 

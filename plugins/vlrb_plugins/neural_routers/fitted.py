@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from vlrb import (
     Array,
     ConfigError,
     Queries,
+    Scalar,
     new_file,
     restructure,
     unstructure,
@@ -55,7 +57,7 @@ class FittedNeural:
     """A trained network.
 
     ``models`` are the candidates that it was trained on, ``order`` their columns in order of preference among equal logits, and
-    ``history`` is the record of the training.
+    ``history`` is the record of the training.  ``kept`` is what a refit needs to know; it is not saved.
     """
 
     name: str
@@ -65,6 +67,7 @@ class FittedNeural:
     models: tuple[str, ...]
     order: tuple[int, ...]
     history: dict[str, Any]
+    kept: Mapping[str, Scalar] = attrs.field(factory=dict)
     _last: WeakKeyDictionary[Queries, Array] = attrs.field(factory=WeakKeyDictionary, init=False, repr=False)
 
     @property

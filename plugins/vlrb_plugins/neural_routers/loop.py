@@ -23,7 +23,7 @@ from vlrb_plugins.neural_routers.objectives import Objective
 from vlrb_plugins.neural_routers.params import NeuralParams
 from vlrb_plugins.neural_routers.samples import Batch, Samples, batches_ahead, row_blocks
 from vlrb_plugins.neural_routers.schedule import rate_factor
-from vlrb_plugins.shared.early_stopping import EarlyStopping
+from vlrb_plugins.shared.early_stopping import EarlyStopping, kept_epochs
 
 logger = logging.getLogger("vlrb")
 
@@ -33,7 +33,7 @@ POINTS = 20
 
 @attrs.frozen(eq=False)
 class Task:
-    """A training: network, objective, samples, parameters and device.
+    """A training: network, objective, samples (those of dev are None in a refit), parameters and device.
 
     ``sources`` are the revisions of the network's pretrained weights by parameter.  ``order`` int64[k] are the models in order of
     preference among equal logits.
@@ -43,7 +43,7 @@ class Task:
     network: Network
     objective: Objective
     train: Samples
-    dev: Samples
+    dev: Samples | None
     params: NeuralParams
     device: Device
     seed: int
@@ -58,18 +58,26 @@ class Task:
 
     @property
     def steps(self) -> int:
-        """Return the number of steps without early stopping."""
+        """Return the number of steps of the schedule, which a refit follows as far as the first fit's best epoch."""
         return self.steps_per_epoch * self.params.epochs
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs to train: at most, or in a refit exactly."""
+        return kept_epochs(self.context) or self.params.epochs
 
     def identity(self) -> str:
         """Return a digest that distinguishes this training's checkpoints from those of others."""
         rows = self.objective.rows.tolist()
-        parts = [self.name, unstructure(self.params), self.seed, len(self.train), rows, self.sources]
+        kept = kept_epochs(self.context)
+        parts = [self.name, unstructure(self.params), self.seed, len(self.train), rows, self.sources, kept]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def train(task: Task) -> EarlyStopping:
+def train(task: Task) -> Reached:
     """Train the network and leave it with the weights of its best epoch; resume from the last checkpoint if there is one.
+
+    A refit trains as many epochs as the first fit's best, without dev; its last epoch counts as the best.
 
     :raises DataError: when the loss or its gradient is not finite
     :raises ConfigError: when memory runs out
@@ -82,8 +90,8 @@ def train(task: Task) -> EarlyStopping:
     monitor = EarlyStopping(task.params.patience, task.params.min_delta)
     reached = checkpoints.last(network, optimizer) or Reached(0, monitor)
     if reached.epoch:
-        logger.info("%s resumes after epoch %d of %d", task.name, reached.epoch, task.params.epochs)
-    while reached.epoch < task.params.epochs and not reached.monitor.stop:
+        logger.info("%s resumes after epoch %d of %d", task.name, reached.epoch, task.epochs)
+    while reached.epoch < task.epochs and not reached.monitor.stop:
         loss = _epoch(task, optimizer, reached.epoch, checkpoints)
         reached = _judged(task, reached, loss)
         checkpoints.save(reached, network, optimizer)
@@ -92,17 +100,21 @@ def train(task: Task) -> EarlyStopping:
         logger.warning("%s: the dev score is undefined in every epoch; the last epoch's weights are kept", task.name)
     elif best != reached.epoch:
         checkpoints.weights(best, network)
-    return reached.monitor
+    return reached
 
 
 def _judged(task: Task, before: Reached, loss: float) -> Reached:
     """Return the state of the training after one more epoch."""
     epoch = before.epoch + 1
+    if task.dev is None:
+        task.context.log(epoch * task.steps_per_epoch, {"epoch_loss": loss})
+        logger.info("%s: epoch %d of %d: loss %.4f", task.name, epoch, task.epochs, loss)
+        return Reached(epoch, attrs.evolve(before.monitor, best_epoch=epoch))
     logits = logits_of(task.network, task.dev, task.device, task.params.route_batch_size)
     score: MetricValue = task.context.dev_score(chosen(logits, task.order))
     values = {"epoch_loss": loss, **({"dev_score": float(score)} if isinstance(score, float | int) else {})}
     task.context.log(epoch * task.steps_per_epoch, values)
-    logger.info("%s: epoch %d of %d: loss %.4f, dev score %s", task.name, epoch, task.params.epochs, loss, score)
+    logger.info("%s: epoch %d of %d: loss %.4f, dev score %s", task.name, epoch, task.epochs, loss, score)
     return Reached(epoch, before.monitor.after(epoch, score))
 
 
@@ -122,7 +134,7 @@ def _epoch(task: Task, optimizer: torch.optim.Optimizer, number: int, checkpoint
             if np.isnan(loss):
                 raise _diverged(task, number + 1, step, checkpoints.latest())
             total, recent = total + loss * size, [recent[0] + loss * size, recent[1] + size]
-            task.context.progress(step + 1, task.steps)
+            task.context.progress(step + 1, task.steps_per_epoch * task.epochs)
             if index % every == every - 1 or index == task.steps_per_epoch - 1:
                 seconds = time.perf_counter() - since
                 values = {

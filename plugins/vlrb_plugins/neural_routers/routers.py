@@ -40,7 +40,7 @@ class NeuralRouter:
         return RECIPES[self.name]
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedNeural:
-        """Train on ``train``, stop early by ``dev``.
+        """Train on ``train``, stop early by ``dev``; in a refit, train as many epochs as the first fit chose.
 
         :raises ConfigError: when bodies cannot be loaded or do not fit together, the device is not available, or memory runs out
         :raises DataError: when weights are missing or the hub cannot be reached, an image cannot be decoded, no model is right on
@@ -57,17 +57,18 @@ class NeuralRouter:
     ) -> FittedNeural:
         torch.manual_seed(seed)
         made = self._made(len(context.candidates))
-        train_samples, dev_samples = (self._samples(part, made, context) for part in (train_on, dev))
+        train_samples = self._samples(train_on, made, context)
+        dev_samples = self._samples(dev, made, context) if context.kept is None else None
 
         def embed() -> tuple[Array, Array]:
             network = made.network.to(device.kind)
             return pretrained_of(network, train_samples, device, self.params.route_batch_size)
 
-        def kept(name: str, compute: Callable[[], Array]) -> Array:
+        def computed_once(name: str, compute: Callable[[], Array]) -> Array:
             return _kept(context.work_directory / f"{name}.json", compute)
 
         texts = prompts(train_on.queries, with_options=False)
-        known = Known(train_on, texts, seed % 2**32, embed, kept)
+        known = Known(train_on, texts, seed % 2**32, embed, computed_once)
         objective = self.recipe.objective(known, self.params, self.name)
         order = heads.preference(train_on)
         task = Task(
@@ -83,11 +84,13 @@ class NeuralRouter:
             sources=made.sources,
             order=order,
         )
-        monitor = train(task)
+        reached = train(task)
         made.network.eval()
+        monitor = reached.monitor
+        kept = context.kept or {"epochs": monitor.best_epoch or reached.epoch}
         history = {"best_epoch": monitor.best_epoch, "best_dev_score": monitor.best_score}
         models = tuple(c.name for c in context.candidates)
-        return FittedNeural(self.name, self.params, made, device, models, tuple(order.tolist()), history)
+        return FittedNeural(self.name, self.params, made, device, models, tuple(order.tolist()), history, kept)
 
     def _samples(self, part: Labelled, made: Made, context: FitContext) -> Samples:
         folder = cache_directory() / "pixels"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import attrs
 
-from vlrb import MetricValue, Undefined
+from vlrb import FitContext, MetricValue, Undefined
 
 
 @attrs.frozen
@@ -34,3 +35,8 @@ class EarlyStopping:
     def stop(self) -> bool:
         """Whether none was better for ``patience`` epochs."""
         return self.waited >= self.patience
+
+
+def kept_epochs(context: FitContext) -> int | None:
+    """Return how many epochs the first fit chose on dev, which a refit trains; None in a first fit."""
+    return None if context.kept is None else cast(int, context.kept["epochs"])

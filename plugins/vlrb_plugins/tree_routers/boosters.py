@@ -46,13 +46,16 @@ class Booster(Protocol):
 
 
 class Trainer(Protocol):
-    """Binned train and dev rows, and how to train on them."""
+    """Binned train rows, in a first fit dev rows too, and how to train on them."""
 
     def train(self, target: Array, dev: Array, objective: Objective) -> tuple[Booster, Array]:
         """Return a booster and its losses on the two halves of dev after each round, float64[rounds, 2].
 
         :param target: of train, float64[n]; ``dev`` float64[m]
         """
+
+    def train_exactly(self, target: Array, objective: Objective, trees: int) -> Booster:
+        """Return a booster of so many trees, for which dev is not needed."""
 
 
 class Library(Protocol):
@@ -61,10 +64,12 @@ class Library(Protocol):
     name: str
     suffix: str
 
-    def trainer(self, rows: Array, dev: Array, table: Table, params: TreeParams, seed: int, threads: int) -> Trainer:
+    def trainer(
+        self, rows: Array, dev: Array | None, table: Table, params: TreeParams, seed: int, threads: int
+    ) -> Trainer:
         """Bin the rows.
 
-        :param rows: of train, float32[n, d] as ``Table.matrix`` gives them; ``dev`` likewise
+        :param rows: of train, float32[n, d] as ``Table.matrix`` gives them; ``dev`` likewise, None in a refit
         """
 
     def prepare(self, rows: Array, table: Table, threads: int) -> object:

@@ -16,6 +16,7 @@ from vlrb import (
     DataError,
     Estimate,
     Queries,
+    Scalar,
     decide,
     new_file,
     restore_value,
@@ -40,7 +41,10 @@ DIGITS = 6
 
 @attrs.frozen(eq=False)
 class FittedTrees:
-    """Chance and cost of every model, how far chances are shrunken, and the lambda to decide by (None: the budget decides)."""
+    """Chance and cost of every model, how far chances are shrunken, and the lambda to decide by (None: the budget decides).
+
+    ``kept`` is what a refit needs to know; it is not saved.
+    """
 
     params: TreeParams
     library: Library
@@ -51,6 +55,7 @@ class FittedTrees:
     shrinkage: float
     lambda_: float | None
     threads: int = 1
+    kept: Mapping[str, Scalar] = attrs.field(factory=dict)
 
     @property
     def chosen(self) -> Mapping[str, float]:

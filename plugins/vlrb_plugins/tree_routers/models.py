@@ -83,8 +83,7 @@ class Learner:
 
         :param right: bool[n] on train, ``dev`` bool[m] on dev
         """
-        n, hits = len(right), int(right.sum())
-        mean = (hits + 1) / (n + 2)  # rule of succession: never 0 or 1
+        n, hits, mean = len(right), int(right.sum()), smoothed_mean(right)
         constant = Learnt(Chance(mean, Calibration(log_odds(mean))), np.full(len(dev), mean), 0)
         if min(hits, n - hits) < self.params.min_cases:
             return constant
@@ -121,23 +120,38 @@ class Learner:
                 p[half] = fitted.apply(margins[half])
         return p
 
-    def cost(self, cost: Array, dev: Array) -> Cost:
-        """Learn what a model costs.
+    def cost(self, cost: Array, dev: Array) -> tuple[Cost, int]:
+        """Learn what a model costs; return the number of trees as well.
 
         :param cost: float64[n] on train, ``dev`` float64[m] on dev, USD per sample
         """
         mean = float(cost.mean())
-        low, high = float(cost.min()), float(cost.max())
-        if self.params.cost == "mean" or low == high:
-            return Cost(mean)
-        logs, dev_logs = np.log(np.maximum(cost, FLOOR * mean)), np.log(np.maximum(dev, FLOOR * mean))
+        if self.params.cost == "mean" or cost.min() == cost.max():
+            return Cost(mean), 0
+        logs, dev_logs = cost_logs(cost, mean), cost_logs(dev, mean)
         booster, losses = self.trainer.train(logs, dev_logs, "cost")
         without = np.array([((dev_logs[half] - logs.mean()) ** 2).mean() for half in halves(len(dev))])
         rounds = best_rounds(losses, without, half_shares(self.dev_rows))
         if not rounds.all:
-            return Cost(mean)
-        kept = booster.kept(rounds.all)
-        if not kept.gain().any():
-            return Cost(mean)
-        factor = mean / float(np.exp(kept.margins(self.train, self.threads)).mean())
-        return Cost(mean, low, high, factor, kept)
+            return Cost(mean), 0
+        fitted = fitted_cost(cost, booster.kept(rounds.all), self.train, self.threads)
+        return fitted, rounds.all if fitted.trees else 0
+
+
+def smoothed_mean(right: Array) -> float:
+    """Return the mean of bool[n] by the rule of succession: never 0 or 1."""
+    return (int(right.sum()) + 1) / (len(right) + 2)
+
+
+def cost_logs(cost: Array, mean: float) -> Array:
+    """Return the logarithms of costs of a model, of which trees learn."""
+    return np.asarray(np.log(np.maximum(cost, FLOOR * mean)))
+
+
+def fitted_cost(cost: Array, trees: Booster, train: object, threads: int) -> Cost:
+    """Return what trees that have learnt ``cost`` of ``train`` make of it; the mean where no tree has a split."""
+    mean = float(cost.mean())
+    if not trees.gain().any():
+        return Cost(mean)
+    factor = mean / float(np.exp(trees.margins(train, threads)).mean())
+    return Cost(mean, float(cost.min()), float(cost.max()), factor, trees)

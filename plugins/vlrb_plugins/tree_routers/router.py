@@ -8,21 +8,26 @@ first.  Models are learned independently of each other, so the order of the cand
 Dev is small and is used several times, so no sample takes part in its own prediction: for choosing shrinkage and lambda each half
 of dev is predicted with the number of trees and the calibration that the other half asks for.  A model for which no tree is kept
 has its mean there, as in the fitted router.
+
+A refit on train and dev together takes over the numbers of trees and the calibrations of the first fit, and needs no dev; shrinkage
+and lambda are then given as parameters.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import attrs
 import numpy as np
 
-from vlrb import Array, DataError, Estimate, FitContext, Labelled, Undefined
+from vlrb import Array, DataError, Estimate, FitContext, Labelled, Scalar, Undefined
 from vlrb_plugins.tree_routers.boosters import threads_for
 from vlrb_plugins.tree_routers.fitted import FittedTrees
 from vlrb_plugins.tree_routers.libraries import library
 from vlrb_plugins.tree_routers.models import Chance, Cost, Learner
 from vlrb_plugins.tree_routers.params import TreeParams
+from vlrb_plugins.tree_routers.refits import Decided, Relearner
 from vlrb_plugins.tree_routers.selection import best_lambda, best_shrinkage, shrunken
 from vlrb_plugins.tree_routers.table import Table
 
@@ -41,6 +46,8 @@ class Trees:
         :raises DataError: without features, or with fewer than 2 dev samples
         :raises ConfigError: when the library cannot be loaded
         """
+        if context.kept is not None:
+            return self._refitted(train, context, context.kept)
         name = self.params.library
         if len(dev) < 2:
             what = f"{name} needs at least 2 dev samples, not {len(dev)}"
@@ -53,13 +60,33 @@ class Trees:
         prepared = used.prepare(dev_rows, table, threads)
         on_train = used.prepare(rows, table, threads) if self.params.cost == "boosted" else None
         learner = Learner(self.params, trainer, on_train, prepared, len(dev), threads)
-        chances, costs, p = _learn(learner, train, dev, context)
+        chances, costs, p, kept = _learn(learner, train, dev, context)
         means = np.array([c.mean for c in chances])
         shrinkage = self._shrinkage(p, means, dev.quality, context)
         cost = np.column_stack([c.predict(prepared, len(dev), threads) for c in costs])
         lambda_ = self._lambda(Estimate(shrunken(p, means, shrinkage), cost), context)
         names = tuple(c.name for c in context.candidates)
-        return FittedTrees(self.params, used, table, names, chances, costs, shrinkage, lambda_, context.threads)
+        return FittedTrees(self.params, used, table, names, chances, costs, shrinkage, lambda_, context.threads, kept)
+
+    def _refitted(self, train: Labelled, context: FitContext, kept: Mapping[str, Scalar]) -> FittedTrees:
+        name, models = self.params.library, tuple(c.name for c in context.candidates)
+        used, table = library(name), Table.of(train.queries, name)
+        rows = table.matrix(train.queries, name)
+        threads = threads_for(rows.size, context.threads)
+        trainer = used.trainer(rows, None, table, self.params, context.seed, threads)
+        on_train = used.prepare(rows, table, threads) if self.params.cost == "boosted" else None
+        learner = Relearner(trainer, on_train, threads)
+        chances, costs = [], []
+        for m, model in enumerate(models):
+            decided = Decided.restored(kept, model)
+            chances.append(learner.chance(train.quality[:, m], decided))
+            costs.append(learner.cost(train.cost[:, m], decided))
+            context.log(m, {"trees": float(decided.trees)})
+            context.progress(m + 1, len(models))
+        learnt, shrinkage = (tuple(chances), tuple(costs)), float(self.params.shrinkage)
+        return FittedTrees(
+            self.params, used, table, models, *learnt, shrinkage, self.params.lambda_, context.threads, kept
+        )
 
     def _shrinkage(self, p: Array, means: Array, right: Array, context: FitContext) -> float:
         if self.params.shrinkage != "auto":
@@ -83,16 +110,20 @@ class Trees:
 
 def _learn(
     learner: Learner, train: Labelled, dev: Labelled, context: FitContext
-) -> tuple[tuple[Chance, ...], tuple[Cost, ...], Array]:
-    """Return chance and cost of every model, and the probabilities on dev float64[n, k]."""
+) -> tuple[tuple[Chance, ...], tuple[Cost, ...], Array, Mapping[str, Scalar]]:
+    """Return chance and cost of every model, the probabilities on dev float64[n, k], and what a refit needs to know."""
     models = train.quality.shape[1]
     chances, costs = [], []
+    kept: dict[str, Scalar] = {}
     p = np.empty((len(dev), models))
     for m in range(models):
         learnt = learner.chance(train.quality[:, m], dev.quality[:, m])
         chances.append(learnt.chance)
         p[:, m] = learnt.dev
-        costs.append(learner.cost(train.cost[:, m], dev.cost[:, m]))
+        cost, cost_trees = learner.cost(train.cost[:, m], dev.cost[:, m])
+        costs.append(cost)
+        decided = Decided(learnt.rounds, cost_trees, learnt.chance.calibration)
+        kept |= decided.scalars(context.candidates[m].name)
         context.log(m, {"trees": float(learnt.rounds)})
         context.progress(m + 1, models)
-    return tuple(chances), tuple(costs), p
+    return tuple(chances), tuple(costs), p, kept

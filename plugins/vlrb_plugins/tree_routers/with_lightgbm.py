@@ -25,7 +25,7 @@ class Lightgbm:
     suffix = "txt"
 
     def trainer(
-        self, rows: Array, dev: Array, table: Table, params: TreeParams, seed: int, threads: int
+        self, rows: Array, dev: Array | None, table: Table, params: TreeParams, seed: int, threads: int
     ) -> LightgbmTrainer:
         """Bin the rows, once for all models."""
         return LightgbmTrainer(rows, dev, table, params, seed, threads)
@@ -42,10 +42,12 @@ class Lightgbm:
 class LightgbmTrainer:
     """Datasets whose labels change from target to target."""
 
-    def __init__(self, rows: Array, dev: Array, table: Table, params: TreeParams, seed: int, threads: int) -> None:
+    def __init__(
+        self, rows: Array, dev: Array | None, table: Table, params: TreeParams, seed: int, threads: int
+    ) -> None:
         self._parameters = _parameters(params, rows.shape[1], seed, threads)
         self._params = params
-        self._halves = halves(len(dev))
+        self._halves = halves(0 if dev is None else len(dev))
         made: dict[str, Any] = {
             "params": self._parameters,
             "feature_name": table.safe_names,
@@ -53,13 +55,14 @@ class LightgbmTrainer:
         }
         self._train = lightgbm.Dataset(rows, label=np.zeros(len(rows)), **made).construct()
         made["reference"] = self._train
-        self._dev = [
-            lightgbm.Dataset(dev[half], label=np.zeros(len(half)), **made).construct() for half in self._halves
-        ]
+        self._dev = []
+        if dev is not None:
+            self._dev = [
+                lightgbm.Dataset(dev[half], label=np.zeros(len(half)), **made).construct() for half in self._halves
+            ]
 
     def train(self, target: Array, dev: Array, objective: Objective) -> tuple[LightgbmBooster, Array]:
         """Train one booster."""
-        self._train.set_label(target)
         for dataset, half in zip(self._dev, self._halves, strict=True):
             dataset.set_label(dev[half])
         stopping = Stopping(self._params.patience, half_shares(len(dev)))
@@ -70,14 +73,17 @@ class LightgbmTrainer:
             if stopping.over(np.array(losses)):
                 raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
 
-        trained = lightgbm.train(
-            self._parameters | OBJECTIVES[objective],
-            self._train,
-            self._params.rounds,
-            valid_sets=self._dev,
-            callbacks=[stop],
-        )
-        return LightgbmBooster(trained.model_to_string(num_iteration=-1).encode()), np.array(losses)
+        booster = self._trained(target, objective, self._params.rounds, valid_sets=self._dev, callbacks=[stop])
+        return booster, np.array(losses)
+
+    def train_exactly(self, target: Array, objective: Objective, trees: int) -> LightgbmBooster:
+        """Train one booster of so many trees."""
+        return self._trained(target, objective, trees)
+
+    def _trained(self, target: Array, objective: Objective, rounds: int, **more: Any) -> LightgbmBooster:
+        self._train.set_label(target)
+        trained = lightgbm.train(self._parameters | OBJECTIVES[objective], self._train, rounds, **more)
+        return LightgbmBooster(trained.model_to_string(num_iteration=-1).encode())
 
 
 class LightgbmBooster:

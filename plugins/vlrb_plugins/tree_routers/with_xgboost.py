@@ -25,7 +25,7 @@ class Xgboost:
     suffix = "ubj"
 
     def trainer(
-        self, rows: Array, dev: Array, table: Table, params: TreeParams, seed: int, threads: int
+        self, rows: Array, dev: Array | None, table: Table, params: TreeParams, seed: int, threads: int
     ) -> XgboostTrainer:
         """Bin the rows, once for all models."""
         return XgboostTrainer(rows, dev, table, params, seed, threads)
@@ -42,32 +42,39 @@ class Xgboost:
 class XgboostTrainer:
     """Binned matrices whose labels change from target to target."""
 
-    def __init__(self, rows: Array, dev: Array, table: Table, params: TreeParams, seed: int, threads: int) -> None:
+    def __init__(
+        self, rows: Array, dev: Array | None, table: Table, params: TreeParams, seed: int, threads: int
+    ) -> None:
         self._parameters = _parameters(params, rows.shape[1], seed, threads)
         self._params = params
-        self._halves = halves(len(dev))
+        self._halves = halves(0 if dev is None else len(dev))
         made = {"max_bin": params.bins, "nthread": threads, **_described(table)}
         self._train = xgboost.QuantileDMatrix(rows, **made)
-        self._dev = [xgboost.QuantileDMatrix(dev[half], ref=self._train, **made) for half in self._halves]
+        self._dev = []
+        if dev is not None:
+            self._dev = [xgboost.QuantileDMatrix(dev[half], ref=self._train, **made) for half in self._halves]
 
     def train(self, target: Array, dev: Array, objective: Objective) -> tuple[XgboostBooster, Array]:
         """Train one booster."""
-        self._train.set_label(target)
         for matrix, half in zip(self._dev, self._halves, strict=True):
             matrix.set_label(dev[half])
         halt = _Halt(Stopping(self._params.patience, half_shares(len(dev))))
-        spread = float(target.mean() * (1.0 - target.mean())) if objective == "right" else 1.0
-        trained = xgboost.train(
-            # a train sample counts as much as its loss curves: p(1 - p) where p is the mean
-            self._parameters | OBJECTIVES[objective] | {"min_child_weight": self._params.min_leaf * spread},
-            self._train,
-            self._params.rounds,
-            evals=list(zip(self._dev, ("first", "second"), strict=True)),
-            callbacks=[halt],
-            verbose_eval=False,
-        )
+        evals = list(zip(self._dev, ("first", "second"), strict=True))
+        booster = self._trained(target, objective, self._params.rounds, evals=evals, callbacks=[halt])
         losses = np.array(halt.losses)
-        return XgboostBooster(bytes(trained.save_raw("ubj"))), losses**2 if objective == "cost" else losses
+        return booster, losses**2 if objective == "cost" else losses
+
+    def train_exactly(self, target: Array, objective: Objective, trees: int) -> XgboostBooster:
+        """Train one booster of so many trees."""
+        return self._trained(target, objective, trees)
+
+    def _trained(self, target: Array, objective: Objective, rounds: int, **more: Any) -> XgboostBooster:
+        self._train.set_label(target)
+        # a train sample counts as much as its loss curves: p(1 - p) where p is the mean
+        spread = float(target.mean() * (1.0 - target.mean())) if objective == "right" else 1.0
+        parameters = self._parameters | OBJECTIVES[objective] | {"min_child_weight": self._params.min_leaf * spread}
+        trained = xgboost.train(parameters, self._train, rounds, verbose_eval=False, **more)
+        return XgboostBooster(bytes(trained.save_raw("ubj")))
 
 
 class _Halt(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ignore]

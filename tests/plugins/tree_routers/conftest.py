@@ -48,6 +48,7 @@ class Context:
     threads: int = 1
     candidates: Any = CANDIDATES
     score: Any = None
+    kept: Any = None
     logged: Any = attrs.field(factory=list)
     done: Any = attrs.field(factory=list)
 

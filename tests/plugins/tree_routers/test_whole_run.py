@@ -55,5 +55,5 @@ def test_real_logs(name: str, project: Any, shared: Callable[[str], Path], monke
     assert shown.status == 0, shown.err
     result = project.results()[-1]
     cheapest = next(r for r in result["references"] if r["name"] == "cheapest-single")
-    router, bound = (x["scores"]["test"]["overall"]["accuracy"] for x in (result["cells"][0], cheapest))
+    router, bound = (x["test"]["scores"]["overall"]["accuracy"] for x in (result["routers"][0], cheapest))
     assert router >= bound
