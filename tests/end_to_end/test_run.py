@@ -92,7 +92,7 @@ def test_a_paired_test_needs_the_run_directory_only(project: Any) -> None:
     assert {r["split"] for r in chosen} == {"dev", "test"}
     for reference in result["references"]:
         right = [known[r["id"]][f"quality:{models[r[reference['name']]]}"] for r in chosen if r["split"] == "test"]
-        assert sum(right) / len(right) == pytest.approx(reference["scores"]["test"]["overall"]["accuracy"])
+        assert sum(right) / len(right) == pytest.approx(reference["test"]["scores"]["overall"]["accuracy"])
     groups = [r["group"] for r in known.values()]
     assert len(set(groups)) == result["run"]["split"]["groups"] < len(groups)
     for one in known.values():
@@ -217,7 +217,7 @@ def test_an_infinite_or_undefined_value_is_strict_json(project: Any) -> None:
 
     tree = json.loads(text, parse_constant=refuse)
     oracle = next(r for r in tree["references"] if r["name"] == "oracle")
-    assert oracle["scores"]["test"]["overall"]["routing-ms"] == {"undefined": "no router was timed"}
+    assert oracle["test"]["scores"]["overall"]["routing-ms"] == {"undefined": "no router was timed"}
 
 
 def test_routers_see_rows_in_no_telling_order(project: Any) -> None:
