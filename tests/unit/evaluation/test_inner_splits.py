@@ -102,7 +102,7 @@ def test_an_inner_fold_without_dev_is_an_error(tmp_path: Path) -> None:
     made = handmade.make(tmp_path)
     split = handmade.split_of(made)
     few = attrs.evolve(split, name="fold-1", train=np.array([0, 3]), dev=np.array([9]))
-    with pytest.raises(DataError, match="inner fold 1 of 'fold-1' is empty: 3 samples") as caught:
+    with pytest.raises(DataError, match="inner fold 2 of 'fold-1' is empty: 3 samples") as caught:
         inner_splits(made, few, 3)
 
     assert caught.value.problems[0].where == "[selection] folds"
