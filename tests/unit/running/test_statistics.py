@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from split_runs import FOLDS, KEYED, SplitRun, experiment, run_splits
+from split_runs import FOLDS, KEYED, SWEPT, SplitRun, experiment, run_splits
 
 from vlrb.api.routing import Undefined
 from vlrb.api.statistics import Interval
@@ -131,7 +131,7 @@ def test_names_that_no_row_has_are_refused_before_any_cell_runs(tmp_path: Path) 
         execute(make_plan(experiment(tmp_path, ROUTERS, FOLDS + more), ("no:mlflow",)), places, jobs=1)
 
     assert [(p.where.rpartition("statistics")[2], p.fix) for p in caught.value.problems] == [
-        (".baseline", "did you mean 'best-single'?"),
+        (".baseline", "did you mean 'best-single' or 'cheapest-single' or 'best-single-by-metric'?"),
         (".pairs", "did you mean 'keyed'?"),
         (".pairs", "did you mean 'oracle'?"),
     ]
@@ -139,13 +139,32 @@ def test_names_that_no_row_has_are_refused_before_any_cell_runs(tmp_path: Path) 
     assert not places.runs.exists()
 
 
-def test_where_all_answers_are_wrong_values_are_undefined_or_0(tmp_path: Path) -> None:
-    """No number stands for what cannot be computed; the run ends in order."""
-    run = run_splits(tmp_path, '[[router]]\nuse = "cheapest"\n', FOLDS + "[benchmark]\nunknown = 'wrong'\n")
-    statistics = run.result.statistics.rows["cheapest"]
+def test_where_all_answers_are_wrong_no_number_stands_for_what_cannot_be_computed(tmp_path: Path) -> None:
+    """Accuracy is 0 without an interval, the share of the gap is undefined, each with its reason; the run ends in order."""
+    more = FOLDS + "[selection]\non = 'folds'\nfolds = 2\n"
+    run = run_splits(tmp_path, SWEPT, more, logs="wrong = 'all'")
+    router, statistics = run.router(), run.result.statistics.rows["keyed"]
 
     assert run.outcome.exit_code == 0
-    for found in statistics.intervals["overall"].values():
-        assert isinstance(found, Interval | Undefined)
-        if isinstance(found, Undefined):
-            assert found.reason
+    assert router.test is not None
+    values = router.test.scores["overall"]
+    assert values["accuracy"] == 0
+    assert isinstance(values["oracle-gap-closed"], Undefined)
+    interval = statistics.intervals["overall"]["accuracy"]
+    assert isinstance(interval, Undefined)
+    assert "the same in every draw" in interval.reason
+    difference = statistics.against["best-single"]["oracle-gap-closed"]
+    assert isinstance(difference.value, Undefined)
+    assert isinstance(difference.p, Undefined)
+    assert read_result(run.files).statistics == run.result.statistics
+
+
+def test_a_train_without_a_solved_sample_is_no_crash(tmp_path: Path) -> None:
+    """Where no model was right in the only dataset to learn from: each router is fitted, or says why it failed."""
+    learned = 'use = "knn"\n[[router]]\nuse = "ovr"\n[[router]]\nuse = "linear"\n[[router]]\nuse = "kmeans"\n'
+    more = '[split]\nuse = "hold-out"\ndatasets = ["TinyA"]\n'
+    run = run_splits(tmp_path, f"{KEYED}[[router]]\n{learned}", more, logs="wrong = 'TinyB'")
+
+    assert {c.cell.label for c in run.result.cells if c.status == "done"} >= {"keyed"}
+    for cell in run.result.cells:
+        assert cell.status == "done" or "solved" in cell.error, cell.error
