@@ -21,7 +21,9 @@ def experiment(project: Any, routers: str, more: str, **given: str) -> Path:
     """Write an experiment with the routers of both plugins."""
     shutil.copy(KEYED, project.folder / "keyed.py")
     file: Path = project.experiment(routers, more=more, **given)
-    file.write_text(file.read_text(encoding="utf-8").replace('["tiny.py"]', '["tiny.py", "keyed.py"]'), encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace('["tiny.py"]', '["tiny.py", "keyed.py"]'), encoding="utf-8"
+    )
     return file
 
 
@@ -45,11 +47,17 @@ def test_folds_stand_in_one_table_with_intervals_and_choices(project: Any) -> No
     assert sum(p["times_chosen"] for p in result["routers"][0]["sweep"]) == 3
     with (run / "reports" / "leaderboard.csv").open(encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
-    row = next(r for r in rows if (r["kind"], r["name"], r["scope"], r["metric"]) == ("router", "random", "overall", "accuracy"))
+    row = next(
+        r
+        for r in rows
+        if (r["kind"], r["name"], r["scope"], r["metric"]) == ("router", "random", "overall", "accuracy")
+    )
     assert float(row["ci_low"]) < float(row["value"]) < float(row["ci_high"])
     assert (row["over_seeds"] != "", row["over_splits"]) == (True, "")
     assert row["difference"] != ""
-    inner = [c["cell"]["name"] if "name" in c["cell"] else c["directory"] for c in result["cells"] if c["cell"]["inner"]]
+    inner = [
+        c["cell"]["name"] if "name" in c["cell"] else c["directory"] for c in result["cells"] if c["cell"]["inner"]
+    ]
     assert len(inner) == 3 * 2 * 3 * 2
     again = project.vlrb("report", "t")
     assert again.out.splitlines()[0].strip() == shown.out.splitlines()[0].strip()
@@ -63,7 +71,7 @@ def test_repeated_splits_show_two_deviations(project: Any) -> None:
     assert shown.status == 0, shown.err
     assert "t: test, mean of 2 splits" in shown.out
     said = " ".join(shown.out.split())
-    assert "± a / b: standard deviation over seeds of the training / splits, which is no standard error" in said
+    assert "± a / b: standard deviation over seeds of the training / over splits, which is no standard error" in said
     assert " / " in next(line for line in shown.out.splitlines() if " random " in line)
 
 
@@ -113,7 +121,8 @@ def test_a_killed_run_of_folds_goes_on(project: Any) -> None:
     assert len(cells) <= len(fits.read_text().split()) <= len(cells) + 1
     fresh = project.vlrb("--cache", "other", "--runs", "elsewhere", "run", file, "--json").json
     assert [c["choices"] for c in fresh["cells"]] == [c["choices"] for c in cells]
-    assert fresh["routers"] == shown.json["routers"]
+    points = [[r["points"], r["test"]["scores"]["overall"]["rank-score"]] for r in fresh["routers"]]
+    assert points == [[r["points"], r["test"]["scores"]["overall"]["rank-score"]] for r in shown.json["routers"]]
 
 
 BAD = [
@@ -124,7 +133,7 @@ BAD = [
     ('[split]\nuse = "hold-out"\ndatasets = ["TinyC"]\n', "", 4, "'TinyC'", "did you mean"),
     ('[selection]\non = "folds"\nfolds = 25\n', "", 4, "25 folds need at least 25 groups", "at most 24 folds"),
     ('[selection]\non = "test"\n', "", 4, "selection", "protocol"),
-    ('[selection]\nfolds = 1\n', "", 4, "selection.folds", ""),
+    ("[selection]\nfolds = 1\n", "", 4, "selection.folds", ""),
     ("[split]\ntrain_fraction = [0.001, 1]\n", "", 4, "the split 'train' of 'train=0.001' is empty", ""),
     ("[split]\ntrain_fraction = [0.5]\n", "", 4, "must contain 1", ""),
     ('[statistics]\nby = ["datset"]\n', "", 4, "'datset'", "did you mean 'dataset'"),
@@ -161,4 +170,4 @@ def test_answers_that_are_all_wrong_are_no_crash(project: Any, wrong: str) -> No
     assert " keyed " in shown.out
     (result,) = project.results()
     failed = [c["error"] for c in result["cells"] if c["status"] == "failed"]
-    assert all("solved" in error for error in failed), failed
+    assert all("no model is right on any of" in error for error in failed), failed

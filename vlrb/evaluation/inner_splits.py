@@ -1,4 +1,4 @@
-"""Splits derived from a split: folds inside train and dev, by which points of a sweep are chosen, and train with dev for a refit."""
+"""Splits derived from a split: folds inside train and dev, by which points of a sweep are chosen, and train with dev."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def inner_splits(benchmark: Benchmark, outer: Split, folds: int) -> list[Split]:
         if empty := [name for name, those in rows.items() if not those.size]:
             of = f" of {outer.name!r}" if outer.name else ""
             what = f"{empty[0]} of inner fold {number + 1}{of} is empty: {known.size:,} samples of train and dev in all"
-            raise DataError(what, where="[selection] folds", fix="use more samples, or fewer folds, or on = \"dev\"")
+            raise DataError(what, where="[selection] folds", fix='use more samples, or fewer folds, or on = "dev"')
         splits.append(_derived(benchmark, outer, variant_name(outer.name, inner=number + 1), rows))
     return splits
 

@@ -21,7 +21,6 @@ from vlrb.running.cell_files import read_curve, read_routed
 from vlrb.running.cells import _CellRun
 from vlrb.storage import read_json, read_parquet
 
-
 BOUNDS = CostBounds(1e-3, 4e-3, "train")
 
 

@@ -59,7 +59,10 @@ def test_the_best_single_model_is_that_of_each_fold(tmp_path: Path) -> None:
     run = run_splits(tmp_path, KEYED, "[split]\nfolds = 6\nuse = 'samples'\n", logs="samples = 12")
     context = run.context
     on = context.evaluated(context.splitting.splits, "test")
-    best = [strongest_model(context.benchmark.quality[s.train], context.benchmark.cost[s.train]) for s in context.splitting.splits]
+    best = [
+        strongest_model(context.benchmark.quality[s.train], context.benchmark.cost[s.train])
+        for s in context.splitting.splits
+    ]
     sizes = [s.test.size for s in context.splitting.splits]
 
     assert on.best.tolist() == [model for model, size in zip(best, sizes, strict=True) for _ in range(size)]

@@ -20,9 +20,9 @@ from vlrb.api.results import (
     CurvePoint,
     MetricInfo,
     ReferenceResult,
+    RouterResult,
     RunInfo,
     RunResult,
-    RouterResult,
     SplitInfo,
     SplitsInfo,
     SweepPoint,
@@ -91,7 +91,10 @@ def statistics() -> Statistics:
     """Return statistics with values of every kind."""
     none = Undefined("the value is the same in every draw")
     intervals = {"overall": {"m": Interval(0.25, math.inf, 1999), "n": none}}
-    against = {"m": Difference(0.5, Interval(-1.0, 1.0, 2000), 0.25, 0.5, "mcnemar"), "n": Difference(none, none, none, none)}
+    against = {
+        "m": Difference(0.5, Interval(-1.0, 1.0, 2000), 0.25, 0.5, "mcnemar"),
+        "n": Difference(none, none, none, none),
+    }
     row = RowStatistics(intervals, {"oracle": against}, {"m": (1, 2)})
     return Statistics(2000, 0.95, 0, 5, "oracle", "a", {"a": row}, ("few groups",))
 

@@ -41,7 +41,9 @@ def cell(x: int, seed: int = 1, split: str = "", **values: MetricValue) -> CellR
 def values_of_cells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let points be compared by the values that stand in handmade cells."""
     if "run" not in request.fixturenames and "tmp_path" not in request.fixturenames:
-        monkeypatch.setattr(selection, "_rows", lambda _, cells: [SimpleNamespace(estimate=None, cell=c) for c in cells])
+        monkeypatch.setattr(
+            selection, "_rows", lambda _, cells: [SimpleNamespace(estimate=None, cell=c) for c in cells]
+        )
         monkeypatch.setattr(selection, "_values", lambda _, chose, __: chose.cell.scores["dev"]["overall"])
 
 
@@ -95,7 +97,9 @@ def test_a_point_with_a_failed_cell_cannot_win() -> None:
     inner = attrs.evolve(failed, cell=attrs.evolve(failed.cell, inner=2, seed=1))
 
     for bad in (failed, inner):
-        assert won(cell(1, 1, rank_score=0.9), bad, cell(2, 1, rank_score=0.1), cell(2, 2, rank_score=0.1)) == one("x=2")
+        assert won(cell(1, 1, rank_score=0.9), bad, cell(2, 1, rank_score=0.1), cell(2, 2, rank_score=0.1)) == one(
+            "x=2"
+        )
     assert won(failed, attrs.evolve(failed, cell=attrs.evolve(failed.cell, point={"x": 2}))) == {}
 
 
@@ -200,7 +204,9 @@ def test_each_split_chooses_on_its_own_inner_folds(run: SplitRun) -> None:
     for split, point in run.router().points.items():
         values = {}
         for name in ("lambda=0.0", "lambda=3.0", "lambda=inf"):
-            cells = [c for c in run.result.cells if c.cell.inner and c.cell.split == split and c.cell.point_name == name]
+            cells = [
+                c for c in run.result.cells if c.cell.inner and c.cell.split == split and c.cell.point_name == name
+            ]
             values[name] = accuracy(run, {i: m for c in cells for i, m in run.chosen(c).items()})
         assert values[point] == max(values.values())
         assert point == next(n for n in values if values[n] == max(values.values()))

@@ -167,4 +167,4 @@ def test_a_train_without_a_solved_sample_is_no_crash(tmp_path: Path) -> None:
 
     assert {c.cell.label for c in run.result.cells if c.status == "done"} >= {"keyed"}
     for cell in run.result.cells:
-        assert cell.status == "done" or "solved" in cell.error, cell.error
+        assert cell.status == "done" or "no model is right on any of" in cell.error, cell.error
