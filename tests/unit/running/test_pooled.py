@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import attrs
+import handmade
 import numpy as np
 import pytest
 from split_runs import FOLDS, KEYED, SplitRun, accuracy, run_splits
 
-from vlrb.evaluation.reference import strongest_model
+from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
+from vlrb.experiment.plan import ConfiguredComponent
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 from vlrb.running.pooled import pooled
 
 OTHER = '[[router]]\nuse = "cheapest"\n'
@@ -56,19 +61,19 @@ def test_cost_bounds_of_folds_are_those_of_the_mean_costs(folds: SplitRun) -> No
 
 def test_the_best_single_model_is_that_of_each_fold(tmp_path: Path) -> None:
     """Where it differs between folds, each test sample is compared with what was best on the train of its own fold."""
-    run = run_splits(tmp_path, KEYED, "[split]\nfolds = 6\nuse = 'samples'\n", logs="samples = 12")
-    context = run.context
-    on = context.evaluated(context.splitting.splits, "test")
-    best = [
-        strongest_model(context.benchmark.quality[s.train], context.benchmark.cost[s.train])
-        for s in context.splitting.splits
+    made = handmade.make(tmp_path)
+    split = handmade.split_of(made)
+    folds = [
+        attrs.evolve(split, test=split.test[:2]),
+        attrs.evolve(split, train=np.array([6, 7, 8]), test=split.test[2:]),
     ]
-    sizes = [s.test.size for s in context.splitting.splits]
+    on = EvaluatedRows.of(made, folds, "test", "train")
 
-    assert on.best.tolist() == [model for model, size in zip(best, sizes, strict=True) for _ in range(size)]
-    reference = next(r for r in run.result.references if r.name == "best-single")
-    right = context.benchmark.quality[on.rows, on.best].mean()
-    assert reference.test.scores["overall"]["accuracy"] == pytest.approx(right)
+    assert on.best.tolist() == [1, 1, 2, 2, 2, 2]
+    evaluator = Evaluator(made, (), ConfiguredComponent.default(load(Selection()), "metric", "accuracy"))
+    seen = evaluator.evaluation(on, np.zeros(6, dtype=np.int64))
+    assert seen.best_single_choices.tolist() == on.best.tolist()
+    assert seen.best_single == pytest.approx(made.quality[on.rows, on.best].mean())
 
 
 def test_time_of_folds_is_the_sum(folds: SplitRun) -> None:
