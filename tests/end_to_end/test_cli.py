@@ -184,9 +184,8 @@ def test_the_same_metric_may_be_configured_and_others_added(project: Any) -> Non
     other = project.vlrb("run", project.experiment(more='[[metric]]\nuse = "rank-score"\nbeta = 2.0\n'), "--json").json
 
     def score(result: Any) -> float:
-        value: float = next(r for r in result["references"] if r["name"] == "oracle")["scores"]["test"]["overall"][
-            "rank-score"
-        ]
+        oracle = next(r for r in result["references"] if r["name"] == "oracle")
+        value: float = oracle["test"]["scores"]["overall"]["rank-score"]
         return value
 
     assert score(plain) != score(other)

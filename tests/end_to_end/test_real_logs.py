@@ -75,7 +75,7 @@ def test_a_whole_run_on_real_logs(
 
     assert shown.status == 0
     assert "SYNTHETIC" not in shown.out
-    assert project.results()[0]["run"]["split"]["group_also_in_train"] == {"dev": 0, "test": 0}
+    assert project.results()[0]["run"]["split"]["each"][0]["group_also_in_train"] == {"dev": 0, "test": 0}
 
 
 def test_a_vocabulary_that_cannot_be_loaded_is_an_error_with_a_way_out(

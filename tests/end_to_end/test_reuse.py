@@ -96,8 +96,8 @@ def test_groups_that_change_no_split_change_the_run(project: Any) -> None:
 
     assert (alone.status, grouped.status) == (0, 0), alone.err + grouped.err
     splits = sorted((r["run"]["split"] for r in project.results()), key=lambda split: -split["groups"])
-    assert splits[0]["group_also_in_train"]["test"] < splits[1]["group_also_in_train"]["test"]
-    assert f"{splits[1]['group_also_in_train']['test']} test samples share" in grouped.out
+    assert splits[0]["each"][0]["group_also_in_train"]["test"] < splits[1]["each"][0]["group_also_in_train"]["test"]
+    assert f"{splits[1]['each'][0]['group_also_in_train']['test']} test samples share" in grouped.out
     assert splits[0]["digest"] == splits[1]["digest"]
     assert splits[0]["groups"] > splits[1]["groups"]
 
@@ -194,7 +194,7 @@ def test_a_changed_record_is_another_run(project: Any) -> None:
     moved = '[[dataset]]\nname = "TinyB"\ngroup = "charts-ocr"\n'
     second = project.vlrb("run", project.experiment(more=moved), "--json").json
 
-    scopes = [set(r["references"][0]["scores"]["test"]) for r in (first, second)]
+    scopes = [set(r["references"][0]["test"]["scores"]) for r in (first, second)]
     assert "group/stem" in scopes[0]
     assert scopes[1] >= {"group/charts-ocr", "dataset/tinyb"}
     assert "group/stem" not in scopes[1]

@@ -13,14 +13,13 @@ import pytest
 
 from vlrb.api.results import CellInfo
 from vlrb.api.routing import CostBounds, Estimate, FitContext, Labelled, Queries
-from vlrb.evaluation.metrics import Evaluator
+from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.resolve import make_plan
 from vlrb.running.cells import run_cell
 from vlrb.running.context import RunContext
 from vlrb.storage import Places
 
-BOUNDS = CostBounds(1e-3, 4e-3, "train")
 TINY = Path(__file__).parent / "tiny.py"
 
 
@@ -83,16 +82,23 @@ class Work:
         routers: str = COUNTING,
         top: str = "",
         *,
-        bounds: CostBounds = BOUNDS,
+        bounds: CostBounds | None = None,
         digest: str = "d",
         **matrices: Any,
     ) -> RunContext:
-        """Return what the cells share."""
+        """Return what the cells share.
+
+        :param bounds: in the place of those of the benchmark
+        """
         plan = make_plan(self.experiment(routers, top))
         made = handmade.make(self.folder, **matrices)
-        split = handmade.split_of(made, digest)
-        evaluator = Evaluator(made, split, bounds, plan.metrics, plan.selection_metric())
-        return RunContext(plan, self.places, made, split, evaluator)
+        splitting = handmade.splitting_of(handmade.split_of(made, digest))
+        evaluator = Evaluator(made, plan.metrics, plan.selection_metric(), plan.statistics.by)
+        context = RunContext(plan, self.places, made, splitting, evaluator)
+        if bounds is not None:
+            rows = EvaluatedRows.of(made, splitting.splits, "dev", "train")
+            context._evaluated["dev", ""] = attrs.evolve(rows, bounds=bounds)
+        return context
 
     def folder_of(self, *arguments: Any, **more: Any) -> Path:
         """Return where the only cell's result is kept."""

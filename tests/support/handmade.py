@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from vlrb.api.records import Dataset
-from vlrb.api.results import SplitInfo
+from vlrb.api.results import SplitInfo, SplitsInfo
 from vlrb.api.routing import Candidate
 from vlrb.api.splits import SPLITS
 from vlrb.benchmark import matrices as benchmark
 from vlrb.benchmark.manifest import Manifest, Policies
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.evaluation.splits import Split
+from vlrb.evaluation.splits import Split, Splitting
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
@@ -72,8 +72,17 @@ def make(folder: Path, **changes: Any) -> Benchmark:
 def split_of(made: Benchmark, digest: str = "split of the handmade benchmark") -> Split:
     """Return the split that the rows say."""
     names = np.asarray(made.samples.column("split").to_pylist())
-    info = SplitInfo("splits/given", {}, "as the logs give it", {}, digest, len(made), {}, {})
-    return Split(*(np.flatnonzero(names == name) for name in SPLITS), info, np.arange(len(made)))
+    info = SplitInfo("", {name: int((names == name).sum()) for name in SPLITS}, digest, {"dev": 0, "test": 0})
+    return Split("", *(np.flatnonzero(names == name) for name in SPLITS), np.arange(len(made)), info)
+
+
+def splitting_of(*splits: Split, pooled: bool = False) -> Splitting:
+    """Return some splits as those of an experiment."""
+    each = tuple(split.info for split in splits)
+    made, n = "as the logs give it", len(splits[0].groups)
+    info = SplitsInfo("splits/given", {}, made, pooled, each[0].digest, n, {}, each)
+    whole = tuple(s for s in splits if s.info.train_fraction == 1)
+    return Splitting(whole, tuple(s for s in splits if s not in whole), pooled, splits[0].groups, info)
 
 
 @cache

@@ -12,7 +12,7 @@ import pytest
 from vlrb.api.components import toml_name
 from vlrb.api.records import Dataset, Model
 from vlrb.cli.catalog import hook_list
-from vlrb.experiment.sections import BenchmarkSection, General, SelectionSection, SplitSection
+from vlrb.experiment.sections import BenchmarkSection, General, SelectionSection, SplitSection, StatisticsSection
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 
@@ -57,7 +57,8 @@ def test_every_key_of_the_sections_is_documented() -> None:
     """docs/experiment.md names each key that the core takes."""
     text = (ROOT / "docs" / "experiment.md").read_text(encoding="utf-8")
     splitters = [r.record.params for r in load(Selection()).all("splitter")]
-    for section in (General, BenchmarkSection, SplitSection, SelectionSection, Dataset, Model, *splitters):
+    core = (General, BenchmarkSection, SplitSection, SelectionSection, StatisticsSection, Dataset, Model)
+    for section in (*core, *splitters):
         for field in attrs.fields(section):
             assert f"`{toml_name(field.name)}`" in text, f"{section}.{field.name}"
 

@@ -155,7 +155,7 @@ class Benchmark:
         fields = [dict(entries or ()) for entries in self.samples.column("fields").to_pylist()]
         known = {*TEXT_COLUMNS, *(key for entries in fields for key in entries)}
         if name not in known:
-            raise DataError(f"no sample has a column {name!r}", fix=did_you_mean(name, known))
+            raise DataError(f"no sample has a column {name!r}", where="[statistics] by", fix=did_you_mean(name, known))
         return tuple(entries.get(name) for entries in fields)
 
     def info(self) -> BenchmarkInfo:

@@ -6,7 +6,11 @@ import numpy as np
 
 from vlrb.api.frozen import Array
 
-STEPS = 25
+STEPS = 100
+LARGEST = 2.0
+"""Change of a log odds in one step: Newton's method alone may overshoot where the estimates separate a few samples."""
+SMALLEST = 1e-6
+"""The smallest probability, and 1 less the largest."""
 PENALTY = 1e-3
 """Of the squared parameters, so that a model that is always right has a finite level."""
 
@@ -20,8 +24,8 @@ def calibrated(p_correct: Array, quality: Array) -> Array:
     :param p_correct: float64[m, k], the estimates of samples that the router was not fitted on
     :param quality: bool[m, k], whether the models were right
     """
-    logits = np.log(np.clip(p_correct, 1e-6, 1 - 1e-6))
-    logits -= np.log1p(-np.clip(p_correct, 1e-6, 1 - 1e-6))
+    inside = np.clip(p_correct, SMALLEST, 1 - SMALLEST)
+    logits = np.log(inside) - np.log1p(-inside)
     departs = logits - logits.mean(axis=0)
     mean = np.clip(quality.mean(axis=0), 1e-3, 1 - 1e-3)
     level, slope = np.log(mean / (1 - mean)), 0.0
@@ -33,10 +37,13 @@ def calibrated(p_correct: Array, quality: Array) -> Array:
         diagonal, mixed = weight.sum(axis=0) + PENALTY, (weight * departs).sum(axis=0)
         rest = (weight * departs**2).sum() + PENALTY - (mixed**2 / diagonal).sum()
         step = (of_slope - (mixed * of_level / diagonal).sum()) / rest
-        level, slope = level + (of_level - mixed * step) / diagonal, slope + step
-        if abs(step) < 1e-10:
+        of_levels = (of_level - mixed * step) / diagonal
+        size = np.abs(of_levels + step * departs).max()
+        shorter = min(1.0, LARGEST / size) if size else 0.0
+        level, slope = level + shorter * of_levels, slope + shorter * step
+        if size < 1e-10:
             break
-    return np.asarray(_sigmoid(level + slope * departs))
+    return np.asarray(np.clip(_sigmoid(level + slope * departs), SMALLEST, 1 - SMALLEST))
 
 
 def _sigmoid(values: Array) -> Array:

@@ -11,6 +11,7 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import variant_name
 from vlrb.api.splits import grouped_folds, grouped_shares
 from vlrb.benchmark.matrices import Benchmark
+from vlrb.errors import DataError
 from vlrb.evaluation.splits import Split, leaking, split_digest
 
 SEED = 0
@@ -21,7 +22,7 @@ def inner_splits(benchmark: Benchmark, outer: Split, folds: int) -> list[Split]:
 
     Whole groups are dealt out, dataset by dataset; the rest of a fold is divided in the proportion of train to dev.
 
-    :raises DataError: when there are too few groups
+    :raises DataError: when there are too few groups, or a part would be empty
     """
     known = np.sort(np.concatenate([outer.train, outer.dev]))
     groups, datasets, ids = outer.groups[known], benchmark.datasets[known], [benchmark.ids[i] for i in known.tolist()]
@@ -32,6 +33,10 @@ def inner_splits(benchmark: Benchmark, outer: Split, folds: int) -> list[Split]:
         rest = np.flatnonzero(fold != number)
         part = grouped_shares(groups[rest], datasets[rest], [ids[i] for i in rest.tolist()], shares, SEED)
         rows = {"train": known[rest[part == 0]], "dev": known[rest[part == 1]], "test": known[fold == number]}
+        if empty := [name for name, those in rows.items() if not those.size]:
+            of = f" of {outer.name!r}" if outer.name else ""
+            what = f"{empty[0]} of inner fold {number + 1}{of} is empty: {known.size:,} samples of train and dev in all"
+            raise DataError(what, where="[selection] folds", fix='use more samples, or fewer folds, or on = "dev"')
         splits.append(_derived(benchmark, outer, variant_name(outer.name, inner=number + 1), rows))
     return splits
 

@@ -210,7 +210,7 @@ def _split(
     groups = returned.groups
     for part in SPLITS:
         if not rows[part].size:
-            of = f" of {name!r}" if name else ""
+            of = f" of {called!r}" if (called := variant_name(name, fraction)) else ""
             count = np.unique(groups).size
             what = f"the split {part!r}{of} is empty: {len(benchmark):,} samples in {count:,} groups that are kept together"
             larger = "train_fraction" if fraction < 1 else f"share for {part}"

@@ -81,12 +81,17 @@ def leaderboard(result: RunResult) -> Leaderboard:
     overall = [c for c in columns if c[1] == "overall"]
     sweeps = [_sweep_table(r, overall, columns[0][2], _compared_on(result, r)) for r in result.routers if r.sweep]
     curves = [_curve_table(result, r, overall) for r in result.routers if r.curve]
-    splits = len(result.run.split.each)
+    splits = _number_of_splits(result)
     over = (
         "" if splits == 1 else f", {splits} folds pooled" if result.run.split.pooled else f", mean of {splits} splits"
     )
     headings = tuple(c[0] for c in columns)
     return Leaderboard(f"{result.run.name}: test{over}", headings, tuple(rows), tuple(sweeps), tuple(curves))
+
+
+def _number_of_splits(result: RunResult) -> int:
+    """Return the number of splits, learning curves aside."""
+    return sum(s.train_fraction == 1 for s in result.run.split.each)
 
 
 def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
@@ -100,7 +105,7 @@ def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
         tested = {scope for r in result.references for scope in r.test.scores}
         titles = {s: t for s, t in result.run.benchmark.task_groups.items() if f"group/{s}" in tested}
         columns += [(f"accuracy {t}", f"group/{s}", "accuracy") for s, t in titles.items() if len(titles) > 1]
-        by = [scope for scope in next(iter(result.references)).test.scores if scope.startswith("by/")]
+        by = [scope for r in result.references[:1] for scope in r.test.scores if scope.startswith("by/")]
         columns += [(f"accuracy {scope.removeprefix('by/').replace('/', '=', 1)}", scope, "accuracy") for scope in by]
     return columns, signs
 
@@ -154,7 +159,7 @@ def _rank_note(result: RunResult, router: RouterResult) -> str:
 
 def _point_note(result: RunResult, router: RouterResult) -> str:
     """Return which point of a sweep was chosen, on which of several splits, and by what."""
-    if not router.sweep and len(set(router.points.values())) < 2 and not any(router.points.values()):
+    if not any(c.cell.point for c in result.cells if c.cell.label == router.label):
         return ""
     names = {s.name for s in result.run.split.each if s.train_fraction == 1}
     times = Counter(point for split, point in router.points.items() if split in names)

@@ -9,36 +9,35 @@ from vlrb_plugins.splits.params import GivenParams, GroupedParams, HoldOutParams
 @hookimpl
 def vlrb_splitters() -> list[SplitterSpec]:
     """Return the splitters."""
-    place = "vlrb_plugins.splits"
     return [
         SplitterSpec(
             name="grouped",
             summary="questions that share an image or a group stay together; each dataset in the same shares",
-            factory=f"{place}.splitters:Grouped",
+            factory="vlrb_plugins.splits.splitters:Grouped",
             params=GroupedParams,
         ),
         SplitterSpec(
             name="samples",
             summary="VL-RouterBench's: a numpy-seeded shuffle of the samples, whatever they share",
-            factory=f"{place}.splitters:Samples",
+            factory="vlrb_plugins.splits.splitters:Samples",
             params=SamplesParams,
         ),
         SplitterSpec(
             name="given",
             summary="the split that the logs prescribe, or further columns of the samples, or fold numbers",
-            factory=f"{place}.given:Given",
+            factory="vlrb_plugins.splits.given:Given",
             params=GivenParams,
         ),
         SplitterSpec(
             name="hold-out",
             summary="some datasets or task groups are test, and routers are fitted on the others",
-            factory=f"{place}.held_out:HoldOut",
+            factory="vlrb_plugins.splits.held_out:HoldOut",
             params=HoldOutParams,
         ),
         SplitterSpec(
             name="leave-one-out",
             summary="each dataset, or each task group, is test once, and routers are fitted on the others",
-            factory=f"{place}.held_out:LeaveOneOut",
+            factory="vlrb_plugins.splits.held_out:LeaveOneOut",
             params=LeaveOneOutParams,
         ),
     ]

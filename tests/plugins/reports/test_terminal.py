@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from finished import finished_run, seeded_cell
+from finished import finished_run, seeded_cell, with_cells
 from rich.console import Console
 
 from vlrb import NoParams, RunResult
@@ -43,7 +43,7 @@ def test_marks_are_on_every_terminal(result: RunResult, width: int, monkeypatch:
         for i, c in enumerate([seeded_cell("swept", 1, 0.5, 0.1), seeded_cell("swept", 1, 0.6, 0.2)])
     )
     monkeypatch.setattr(text_table, "console", lambda: Console(width=width))
-    swept = attrs.evolve(result, cells=(*result.cells, *points), winners={"swept": "x=1"})
+    swept = with_cells(result, *result.cells, *points, winners={"swept": "x=1"})
     shown = " ".join(text(swept).split())
 
     for mark in ("x=1, best of 2 on dev; chose lambda=30", "1 of 1 cells failed", "chosen", "x=0", "reference"):
@@ -52,6 +52,6 @@ def test_marks_are_on_every_terminal(result: RunResult, width: int, monkeypatch:
 
 def test_labels_are_shown_as_they_are(result: RunResult) -> None:
     """A label with square brackets is no markup."""
-    odd = attrs.evolve(result, cells=(seeded_cell("c[bold]x", 1, 0.5, 0.5),))
+    odd = with_cells(result, seeded_cell("c[bold]x", 1, 0.5, 0.5))
 
     assert "c[bold]x" in text(odd)

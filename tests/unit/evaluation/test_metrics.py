@@ -18,7 +18,8 @@ import pytest
 from vlrb.api.components import MetricSpec, NoParams
 from vlrb.api.routing import CostBounds, Evaluation, MetricValue, Timing, Undefined
 from vlrb.errors import PluginError
-from vlrb.evaluation.metrics import Evaluator, cost_bounds
+from vlrb.evaluation.metrics import EvaluatedRows, Evaluator, cost_bounds
+from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.plugin import Plugin
 from vlrb.plugins.registry import Registered
@@ -28,18 +29,45 @@ CHOICES = np.array([0, 2, 2, 2, 0, 1])
 """On test: right, wrong, right, right, right, wrong."""
 
 
-def metric(function: Callable[[Evaluation], Any], name: str = "", **more: Any) -> ConfiguredComponent:
+def metric(function: Callable[[Evaluation], Any], name: str, **more: Any) -> ConfiguredComponent:
     """Return a metric as an experiment chooses it."""
-    name = name or function.__name__.replace("_", "-")
     spec = MetricSpec(name=name, summary="for tests", factory=lambda _: function, **more)
     return ConfiguredComponent("metric", Registered(spec, Plugin("tests", "tests", "1", "here")), NoParams())
 
 
-def evaluator(folder: Path, *metrics: ConfiguredComponent, bounds: CostBounds | None = None) -> Evaluator:
+ACCURACY, COST = metric(values.accuracy, "accuracy"), metric(values.average_cost, "average-cost")
+
+
+@attrs.frozen
+class Case:
+    """An evaluator of the handmade benchmark with its split."""
+
+    evaluator: Evaluator
+    split: Split
+    bounds: CostBounds | None = None
+
+    @property
+    def errors(self) -> list[PluginError]:
+        return self.evaluator.errors
+
+    def on(self, name: str) -> EvaluatedRows:
+        """Return the rows of dev or test."""
+        rows = EvaluatedRows.of(self.evaluator.benchmark, [self.split], name, "train")
+        return attrs.evolve(rows, bounds=self.bounds or rows.bounds)
+
+    def scores(self, name: str, choices: Any, timing: Timing | None = None) -> Any:
+        return self.evaluator.scores(self.on(name), choices, timing)
+
+    def select(self, rows: list[int], choices: list[int]) -> MetricValue:
+        """Return the selection metric on any rows."""
+        on = EvaluatedRows(np.array(rows), np.full(len(rows), 1), CostBounds(1, 2))
+        return self.evaluator.select(self.evaluator.evaluation(on, np.array(choices)))
+
+
+def evaluator(folder: Path, *metrics: ConfiguredComponent, bounds: CostBounds | None = None) -> Case:
     made = handmade.make(folder)
-    split = handmade.split_of(made)
-    chosen = metrics or tuple(metric(f) for f in (values.accuracy, values.average_cost, values.oracle_gap_closed))
-    return Evaluator(made, split, bounds or cost_bounds(made, split, "train"), chosen, chosen[0])
+    chosen = metrics or (ACCURACY, COST, metric(values.oracle_gap_closed, "oracle-gap-closed"))
+    return Case(Evaluator(made, chosen, chosen[0]), handmade.split_of(made), bounds)
 
 
 def of(scores: Any, name: str) -> dict[str, MetricValue]:
@@ -117,7 +145,7 @@ def test_a_metric_sees_all_that_is_known_of_its_rows(tmp_path: Path) -> None:
     rows = {"overall": [4, 5, 10, 11, 16, 17], "general": [4, 5, 16, 17], "stem": [10, 11]}
     for found, (name, index) in zip(seen, rows.items(), strict=False):
         for matrix in ("quality", "score", "cost", "input_tokens", "output_tokens"):
-            expected = getattr(made.benchmark, matrix)[index]
+            expected = getattr(made.evaluator.benchmark, matrix)[index]
             assert np.array_equal(getattr(found, matrix), expected), (name, matrix)
             assert not getattr(found, matrix).flags.writeable or matrix not in ("quality", "cost")
         assert found.bounds == bounds
@@ -129,7 +157,7 @@ def test_a_metric_sees_all_that_is_known_of_its_rows(tmp_path: Path) -> None:
 
 def test_a_metric_of_the_whole_split_has_no_value_in_its_parts(tmp_path: Path) -> None:
     """``per_subset = False`` is for what is measured once, such as throughput."""
-    made = evaluator(tmp_path, metric(values.accuracy), metric(values.requests_per_second, per_subset=False))
+    made = evaluator(tmp_path, ACCURACY, metric(values.requests_per_second, "requests-per-second", per_subset=False))
     scores = made.scores("test", CHOICES, Timing(6, 1.0, 2.0))
 
     assert scores["overall"]["requests-per-second"] == 2
@@ -138,10 +166,9 @@ def test_a_metric_of_the_whole_split_has_no_value_in_its_parts(tmp_path: Path) -
 
 def test_a_scope_without_samples_is_left_out(tmp_path: Path) -> None:
     """A dataset that has no sample on a split has no figures there, rather than some that stand for nothing."""
-    made = handmade.make(tmp_path)
-    split = attrs.evolve(handmade.split_of(made), test=np.array([4, 10]))
-    chosen = metric(values.accuracy)
-    found = Evaluator(made, split, CostBounds(1, 2), [chosen], chosen).scores("test", np.array([0, 0]))
+    made = evaluator(tmp_path, ACCURACY)
+    fewer = attrs.evolve(made, split=attrs.evolve(made.split, test=np.array([4, 10])))
+    found = fewer.scores("test", np.array([0, 0]))
 
     assert of(found, "accuracy") == {
         "overall": 1,
@@ -156,18 +183,18 @@ def test_the_selection_metric_is_taken_on_the_rows_asked_for(tmp_path: Path) -> 
     """In whatever order the rows stand: choices belong to rows, not to places."""
     made = evaluator(tmp_path)
 
-    assert made.select(np.array([4, 10, 17]), np.array([0, 2, 0])) == pytest.approx(2 / 3)
-    assert made.select(np.array([17, 10, 4]), np.array([0, 2, 0])) == pytest.approx(2 / 3)
-    assert made.select(np.array([17, 10, 5]), np.array([1, 1, 2])) == 0
+    assert made.select([4, 10, 17], [0, 2, 0]) == pytest.approx(2 / 3)
+    assert made.select([17, 10, 4], [0, 2, 0]) == pytest.approx(2 / 3)
+    assert made.select([17, 10, 5], [1, 1, 2]) == 0
 
 
 def test_the_selection_metric_need_not_be_the_first(tmp_path: Path) -> None:
     """What selects is what the experiment names."""
     made = handmade.make(tmp_path)
-    metrics = [metric(values.accuracy), metric(values.average_cost)]
-    found = Evaluator(made, handmade.split_of(made), CostBounds(1, 2), metrics, metrics[1])
+    metrics = [ACCURACY, COST]
+    found = Case(Evaluator(made, metrics, metrics[1]), handmade.split_of(made))
 
-    assert found.select(np.array([4]), np.array([0])) == pytest.approx(8e-3 + 4e-5)
+    assert found.select([4], [0]) == pytest.approx(8e-3 + 4e-5)
 
 
 def test_cost_bounds_are_those_of_the_rows_that_the_experiment_names(tmp_path: Path) -> None:
@@ -179,7 +206,7 @@ def test_cost_bounds_are_those_of_the_rows_that_the_experiment_names(tmp_path: P
         ("train", 1e-3 + 7e-5, 4e-3 + 7e-5),
         ("all", 27e-3 / 18 + 8.5e-5, 96e-3 / 18 + 8.5e-5),
     ):
-        found = cost_bounds(made, split, rows)
+        found = cost_bounds(made, [split.train], rows)
         assert (found.low, found.high) == pytest.approx((low, high))
         assert found.rows == rows
 
@@ -187,7 +214,7 @@ def test_cost_bounds_are_those_of_the_rows_that_the_experiment_names(tmp_path: P
 @pytest.mark.parametrize("value", [None, "0.5", True, float("nan"), np.array([1.0]), np.float64("nan"), np.True_])
 def test_a_metric_that_returns_no_number_is_undefined_and_blamed_once(tmp_path: Path, value: Any) -> None:
     """Whatever it returns does not become a number; its plugin is named once, not once for every scope."""
-    made = evaluator(tmp_path, metric(lambda _: value, "odd"), metric(values.accuracy))
+    made = evaluator(tmp_path, metric(lambda _: value, "odd"), ACCURACY)
     scores = made.scores("test", CHOICES)
 
     assert all(isinstance(v, Undefined) for v in of(scores, "odd").values())
@@ -202,7 +229,7 @@ def test_a_metric_that_raises_is_undefined_and_blamed(tmp_path: Path) -> None:
     def broken(_: Evaluation) -> float:
         raise ZeroDivisionError("by nothing")
 
-    made = evaluator(tmp_path, metric(broken), metric(values.accuracy))
+    made = evaluator(tmp_path, metric(broken, "broken"), ACCURACY)
     scores = made.scores("dev", np.zeros(3, dtype=int))
 
     assert isinstance(scores["overall"]["broken"], Undefined)

@@ -9,8 +9,8 @@ import handmade
 import numpy as np
 import pytest
 
+from vlrb.api.results import REFERENCES
 from vlrb.evaluation.reference import (
-    SUMMARIES,
     cheapest_model,
     oracle_choices,
     reference_choices,
@@ -20,27 +20,31 @@ from vlrb.evaluation.reference import (
 
 
 def test_reference_points_learn_on_train_and_choose_for_other_rows(tmp_path: Path) -> None:
-    """On train middle is best, and small in Books, and small is cheapest; none of it holds on test or on all rows."""
+    """On train middle is best, and small in Books, and small is cheapest; none of it holds on test or on all rows.
+
+    The model that is best by the selection metric is given.
+    """
     made = handmade.make(tmp_path)
     split = handmade.split_of(made)
-    found = reference_choices(made, split, split.test)
+    found = reference_choices(made, split, split.test, 0)
 
     assert {name: choices.tolist() for name, choices in found.items()} == {
         "oracle": [0, 1, 2, 2, 0, 1],
         "strongest-per-dataset": [1, 1, 2, 2, 1, 1],
         "best-single": [1] * 6,
+        "best-single-by-metric": [0] * 6,
         "cheapest-single": [2] * 6,
     }
-    assert set(found) == set(SUMMARIES)
+    assert list(found) == list(REFERENCES)
 
 
 def test_what_reference_points_learn_does_not_depend_on_the_rows_asked_for(tmp_path: Path) -> None:
     """The same rows have the same choices, whichever others are asked for with them."""
     made = handmade.make(tmp_path)
     split = handmade.split_of(made)
-    every = reference_choices(made, split, np.arange(18))
+    every = reference_choices(made, split, np.arange(18), 2)
     for rows in (split.train, split.dev, split.test, np.array([17, 3, 8])):
-        for name, choices in reference_choices(made, split, rows).items():
+        for name, choices in reference_choices(made, split, rows, 2).items():
             assert choices.tolist() == every[name][rows].tolist()
 
 
@@ -49,7 +53,7 @@ def test_a_dataset_without_train_samples_gets_the_best_model_of_all(tmp_path: Pa
     made = handmade.make(tmp_path)
     split = attrs.evolve(handmade.split_of(made), train=np.array([0, 1, 2, 12, 13, 14]))
 
-    assert reference_choices(made, split, np.array([10, 11]))["strongest-per-dataset"].tolist() == [1, 1]
+    assert reference_choices(made, split, np.array([10, 11]), 0)["strongest-per-dataset"].tolist() == [1, 1]
 
 
 def test_the_oracle_takes_the_cheapest_right_model_else_the_cheapest() -> None:

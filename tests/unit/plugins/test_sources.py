@@ -91,8 +91,8 @@ class Keys:
         sources.core_sources.cache_clear()
         plan = make_plan(self.file, ("no:mlflow",))
         old = self.context
-        evaluator = Evaluator(old.benchmark, old.split, old.evaluator.bounds, plan.metrics, plan.selection_metric())
-        context = RunContext(plan, self.places, old.benchmark, old.split, evaluator)
+        evaluator = Evaluator(old.benchmark, plan.metrics, plan.selection_metric())
+        context = RunContext(plan, self.places, old.benchmark, old.splitting, evaluator)
         builder = PartBuilder(plan, self.places)
         listing = builder.list()
         keys = builder.keys(listing)

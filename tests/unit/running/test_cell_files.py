@@ -15,7 +15,7 @@ from cell_work import DEV, TEST, Fitted, Work, by_text, estimated
 
 from vlrb.api.routing import Queries
 from vlrb.errors import DataError
-from vlrb.running.cell_files import read_cell
+from vlrb.running.cell_files import read_routed
 from vlrb.running.cells import hardware
 from vlrb.storage import read_json, read_parquet, write_json
 
@@ -48,10 +48,9 @@ def test_choices_are_kept_beside_the_samples_that_they_were_made_for(work: Work)
 def test_what_was_kept_is_read_back(work: Work) -> None:
     """Choices and estimates of dev and test; nothing is read as if it were of other samples."""
     folder = work.run(Fitted(more={"estimate": estimated}))
-    ids = {"dev": DEV, "test": TEST}
-    about, routed = read_cell(folder, ids, handmade.MODELS)
+    routed = {name: read_routed(folder, name, ids, handmade.MODELS) for name, ids in (("dev", DEV), ("test", TEST))}
 
-    assert about["cell"]["label"] == "counting"
+    assert read_json(folder / "cell.json")["cell"]["label"] == "counting"
     assert routed["test"].choices.tolist() == [1, 2, 1, 2, 1, 2]
     assert routed["dev"].choices.tolist() == [0, 0, 0]
     kept = routed["test"].estimate
@@ -62,7 +61,7 @@ def test_what_was_kept_is_read_back(work: Work) -> None:
     np.testing.assert_allclose(kept.cost, expected.cost)
 
     with pytest.raises(DataError) as caught:
-        read_cell(folder, {**ids, "test": TEST[::-1]}, handmade.MODELS)
+        read_routed(folder, "test", TEST[::-1], handmade.MODELS)
     assert caught.value.problems[0].where == str(folder / "test.parquet")
     for lacking in ("id", "choice"):
         table = read_parquet(folder / "dev.parquet").drop_columns([lacking])
@@ -70,17 +69,18 @@ def test_what_was_kept_is_read_back(work: Work) -> None:
         whole = (folder / "dev.parquet").rename(folder / "whole")
         (folder / "dev.parquet.aside").rename(folder / "dev.parquet")
         with pytest.raises(DataError, match=f"'{lacking}'"):
-            read_cell(folder, ids, handmade.MODELS)
+            read_routed(folder, "dev", DEV, handmade.MODELS)
         whole.rename(folder / "dev.parquet")
     (folder / "dev.parquet").write_bytes(b"cut off")
     with pytest.raises(DataError, match=r"dev\.parquet"):
-        read_cell(folder, ids, handmade.MODELS)
+        read_routed(folder, "dev", DEV, handmade.MODELS)
 
 
 def test_a_router_without_estimates_has_none(work: Work) -> None:
     """Nothing stands in for them."""
-    _, routed = read_cell(work.run(Fitted()), {"dev": DEV, "test": TEST}, handmade.MODELS)
-    assert [r.estimate for r in routed.values()] == [None, None]
+    folder = work.run(Fitted())
+    assert read_routed(folder, "dev", DEV, handmade.MODELS).estimate is None
+    assert read_routed(folder, "test", TEST, handmade.MODELS).estimate is None
 
 
 def test_an_estimate_is_read_from_its_own_columns(tmp_path: Path) -> None:
@@ -90,14 +90,11 @@ def test_an_estimate_is_read_from_its_own_columns(tmp_path: Path) -> None:
         for j, model in enumerate(handmade.MODELS):
             columns[f"{kind}:{model}"] = [1.0 + first + j, 2.0 + first + j, 3.0 + first + j]
     pq.write_table(pa.table(columns), tmp_path / "dev.parquet")
-    pq.write_table(pa.table({"id": TEST, "choice": [0] * 6}), tmp_path / "test.parquet")
-    write_json(tmp_path / "cell.json", {})
-    _, routed = read_cell(tmp_path, {"dev": DEV, "test": TEST}, handmade.MODELS[::-1])
+    kept = read_routed(tmp_path, "dev", DEV, handmade.MODELS[::-1]).estimate
 
-    assert routed["dev"].estimate is not None
-    assert routed["dev"].estimate.cost.tolist() == [[3, 2, 1], [4, 3, 2], [5, 4, 3]]
-    assert routed["dev"].estimate.p_correct[0].tolist() == [12, 11, 10]
-    assert routed["test"].estimate is None
+    assert kept is not None
+    assert kept.cost.tolist() == [[3, 2, 1], [4, 3, 2], [5, 4, 3]]
+    assert kept.p_correct[0].tolist() == [12, 11, 10]
 
 
 @pytest.mark.parametrize(

@@ -13,20 +13,22 @@ import pytest
 from cell_work import COUNTING, DEV, ESTIMATING, SWEPT, TEST, Fitted, Work, by_text, estimated
 
 from vlrb.api.decide import decide
-from vlrb.api.routing import Estimate, Features, FitContext, Labelled, Undefined
+from vlrb.api.routing import CostBounds, Estimate, Features, FitContext, Labelled, Undefined
 from vlrb.errors import PluginError
 from vlrb.evaluation.features import Encoded
 from vlrb.evaluation.metrics import Evaluator
-from vlrb.running.cell_files import read_cell, read_curve
+from vlrb.running.cell_files import read_curve, read_routed
 from vlrb.running.cells import _CellRun
 from vlrb.storage import read_json, read_parquet
+
+BOUNDS = CostBounds(1e-3, 4e-3, "train")
 
 
 def test_a_fit_is_given_its_own_rows_and_context(work: Work) -> None:
     """Train to learn from, dev to select on; candidates, bounds, seed, threads and a folder for its work."""
     router = Fitted()
     told: list[Any] = []
-    context = work.context(top="seeds = [7]")
+    context = work.context(top="seeds = [7]", bounds=BOUNDS)
     work.run(router, context, threads=1, progress=lambda *a: told.append(a))
     train, dev, given = router.seen[:3]
 
@@ -37,7 +39,7 @@ def test_a_fit_is_given_its_own_rows_and_context(work: Work) -> None:
     assert sorted(names[i] for i in dev.queries.ids) == DEV
     assert [sorted(names[i] for i in q.ids) for q in router.seen[3:]] == [DEV, TEST]
     assert [c.name for c in given.candidates] == list(handmade.MODELS)
-    assert (given.bounds, given.seed, given.threads, given.device) == (context.evaluator.bounds, 7, 1, "cpu")
+    assert (given.bounds, given.seed, given.threads, given.device) == (BOUNDS, 7, 1, "cpu")
     assert given.work_directory.is_relative_to(work.folder / "cache" / "work")
     given.progress(np.int64(2), 5.0)
     assert told[-1] == ("fitting counting-seed7", 2, 5)
@@ -52,7 +54,7 @@ def test_the_score_on_dev_is_better_where_it_is_larger(work: Work, metric: str, 
     work.run(router, context)
     _, _, given = router.seen[:3]
     choices = np.array([0, 1, 2])
-    rows = context.benchmark.unordered(context.split.dev)
+    rows = context.benchmark.unordered(context.splitting.splits[0].dev)
     matrix = context.benchmark.quality if metric == "accuracy" else context.benchmark.cost
 
     expected = sign * float(matrix[rows, choices].mean())
@@ -177,7 +179,7 @@ def test_limits_of_estimates_are_allowed(work: Work) -> None:
 def test_what_a_fit_chose_is_kept(work: Work) -> None:
     """Numbers of numpy as plain ones; texts, booleans and None too."""
     chosen = {"lambda": np.float64(30.0), "k": np.int64(3), "rule": "best", "on": True, "none": None, "top": math.inf}
-    about, _ = read_cell(work.run(Fitted(more={"chosen": chosen})), {"dev": DEV, "test": TEST}, handmade.MODELS)
+    about = read_json(work.run(Fitted(more={"chosen": chosen})) / "cell.json")
 
     assert {k: about["chosen"][k] for k in ("lambda", "k", "rule", "on", "none")} == {
         "lambda": 30.0,
@@ -246,12 +248,12 @@ def test_points_that_only_decide_share_a_fit(work: Work) -> None:
     router = Logged(more={"estimate": estimated, "chosen": {"lambda": 7.0, "shrinkage": "half"}})
     for cell in context.cells():
         folder = work.run(router, context, cell)
-        about, routed = read_cell(folder, {"dev": DEV, "test": TEST}, handmade.MODELS)
-        kept = routed["test"].estimate
+        about, routed = read_json(folder / "cell.json"), read_routed(folder, "test", TEST, handmade.MODELS)
+        kept = routed.estimate
         assert kept is not None
         lambda_ = {"0": 0.0, "100": 100.0, "inf": math.inf}[str(cell.point["lambda"]).removesuffix(".0")]
         expected = decide(kept, lambda_=lambda_)
-        assert routed["test"].choices.tolist() == expected.tolist()
+        assert routed.choices.tolist() == expected.tolist()
         table = read_parquet(folder / "test.parquet")
         assert table.column_names[:3] == ["id", "choice", "model"]
         assert table.column("model").to_pylist() == [handmade.MODELS[j] for j in expected]
@@ -266,10 +268,10 @@ def test_a_point_of_a_budget_decides_by_it(work: Work) -> None:
     context = work.context(ESTIMATING + "sweep = { budget = [0.002, 1] }\n")
     router = Fitted(more={"estimate": estimated})
     for cell in context.cells():
-        _, routed = read_cell(work.run(router, context, cell), {"dev": DEV, "test": TEST}, handmade.MODELS)
-        kept = routed["dev"].estimate
+        routed = read_routed(work.run(router, context, cell), "dev", DEV, handmade.MODELS)
+        kept = routed.estimate
         assert kept is not None
-        assert routed["dev"].choices.tolist() == decide(kept, budget=float(cell.point["budget"])).tolist()
+        assert routed.choices.tolist() == decide(kept, budget=float(cell.point["budget"])).tolist()
 
 
 def test_a_sweep_over_decisions_needs_estimates(work: Work) -> None:

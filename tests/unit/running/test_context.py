@@ -16,7 +16,7 @@ BETA = '[[metric]]\nuse = "rank-score"\nbeta = {}\n'
 OTHERS: dict[str, Callable[[Work], Path]] = {
     "low bound": lambda c: c.folder_of(bounds=CostBounds(5e-4, 4e-3, "train")),
     "high bound": lambda c: c.folder_of(bounds=CostBounds(1e-3, 5e-3, "train")),
-    "rows of the bounds": lambda c: c.folder_of(bounds=CostBounds(1e-3, 4e-3, "all")),
+    "rows of the bounds": lambda c: c.folder_of(top='cost_bounds = "all"'),
     "selection metric": lambda c: c.folder_of(top='[selection]\nmetric = "accuracy"'),
     "parameters of the selection metric": lambda c: c.folder_of(BETA.format(0.5) + COUNTING),
     "split": lambda c: c.folder_of(digest="other"),
@@ -68,12 +68,12 @@ def test_every_point_and_seed_is_a_cell_of_its_own(work: Work) -> None:
 def test_a_router_sees_rows_in_an_order_that_does_not_tell_their_dataset(work: Work, split: str) -> None:
     """In the order of hashes, in which datasets stand mixed; labels go with their questions."""
     context = work.context()
-    labelled = context.labelled(split, None, None)
+    labelled = context.labelled(context.cells()[0], split, None)
     ids = list(labelled.queries.ids)
 
     assert ids == sorted(ids)
     rows = [context.benchmark.opaque_ids.index(i) for i in ids]
-    assert sorted(rows) == context.split.rows(split).tolist()
+    assert sorted(rows) == context.splitting.splits[0].rows(split).tolist()
     assert labelled.queries.texts == tuple(context.benchmark.samples.column("question")[i].as_py() for i in rows)
     assert np.array_equal(labelled.quality, context.benchmark.quality[rows])
     assert np.array_equal(labelled.cost, context.benchmark.cost[rows])

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from finished import cell, failed, finished_run, reference, result_of, seeded_cell
+from finished import cell, failed, finished_run, reference, result_of, seeded_cell, selecting, with_cells
 
 from vlrb.api.results import CellResult, RunResult
 from vlrb.api.routing import Undefined
@@ -25,13 +25,13 @@ def test_the_best_by_the_selection_metric_comes_first(result: RunResult) -> None
 
     assert [r.name for r in board.rows] == ["oracle", "good", "middling", "costless", "broken"]
     middling = dict(zip(board.headings, board.rows[2].cells, strict=True))
-    assert (middling["accuracy"].value, middling["accuracy"].deviation) == pytest.approx((0.6, 0.02**0.5))
+    assert (middling["accuracy"].value, middling["accuracy"].over_seeds) == pytest.approx((0.6, 0.02**0.5))
     assert board.rows[4].note == "1 of 1 cells failed"
 
 
 def test_a_qualified_selection_metric_orders_too(result: RunResult) -> None:
     """`metrics/rank-score` is `rank-score`."""
-    run = attrs.evolve(result.run, experiment={"selection": {"metric": "metrics/rank-score", "on": "dev"}})
+    run = attrs.evolve(result.run, experiment=selecting("metrics/rank-score"))
 
     assert [r.name for r in leaderboard(attrs.evolve(result, run=run)).rows][:2] == ["oracle", "good"]
 
@@ -40,7 +40,7 @@ def test_what_a_fit_chose_stands_in_the_note(result: RunResult) -> None:
     """One value where all seeds agree, one per seed where they differ."""
     chosen = [{"lambda": 30.0, "shrinkage": "half"}, {"lambda": "inf", "shrinkage": "half"}]
     cells = tuple(attrs.evolve(seeded_cell("good", s, 0.8, 0.7), chosen=c) for s, c in enumerate(chosen))
-    board = leaderboard(attrs.evolve(result, cells=cells))
+    board = leaderboard(with_cells(result, *cells))
 
     assert next(r.note for r in board.rows if r.name == "good") == "chose lambda=30 / inf, shrinkage=half"
 
@@ -49,7 +49,7 @@ def test_a_sweep_says_which_metric_decided_instead(result: RunResult) -> None:
     """Where the selection metric has no value at any point."""
     points = [seeded_cell("swept", 1, a, Undefined("free")) for a in (0.5, 0.6)]
     cells = tuple(attrs.evolve(c, cell=attrs.evolve(c.cell, point={"x": i})) for i, c in enumerate(points))
-    board = leaderboard(attrs.evolve(result, cells=cells, winners={"swept": "x=1"}, decided_by={"swept": "accuracy"}))
+    board = leaderboard(with_cells(result, *cells, winners={"swept": "x=1"}, decided_by={"swept": "accuracy"}))
 
     assert next(r.note for r in board.rows if r.name == "swept") == "x=1, best of 2 on dev by accuracy"
     assert board.sweeps[0].title == "sweep of swept: dev, by accuracy"
@@ -68,15 +68,9 @@ def names(found: Leaderboard) -> list[str]:
 def test_smaller_costs_come_first() -> None:
     """Rows are ordered by the selection metric in its own direction; ties go to the next column, then to the name."""
     cells = [cell("dear", average_cost=2.0, accuracy=0.9), cell("cheap", average_cost=1.0, accuracy=0.1)]
-    by_cost = {
-        "metrics": ("average-cost", "accuracy"),
-        "experiment": {"selection": {"metric": "average-cost", "on": "dev"}},
-    }
+    by_cost = {"metrics": ("average-cost", "accuracy"), "experiment": selecting("average-cost")}
     assert names(board(*cells, **by_cost)) == ["cheap", "dear"]
-    assert names(board(*cells, **{**by_cost, "experiment": {"selection": {"metric": "accuracy", "on": "dev"}}})) == [
-        "dear",
-        "cheap",
-    ]
+    assert names(board(*cells, **{**by_cost, "experiment": selecting("accuracy")})) == ["dear", "cheap"]
 
     tied = [cell("b", rank_score=0.5, accuracy=0.1), cell("a", rank_score=0.5, accuracy=0.1)]
     better = cell("c", rank_score=0.5, accuracy=0.2)
@@ -91,7 +85,7 @@ def test_columns_begin_with_the_selection_metric() -> None:
     metrics = ("own", "rank-score", "cost-per-10k", "accuracy")
 
     assert board(cell("a", **values), metrics=metrics).headings == ("rank-score", "accuracy", "cost-per-10k", "own")
-    own = board(cell("a", **values), metrics=metrics, experiment={"selection": {"metric": "p/own", "on": "dev"}})
+    own = board(cell("a", **values), metrics=metrics, experiment=selecting("p/own"))
     assert own.headings == ("own", "accuracy", "cost-per-10k", "rank-score")
     assert [c.value for c in own.rows[0].cells] == [0.1, 0.2, 4.0, 0.3]
 
@@ -119,7 +113,7 @@ def test_values_are_those_on_test() -> None:
     two = board(cell("a", 1, rank_score=0.2, accuracy=0.5), cell("a", 2, rank_score=0.4, accuracy=Undefined("odd")))
     (row,) = two.rows
     assert row.cells[0].value == pytest.approx(0.3)
-    assert row.cells[0].deviation == pytest.approx(math.sqrt(0.02))
+    assert row.cells[0].over_seeds == pytest.approx(math.sqrt(0.02))
     assert row.cells[1] == TableCell(Undefined("odd"))
     assert board(cell("a", rank_score=0.2, accuracy=0.5)).rows[0].cells == (TableCell(0.2), TableCell(0.5))
 
@@ -179,11 +173,9 @@ def test_the_metric_that_decided_comes_first_in_the_sweep() -> None:
     (sweep,) = found.sweeps
 
     assert sweep.headings == ("accuracy", "rank-score")
-    assert sweep.title == "sweep of a: dev, by accuracy, mean of 2 seeds"
+    assert sweep.title == "sweep of a: dev, by accuracy"
     assert found.rows[0].note == "x=2, best of 3 on dev by accuracy"
-    own = board(
-        *points(), metrics=("accuracy", "own"), experiment={"selection": {"metric": "p/own", "on": "test"}}, **SWEEP
-    )
+    own = board(*points(), metrics=("accuracy", "own"), experiment=selecting("p/own", on="test"), **SWEEP)
     assert own.sweeps[0].headings == ("own", "accuracy")
     assert own.sweeps[0].title == "sweep of a: test, by own"
     assert own.rows[0].note == "x=2, best of 3 on test"
@@ -191,9 +183,9 @@ def test_the_metric_that_decided_comes_first_in_the_sweep() -> None:
 
 
 def test_a_sweep_without_a_winner_says_so() -> None:
-    """Points that failed keep their note, and the row has no values."""
+    """The row has no values, and there is no table of points."""
     found = board(failed("a", 1), failed("a", 2))
 
-    assert found.rows[0].note == "all 2 points have a failed cell"
+    assert found.rows[0].note == "all points have a failed cell"
     assert all(isinstance(c.value, Undefined) for c in found.rows[0].cells)
-    assert [r.note for r in found.sweeps[0].rows] == ["1 of 1 cells failed"] * 2
+    assert found.sweeps == ()

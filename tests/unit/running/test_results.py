@@ -13,16 +13,22 @@ import attrs
 import pytest
 
 from vlrb.api.results import (
+    AggregatedScores,
     BenchmarkInfo,
     CellInfo,
     CellResult,
+    CurvePoint,
     MetricInfo,
     ReferenceResult,
+    RouterResult,
     RunInfo,
     RunResult,
     SplitInfo,
+    SplitsInfo,
+    SweepPoint,
 )
 from vlrb.api.routing import CostBounds, MetricValue, Timing, Undefined
+from vlrb.api.statistics import Difference, Interval, RowStatistics, Statistics
 from vlrb.errors import ConfigError, DataError
 from vlrb.running.results import (
     SCHEMA_VERSION,
@@ -57,6 +63,7 @@ def result(tmp_path: Path) -> RunResult:
         chosen={"lambda": 30.0},
     )
     failed = attrs.evolve(done, status="failed", scores={}, error="it broke", timing=None, chosen={})
+    one = SplitInfo("fold-1", {"train": 7}, "e" * 64, {"test": 1}, 0.5)
     run = RunInfo(
         "r",
         "k" * 64,
@@ -64,15 +71,32 @@ def result(tmp_path: Path) -> RunResult:
         "strict",
         {"seeds": [7]},
         BenchmarkInfo("f" * 64, 10, ("a", "b"), {"D": 10}, "", {"dropped": 3}, 100),
-        SplitInfo("splits/grouped", {"seed": 7}, "seed 7", {"train": 7}, "d" * 64, 5, {"image": 10}, {"test": 1}),
+        SplitsInfo("splits/grouped", {"folds": 2}, "2 folds", True, "d" * 64, 5, {"image": 10}, (one,)),
         CostBounds(1e-4, 1e-2, "train", ("gratis",)),
         (MetricInfo("m", "USD", False, "a metric"),),
         (info,),
         {"mlflow": {"uri": "http://user:word@host"}},
         {"python": "3"},
     )
-    oracle = ReferenceResult("oracle", "the best", {"test": {"overall": {"m": 1.0}}})
-    return RunResult(run, (done, failed), (oracle,), "2026-01-01", "2026-01-02", {"a": "x=1"}, {"a": "m"})
+    test = AggregatedScores({"overall": values}, {"overall": {"m": 0.1}}, {"overall": {"m": 0.2}})
+    sweep = (SweepPoint("x=1", values, 1),)
+    router = RouterResult("a", {"fold-1": "x=1"}, {"fold-1": "m"}, "best", (done.cell.name,), test, sweep)
+    curved = attrs.evolve(router, label="b", test=None, curve=(CurvePoint(0.5, test),))
+    oracle = ReferenceResult("oracle", "the best", AggregatedScores({"overall": {"m": 1.0}}))
+    found = statistics()
+    return RunResult(run, (done, failed), (router, curved), (oracle,), found, "2026-01-01", "2026-01-02")
+
+
+def statistics() -> Statistics:
+    """Return statistics with values of every kind."""
+    none = Undefined("the value is the same in every draw")
+    intervals = {"overall": {"m": Interval(0.25, math.inf, 1999), "n": none}}
+    against = {
+        "m": Difference(0.5, Interval(-1.0, 1.0, 2000), 0.25, 0.5, "mcnemar"),
+        "n": Difference(none, none, none, none),
+    }
+    row = RowStatistics(intervals, {"oracle": against}, {"m": (1, 2)})
+    return Statistics(2000, 0.95, 0, 5, "oracle", "a", {"a": row}, ("few groups",))
 
 
 def test_a_result_comes_back_as_it_was(result: RunResult) -> None:
@@ -122,6 +146,8 @@ def _without(name: str) -> Callable[[Any], Any]:
         _without("run"),
         _without("cells"),
         _without("references"),
+        _without("routers"),
+        _without("statistics"),
     ],
 )
 def test_what_is_no_result_is_refused(result: RunResult, change: Callable[[Any], Any]) -> None:

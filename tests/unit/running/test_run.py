@@ -26,9 +26,10 @@ def test_a_run_takes_its_bounds_from_the_rows_that_it_names(work: Work, top: str
     """Train unless the experiment, or the paper's protocol, asks for all rows."""
     context = prepare(make_plan(work.experiment(top=top)), work.places, jobs=1)
 
-    assert context.evaluator.bounds == cost_bounds(context.benchmark, context.split, rows)
+    bounds, train = context.evaluated(context.splitting.splits, "test").bounds, [context.splitting.splits[0].train]
+    assert bounds == cost_bounds(context.benchmark, train, rows)
     other = "all" if rows == "train" else "train"
-    assert context.evaluator.bounds.low != cost_bounds(context.benchmark, context.split, other).low
+    assert bounds.low != cost_bounds(context.benchmark, train, other).low
 
 
 def test_what_cannot_be_run_is_refused_before_any_work(work: Work) -> None:
