@@ -26,8 +26,8 @@ from vlrb.errors import DataError, did_you_mean, named_samples
 from vlrb.storage import read_parquet
 
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
-TEXT_COLUMNS = ("dataset", "question", "hint", "answer", "split")
-"""Columns of the samples that hold a text each."""
+MOST_VALUES = 100
+"""Values of a column for each of which metrics are computed."""
 _TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
 
 
@@ -132,7 +132,7 @@ class Benchmark:
         """Return scope -> bool[n] for every task group and dataset, in the order of the manifest, and every value of some columns.
 
         :param by: names of columns of the samples, or of their ``fields``; scopes are called ``by/COLUMN/VALUE``
-        :raises DataError: when no sample has such a column
+        :raises DataError: when no sample has such a column, or it has too many values
         """
         records = self.manifest.datasets
         member = {r.slug: self.datasets == r.name for r in records}
@@ -140,23 +140,14 @@ class Benchmark:
         scopes = {f"group/{g}": np.any([member[r.slug] for r in records if r.group == g], axis=0) for g in groups}
         scopes |= {f"dataset/{slug}": rows for slug, rows in member.items()}
         for name in by:
-            column = np.asarray([text or "" for text in self.column(name)], dtype=np.str_)
+            texts = sample_column(self.samples, name, "[statistics] by")
+            column = np.asarray([text or "" for text in texts], dtype=np.str_)
             values = [v for v in np.unique(column).tolist() if v]
+            if len(values) > MOST_VALUES:
+                what = f"the column {name!r} has {len(values):,} values, more than {MOST_VALUES}"
+                raise DataError(what, where="[statistics] by", fix="name a column that sorts samples into few kinds")
             scopes |= {f"by/{name}/{value}": column == value for value in values}
         return scopes
-
-    def column(self, name: str) -> tuple[str | None, ...]:
-        """Return the values of a column of the samples, or of an entry of their ``fields``; None where a sample has none.
-
-        :raises DataError: when no sample has it
-        """
-        if name in TEXT_COLUMNS:
-            return tuple(self.samples.column(name).to_pylist())
-        fields = [dict(entries or ()) for entries in self.samples.column("fields").to_pylist()]
-        known = {*TEXT_COLUMNS, *(key for entries in fields for key in entries)}
-        if name not in known:
-            raise DataError(f"no sample has a column {name!r}", where="[statistics] by", fix=did_you_mean(name, known))
-        return tuple(entries.get(name) for entries in fields)
 
     def info(self) -> BenchmarkInfo:
         """Return the benchmark in a few words."""
@@ -170,6 +161,22 @@ class Benchmark:
             excluded={e.reason: e.count for e in self.manifest.excluded},
             total_tokens=self.manifest.total_tokens,
         )
+
+
+def sample_column(samples: pa.Table, name: str, where: str) -> tuple[str | None, ...]:
+    """Return a column of texts of a benchmark's samples, or the column of that name in the logs; None where a sample has none.
+
+    :param where: the key that names the column, for the error
+    :raises DataError: when no sample has such a column
+    """
+    own = [field.name for field in samples.schema if pa.types.is_string(field.type)]
+    if name in own:
+        return tuple(samples.column(name).to_pylist())
+    fields = [dict(f or ()) for f in samples.column("fields").to_pylist()] if "fields" in samples.column_names else []
+    if not any(name in f for f in fields):
+        known = {*own, *(column for f in fields for column in f)}
+        raise DataError(f"no sample has a column {name!r}", where=where, fix=did_you_mean(name, known))
+    return tuple(f.get(name) for f in fields)
 
 
 def write(directory: Path, manifest: Manifest, samples: pa.Table, matrices: Mapping[str, Array]) -> None:

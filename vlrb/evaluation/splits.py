@@ -18,8 +18,8 @@ from vlrb.api.frozen import Array, FrozenDict, sealed
 from vlrb.api.results import SplitInfo, SplitsInfo, variant_name
 from vlrb.api.returned import FIX, plain_array
 from vlrb.api.splits import SPLITS, SplitRows, Splits, SplitSamples, joined_groups, rows_by_group
-from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, PluginError, did_you_mean, shorten_list
+from vlrb.benchmark.matrices import Benchmark, sample_column
+from vlrb.errors import DataError, PluginError, shorten_list
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.experiment.sections import SplitSection
 from vlrb.experiment.strict import unstructure
@@ -113,25 +113,9 @@ def split_samples(benchmark: Benchmark) -> SplitSamples:
         texts=tuple(benchmark.samples.column("question").to_pylist()),
         groups=sealed(groups_of(benchmark)),
         given=tuple(benchmark.samples.column("split").to_pylist()),
-        column=lambda name: sample_column(benchmark.samples, name),
+        column=lambda name: sample_column(benchmark.samples, name, "[split]"),
         slugs=FrozenDict({name: record.slug for name, record in records.items()}),
     )
-
-
-def sample_column(samples: pa.Table, name: str, where: str = "[split]") -> tuple[str | None, ...]:
-    """Return a column of texts of a benchmark's samples, or the column of that name in the logs; None where a sample has none.
-
-    :param where: the key that names the column, for the error
-    :raises DataError: when no sample has such a column
-    """
-    own = [field.name for field in samples.schema if pa.types.is_string(field.type)]
-    if name in own:
-        return tuple(samples.column(name).to_pylist())
-    fields = [dict(f or ()) for f in samples.column("fields").to_pylist()] if "fields" in samples.column_names else []
-    if not any(name in f for f in fields):
-        known = {*own, *(column for f in fields for column in f)}
-        raise DataError(f"no sample has a column {name!r}", where=where, fix=did_you_mean(name, known))
-    return tuple(f.get(name) for f in fields)
 
 
 @attrs.frozen(eq=False)

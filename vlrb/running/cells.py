@@ -261,7 +261,7 @@ class _CellRun:
                 choices = decide(estimate, lambda_=asked.get("lambda"), budget=asked.get("budget"))
                 kept = {c: table.column(c) for c in table.column_names if c.startswith(("p_correct:", "cost:"))}
                 _write_routed(aside / f"{name}.parquet", table.column("id"), choices, models, kept)
-            chosen = {k: v for k, v in about["chosen"].items() if k not in asked}
+            chosen = {k: v for k, v in about["chosen"].items() if k not in DECISIONS}
             if (base / CURVE).is_file():
                 shutil.copy2(base / CURVE, aside / CURVE)
             write_json(aside / "cell.json", {**about, "cell": attrs.asdict(cell), "chosen": chosen})

@@ -206,9 +206,9 @@ def _chosen_note(cells: Sequence[CellResult]) -> str:
 def _table_cells(
     result: RunResult, test: AggregatedScores | None, statistics: RowStatistics | None, columns: Sequence[Column]
 ) -> tuple[TableCell, ...]:
-    """Return the values of a row; undefined where no cell has finished, or a scope has no samples."""
+    """Return the values of a row; undefined where a cell of every seed has failed, or a scope has no samples."""
     if test is None:
-        return tuple(TableCell(Undefined("no cell has finished")) for _ in columns)
+        return tuple(TableCell(Undefined("with each seed a cell has failed")) for _ in columns)
     intervals = statistics.intervals if statistics is not None else {}
     against = statistics.against.get(result.statistics.baseline, {}) if statistics is not None else {}
     cells = []

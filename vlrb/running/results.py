@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from vlrb.api.frozen import Array
 from vlrb.api.json_data import read_record, to_json
 from vlrb.api.results import RunInfo, RunResult
-from vlrb.benchmark.matrices import MATRICES
+from vlrb.benchmark.matrices import MATRICES, sample_column
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.evaluation.splits import write_split
 from vlrb.redact import without_secrets, without_secrets_in_toml
@@ -107,7 +107,9 @@ def write_benchmark(context: RunContext, directory: Path) -> None:
     write_json(directory / "benchmark.json", without_secrets(to_json(benchmark.manifest)))
     write_split(context.splitting, benchmark, directory / "split.parquet")
     columns = {"id": benchmark.ids, "dataset": benchmark.datasets, "group": context.splitting.groups}
-    columns |= {f"by:{name}": benchmark.column(name) for name in context.evaluator.by}
+    columns |= {
+        f"by:{name}": sample_column(benchmark.samples, name, "[statistics] by") for name in context.evaluator.by
+    }
     for name in MATRICES:
         matrix = getattr(benchmark, name)
         columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}

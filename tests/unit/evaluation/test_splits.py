@@ -20,13 +20,13 @@ from vlrb.api.records import Dataset
 from vlrb.api.results import SplitsInfo
 from vlrb.api.schemas import TEXTS
 from vlrb.api.splits import SplitRows, Splits, grouped_shares, joined_groups
+from vlrb.benchmark.matrices import sample_column
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluation.splits import (
     Split,
     grouped_by,
     groups_of,
     make_splits,
-    sample_column,
     split_digest,
     split_samples,
     write_split,
@@ -543,14 +543,14 @@ def test_columns_of_the_samples() -> None:
     images: list[tuple[str, ...]] = [("a",), ("b",), ("c",)]
     samples = of(images, None, ["x", "y", "z"], None, None, [{"difficulty": "easy"}, {}, {"question": "no"}]).samples
 
-    assert sample_column(samples, "difficulty") == ("easy", None, None)
-    assert sample_column(samples, "question") == ("x", "y", "z")
+    assert sample_column(samples, "difficulty", "[split]") == ("easy", None, None)
+    assert sample_column(samples, "question", "[split]") == ("x", "y", "z")
     with pytest.raises(DataError, match="no sample has a column 'dificulty'") as raised:
         sample_column(samples, "dificulty", "[statistics] by")
     assert raised.value.problems[0].fix == "did you mean 'difficulty'?"
     assert raised.value.problems[0].where == "[statistics] by"
     with pytest.raises(DataError, match="no sample has a column 'groups'"):
-        sample_column(samples, "groups")
+        sample_column(samples, "groups", "[split]")
 
 
 def test_a_splitter_sees_the_columns_and_slugs() -> None:
