@@ -43,7 +43,7 @@ def finished(context: RunContext, *hooks: Any) -> dict[str, str]:
     directory.mkdir(parents=True)
     (directory / "plan.json").write_text("{}", encoding="utf-8")
     run: Any = SimpleNamespace(cells=context.cells(), directory=directory)
-    results = CellsInProgress(context, run, observers, quiet).finish(1)
+    results = CellsInProgress(context, run, observers, quiet).finish(run.cells, 1)
     assert not observers.errors
     assert [(directory / "cells" / r.cell.name / "error.txt").is_file() for r in results] == [
         bool(r.error) for r in results
