@@ -172,6 +172,17 @@ def test_logs_that_cannot_be_trusted_are_refused(project: Any, fault: str, statu
     assert not (project.folder / "runs").exists()
 
 
+def test_a_log_source_that_returns_what_was_not_asked_for(project: Any) -> None:
+    """The benchmark has the datasets of the experiment file or none, whether it is built or found in the cache."""
+    asked = {"logs": 'fault = "unasked"', "more": '[benchmark]\ndatasets = ["TinyA"]'}
+    for _ in range(2):
+        shown = project.vlrb("run", project.experiment(**asked))
+        assert shown.status == 5
+        assert "log source 'tiny/tiny' of plugin 'tiny'" in shown.err
+        assert "returned datasets that are not asked for: 'TinyB'" in shown.err
+    assert project.vlrb("run", project.experiment(more=asked["more"])).status == 0
+
+
 def test_policies_leave_out_what_they_name_and_count_it(project: Any) -> None:
     """missing and unknown: what was left out stands in the results and under the leaderboard."""
     cases = [

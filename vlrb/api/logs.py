@@ -63,6 +63,8 @@ class Listing:
 class LogSource(Protocol):
     """Reads logs.  ``list`` is cheap (names of files only); ``read`` streams one part as Arrow record batches.
 
+    Both leave out what is not among the catalog's ``wanted_datasets`` and ``wanted_models``, where these are given.
+
     Batches of a part of kind ``samples`` have the columns of :data:`vlrb.api.schemas.SAMPLES` and any of
     :data:`vlrb.api.schemas.SAMPLES_OPTIONAL`, those of kind ``outcomes`` the columns of :data:`vlrb.api.schemas.OUTCOMES` and any
     of :data:`vlrb.api.schemas.OUTCOMES_OPTIONAL`.

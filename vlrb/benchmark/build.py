@@ -20,13 +20,13 @@ from vlrb.api.frozen import Array
 from vlrb.api.logs import Listing
 from vlrb.api.records import Dataset, slugify
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.checks import refuse
+from vlrb.benchmark.checks import label_of, refuse
 from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
 from vlrb.benchmark.join import Joined, apply_missing, apply_unknown, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.manifest import SCHEMA_VERSION, Manifest, PairFindings, Policies, Stages, read_manifest
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.errors import DataError, Problem, shorten_list
+from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.executor import Progress, quiet
 from vlrb.experiment.plan import Plan, digest_of
 from vlrb.plugins.sources import core_digest
@@ -62,7 +62,9 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
                 manifest = attrs.evolve(manifest, stages=Stages(clock.seconds, clock.megabytes))
                 benchmark.write(aside, manifest, samples, matrices)
         mark_used(target)
-    built, expect = benchmark.load(target), plan.benchmark.expect
+    built = benchmark.load(target)
+    _refuse_unasked(plan, built)
+    expect = plan.benchmark.expect
     if not built.fingerprint.startswith(expect):
         raise DataError(
             f"the benchmark's fingerprint is {built.fingerprint}, not {expect}: its samples, scores or costs differ",
@@ -70,6 +72,25 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
             fix="use the logs, prices and [benchmark] keys that the fingerprint was published with, or remove expect",
         )
     return built
+
+
+def _refuse_unasked(plan: Plan, built: Benchmark) -> None:
+    """Refuse datasets and models that ``[benchmark]`` did not ask for: a log source has to leave them out.
+
+    :raises PluginError: with their names
+    """
+    catalog = plan.catalog
+    for what, wanted, names in (
+        ("datasets", catalog.wanted_datasets, [d.name for d in built.manifest.datasets]),
+        ("models", catalog.wanted_models, [m.name for m in built.manifest.models]),
+    ):
+        more = [repr(n) for n in names if wanted is not None and n not in wanted]
+        if more:
+            raise PluginError(
+                f"{label_of(plan.logs)} returned {what} that are not asked for: {shorten_list(more)}",
+                where=plan.document.where(("benchmark", what)),
+                fix=f"report it to the plugin's author: the source must leave out what is not in the catalog's wanted_{what}",
+            )
 
 
 @attrs.define

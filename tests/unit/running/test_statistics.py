@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from split_runs import FOLDS, KEYED, SWEPT, SplitRun, experiment, run_splits
 
 from vlrb.api.routing import Undefined
@@ -137,6 +138,24 @@ def test_names_that_no_row_has_are_refused_before_any_cell_runs(tmp_path: Path) 
     ]
     assert not (places.cache / "cells").exists()
     assert not places.runs.exists()
+
+
+def test_independent_answers_of_one_seed_are_compared_by_mcnemar(tmp_path: Path) -> None:
+    """Exact, from the samples on which one is right and the other wrong; other metrics, and groups of several, by draws."""
+    routers, more = KEYED + 'lambda = 2\n[[router]]\nuse = "random"\n', "[statistics]\nbaseline = 'random'\n"
+    alone = run_splits(tmp_path, routers, more, logs="images = false\n[benchmark]\ndatasets = ['TinyA']")
+    grouped = run_splits(tmp_path, routers, more)
+    known = alone.known()
+    right = {
+        label: np.array([known[i][f"quality:{m}"] for i, m in sorted(alone.chosen(alone.standing(label)[0]).items())])
+        for label in ("keyed", "random")
+    }
+    only = [int(((right[a] == 1) & (right[b] == 0)).sum()) for a, b in (("keyed", "random"), ("random", "keyed"))]
+    found = alone.result.statistics.rows["keyed"].against["random"]
+
+    assert (found["accuracy"].test, found["cost-per-10k"].test) == ("mcnemar", "bootstrap")
+    assert found["accuracy"].p == pytest.approx(binomtest(only[0], sum(only)).pvalue)
+    assert grouped.result.statistics.rows["keyed"].against["random"]["accuracy"].test == "bootstrap"
 
 
 def test_where_all_answers_are_wrong_no_number_stands_for_what_cannot_be_computed(tmp_path: Path) -> None:
