@@ -3,6 +3,7 @@
 from vlrb.api.components import CommandSpec as CommandSpec
 from vlrb.api.components import EncoderSpec as EncoderSpec
 from vlrb.api.components import ExecutorSpec as ExecutorSpec
+from vlrb.api.components import FigureSpec as FigureSpec
 from vlrb.api.components import FusionSpec as FusionSpec
 from vlrb.api.components import Imported as Imported
 from vlrb.api.components import LogSourceSpec as LogSourceSpec
@@ -143,6 +144,9 @@ from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure
 from vlrb.redact import without_credentials as without_credentials
 from vlrb.running.cell_files import read_curve as read_curve
+from vlrb.running.finished import Choices as Choices
+from vlrb.running.finished import EvaluatedSamples as EvaluatedSamples
+from vlrb.running.finished import FinishedRun as FinishedRun
 from vlrb.running.leaderboard import CHANCE as CHANCE
 from vlrb.running.leaderboard import Leaderboard as Leaderboard
 from vlrb.running.leaderboard import SweepTable as SweepTable

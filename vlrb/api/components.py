@@ -208,17 +208,28 @@ class MetricSpec(Component):
 class ReporterSpec(Component):
     """A report: ``factory(params)`` returns a function of (subject, directory) that gives the files it wrote.
 
-    The subject is the :class:`vlrb.api.results.RunResult` of a finished run, or with ``on="benchmark"`` the
-    :class:`vlrb.benchmark.built.BuiltBenchmark` of ``vlrb build``, which names the first file and prints the JSON files with
-    ``--json``.  A :class:`vlrb.api.results.WithText` has a text for the terminal too.
+    The subject is a :class:`vlrb.FinishedRun`; with ``on="benchmark"`` the :class:`vlrb.BuiltBenchmark` of ``vlrb build``, which
+    names the first file and prints the JSON files with ``--json``; with ``on="comparison"`` the :class:`vlrb.Comparison` of
+    ``vlrb compare``.  A :class:`vlrb.WithText` has a text for the terminal too.
     """
 
-    on: Literal["run", "benchmark"] = attrs.field(default="run")
+    on: Literal["run", "benchmark", "comparison"] = attrs.field(default="run")
 
     @on.validator
     def _known(self, _: Any, value: str) -> None:
-        if value not in ("run", "benchmark"):
-            raise ValueError(f"on of {self.name!r} must be 'run' or 'benchmark', not {value!r}")
+        if value not in ("run", "benchmark", "comparison"):
+            raise ValueError(f"on of {self.name!r} must be 'run', 'benchmark' or 'comparison', not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class FigureSpec(Component):
+    """A figure of a finished run: ``factory(params)`` returns a function of a :class:`vlrb.FinishedRun`.
+
+    The function returns a :class:`matplotlib.figure.Figure`, made without pyplot, or :class:`vlrb.Undefined` with the reason
+    where the run has nothing to show.  ``title`` stands above the figure in reports, ``summary`` is its caption.
+    """
+
+    title: str
 
 
 @attrs.frozen
@@ -246,6 +257,7 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "router": ("vlrb_routers", RouterSpec),
     "metric": ("vlrb_metrics", MetricSpec),
     "reporter": ("vlrb_reporters", ReporterSpec),
+    "figure": ("vlrb_figures", FigureSpec),
     "command": ("vlrb_commands", CommandSpec),
 }
 """Kind of component -> its registration hook and the class of its records."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CommandSpec,
         EncoderSpec,
         ExecutorSpec,
+        FigureSpec,
         FusionSpec,
         LogSourceSpec,
         MetricSpec,
@@ -129,6 +130,11 @@ def vlrb_metrics() -> Sequence[MetricSpec]:
 @registers('[ReporterSpec(name="tex", summary="the leaderboard in LaTeX", factory="my_plugin.tex:Report")]')
 def vlrb_reporters() -> Sequence[ReporterSpec]:
     """Register reports, chosen by ``[[report]] use``."""
+
+
+@registers('[FigureSpec(name="pie", title="Calls", summary="share of each model", factory="my_plugin.pie:Pie")]')
+def vlrb_figures() -> Sequence[FigureSpec]:
+    """Register figures of finished runs, which the report of a run shows and ``run.plot`` draws."""
 
 
 @registers(

@@ -55,7 +55,7 @@ def run(given: Given, file: Path | None, jobs: int | None, fresh: tuple[str, ...
     if as_json:
         echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
     else:
-        _show(outcome.reports, result)
+        _show(outcome.reports, outcome.finished)
         if outcome.already_finished:
             echo("finished before; --fresh runs it again")
         echo(f"results: {_relative(result.run.directory)}")
@@ -170,19 +170,20 @@ def report(given: Given, run_name: str, as_json: bool) -> int:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
     from vlrb.experiment.plan import ConfiguredComponent
     from vlrb.experiment.resolve import DEFAULT_REPORTS
+    from vlrb.running.finished import FinishedRun
     from vlrb.running.reports import Reports
-    from vlrb.running.results import find_run, read_result, result_to_json
+    from vlrb.running.results import find_run, result_to_json
 
     directory = find_run(given.places.runs, run_name)
-    result = read_result(directory)
+    registry = given.registry()
+    finished = FinishedRun.read(directory, given.places.cache, registry)
     if as_json:
-        echo_json({**result_to_json(result), "run_directory": str(directory)})
+        echo_json({**result_to_json(finished.result), "run_directory": str(directory)})
         return ExitCode.OK
     with prints_to_stderr():
-        registry = given.registry()
         found = [r for r in registry.all("reporter") if r.id in DEFAULT_REPORTS]
         reports = Reports.on("run", [ConfiguredComponent("reporter", r, r.record.params()) for r in found])
-    _show(reports, result)
+    _show(reports, finished)
     echo(f"results: {_relative(directory)}")
     return _status(reports)
 

@@ -68,7 +68,7 @@ KEY_OF: Mapping[str, str] = {
     "scorer": "scores",
     **dict.fromkeys(("encoder", "fusion"), "features"),
     **dict.fromkeys(("splitter", "router"), "cell"),
-    **dict.fromkeys(("protocol", "executor", "metric", "reporter"), "run"),
+    **dict.fromkeys(("protocol", "executor", "metric", "reporter", "figure"), "run"),
 }
 """Kind of component -> the kind of key whose exceptions hold for the sources of its plugin."""
 

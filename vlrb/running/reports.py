@@ -19,14 +19,14 @@ from vlrb.plugins.blame import blame
 
 @attrs.frozen(eq=False)
 class Reports:
-    """The reports on a run, or on a benchmark; ``errors`` collects what failed in them."""
+    """The reports on a run, a benchmark or a comparison; ``errors`` collects what failed in them."""
 
     chosen: tuple[ConfiguredComponent, ...]
     errors: list[VlrbError] = attrs.Factory(list)
 
     @classmethod
-    def on(cls, subject: Literal["run", "benchmark"], reports: Iterable[ConfiguredComponent]) -> Reports:
-        """Take those that report on a run, or on a benchmark."""
+    def on(cls, subject: Literal["run", "benchmark", "comparison"], reports: Iterable[ConfiguredComponent]) -> Reports:
+        """Take those that report on a run, on a benchmark, or on a comparison."""
         return cls(tuple(r for r in reports if r.spec.on == subject))
 
     @property

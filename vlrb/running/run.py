@@ -27,6 +27,7 @@ from vlrb.running import results
 from vlrb.running.cell_files import ROUTED
 from vlrb.running.context import RunContext
 from vlrb.running.execution import CellsInProgress
+from vlrb.running.finished import FinishedRun
 from vlrb.running.reports import Reports
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import is_chosen, select_points
@@ -38,10 +39,15 @@ from vlrb.storage import Places, locked, sweep_cache, sweep_run
 class RunOutcome:
     """The outcome of ``vlrb run``: the result, its reports, the errors of metrics and observers, and the exit status."""
 
-    result: RunResult
+    finished: FinishedRun
     reports: Reports
     _errors: tuple[VlrbError, ...]
     already_finished: bool
+
+    @property
+    def result(self) -> RunResult:
+        """Return the run's result."""
+        return self.finished.result
 
     @property
     def errors(self) -> tuple[VlrbError, ...]:
@@ -109,7 +115,9 @@ def execute(
             results.write_benchmark(context, directory)
         try:
             return (
-                _replay(plan, known, observers) if known else _run_cells(context, run, observers, jobs or 1, progress)
+                _replay(plan, places, known, observers)
+                if known
+                else _run_cells(context, run, observers, jobs or 1, progress)
             )
         except BaseException:
             with interrupts.held():  # further interrupts wait until the observers know
@@ -183,14 +191,15 @@ def _finished_result(run: RunInfo) -> RunResult | None:
     return attrs.evolve(result, run=attrs.evolve(result.run, settings=run.settings))
 
 
-def _replay(plan: Plan, result: RunResult, observers: Observers) -> RunOutcome:
+def _replay(plan: Plan, places: Places, result: RunResult, observers: Observers) -> RunOutcome:
     """Show a finished run to the observers, so that they complete what they lack."""
     observers.call("vlrb_run_start", run=result.run)
     for cell in result.cells:
         observers.call("vlrb_cell_end", run=result.run, result=attrs.evolve(cell, reused=True))
-    reports = _write_reports(plan, result)
+    finished = FinishedRun(result, places.cache, plan.registry)
+    reports = _write_reports(plan, finished)
     observers.call("vlrb_run_end", result=result)
-    return RunOutcome(result, reports, tuple(observers.errors), already_finished=True)
+    return RunOutcome(finished, reports, tuple(observers.errors), already_finished=True)
 
 
 def _run_cells(context: RunContext, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> RunOutcome:
@@ -209,18 +218,19 @@ def _run_cells(context: RunContext, run: RunInfo, observers: Observers, jobs: in
     references, seen_references = reference_results(context, choices["test"])
     found = run_statistics(context, {**seen, **seen_references}, tuple(seen))
     result = RunResult(run, cells, routers, references, found, started, _now())
-    reports = _write_reports(context.plan, result)
+    finished = FinishedRun(result, context.places.cache, context.plan.registry)
+    reports = _write_reports(context.plan, finished)
     interrupts.check()
     results.write_result(result)
     observers.call("vlrb_run_end", result=result)
-    return RunOutcome(result, reports, (*context.evaluator.errors, *observers.errors), already_finished=False)
+    return RunOutcome(finished, reports, (*context.evaluator.errors, *observers.errors), already_finished=False)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _write_reports(plan: Plan, result: RunResult) -> Reports:
+def _write_reports(plan: Plan, finished: FinishedRun) -> Reports:
     reports = Reports.on("run", plan.reports)
-    reports.write(result, result.run.directory / "reports")
+    reports.write(finished, finished.directory / "reports")
     return reports

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlrb import NoParams, RunResult
+from vlrb import FinishedRun, NoParams
 from vlrb_plugins.reports.tables import write_leaderboard
 
 
@@ -14,13 +14,13 @@ class LeaderboardReport:
 
     def __init__(self, _: NoParams) -> None: ...
 
-    def __call__(self, result: RunResult, directory: Path) -> Sequence[Path]:
+    def __call__(self, run: FinishedRun, directory: Path) -> Sequence[Path]:
         """Write ``leaderboard.md`` and ``leaderboard.csv``."""
-        return write_leaderboard(result, directory)
+        return write_leaderboard(run.result, directory)
 
-    def text(self, result: RunResult) -> str:
+    def text(self, run: FinishedRun) -> str:
         """Return the leaderboard for the terminal."""
         from vlrb_plugins.reports.terminal import print_leaderboard
         from vlrb_plugins.shared.text_table import text_for_stdout
 
-        return text_for_stdout(lambda out: print_leaderboard(result, out))
+        return text_for_stdout(lambda out: print_leaderboard(run.result, out))

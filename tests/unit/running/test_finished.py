@@ -1,0 +1,133 @@
+"""Finished runs, read from their directories."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from split_runs import FOLDS, SWEPT, SplitRun, run_splits
+
+from vlrb.api.components import FigureSpec, NoParams, param
+from vlrb.api.routing import Undefined
+from vlrb.errors import ConfigError, DataError, PluginError
+from vlrb.plugins.plugin import Plugin, Selection
+from vlrb.plugins.registry import Registered, Registry
+from vlrb.running.finished import FinishedRun
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SplitRun:
+    """Return a run of three folds with two seeds and a sweep."""
+    return run_splits(tmp_path_factory.mktemp("finished"), SWEPT, FOLDS, "seeds = [1, 2]")
+
+
+@pytest.fixture
+def run(made: SplitRun) -> FinishedRun:
+    return FinishedRun.read(made.files, made.context.places.cache)
+
+
+def test_choices_give_the_scores_of_the_leaderboard(run: FinishedRun) -> None:
+    """Of routers, over folds and seeds, and of reference points: recomputed from rows, columns and the quality matrix."""
+    for name, test in [
+        *((r.label, r.test) for r in run.result.routers),
+        *((r.name, r.test) for r in run.result.references),
+    ]:
+        found = run.choices(name)
+        seeds = {c.seed for c in found}
+        right = [
+            np.concatenate([run.samples.quality[c.rows, c.choices] for c in found if c.seed == seed]) for seed in seeds
+        ]
+        assert {c.split for c in found} == {"fold-1", "fold-2", "fold-3"}
+        assert {r.size for r in right} == {len(run.samples.ids)}
+        assert test is not None
+        assert np.mean([r.mean() for r in right]) == pytest.approx(test.scores["overall"]["accuracy"], abs=1e-12)
+
+
+def test_samples_are_those_of_the_benchmark(run: FinishedRun, made: SplitRun) -> None:
+    """Ids, models, datasets and matrices, in their order; nobody can change them."""
+    benchmark, samples = made.context.benchmark, run.samples
+
+    assert samples.ids == benchmark.ids
+    assert samples.models == tuple(c.name for c in benchmark.candidates)
+    assert (samples.datasets == benchmark.datasets).all()
+    for name in ("quality", "score", "cost", "input_tokens", "output_tokens"):
+        assert np.array_equal(getattr(samples, name), getattr(benchmark, name))
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(samples, name)[0, 0] = 0
+
+
+def test_dev_and_estimates_are_there_too(run: FinishedRun) -> None:
+    """The rows of dev are other ones than those of test; a router that estimates has its estimates beside its choices."""
+    dev, test = run.choices("keyed", "dev"), run.choices("keyed")
+
+    assert all(not set(d.rows.tolist()) & set(t.rows.tolist()) for d, t in zip(dev, test, strict=True))
+    for choices in test:
+        assert choices.estimate is not None
+        assert choices.estimate.p_correct.shape == (choices.rows.size, len(run.samples.models))
+
+
+def test_the_benchmark_is_found_while_the_cache_has_it(run: FinishedRun, tmp_path: Path) -> None:
+    """A run directory stands on its own: without a cache, or in one that lacks it, there is none and no error."""
+    assert run.benchmark is not None
+    assert run.benchmark.fingerprint == run.result.run.benchmark.fingerprint
+    assert FinishedRun.read(run.directory, tmp_path).benchmark is None
+    assert FinishedRun.read(run.directory).benchmark is None
+
+
+def test_a_damaged_directory_is_an_error_that_names_the_file(run: FinishedRun, tmp_path: Path) -> None:
+    """Missing, broken, of other samples, without a column."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run.directory, copy)
+    cell = next(c for c in run.result.cells if c.cell.name == run.router("keyed").cells[0])
+    file = copy / "cells" / cell.directory.name / "test.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns(["choice"]), file)
+    with pytest.raises(DataError, match=r"(?s)test.parquet.*choice"):
+        FinishedRun.read(copy).choices("keyed")
+    file.unlink()
+    with pytest.raises(DataError, match="test.parquet"):
+        FinishedRun.read(copy).choices("keyed")
+    (copy / "evaluated.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"evaluated.parquet.*cannot be read"):
+        _ = FinishedRun.read(copy).samples
+    with pytest.raises(DataError, match=r"no router 'keyd'(?s:.*)'keyed'"):
+        run.choices("keyd")
+
+
+def with_figure(run: FinishedRun, spec: FigureSpec) -> FinishedRun:
+    """Return a run with a plugin that offers one figure."""
+    record = Registered(spec, Plugin("mine", "mine", "1", "here"))
+    return FinishedRun(run.result, registry=Registry((), {"figure": (record,)}, Selection.of(())))
+
+
+def test_a_figure_is_drawn_by_name_with_its_parameters(run: FinishedRun) -> None:
+    """What a plugin's function returns, or the reason why there is nothing to show."""
+    import attrs
+
+    @attrs.frozen
+    class Params:
+        reason: str = param(default="nothing")
+
+    spec = FigureSpec(
+        name="empty", title="Empty", summary="s", params=Params, factory=lambda p: lambda _run: Undefined(p.reason)
+    )
+    drawing = with_figure(run, spec)
+
+    assert drawing.figures == (spec,)
+    assert drawing.figure("empty") == Undefined("nothing")
+    assert drawing.figure("mine/empty", reason="why") == Undefined("why")
+    with pytest.raises(ConfigError, match="wrong parameters of figure 'empty'"):
+        drawing.figure("empty", resaon="why")
+    with pytest.raises(ConfigError, match="no plugins are loaded"):
+        run.figure("empty")
+
+
+def test_a_figure_that_fails_is_its_plugins_fault(run: FinishedRun) -> None:
+    """It raises, or returns something that is no figure."""
+    for draw in (lambda _run: 1 / 0, lambda _run: "a picture"):
+        spec = FigureSpec(name="bad", title="Bad", summary="s", params=NoParams, factory=lambda _, draw=draw: draw)
+        with pytest.raises(PluginError, match="'mine'"):
+            with_figure(run, spec).figure("bad")

@@ -1,0 +1,226 @@
+"""Finished runs, read from their directories: what reports, figures, comparisons and notebooks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+
+from vlrb.api.components import FigureSpec
+from vlrb.api.frozen import Array, FrozenDict, sealed
+from vlrb.api.results import CellResult, RouterResult, RunResult
+from vlrb.api.routing import Estimate, Undefined
+from vlrb.benchmark.matrices import MATRICES, Benchmark, load
+from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
+from vlrb.experiment.plan import ConfiguredComponent
+from vlrb.plugins.blame import blame
+from vlrb.plugins.registry import Registry
+from vlrb.running.cell_files import estimate_of
+from vlrb.running.results import read_result
+from vlrb.storage import read_json, read_parquet
+
+
+@attrs.frozen(eq=False)
+class EvaluatedSamples:
+    """What a run knows of its n samples and k candidate models, from ``evaluated.parquet``.
+
+    ``groups`` int[n] are the groups that a split keeps together, ``by`` the columns of ``[statistics] by``, None where a sample has
+    no value.  The matrices are as in :class:`vlrb.Benchmark`: ``quality`` bool[n, k], ``score`` float64[n, k], ``cost``
+    float64[n, k] in USD per sample, tokens int64[n, k].
+    """
+
+    ids: tuple[str, ...]
+    models: tuple[str, ...]
+    datasets: Array
+    groups: Array
+    by: Mapping[str, tuple[str | None, ...]]
+    quality: Array
+    score: Array
+    cost: Array
+    input_tokens: Array
+    output_tokens: Array
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """Return sample id -> row."""
+        return FrozenDict({sample: row for row, sample in enumerate(self.ids)})
+
+    def rows(self, ids: pa.ChunkedArray) -> Array:
+        """Return the rows of some samples, int[m]."""
+        return np.array([self.row_of[i] for i in ids.to_pylist()], dtype=np.intp)
+
+
+@attrs.frozen(eq=False)
+class Choices:
+    """What a router or a reference point chose on the dev or test rows of one split.
+
+    ``rows`` int[m] and ``choices`` int[m] are rows and columns of :class:`EvaluatedSamples`; ``seed`` is None for a reference
+    point.  ``estimate`` holds the router's estimates, where it gave any.
+    """
+
+    name: str
+    split: str
+    seed: int | None
+    rows: Array
+    choices: Array
+    estimate: Estimate | None = None
+
+
+@attrs.frozen(eq=False)
+class FinishedRun:
+    """A finished run: its result, and the files of its directory, each read when it is asked for.
+
+    ``cache``: where the benchmark may still be, for questions and images, which a run directory does not hold.  ``registry``: the
+    plugins whose figures can be drawn.
+    """
+
+    result: RunResult
+    cache: Path | None = None
+    registry: Registry | None = None
+
+    @classmethod
+    def read(cls, directory: Path, cache: Path | None = None, registry: Registry | None = None) -> FinishedRun:
+        """Read the result of a finished run.
+
+        :raises DataError: when there is none, or it is of another schema version
+        """
+        return cls(read_result(directory), cache, registry)
+
+    @property
+    def directory(self) -> Path:
+        """Return the run's directory."""
+        return self.result.run.directory
+
+    @cached_property
+    def benchmark(self) -> Benchmark | None:
+        """Return the benchmark, if the cache still has it with its images."""
+        if self.cache is None:
+            return None
+        try:
+            names = read_json(self.directory / "plan.json")["cache"]["benchmarks"]
+            built = load(self.cache / "benchmarks" / names[0])
+        except (VlrbError, OSError, LookupError, TypeError, ValueError):
+            return None
+        there = built.fingerprint == self.result.run.benchmark.fingerprint
+        return built if there and all((self.cache / f).is_file() for f in built.manifest.images) else None
+
+    @cached_property
+    def samples(self) -> EvaluatedSamples:
+        """Return what is known of every sample.
+
+        :raises DataError: naming the file that is missing or broken
+        """
+        table = self._table("evaluated.parquet")
+        models = self.result.run.benchmark.models
+        try:
+            matrices = {
+                m: np.column_stack([table.column(f"{m}:{name}").to_numpy() for name in models]) for m in MATRICES
+            }
+            by = {c.removeprefix("by:"): table.column(c) for c in table.column_names if c.startswith("by:")}
+            return EvaluatedSamples(
+                ids=tuple(table.column("id").to_pylist()),
+                models=models,
+                datasets=sealed(np.array(table.column("dataset").to_pylist(), dtype=np.str_)),
+                groups=sealed(table.column("group").to_numpy()),
+                by={name: tuple(column.to_pylist()) for name, column in by.items()},
+                **{name: sealed(np.ascontiguousarray(matrix)) for name, matrix in matrices.items()},
+            )
+        except KeyError as error:
+            raise self._broken("evaluated.parquet", f"lacks a column: {error}") from None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all routers and reference points."""
+        return tuple(r.label for r in self.result.routers) + tuple(r.name for r in self.result.references)
+
+    def router(self, label: str) -> RouterResult:
+        """Return the result of a router.
+
+        :raises DataError: when there is none of this label
+        """
+        routers = {r.label: r for r in self.result.routers}
+        if label not in routers:
+            fix = did_you_mean(label, routers)
+            raise DataError(f"there is no router {label!r}", where=str(self.directory), fix=fix)
+        return routers[label]
+
+    def choices(self, name: str, part: str = "test") -> tuple[Choices, ...]:
+        """Return what a router or reference point chose on dev or test: per split, and per seed of a router.
+
+        A router's are those of the cells that its row of the leaderboard is made of, failed ones left out.
+
+        :raises DataError: when there is no such name, or a file is missing or broken
+        """
+        if any(r.name == name for r in self.result.references):
+            return self._reference_choices(name, part)
+        standing = set(self.router(name).cells)
+        cells = [c for c in self.result.cells if c.cell.name in standing and c.status == "done"]
+        return tuple(self.cell_choices(cell, part) for cell in cells)
+
+    def cell_choices(self, result: CellResult, part: str = "test") -> Choices:
+        """Return what a cell chose on dev or test.
+
+        :raises DataError: naming a file that is missing or broken
+        """
+        file = f"cells/{result.directory.name}/{part}.parquet"
+        table = self._table(file)
+        try:
+            rows, choices = self.samples.rows(table.column("id")), sealed(table.column("choice").to_numpy())
+        except KeyError as error:
+            raise self._broken(
+                file, f"holds a sample that evaluated.parquet lacks, or no such column: {error}"
+            ) from None
+        cell, estimate = result.cell, estimate_of(table, self.samples.models)
+        return Choices(cell.label, cell.outer_name, cell.seed, rows, choices, estimate)
+
+    def _reference_choices(self, name: str, part: str) -> tuple[Choices, ...]:
+        table = self._table("references.parquet")
+        parts = np.array(table.column("split").to_pylist(), dtype=object)
+        several = "split_name" in table.column_names
+        splits = np.array(table.column("split_name").to_pylist() if several else [""] * len(parts), dtype=object)
+        rows, chosen = self.samples.rows(table.column("id")), table.column(name).to_numpy()
+        inside = [(split, (splits == split) & (parts == part)) for split in dict.fromkeys(splits.tolist())]
+        return tuple(Choices(name, split, None, sealed(rows[m]), sealed(chosen[m])) for split, m in inside if m.any())
+
+    @property
+    def figures(self) -> tuple[FigureSpec, ...]:
+        """Return the figures that plugins offer."""
+        found = self.registry.all("figure") if self.registry is not None else ()
+        return tuple(registered.record for registered in found)
+
+    def figure(self, name: str, **parameters: Any) -> Any:
+        """Draw a figure: a :class:`matplotlib.figure.Figure`, or :class:`vlrb.Undefined` where there is nothing to show.
+
+        :param parameters: as in ``vlrb list figure NAME``
+        :raises VlrbError: when no plugin offers the figure, or it fails
+        """
+        if self.registry is None:
+            raise ConfigError("no plugins are loaded", fix="read the run with vlrb.load_run")
+        registered = self.registry.find("figure", name)
+        try:
+            params = registered.record.params(**parameters)
+        except (TypeError, ValueError) as error:
+            fix = f"`vlrb list figure {name}` shows its parameters"
+            raise ConfigError(f"wrong parameters of figure {name!r}: {error}", fix=fix) from None
+        draw = ConfiguredComponent("figure", registered, params).make("__call__")
+        with blame(registered.plugin, f"drawing figure {registered.id!r}"):
+            drawn = draw(self)
+            if not isinstance(drawn, Undefined) and not hasattr(drawn, "savefig"):
+                raise TypeError(f"it returned {type(drawn).__name__} instead of a matplotlib Figure")
+        return drawn
+
+    def _table(self, name: str) -> pa.Table:
+        file = self.directory / name
+        try:
+            return read_parquet(file)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise self._broken(name, f"cannot be read: {error}") from None
+
+    def _broken(self, name: str, what: str) -> DataError:
+        fix = "run the experiment again with --fresh, or restore the run's directory"
+        return DataError(what, where=str(self.directory / name), fix=fix)
