@@ -17,7 +17,7 @@ PROBLEMS = [
     ('[split]\nmethod = "paper"', "split.method: is no longer a key here", '"paper" is use = "samples"'),
     ('[split]\nuse = "paper"', "there is no splitter 'paper'", "it is now called 'samples'"),
     ('[split]\nuse = "stratified"', "there is no splitter 'stratified'", "it is now called 'grouped'"),
-    ("[split]\nsweep = 3", "split.sweep: unknown key", "known: dev, expect, group_by, "),
+    ("[split]\nsweep = 3", "split.sweep: unknown key", "known: dev, expect, folds, group_by, "),
     ("[features.default]\nfusion = 3", "features.default.fusion: must be a name or a table, not 3", ""),
     (
         '[features.default]\nfusion = { use = "average", text_weight = 0.3 }',

@@ -106,7 +106,7 @@ def test_task_groups_have_a_column_each() -> None:
     without = board(
         references=(reference("o", overall={"rank-score": 0.5}, **scopes),), metrics=("rank-score",), **groups
     )
-    assert without.headings == ("rank-score",)
+    assert without.headings == ("rank-score", "vs best-single")
 
 
 def test_values_are_those_on_test() -> None:
