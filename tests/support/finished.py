@@ -52,7 +52,7 @@ def reference(name: str, **scopes: Mapping[str, MetricValue]) -> ReferenceResult
 
 def selecting(metric: str, **more: Any) -> dict[str, Any]:
     """Return an experiment that selects by a metric."""
-    return {"selection": {**SELECTION, "metric": metric, **more}}
+    return {"selection": {**SELECTION, "metric": metric, **more}, "statistics": {"pairs": []}}
 
 
 def split_info(made: str = "as the logs give it", leaking: int = 0, **more: Any) -> SplitsInfo:
@@ -123,7 +123,7 @@ def result_of(
         "k",
         Path("r/1"),
         "strict",
-        experiment or {"selection": SELECTION},
+        experiment or {"selection": SELECTION, "statistics": {"pairs": []}},
         attrs.evolve(about, **(benchmark or {})),
         split_info(leaking=leaking),
         CostBounds(1e-4, 1e-2),
@@ -159,7 +159,7 @@ def finished_run() -> RunResult:
         "k",
         Path("r/1"),
         "strict",
-        {"selection": SELECTION},
+        {"selection": SELECTION, "statistics": {"pairs": []}},
         benchmark,
         split,
         CostBounds(1e-4, 1e-2),
