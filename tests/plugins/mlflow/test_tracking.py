@@ -83,7 +83,7 @@ def test_parent_run_describes_the_run(study, database, read):
     assert tags["environment.python"] == "3.11"
     assert tags["status"] == "done"
     assert tags["vlrb.leader"] == "knn"
-    assert tags["vlrb.cautions"] == "few groups\nthe best model is nearly the dearest"
+    assert tags["vlrb.cautions"] == "few groups\nthe best model is nearly the most expensive one"
     assert "selected" not in tags
     assert "mlflow.parentRunId" not in tags
     (given,) = run.inputs.dataset_inputs
