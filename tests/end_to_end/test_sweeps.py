@@ -111,7 +111,7 @@ def test_where_every_point_failed_there_is_no_winner(project: Any) -> None:
     shown = project.vlrb("run", project.experiment(router))
 
     assert shown.status == 1
-    assert "all points have a failed cell" in shown.out
+    assert "every point has a failed cell" in shown.out
 
 
 @pytest.mark.parametrize(

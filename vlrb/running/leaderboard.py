@@ -39,7 +39,7 @@ ITSELF = TableCell(Undefined("this is the baseline"))
 
 @attrs.frozen
 class TableRow:
-    """A line of the leaderboard; ``tied`` names what its value of the selection metric cannot be told apart from."""
+    """A line of the leaderboard; ``tied`` names what it does not differ from significantly in the selection metric."""
 
     name: str
     kind: str
@@ -164,11 +164,11 @@ def _point_note(result: RunResult, router: RouterResult) -> str:
     names = {s.name for s in result.run.split.each if s.train_fraction == 1}
     times = Counter(point for split, point in router.points.items() if split in names)
     if not times:
-        return "all points have a failed cell"
+        return "every point has a failed cell"
     texts = [f"{p} ({n} of {len(names)})" if len(names) > 1 else p for p, n in times.most_common()]
     asked = str(result.run.experiment["selection"]["rule"])
     by = f" by {', '.join(sorted(set(router.decided_by.values())))}" if router.decided_by else ""
-    by += " as observed, since it has no estimates" if router.rule != asked else ""
+    by += " by observed results: the router gives no estimates" if router.rule != asked else ""
     return f"{', '.join(texts)}, best of {len(router.sweep)} on {_compared_on(result, router)}{by}"
 
 
@@ -208,7 +208,7 @@ def _table_cells(
 ) -> tuple[TableCell, ...]:
     """Return the values of a row; undefined where a cell of every seed has failed, or a scope has no samples."""
     if test is None:
-        return tuple(TableCell(Undefined("with each seed a cell has failed")) for _ in columns)
+        return tuple(TableCell(Undefined("a cell failed for every seed")) for _ in columns)
     intervals = statistics.intervals if statistics is not None else {}
     against = statistics.against.get(result.statistics.baseline, {}) if statistics is not None else {}
     cells = []
@@ -219,7 +219,7 @@ def _table_cells(
             continue
         cells.append(
             TableCell(
-                test.scores.get(scope, {}).get(metric, Undefined("there are no such samples on test")),
+                test.scores.get(scope, {}).get(metric, Undefined("test has no such samples")),
                 _defined(intervals.get(scope, {}).get(metric)),
                 test.over_seeds.get(scope, {}).get(metric),
                 test.over_splits.get(scope, {}).get(metric),

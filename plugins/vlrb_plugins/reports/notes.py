@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlrb import CHANCE, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
+from vlrb import CHANCE, ITSELF, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
 
 GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 
@@ -25,7 +25,8 @@ def _figures(result: RunResult) -> list[str]:
     ]
     leaking = sum(one.group_also_in_train["test"] for one in split.each if one.train_fraction == 1)
     if leaking:
-        notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
+        together = " (all splits together)" if len(split.each) > 1 else ""
+        notes.append(f"{leaking:,} test samples{together} share an image or a group with a train sample")
     if bounds.free:
         fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another [selection] metric"
         notes.append(f"models that cost nothing: {', '.join(bounds.free)}; the rank score needs positive costs: {fix}")
@@ -45,14 +46,14 @@ def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
     several = len([s for s in result.run.split.each if s.train_fraction == 1]) > 1
     left_out = "; they leave out the variance of training" if several and pooled else ""
     notes = [
-        f"[low, high]: {100 * statistics.level:g} % intervals over which test samples were drawn: "
+        f"[low, high]: {100 * statistics.level:g} % percentile intervals over the choice of test samples: "
         f"{statistics.draws:,} bootstrap draws of {statistics.groups:,} groups within datasets{left_out}"
     ]
     cells = [c for row in board.rows for c in row.cells]
     seeds, splits = (any(getattr(c, n) is not None for c in cells) for n in ("over_seeds", "over_splits"))
     over = {
         "seeds of the training": seeds,
-        "splits, which is no standard error, since their test samples overlap": splits,
+        "splits (not a standard error: they share test samples)": splits,
     }
     if seeds or splits:
         shown = "± a / b" if seeds and splits else "±"
@@ -80,9 +81,9 @@ def _pair(result: RunResult, one: str, other: str) -> str:
         low_high = ""
         if isinstance(difference.interval, Interval):
             low_high = f" [{difference.interval.low * scale:.3f}, {difference.interval.high * scale:.3f}]"
-        p = "" if isinstance(difference.p, Undefined) else f", p {difference.p:.3f}"
+        p = "" if isinstance(difference.p, Undefined) else f", uncorrected p {difference.p:.3f}"
         texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{p}")
-    return f"{one} less {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
+    return f"{one} minus {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
 
 
 def _failures(result: RunResult) -> list[str]:
@@ -116,6 +117,6 @@ def _reasons(board: Leaderboard) -> list[str]:
     for row in board.rows:
         any_value = any(not isinstance(c.value, Undefined) for c in row.cells)
         for heading, cell in zip(board.headings, row.cells, strict=True):
-            if isinstance(cell.value, Undefined) and row.kind == "router" and any_value:
+            if isinstance(cell.value, Undefined) and cell != ITSELF and row.kind == "router" and any_value:
                 found.setdefault(cell.value.reason, {})[heading] = None
     return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]
