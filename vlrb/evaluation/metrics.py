@@ -39,8 +39,9 @@ def cost_bounds(benchmark: Benchmark, trains: Sequence[Array], rows: str) -> Cos
 class EvaluatedRows:
     """Rows int[m] that are evaluated together, the model int[m] that is best on train for each, and the cost bounds.
 
-    ``rows`` are the test rows (or dev rows) of one split, or of several, one after the other.  Whatever is evaluated on them shares
-    their outcomes, so that these are taken, and drawn again, once.
+    ``rows`` are the train, dev or test rows of one split, or of several, one after the other.  Whatever is evaluated on them shares
+    their outcomes, so that these are taken, and drawn again, once.  ``parts`` is a cache that :class:`Evaluator` fills: scope ->
+    the places of its rows, and these rows.
     """
 
     benchmark: Benchmark
@@ -51,7 +52,7 @@ class EvaluatedRows:
 
     @classmethod
     def of(cls, benchmark: Benchmark, splits: Sequence[Split], name: str, bounds_from: str) -> EvaluatedRows:
-        """Return the rows of ``dev`` or ``test`` of some splits.
+        """Return the rows of ``train``, ``dev`` or ``test`` of some splits.
 
         :param bounds_from: ``train`` or ``all`` (:func:`cost_bounds`)
         """
@@ -86,7 +87,7 @@ class EvaluatedRows:
 class Evaluator:
     """Computes an experiment's metrics; ``errors`` are those of metrics that failed.
 
-    ``by`` names columns of the samples whose values are scopes too, beside task groups and datasets.
+    ``by`` names columns of the samples whose values are scopes too, in addition to task groups and datasets.
     """
 
     benchmark: Benchmark

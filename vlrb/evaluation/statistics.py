@@ -134,7 +134,7 @@ def percentile_bounds(values: Array, level: float) -> tuple[Array, Array, Array]
 
 
 def bootstrap_p(differences: Array) -> float | Undefined:
-    """Return the two-sided p-value of the differences in the draws, those that are not finite left out."""
+    """Return the two-sided p-value of the differences float64[draws], those that are not finite left out."""
     finite = differences[np.isfinite(differences)]
     if finite.size == 0:
         return NO_DRAW

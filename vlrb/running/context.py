@@ -73,7 +73,7 @@ class RunContext:
         return self.split_of(attrs.evolve(cell, refit=False))
 
     def evaluated(self, splits: Sequence[Split], name: str) -> EvaluatedRows:
-        """Return the rows of dev or test of some splits, to be evaluated together."""
+        """Return the rows of train, dev or test of some splits, to be evaluated together."""
         key = (name, *(s.name for s in splits))
         if key not in self._evaluated:
             rows = EvaluatedRows.of(self.benchmark, splits, name, self.plan.general.cost_bounds)

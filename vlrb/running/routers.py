@@ -1,4 +1,4 @@
-"""What the cells of a router, and the reference points, come to on test: over splits, folds and seeds."""
+"""Results of routers and reference points on test, over splits, folds and seeds."""
 
 from __future__ import annotations
 
@@ -161,8 +161,8 @@ def reference_results(
 def aggregated(scores: Sequence[Sequence[Scores]]) -> AggregatedScores:
     """Return the means over sets of test rows of the means over seeds, and the standard deviations apart.
 
-    The deviation over seeds is the root of the mean variance inside the sets.  A mean is undefined where one of its values is, and
-    a scope is one that all sets have.
+    The deviation over seeds is the root of the mean variance inside the sets.  A mean is undefined where one of its values is.
+    Only scopes that all sets have are returned.
     """
     first = scores[0][0]
     scopes = [s for s in first if all(s in of_seed for of_set in scores for of_seed in of_set)]

@@ -34,7 +34,7 @@ def _names(_: Any, _attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> 
 
 
 def _default_if(holds: Callable[[Any], bool], value: Any) -> Any:
-    """Return a default that is None unless something holds of the parameters that are declared before."""
+    """Return a default: ``value`` if ``holds`` is true of the parameters declared before it, else None."""
     return attrs.Factory(lambda self: value if holds(self) else None, takes_self=True)
 
 
