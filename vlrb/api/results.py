@@ -223,6 +223,11 @@ class SplitsInfo:
     grouped_by: Mapping[str, int] = attrs.field(converter=frozen)
     each: tuple[SplitInfo, ...]
 
+    @property
+    def whole(self) -> tuple[SplitInfo, ...]:
+        """Return the splits with the whole train."""
+        return tuple(one for one in self.each if one.train_fraction == 1)
+
 
 @attrs.frozen
 class RunInfo:
@@ -245,6 +250,11 @@ class RunInfo:
     def id(self) -> str:
         """Return the run's name and that of its directory."""
         return f"{self.name}/{self.directory.name}"
+
+    @property
+    def selection_metric(self) -> str:
+        """Return the name of the metric by which points of a sweep are compared, without its plugin's."""
+        return str(self.experiment["selection"]["metric"]).rpartition("/")[2]
 
 
 @attrs.frozen

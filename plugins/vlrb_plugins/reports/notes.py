@@ -23,9 +23,9 @@ def _figures(result: RunResult) -> list[str]:
         f"protocol {run.protocol}; split {split.digest[:12]}, {_split_made(split)}: {_sizes(split)}",
         f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
-    leaking = sum(one.group_also_in_train["test"] for one in split.each if one.train_fraction == 1)
+    leaking = sum(one.group_also_in_train["test"] for one in split.whole)
     if leaking:
-        together = " (all splits together)" if len(split.each) > 1 else ""
+        together = " (all splits together)" if len(split.whole) > 1 else ""
         notes.append(f"{leaking:,} test samples{together} share an image or a group with a train sample")
     if bounds.free:
         fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another [selection] metric"
@@ -35,7 +35,7 @@ def _figures(result: RunResult) -> list[str]:
 
 def _sizes(split: SplitsInfo) -> str:
     """Return the numbers of samples in train, dev and test; of several splits the smallest and the largest."""
-    whole = [one.samples for one in split.each if one.train_fraction == 1]
+    whole = [one.samples for one in split.whole]
     ends = {name: (min(s[name] for s in whole), max(s[name] for s in whole)) for name in whole[0]}
     return ", ".join(f"{n} {low:,}" + (f" to {high:,}" if high > low else "") for n, (low, high) in ends.items())
 
@@ -43,7 +43,7 @@ def _sizes(split: SplitsInfo) -> str:
 def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
     """Return what intervals, deviations and ties are, and where the metrics mislead."""
     statistics, pooled = result.statistics, result.run.split.pooled
-    several = len([s for s in result.run.split.each if s.train_fraction == 1]) > 1
+    several = len(result.run.split.whole) > 1
     left_out = "; they leave out the variance of training" if several and pooled else ""
     notes = [
         f"[low, high]: {100 * statistics.level:g} % percentile intervals over the choice of test samples: "
@@ -69,11 +69,10 @@ def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
 
 def _pair(result: RunResult, one: str, other: str) -> str:
     """Return the differences of a pair that was asked for, in the selection metric and in accuracy."""
-    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
     rows = result.statistics.rows
     found = rows[one].against.get(other, {}) if one in rows else {}
     texts = []
-    for metric in dict.fromkeys((selected, "accuracy")):
+    for metric in dict.fromkeys((result.run.selection_metric, "accuracy")):
         difference = found.get(metric)
         if difference is None or isinstance(difference.value, Undefined):
             continue
