@@ -15,7 +15,7 @@ PENALTY = 1e-3
 """Of the squared parameters, so that a model that is always right has a finite level."""
 
 
-def calibrated(p_correct: Array, quality: Array) -> Array:
+def calibrate_estimates(p_correct: Array, quality: Array) -> Array:
     """Return probabilities float64[m, k] that agree with what was observed, by maximum likelihood.
 
     ``p = sigmoid(level_j + slope * (logit p_ij - mean_i logit p_ij))``: where the estimates tell nothing about samples, the slope

@@ -13,10 +13,10 @@ import numpy as np
 from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import Scores
 from vlrb.api.returned import checked_metric
-from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing, Undefined
+from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing
 from vlrb.benchmark.matrices import MATRICES, Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
-from vlrb.evaluation.drawn_values import MeasuredMetric
+from vlrb.evaluation.drawn_values import MeasuredMetric, failed_metric
 from vlrb.evaluation.reference import oracle_choices, strongest_model
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import ConfiguredComponent
@@ -160,7 +160,7 @@ class Evaluator:
         except StorageError:
             raise
         except VlrbError as error:
-            return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
+            return failed_metric(error.problems[0].message)
 
     def measured(self, metric: ConfiguredComponent) -> MeasuredMetric:
         """Return one of the metrics for the statistics; what it raises there is noted too."""

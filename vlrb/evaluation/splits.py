@@ -62,7 +62,7 @@ class Splitting:
 
     @property
     def each(self) -> tuple[Split, ...]:
-        """Return the splits with the whole train, then those with a part of it."""
+        """Return the splits on whose test rows routers are evaluated: with the whole train, then for learning curves."""
         return self.splits + self.smaller
 
 

@@ -13,7 +13,7 @@ from vlrb.api.routing import OfMeans, Undefined, WithCautions
 from vlrb.api.statistics import Statistics
 from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row
-from vlrb.evaluation.statistics import Settings, statistics
+from vlrb.evaluation.statistics import Settings, table_statistics
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import test_set
 from vlrb.running.routers import Seen
@@ -37,7 +37,7 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     selection = evaluator.selection.spec.name
     pairs = tuple((one, other) for one, other in section.pairs if one in seen and other in seen)
     settings = Settings(section.baseline, selection, section.draws, section.level, section.seed, pairs)
-    found = statistics(tests, rows, metrics, settings)
+    found = table_statistics(tests, rows, metrics, settings)
     return attrs.evolve(found, cautions=_cautions(context, seen["best-single"], found.groups))
 
 

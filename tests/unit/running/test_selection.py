@@ -51,8 +51,8 @@ def won(*cells: CellResult, by: str = "rank-score") -> dict[str, dict[str, tuple
     """Return label -> split -> the point and the metric that decided."""
     metrics = tuple(SimpleNamespace(spec=m) for m in METRICS)
     chosen = next(m for m in metrics if m.spec.name == by)
-    plan = SimpleNamespace(selection=SelectionSection(metric=by), metrics=metrics)
-    context: Any = SimpleNamespace(plan=plan, evaluator=SimpleNamespace(selection=chosen))
+    plan = SimpleNamespace(selection=SelectionSection(metric=by))
+    context: Any = SimpleNamespace(plan=plan, evaluator=SimpleNamespace(selection=chosen, metrics=metrics))
     found = select_points(context, cells)
     return {label: {split: (s.point, s.metric) for split, s in splits.items()} for label, splits in found.items()}
 
