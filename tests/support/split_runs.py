@@ -52,7 +52,7 @@ class SplitRun:
     def parts(self, name: str) -> dict[str, str]:
         """Return sample id -> train, dev or test in a split, from the run directory."""
         rows = pq.read_table(self.files / "split.parquet").to_pylist()
-        return {r["id"]: r["split"] for r in rows if r.get("name", "") == name}
+        return {r["id"]: r["split"] for r in rows if r.get("split_name", "") == name}
 
     def chosen(self, cell: CellResult, part: str = "test") -> dict[str, str]:
         """Return sample id -> the model that a cell chose, from the run directory."""

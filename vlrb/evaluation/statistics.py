@@ -45,7 +45,7 @@ class Settings:
     pairs: tuple[tuple[str, str], ...] = ()
 
 
-def statistics(
+def table_statistics(
     tests: Sequence[TestSet], rows: Sequence[Row], metrics: Sequence[MeasuredMetric], settings: Settings
 ) -> Statistics:
     """Return the statistics of all rows of a table; cautions are left empty.
@@ -134,7 +134,7 @@ def percentile_bounds(values: Array, level: float) -> tuple[Array, Array, Array]
 
 
 def bootstrap_p(differences: Array) -> float | Undefined:
-    """Return the two-sided p-value of the differences in the draws, those that are not finite left out."""
+    """Return the two-sided p-value of the differences float64[draws], those that are not finite left out."""
     finite = differences[np.isfinite(differences)]
     if finite.size == 0:
         return NO_DRAW
@@ -164,7 +164,7 @@ def rank_ranges(values: Array, level: float) -> list[tuple[int, int]]:
     order = np.argsort(-complete, axis=1, kind="stable")
     ordered = np.take_along_axis(complete, order, axis=1)
     places = np.broadcast_to(np.arange(ordered.shape[1]), ordered.shape).copy()
-    places[:, 1:][_less(ordered[:, :-1], ordered[:, 1:]) == 0] = 0
+    places[:, 1:][_subtract(ordered[:, :-1], ordered[:, 1:]) == 0] = 0
     ranks = np.empty_like(places)
     np.put_along_axis(ranks, order, np.maximum.accumulate(places, axis=1) + 1, axis=1)
     ranks.sort(axis=0)
@@ -172,7 +172,7 @@ def rank_ranges(values: Array, level: float) -> list[tuple[int, int]]:
     return list(zip(ranks[outside].tolist(), ranks[-1 - outside].tolist(), strict=True))
 
 
-def _less(a: Array, b: Array) -> Array:
+def _subtract(a: Array, b: Array) -> Array:
     """Return a - b, exactly 0 where the two are equal but for rounding."""
     scale = max(float(np.abs(x[np.isfinite(x)]).max(initial=0)) for x in (a, b))
     difference = a - b
@@ -194,7 +194,7 @@ class Table:
         """Return the positions of the routers that have a value on the samples."""
         return [i for i, r in enumerate(self.rows) if r.is_router and i not in self.overall[metric.name].undefined]
 
-    def _turned(self, metric: MeasuredMetric, rows: list[int]) -> Array:
+    def _larger_is_better(self, metric: MeasuredMetric, rows: list[int]) -> Array:
         """Return the values of some rows in every draw, larger being better."""
         return self.overall[metric.name].values[rows] * (1 if metric.higher_is_better else -1)
 
@@ -204,15 +204,15 @@ class Table:
         routers = self._routers(selection) if selection else []
         if selection is None or not routers:
             return ""
-        points = self._turned(selection, routers)[:, 0]
-        return self.rows[routers[int((_less(points.max()[None], points) == 0).argmax())]].name
+        points = self._larger_is_better(selection, routers)[:, 0]
+        return self.rows[routers[int((_subtract(points.max()[None], points) == 0).argmax())]].name
 
     def ranks(self) -> dict[str, dict[str, tuple[int, int]]]:
         """Return row -> metric -> places; nothing where draws cannot vary."""
         found: dict[str, dict[str, tuple[int, int]]] = {r.name: {} for r in self.rows}
         for metric in self.metrics if self.fixed is None else ():
             routers = self._routers(metric)
-            ranges = rank_ranges(self._turned(metric, routers)[:, 1:], self.settings.level)
+            ranges = rank_ranges(self._larger_is_better(metric, routers)[:, 1:], self.settings.level)
             for row, places in zip(routers, ranges, strict=False):
                 found[self.rows[row].name][metric.name] = places
         return found
@@ -240,7 +240,7 @@ class Table:
         problem = drawn.undefined.get(a) or drawn.undefined.get(b)
         if problem:
             return Difference(problem, problem, problem, problem)
-        differences = _less(drawn.values[a], drawn.values[b])
+        differences = _subtract(drawn.values[a], drawn.values[b])
         value, differences = float(differences[0]), differences[1:]
         finite = differences[np.isfinite(differences)]
         equal = finite.size > 0 and not finite.any()

@@ -126,7 +126,7 @@ def write_references(
             chosen = splits[split.name]
             ids = context.ids(split, part)
             table = pa.table({"id": ids, "split": [part] * len(ids), **chosen})
-            tables.append(table.append_column("name", pa.array([split.name] * len(ids))) if split.name else table)
+            tables.append(table.append_column("split_name", pa.array([split.name] * len(ids))) if split.name else table)
     _write_table(pa.concat_tables(tables), directory / "references.parquet")
 
 

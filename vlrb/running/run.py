@@ -30,7 +30,7 @@ from vlrb.running.execution import CellsInProgress
 from vlrb.running.reports import Reports
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import is_chosen, select_points
-from vlrb.running.statistics import check_names, run_statistics
+from vlrb.running.statistics import run_statistics
 from vlrb.storage import Places, locked, sweep_cache, sweep_run
 
 
@@ -90,7 +90,6 @@ def execute(
         if label not in labels:
             raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
     context = prepare(plan, places, jobs, progress)
-    check_names(plan)
     cells = context.cells()
     key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):

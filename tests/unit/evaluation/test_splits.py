@@ -212,7 +212,7 @@ def test_a_split_that_the_logs_prescribe() -> None:
     split = make_split(of([(str(i),) for i in range(4)], None, None, None, given_names), splitter("given"))
     assert [split.rows(n).tolist() for n in ("train", "dev", "test")] == [[0, 3], [1], [2]]
 
-    with pytest.raises(DataError, match="put 1 of 4 samples into none of train, dev, test: D/0001"):
+    with pytest.raises(DataError, match="puts 1 of 4 samples into none of train, dev, test: D/0001"):
         make_split(
             of([(str(i),) for i in range(4)], None, None, None, ["train", None, "test", "dev"]),
             splitter("given"),
@@ -534,7 +534,7 @@ def test_several_splits_are_stored_with_their_names(tmp_path: Path) -> None:
 
     assert len(rows) == 2 * 60 + sum(sum(one.info.samples.values()) for one in made.smaller)
     for one in (*made.splits, *made.smaller):
-        found = {row["id"]: row["split"] for row in rows if row["name"] == one.name}
+        found = {row["id"]: row["split"] for row in rows if row["split_name"] == one.name}
         assert found == {benchmark.ids[i]: part for part in ("train", "dev", "test") for i in one.rows(part).tolist()}
 
 
@@ -592,15 +592,18 @@ GOOD = rows_of([0, 1], [2], [3], name="a")
         (Splits((GOOD,), "x", pooled=1), "pooled must be True or False, not 1"),
         (Splits((GOOD,), "x", groups=np.zeros(3, dtype=int)), "each of 4 samples into a group, not 3"),
         (Splits((GOOD,), "x", groups=np.zeros(4)), "its groups must be integers, not float64"),
-        (Splits((rows_of([0], [2], [3]),), "x"), "must put each of 4 samples into one of train, dev, test, once"),
-        (Splits((GOOD, rows_of([0, 1], [2], [2], name="b")), "x"), "once, in 'b' too"),
-        (Splits((rows_of([0, 1], [2], [4]),), "x"), "must put each of 4 samples"),
-        (Splits((GOOD, GOOD), "x"), "named several splits alike: a"),
+        (Splits((rows_of([0], [2], [3]),), "x"), ": each of 4 samples must be in exactly one of train, dev, test"),
+        (Splits((GOOD, rows_of([0, 1], [2], [2], name="b")), "x"), "split 'b': each of 4 samples"),
+        (Splits((rows_of([0, 1], [2], [4]),), "x"), "each of 4 samples must be in exactly one"),
+        (Splits((GOOD, GOOD), "x"), "gave several splits the same name: a"),
         (Splits((GOOD, rows_of([0, 1], [2], [3])), "x"), "not ''"),
         (Splits((rows_of([0, 1], [2], [3], name="../a"),), "x"), "a split's name must be"),
         (Splits((rows_of([0, 1], [2], [3], name="a,train=0.1"),), "x"), "a split's name must be"),
         (Splits((rows_of([0, 1], [2], [3], name="a" * 101),), "x"), "a split's name must be"),
-        (Splits((GOOD, rows_of([0, 2], [1], [3], name="b")), "x", pooled=True), "are pooled, and tests samples twice"),
+        (
+            Splits((GOOD, rows_of([0, 2], [1], [3], name="b")), "x", pooled=True),
+            "returned pooled=True but tests some samples twice",
+        ),
     ],
 )
 def test_what_a_splitter_may_not_return(value: Any, message: str) -> None:

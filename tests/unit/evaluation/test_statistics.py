@@ -30,7 +30,7 @@ from vlrb.evaluation.statistics import (
     holm,
     percentile_bounds,
     rank_ranges,
-    statistics,
+    table_statistics,
 )
 
 ACCURACY = MeasuredMetric("accuracy", small.ACCURACY)
@@ -42,7 +42,7 @@ def compare(rows: Sequence[Row], groups: Any = None, metric: MeasuredMetric = AC
     """Return the statistics of rows on one test set; every sample is a group of its own unless said otherwise."""
     samples = rows[0].evaluations[0][0].choices.size
     test = small.make_test_set(np.arange(samples) if groups is None else groups)
-    return statistics([test], rows, [metric], attrs.evolve(SETTINGS, **changes))
+    return table_statistics([test], rows, [metric], attrs.evolve(SETTINGS, **changes))
 
 
 def random_table(rng: np.random.Generator, sets: int, seeds: int) -> tuple[list[TestSet], list[Row]]:
@@ -84,7 +84,7 @@ def looped_values(tests: list[TestSet], row: Row, metric: MeasuredMetric, draws:
 def test_intervals_and_differences_equal_a_plain_loop(sets: int, seeds: int) -> None:
     """Every interval, paired difference and p-value, to 1e-12, from rows repeated one by one in Python."""
     tests, rows = random_table(np.random.default_rng(0), sets, seeds)
-    found = statistics(tests, rows, small.measured(), attrs.evolve(SETTINGS, pairs=(("b", "c"),)))
+    found = table_statistics(tests, rows, small.measured(), attrs.evolve(SETTINGS, pairs=(("b", "c"),)))
     for metric in small.measured():
         loop = {r.name: np.array(looped_values(tests, r, metric, 100, 4)) for r in rows}
         for row in rows:
@@ -116,8 +116,8 @@ def test_difference_of_values_is_that_of_the_samples() -> None:
 def test_another_row_changes_no_number() -> None:
     """A router that is added to an experiment changes neither the intervals of the others nor their p-values before correction."""
     tests, rows = random_table(np.random.default_rng(1), 1, 2)
-    few = statistics(tests, rows[:2], small.measured(), SETTINGS)
-    all_three = statistics(tests, rows, small.measured(), SETTINGS)
+    few = table_statistics(tests, rows[:2], small.measured(), SETTINGS)
+    all_three = table_statistics(tests, rows, small.measured(), SETTINGS)
 
     for name in ("base", "b"):
         assert few.rows[name].intervals == all_three.rows[name].intervals
@@ -129,12 +129,12 @@ def test_another_row_changes_no_number() -> None:
 def test_how_much_is_computed_at_once_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws in chunks of any size give the same statistics."""
     tests, rows = random_table(np.random.default_rng(2), 2, 2)
-    found = statistics(tests, rows, [ACCURACY], SETTINGS)
+    found = table_statistics(tests, rows, [ACCURACY], SETTINGS)
     monkeypatch.setattr(bootstrap, "DRAWS_AT_ONCE", 7)
     monkeypatch.setattr(bootstrap, "NUMBERS_AT_ONCE", 11)
 
-    assert statistics(tests, rows, [ACCURACY], SETTINGS) == found
-    assert found != statistics(tests, rows, [ACCURACY], attrs.evolve(SETTINGS, seed=5))
+    assert table_statistics(tests, rows, [ACCURACY], SETTINGS) == found
+    assert found != table_statistics(tests, rows, [ACCURACY], attrs.evolve(SETTINGS, seed=5))
 
 
 def test_the_record_says_what_was_drawn() -> None:
@@ -164,7 +164,9 @@ def test_datasets_are_not_mixed() -> None:
     row = small.binary_row("base", [1] * 10 + [0] * 10)
     test = small.make_test_set(range(20), ["a"] * 10 + ["b"] * 10)
 
-    assert statistics([test], [row], [ACCURACY], SETTINGS).rows["base"].intervals["overall"]["accuracy"] == CONSTANT
+    assert (
+        table_statistics([test], [row], [ACCURACY], SETTINGS).rows["base"].intervals["overall"]["accuracy"] == CONSTANT
+    )
     assert isinstance(compare([row]).rows["base"].intervals["overall"]["accuracy"], Interval)
 
 
@@ -283,7 +285,7 @@ def test_one_group_gives_no_interval() -> None:
     assert found.rows["b"].ranks == {}
 
     test = small.make_test_set([5, 5, 6], part=np.array([True, True, False]))
-    parts = statistics([test], rows, [ACCURACY], SETTINGS).rows["base"].intervals
+    parts = table_statistics([test], rows, [ACCURACY], SETTINGS).rows["base"].intervals
     assert parts["part"]["accuracy"] == ONE_GROUP
     assert isinstance(parts["overall"]["accuracy"], Interval)
 
@@ -291,11 +293,11 @@ def test_one_group_gives_no_interval() -> None:
 def test_datasets_of_one_group_each_give_no_interval() -> None:
     """Groups are drawn within datasets, so two datasets of one group each are the same in every draw."""
     test = small.make_test_set([0, 0, 1], ["a", "a", "b"])
-    row = statistics([test], [small.binary_row("base", [1, 0, 1])], [ACCURACY], SETTINGS).rows["base"]
+    row = table_statistics([test], [small.binary_row("base", [1, 0, 1])], [ACCURACY], SETTINGS).rows["base"]
 
     assert row.intervals["overall"]["accuracy"] == SINGLE_GROUPS
     test = small.make_test_set([0, 1, 2], ["a", "a", "b"])
-    row = statistics([test], [small.binary_row("base", [1, 0, 1])], [ACCURACY], SETTINGS).rows["base"]
+    row = table_statistics([test], [small.binary_row("base", [1, 0, 1])], [ACCURACY], SETTINGS).rows["base"]
     assert isinstance(row.intervals["overall"]["accuracy"], Interval)
 
 
