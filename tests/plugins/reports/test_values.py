@@ -30,9 +30,9 @@ def test_values_are_shown_with_four_digits_or_in_per_cent(name: str, value: Metr
 
 
 def test_deviations_have_the_digits_of_their_value() -> None:
-    """Less one, and its unit."""
-    assert cell_text(TableCell(0.5, over_seeds=0.125), "accuracy") == "50.00 ± 12.5"
-    assert cell_text(TableCell(12.3456, over_seeds=0.456), "cost-per-10k") == "12.35 ± 0.5"
+    """And its unit."""
+    assert cell_text(TableCell(0.5, over_seeds=0.125), "accuracy") == "50.00 ± 12.50"
+    assert cell_text(TableCell(12.3456, over_seeds=0.0456), "cost-per-10k") == "12.35 ± 0.05"
     assert fixed(-0.004, 2) == "0.00"
     assert fixed(-0.006, 2) == "-0.01"
     assert fixed(-math.inf, 2) == "-inf"
