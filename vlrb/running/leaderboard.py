@@ -59,7 +59,7 @@ class PointTable:
 
 @attrs.frozen
 class Leaderboard:
-    """Headings and rows on test, the sweeps whose winners stand among the rows, and learning curves.
+    """Headings and rows on test, the sweeps whose chosen points stand among the rows, and learning curves.
 
     The first column is that of the selection metric; rows are ordered by the columns, from the left.
     """
