@@ -66,7 +66,7 @@ def main() -> None:
     routers, seeds = (int(a) for a in sys.argv[2:4]) if len(sys.argv) > 3 else (20, 3)
     what = f"synthetic table: {routers} routers x {seeds} seeds, and best-single"
     (tests, rows), _ = timed(what, lambda: make_table(routers, seeds))
-    settings = Settings("best-single", "rank-score", draws=draws)
+    settings = Settings(("best-single",), "rank-score", draws=draws)
     _, whole = timed(
         f"statistics, {draws:,} draws, {len(measured())} metrics",
         lambda: table_statistics(tests, rows, measured(), settings),
@@ -79,7 +79,7 @@ def main() -> None:
     _, bare = timed("bare numpy: one product [columns, groups] @ [groups, draws]", lambda: bare_product(sample, counts))
     print(f"statistics take {whole / bare:.1f} x the bare product of {table.matrix.shape[1]} columns")
     by_rows = [MeasuredMetric("accuracy", lambda e: float(right(e).mean()))]
-    few = Settings("best-single", "accuracy", draws=FEW)
+    few = Settings(("best-single",), "accuracy", draws=FEW)
     _, slow = timed(
         f"one metric by rows, {FEW} draws, {OVERALL} only", lambda: table_statistics(tests, rows, by_rows, few)
     )

@@ -145,6 +145,7 @@ from vlrb.redact import without_credentials as without_credentials
 from vlrb.running.cell_files import read_curve as read_curve
 from vlrb.running.leaderboard import CHANCE as CHANCE
 from vlrb.running.leaderboard import ITSELF as ITSELF
+from vlrb.running.leaderboard import NO_BASELINE as NO_BASELINE
 from vlrb.running.leaderboard import Leaderboard as Leaderboard
 from vlrb.running.leaderboard import PointTable as PointTable
 from vlrb.running.leaderboard import TableCell as TableCell

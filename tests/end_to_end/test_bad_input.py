@@ -65,6 +65,11 @@ PROBLEMS = [
         "router[1].neighbours: unknown key",
         "known: features, k, label, lambda, metric, sweep, use, variant, weights",
     ),
+    (
+        '[[router]]\nuse = "random"\nlabel = "oracle"',
+        "'oracle' is the name of a reference point",
+        "give the router another",
+    ),
     ('[[router]]\nuse = "knn"\nfeatures = "big"', "unknown feature set 'big'", "known: default"),
     ('[[router]]\nuse = "random"\nfeatures = "default"', "router 'random' uses no features", "remove the key"),
     ('[[router]]\nuse = "cheapest"', "'cheapest' is taken by another router", "give one of them a label"),

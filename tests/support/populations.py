@@ -94,7 +94,7 @@ def simulate(population: Population, simulations: int, draws: int, seed: int, ig
         test, rows = population.draw_table(rng)
         if ignore_groups:
             test = attrs.evolve(test, groups=np.arange(test.groups.size))
-        settings = Settings("base", "accuracy", draws=draws, seed=int(rng.integers(2**31)))
+        settings = Settings(("base",), "accuracy", draws=draws, seed=int(rng.integers(2**31)))
         found = table_statistics([test], rows, METRICS, settings).rows["router"]
         against = found.against["base"]
         intervals = [(name, found.intervals["overall"][name], truth[name]) for name in truth]

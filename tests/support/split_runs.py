@@ -64,6 +64,7 @@ def experiment(folder: Path, routers: str = SWEPT, more: str = FOLDS, top: str =
     """Write an experiment on the tiny logs."""
     plugins = [str(HERE / name) for name in ("tiny.py", "keyed.py")]
     head = f'name = "t"\nplugins = {plugins}\nrequires = []\n{top}\n[logs]\nuse = "tiny"\n{logs}\n'
+    folder.mkdir(exist_ok=True)
     path = folder / "experiment.toml"
     path.write_text(head + more + routers, encoding="utf-8")
     return path

@@ -252,6 +252,9 @@ class Evaluation:
     ``models`` are the candidates' names.  ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are
     integers [n, k].  ``best_single`` is the accuracy on these rows of the model that is most accurate on train, ``oracle`` that
     of the Oracle; ``best_single_choices`` and ``oracle_choices`` int[n] are what these two choose.
+
+    Where points of a sweep are compared by ``rule = "predicted"``, ``quality`` and ``score`` are the router's calibrated estimates,
+    float64[n, k], and the Oracle chooses by them.
     """
 
     choices: Array

@@ -46,6 +46,13 @@ class Split:
         """Return the rows of ``train``, ``dev`` or ``test``."""
         return {"train": self.train, "dev": self.dev, "test": self.test}[name]
 
+    def parts(self, samples: int) -> pa.Array:
+        """Return train, dev or test for each of a benchmark's samples; null for those that are in none."""
+        part = np.empty(samples, dtype=object)
+        for name in SPLITS:
+            part[self.rows(name)] = name
+        return pa.array(part, pa.string())
+
 
 @attrs.frozen(eq=False)
 class Splitting:
@@ -253,10 +260,7 @@ def write_split(splitting: Splitting, benchmark: Benchmark, path: Path) -> None:
     """
     tables = []
     for one in splitting.each:
-        part = np.empty(len(benchmark), dtype=object)
-        for name in SPLITS:
-            part[one.rows(name)] = name
-        table = pa.table({"id": benchmark.ids, "split": pa.array(part, pa.string())})
+        table = pa.table({"id": benchmark.ids, "split": one.parts(len(benchmark))})
         if len(splitting.each) > 1:
             table = table.append_column("split_name", pa.array([one.name] * len(benchmark), pa.string()))
         tables.append(table.filter(table.column("split").is_valid()))

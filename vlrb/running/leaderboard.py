@@ -35,6 +35,7 @@ class TableCell:
 
 
 ITSELF = TableCell(Undefined("this is the baseline"))
+NO_BASELINE = TableCell(Undefined("the baseline has no result"))
 
 
 @attrs.frozen
@@ -131,16 +132,25 @@ def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Colum
 
 
 def _reference_row(result: RunResult, name: str, test: AggregatedScores, columns: Sequence[Column]) -> TableRow:
-    return TableRow(name, "reference", _table_cells(result, test, result.statistics.rows.get(name), columns))
+    statistics = result.statistics.rows.get(name)
+    of_row = _table_cells(result, test, statistics, columns)
+    return TableRow(name, "reference", of_row, tied=_tied(result, name, statistics, columns[0][2]))
 
 
 def _tied(result: RunResult, name: str, statistics: RowStatistics | None, metric: str) -> tuple[str, ...]:
-    """Return the baseline, and the leader, where the difference from it may be chance."""
-    found = []
-    for other, said in ((result.statistics.baseline, result.statistics.baseline), (result.statistics.leader, "leader")):
+    """Return which of the baseline, the best single model and the leader a row's difference from may be chance.
+
+    The p-value of a router is corrected, that of a reference point is not; where draws give none, nothing tells the rows apart.
+    """
+    found: dict[str, None] = {}
+    leader = result.statistics.leader
+    for other in dict.fromkeys((result.statistics.baseline, "best-single", leader)):
         difference = statistics.against.get(other, {}).get(metric) if statistics is not None and other != name else None
-        if difference is not None and not isinstance(difference.p_holm, Undefined) and difference.p_holm >= CHANCE:
-            found.append(said)
+        if difference is None or isinstance(difference.value, Undefined):
+            continue
+        p = difference.p if isinstance(difference.p_holm, Undefined) else difference.p_holm
+        if isinstance(p, Undefined) or p >= CHANCE:
+            found["leader" if other == leader else other] = None
     return tuple(found)
 
 
@@ -160,6 +170,8 @@ def _point_note(result: RunResult, router: RouterResult) -> str:
     if not times:
         return "every point has a failed cell"
     texts = [f"{p} ({n} of {len(names)})" if len(names) > 1 else p for p, n in times.most_common()]
+    if not router.sweep:
+        return ", ".join(texts)
     asked = str(result.run.experiment["selection"]["rule"])
     by = f" by {', '.join(sorted(set(router.decided_by.values())))}" if router.decided_by else ""
     by += " by observed results: the router gives no estimates" if router.rule != asked else ""
@@ -209,7 +221,8 @@ def _table_cells(
     for _, scope, metric in columns:
         if scope == AGAINST:
             found = against.get(metric)
-            cells.append(TableCell(found.value, _defined(found.interval)) if found is not None else ITSELF)
+            missing = ITSELF if result.statistics.baseline in result.statistics.rows else NO_BASELINE
+            cells.append(TableCell(found.value, _defined(found.interval)) if found is not None else missing)
             continue
         cells.append(
             TableCell(

@@ -20,7 +20,7 @@ from vlrb.api.results import (
     SweepPoint,
 )
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
-from vlrb.evaluation.reference import reference_choices
+from vlrb.evaluation.reference import cheapest_model, reference_choices
 from vlrb.evaluation.splits import Split
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import pool_cells
@@ -73,10 +73,14 @@ def router_results(
 def _standing(
     context: RunContext, cells: Sequence[CellResult], selected: Mapping[str, Mapping[str, Selected]]
 ) -> dict[str, list[CellResult]]:
-    """Return split -> the cells that stand for a router there: those of the chosen point, fitted again if so asked."""
+    """Return split -> the cells that stand for a router there: those of the chosen point, fitted again if so asked.
+
+    A failed cell is not fitted again, and stands for itself.
+    """
     standing: dict[str, list[CellResult]] = {}
     for result in cells:
-        if result.cell.refit == context.plan.selection.refit and is_chosen(result.cell, selected):
+        last = result.cell.refit == context.plan.selection.refit or result.status == "failed"
+        if last and is_chosen(result.cell, selected):
             standing.setdefault(result.cell.outer_name, []).append(result)
     return standing
 
@@ -125,12 +129,18 @@ def reference_choices_of(context: RunContext, part: str) -> dict[str, dict[str, 
 
 
 def _best_by_metric(context: RunContext, split: Split) -> int:
-    """Return the model with the best value of the selection metric on train; of the next metric, where that has none."""
+    """Return the model with the best value of the selection metric on train, the cheaper of equals.
+
+    Where the metric has no value for any, the next one decides.
+    """
     evaluator, on = context.evaluator, context.evaluated([split], "train")
     models = range(len(context.benchmark.candidates))
     each = [evaluator.overall(evaluator.evaluation(on, np.full(on.rows.size, j))) for j in models]
     found = first_defined_metric(evaluator, models, lambda j, metric: each[j][metric])
-    return max(found[1], key=found[1].__getitem__) if found is not None else 0
+    if found is None:
+        return cheapest_model(context.benchmark.quality[split.train], context.benchmark.cost[split.train])
+    cost = context.benchmark.cost[split.train].mean(axis=0)
+    return max(found[1], key=lambda j: (found[1][j], -cost[j]))
 
 
 def reference_results(

@@ -199,7 +199,7 @@ def _run_cells(context: RunContext, run: RunInfo, observers: Observers, jobs: in
     cells = in_progress.finish(run.cells, jobs)
     selected = select_points(context, cells)
     if context.plan.selection.refit:
-        again = [context.refit(c.cell) for c in cells if is_chosen(c.cell, selected)]
+        again = [context.refit(c.cell) for c in cells if c.status == "done" and is_chosen(c.cell, selected)]
         cells += in_progress.finish(again, jobs)
     results.check_directory(run.directory)
     choices = {part: reference_choices_of(context, part) for part in ROUTED}

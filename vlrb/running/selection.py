@@ -14,6 +14,7 @@ from vlrb.api.results import CellInfo, CellResult
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
 from vlrb.evaluation.calibration import calibrate_estimates
 from vlrb.evaluation.metrics import Evaluator
+from vlrb.evaluation.reference import oracle_choices
 from vlrb.evaluation.statistics import standard_error
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.running.context import RunContext
@@ -77,7 +78,7 @@ def _select(context: RunContext, points: Mapping[str, Sequence[CellResult]]) -> 
     section, first = context.plan.selection, context.evaluator.selection.spec.name
     finished = {n: cells for n, cells in points.items() if all(c.status == "done" for c in cells)}
     if len(points) == 1:
-        return Selected(next(iter(points)), first, section.rule, {})
+        return Selected(next(iter(points)), first, "", {})
     rows = {n: _rows(context, cells) for n, cells in finished.items()}
     predicted = section.rule == "predicted" and all(p.estimate is not None for those in rows.values() for p in those)
     rule = "best" if section.rule == "predicted" and not predicted else section.rule
@@ -123,11 +124,22 @@ def _values(context: RunContext, chose: Pooled, predicted: bool) -> Values:
 
 
 def _seen(context: RunContext, chose: Pooled, predicted: bool) -> Evaluation:
-    """Return what the metrics see: what was observed, or the router's own calibrated estimates in place of right and wrong."""
+    """Return what the metrics see: what was observed, or the router's own calibrated estimates in place of right and wrong.
+
+    The Oracle then is the model with the highest estimate, the cheapest of equals.
+    """
     evaluation = chose.evaluation(context)
     if not predicted or chose.estimate is None:
         return evaluation
-    return attrs.evolve(evaluation, quality=sealed(calibrate_estimates(chose.estimate.p_correct, evaluation.quality)))
+    quality = sealed(calibrate_estimates(chose.estimate.p_correct, evaluation.quality))
+    oracle = sealed(oracle_choices(quality == quality.max(axis=1, keepdims=True), evaluation.cost))
+    best, highest = (
+        float(np.take_along_axis(quality, choices[:, None], axis=1).mean())
+        for choices in (evaluation.best_single_choices, oracle)
+    )
+    return attrs.evolve(
+        evaluation, quality=quality, score=quality, oracle_choices=oracle, best_single=best, oracle=highest
+    )
 
 
 def _mean(values: Sequence[Values], metric: str) -> MetricValue:

@@ -36,9 +36,14 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     metrics = [attrs.evolve(m, paired_binary=_is_binary(m, rows)) for m in measured]
     selection = evaluator.selection.spec.name
     pairs = tuple((one, other) for one, other in section.pairs if one in seen and other in seen)
-    settings = Settings(section.baseline, selection, section.draws, section.level, section.seed, pairs)
+    others = tuple(dict.fromkeys((section.baseline, "best-single")))
+    settings = Settings(others, selection, section.draws, section.level, section.seed, pairs)
     found = table_statistics(tests, rows, metrics, settings)
-    return attrs.evolve(found, cautions=_cautions(context, seen["best-single"], found.groups))
+    groups = min(np.unique(test.groups).size for test in tests)
+    missing = (
+        [f"the baseline {section.baseline!r} has no result: a cell failed"] if section.baseline not in seen else []
+    )
+    return attrs.evolve(found, cautions=(*missing, *_cautions(context, seen["best-single"], groups)))
 
 
 def _is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlrb import CHANCE, ITSELF, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
+from vlrb import CHANCE, ITSELF, NO_BASELINE, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
 
 GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 
@@ -80,8 +80,11 @@ def _pair(result: RunResult, one: str, other: str) -> str:
         low_high = ""
         if isinstance(difference.interval, Interval):
             low_high = f" [{difference.interval.low * scale:.3f}, {difference.interval.high * scale:.3f}]"
-        p = "" if isinstance(difference.p, Undefined) else f", uncorrected p {difference.p:.3f}"
-        texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{p}")
+        how, p = "Holm", difference.p_holm
+        if isinstance(p, Undefined):
+            how, p = "uncorrected", difference.p
+        chance = "" if isinstance(p, Undefined) else f", p {p:.3f} ({how})"
+        texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{chance}")
     return f"{one} minus {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
 
 
@@ -116,6 +119,7 @@ def _reasons(board: Leaderboard) -> list[str]:
     for row in board.rows:
         any_value = any(not isinstance(c.value, Undefined) for c in row.cells)
         for heading, cell in zip(board.headings, row.cells, strict=True):
-            if isinstance(cell.value, Undefined) and cell != ITSELF and row.kind == "router" and any_value:
+            known = cell in (ITSELF, NO_BASELINE)
+            if isinstance(cell.value, Undefined) and not known and row.kind == "router" and any_value:
                 found.setdefault(cell.value.reason, {})[heading] = None
     return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]

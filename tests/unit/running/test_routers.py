@@ -119,3 +119,11 @@ def test_the_best_single_model_by_the_metric_may_be_another_than_the_most_accura
 
     assert found["best-single-by-metric"] == found["cheapest-single"] != found["best-single"]
     assert np.isfinite(found["best-single"]["average-cost"])
+
+
+def test_of_models_with_an_equal_value_the_cheaper_is_best(tmp_path: Path) -> None:
+    """As for the best single model: where all answers are wrong, every accuracy is 0."""
+    run = run_splits(tmp_path, KEYED, "[selection]\nmetric = 'accuracy'\n", logs="wrong = 'all'")
+    found = {r.name: r.test.scores["overall"] for r in run.result.references}
+
+    assert found["best-single-by-metric"] == found["best-single"] == found["cheapest-single"]

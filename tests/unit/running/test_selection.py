@@ -297,3 +297,33 @@ def test_a_point_with_a_failed_inner_cell_is_not_chosen(tmp_path: Path) -> None:
     assert failed == {size}
     assert "fail=-1" in run.router().points["fold-1"]
     assert run.outcome.exit_code == 1
+
+
+def test_a_router_that_failed_is_not_fitted_again(tmp_path: Path) -> None:
+    """With `refit`, the error of its only fit is told once, and its row says that it failed."""
+    routers = '[[router]]\nuse = "faulty"\nlabel = "failing"\nfault = "raise"\n' + KEYED
+    run = run_splits(tmp_path, routers, "[selection]\nrefit = true\n")
+    failed = [c for c in run.result.cells if c.status == "failed"]
+    row = next(r for r in leaderboard(run.result).rows if r.name == "failing")
+
+    assert [c.cell.refit for c in failed] == [False]
+    assert row.note == "1 of 1 cells failed"
+    assert run.router().test is not None
+
+
+def test_by_estimates_every_metric_of_quality_is_predicted(tmp_path: Path) -> None:
+    """The mean score too, and the share of the gap to the Oracle by the estimates: defined, and 1 at most."""
+    run = run_splits(tmp_path, SWEPT, FOLDS + '[selection]\nrule = "predicted"\n')
+
+    for point in run.router().sweep:
+        assert point.values["mean-score"] == point.values["accuracy"]
+        gap = point.values["oracle-gap-closed"]
+        assert not isinstance(gap, Undefined)
+        assert gap <= 1 + 1e-12
+
+
+def test_a_sweep_of_one_value_is_no_choice(tmp_path: Path) -> None:
+    """Its row says the value, and not of how many points or by which rule it is the best."""
+    run = run_splits(tmp_path, KEYED + "sweep = { lambda = [3] }\n", '[selection]\nrule = "predicted"\n')
+
+    assert next(r for r in leaderboard(run.result).rows if r.name == "keyed").note == "lambda=3.0"

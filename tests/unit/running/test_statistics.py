@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
 from split_runs import FOLDS, KEYED, SWEPT, SplitRun, experiment, run_splits
@@ -15,6 +16,7 @@ from vlrb.api.statistics import Interval
 from vlrb.errors import DataError
 from vlrb.evaluation.bootstrap import draw_counts
 from vlrb.experiment.resolve import make_plan
+from vlrb.running.leaderboard import NO_BASELINE, leaderboard
 from vlrb.running.results import read_result
 from vlrb.running.run import execute, prepare
 from vlrb.storage import Places
@@ -205,3 +207,38 @@ def test_a_train_without_a_solved_sample_is_no_crash(tmp_path: Path) -> None:
     assert {c.cell.label for c in run.result.cells if c.status == "done"} >= {"keyed"}
     for cell in run.result.cells:
         assert cell.status == "done" or "no model is right on any of" in cell.error, cell.error
+
+
+def test_a_baseline_that_failed_costs_no_result(tmp_path: Path) -> None:
+    """The run ends in order; a caution says that differences from it are missing, and no row claims to be it."""
+    routers = '[[router]]\nuse = "faulty"\nlabel = "failing"\nfault = "raise"\n' + KEYED
+    run = run_splits(tmp_path, routers, "[statistics]\nbaseline = 'failing'\n")
+
+    assert run.outcome.exit_code == 1
+    assert any("the baseline 'failing' has no result" in c for c in run.result.statistics.cautions)
+    assert "best-single" in run.result.statistics.rows["keyed"].against
+    assert {r.cells[1] for r in leaderboard(run.result).rows if r.name != "failing"} == {NO_BASELINE}
+
+
+def test_the_best_single_model_is_compared_with_whatever_the_baseline(tmp_path: Path) -> None:
+    """And a row that is not separated from it says so, as do reference points and rows that no draw tells apart."""
+    run = run_splits(
+        tmp_path, KEYED + 'lambda = 2\n[[router]]\nuse = "random"\n', "[statistics]\nbaseline = 'random'\n"
+    )
+    wrong = run_splits(tmp_path / "wrong", '[[router]]\nuse = "random"\n', "", logs="wrong = 'all'")
+
+    assert {"best-single", "random"} <= set(run.result.statistics.rows["keyed"].against)
+    by_metric = next(r for r in leaderboard(wrong.result).rows if r.name == "strongest-per-dataset")
+    assert "best-single" in by_metric.tied
+
+
+def test_inner_folds_stand_in_the_run_directory(tmp_path: Path) -> None:
+    """A column for each, with the part of every sample: what points of a sweep were compared on can be computed again."""
+    run = run_splits(tmp_path, SWEPT, FOLDS + "[selection]\non = 'folds'\nfolds = 2\n")
+    table = pq.read_table(run.files / "inner_splits.parquet").to_pydict()
+    outer = run.parts("fold-1")
+
+    assert set(table) == {"id", *(f"fold-{i},inner-{j}" for i in (1, 2, 3) for j in (1, 2))}
+    inner = dict(zip(table["id"], table["fold-1,inner-1"], strict=True))
+    assert {i for i, part in inner.items() if part is None} == {i for i, part in outer.items() if part == "test"}
+    assert set(inner.values()) == {None, "train", "dev", "test"}
