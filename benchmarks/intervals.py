@@ -24,7 +24,7 @@ from small_metrics import BOUNDS, Outcomes, measured, right
 
 from vlrb.evaluation.bootstrap import OVERALL, draw_counts, scope_sums, strata_of
 from vlrb.evaluation.drawn_values import ColumnTable, MeasuredMetric, Row, TestSet
-from vlrb.evaluation.statistics import Settings, statistics
+from vlrb.evaluation.statistics import Settings, table_statistics
 
 SAMPLES, MODELS, DATASETS = 6108, 17, 14
 FEW = 20
@@ -66,9 +66,10 @@ def main() -> None:
     routers, seeds = (int(a) for a in sys.argv[2:4]) if len(sys.argv) > 3 else (20, 3)
     what = f"synthetic table: {routers} routers x {seeds} seeds, and best-single"
     (tests, rows), _ = timed(what, lambda: make_table(routers, seeds))
-    settings = Settings("best-single", "rank-score", draws=draws)
+    settings = Settings(("best-single",), "rank-score", draws=draws)
     _, whole = timed(
-        f"statistics, {draws:,} draws, {len(measured())} metrics", lambda: statistics(tests, rows, measured(), settings)
+        f"statistics, {draws:,} draws, {len(measured())} metrics",
+        lambda: table_statistics(tests, rows, measured(), settings),
     )
     numbers, strata = strata_of([tests[0].groups], [tests[0].datasets])
     counts, _ = timed(f"  of which: counts of {numbers.size:,} groups", lambda: draw_counts(strata, draws, 0))
@@ -78,8 +79,10 @@ def main() -> None:
     _, bare = timed("bare numpy: one product [columns, groups] @ [groups, draws]", lambda: bare_product(sample, counts))
     print(f"statistics take {whole / bare:.1f} x the bare product of {table.matrix.shape[1]} columns")
     by_rows = [MeasuredMetric("accuracy", lambda e: float(right(e).mean()))]
-    few = Settings("best-single", "accuracy", draws=FEW)
-    _, slow = timed(f"one metric by rows, {FEW} draws, {OVERALL} only", lambda: statistics(tests, rows, by_rows, few))
+    few = Settings(("best-single",), "accuracy", draws=FEW)
+    _, slow = timed(
+        f"one metric by rows, {FEW} draws, {OVERALL} only", lambda: table_statistics(tests, rows, by_rows, few)
+    )
     print(f"extrapolated to {draws:,} draws: {slow / (FEW + 1) * draws:,.0f} s")
 
 

@@ -6,8 +6,8 @@ imported from its module when it is first asked for, so that a plugin pays for w
 
 from __future__ import annotations
 
-import ast as _ast
 import importlib as _importlib
+import re as _re
 from functools import cache as _cache
 from pathlib import Path as _Path
 
@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 @_cache
 def homes() -> dict[str, str]:
     """Return name -> module of everything that plugins may import from ``vlrb``."""
-    stub = _ast.parse(_Path(__file__).with_suffix(".pyi").read_bytes())
-    return {a.name: str(node.module) for node in stub.body if isinstance(node, _ast.ImportFrom) for a in node.names}
+    stub = _Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    return {name: module for module, name in _re.findall(r"^from (\S+) import (\w+) as", stub, _re.MULTILINE)}
 
 
 def __getattr__(name: str) -> object:

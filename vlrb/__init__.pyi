@@ -148,8 +148,10 @@ from vlrb.running.finished import Choices as Choices
 from vlrb.running.finished import EvaluatedSamples as EvaluatedSamples
 from vlrb.running.finished import FinishedRun as FinishedRun
 from vlrb.running.leaderboard import CHANCE as CHANCE
+from vlrb.running.leaderboard import ITSELF as ITSELF
+from vlrb.running.leaderboard import NO_BASELINE as NO_BASELINE
 from vlrb.running.leaderboard import Leaderboard as Leaderboard
-from vlrb.running.leaderboard import SweepTable as SweepTable
+from vlrb.running.leaderboard import PointTable as PointTable
 from vlrb.running.leaderboard import TableCell as TableCell
 from vlrb.running.leaderboard import TableRow as TableRow
 from vlrb.running.leaderboard import leaderboard as leaderboard

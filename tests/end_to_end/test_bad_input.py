@@ -17,7 +17,7 @@ PROBLEMS = [
     ('[split]\nmethod = "paper"', "split.method: is no longer a key here", '"paper" is use = "samples"'),
     ('[split]\nuse = "paper"', "there is no splitter 'paper'", "it is now called 'samples'"),
     ('[split]\nuse = "stratified"', "there is no splitter 'stratified'", "it is now called 'grouped'"),
-    ("[split]\nsweep = 3", "split.sweep: unknown key", "known: dev, expect, group_by, "),
+    ("[split]\nsweep = 3", "split.sweep: unknown key", "known: dev, expect, folds, group_by, "),
     ("[features.default]\nfusion = 3", "features.default.fusion: must be a name or a table, not 3", ""),
     (
         '[features.default]\nfusion = { use = "average", text_weight = 0.3 }',
@@ -64,6 +64,11 @@ PROBLEMS = [
         '[[router]]\nuse = "knn"\nneighbours = 3',
         "router[1].neighbours: unknown key",
         "known: features, k, label, lambda, metric, sweep, use, variant, weights",
+    ),
+    (
+        '[[router]]\nuse = "random"\nlabel = "oracle"',
+        "'oracle' is the name of a reference point",
+        "give the router another",
     ),
     ('[[router]]\nuse = "knn"\nfeatures = "big"', "unknown feature set 'big'", "known: default"),
     ('[[router]]\nuse = "random"\nfeatures = "default"', "router 'random' uses no features", "remove the key"),

@@ -19,7 +19,7 @@ def test_check_reads_and_writes_nothing(project: Any) -> None:
     tree = project.vlrb("check", file, "--json").json
 
     assert shown.status == 0
-    assert "2 datasets, 3 models, 1 cell, 1 router" in shown.out
+    assert "2 datasets, 3 models, 1 cell on each split, 1 router" in shown.out
     assert tree["experiment"]["router"] == [
         {
             "use": "feature-routers/knn",
@@ -49,7 +49,7 @@ def test_check_counts_no_names_that_only_reading_tells(project: Any) -> None:
     shown, tree = project.vlrb("check", file), project.vlrb("check", file, "--json").json
 
     assert shown.status == 0, shown.err
-    assert "2 files of several datasets or models, 1 cell, 1 router" in shown.out
+    assert "2 files of several datasets or models, 1 cell on each split, 1 router" in shown.out
     assert "0 models" not in shown.out
     assert (tree["datasets"], tree["models"], tree["parts_of_several"]) == ([], [], 2)
 

@@ -157,7 +157,7 @@ def test_an_interrupted_run_is_shown_as_killed_until_it_goes_on(project: Any) ->
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, out + err
     assert {s["status"] for s in project.tracked()} == {"FINISHED"}
-    assert len(project.tracked()) == len({s["node"] for s in project.tracked()}) == 7
+    assert len(project.tracked()) == len({s["node"] for s in project.tracked()}) == 8
 
 
 def test_a_killed_run_gives_the_results_of_an_undisturbed_one(tmp_path: Path) -> None:

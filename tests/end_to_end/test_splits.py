@@ -43,7 +43,7 @@ def test_folds_stand_in_one_table_with_intervals_and_choices(project: Any) -> No
 
     assert "t: test, 3 folds pooled" in shown.out
     assert "they leave out the variance of training" in " ".join(shown.out.split())
-    assert "splits, which is no standard error" not in shown.out
+    assert "not a standard error" not in shown.out
     assert sum(p["times_chosen"] for p in result["routers"][0]["sweep"]) == 3
     with (run / "reports" / "leaderboard.csv").open(encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
@@ -64,14 +64,17 @@ def test_folds_stand_in_one_table_with_intervals_and_choices(project: Any) -> No
 
 
 def test_repeated_splits_show_two_deviations(project: Any) -> None:
-    """Over seeds and over splits, said apart, and that the second is no standard error."""
+    """Over seeds and over splits, said apart, and that the second is not a standard error."""
     file = experiment(project, '[[router]]\nuse = "random"\n', "[split]\nseeds = [1, 2]\n", top="seeds = [1, 2]")
     shown = project.vlrb("run", file)
 
     assert shown.status == 0, shown.err
     assert "t: test, mean of 2 splits" in shown.out
     said = " ".join(shown.out.split())
-    assert "± a / b: standard deviation over seeds of the training / over splits, which is no standard error" in said
+    assert (
+        "± a / b: standard deviation over seeds of the training / over splits (not a standard error: they share test samples)"
+        in said
+    )
     assert " / " in next(line for line in shown.out.splitlines() if " random " in line)
 
 
@@ -133,7 +136,9 @@ BAD = [
     ('[split]\nuse = "hold-out"\ndatasets = ["TinyC"]\n', "", 4, "'TinyC'", "did you mean"),
     ('[selection]\non = "folds"\nfolds = 25\n', "", 4, "25 folds need at least 25 groups", "at most 24 folds"),
     ('[selection]\non = "test"\n', "", 4, "selection", "protocol"),
-    ("[selection]\nfolds = 1\n", "", 4, "selection.folds", ""),
+    ('[selection]\non = "folds"\nfolds = 1\n', "", 4, "selection.folds", ""),
+    ("[selection]\nfolds = 3\n", "", 4, 'used only with on = "folds"', "remove folds"),
+    ('[split]\nuse = "hold-out"\n', "", 4, "give exactly one of datasets and task_groups", ""),
     ("[split]\ntrain_fraction = [0.001, 1]\n", "", 4, "the split 'train' of 'train=0.001' is empty", ""),
     ("[split]\ntrain_fraction = [0.5]\n", "", 4, "must contain 1", ""),
     ('[statistics]\nby = ["datset"]\n', "", 4, "'datset'", "did you mean 'dataset'"),

@@ -111,7 +111,7 @@ def test_where_every_point_failed_there_is_no_winner(project: Any) -> None:
     shown = project.vlrb("run", project.experiment(router))
 
     assert shown.status == 1
-    assert "all points have a failed cell" in shown.out
+    assert "every point has a failed cell" in shown.out
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_papers_protocol_is_a_preset_that_the_resolved_file_shows(project: A
         ('protocol = "paper"\n[selection]\non = "dev"', "", "selection.on: protocol = \"paper\" stands for 'test'"),
         ('protocol = "paper"\nsplit = { use = "grouped" }', "", "split.use: protocol = \"paper\" stands for 'samples'"),
         ('protocol = "paper"', 'variant = "published"', 'router[0].variant: protocol = "paper" stands for'),
-        ('[selection]\non = "test"', "", "the winner of a sweep is never chosen on test"),
+        ('[selection]\non = "test"', "", "a point of a sweep must not be chosen on test"),
     ],
 )
 def test_what_contradicts_the_protocol(project: Any, top: str, router: str, message: str) -> None:

@@ -26,7 +26,7 @@ from vlrb import (
     Undefined,
 )
 from vlrb.api.results import SweepPoint
-from vlrb.running.routers import aggregated
+from vlrb.running.routers import aggregate_scores
 
 SELECTION = {"metric": "rank-score", "on": "dev", "folds": 5, "rule": "best"}
 HIGHER = {"accuracy": True, "rank-score": True, "average-cost": False, "cost-per-10k": False, "own": True}
@@ -52,7 +52,7 @@ def reference(name: str, **scopes: Mapping[str, MetricValue]) -> ReferenceResult
 
 def selecting(metric: str, **more: Any) -> dict[str, Any]:
     """Return an experiment that selects by a metric."""
-    return {"selection": {**SELECTION, "metric": metric, **more}}
+    return {"selection": {**SELECTION, "metric": metric, **more}, "statistics": {"pairs": []}}
 
 
 def split_info(made: str = "as the logs give it", leaking: int = 0, **more: Any) -> SplitsInfo:
@@ -87,7 +87,7 @@ def routers_of(
         done = [c.scores["test"] for c in standing if c.status == "done"]
         compared = {p: [c for c in own if c.cell.point_name == p] for p in points} if won and len(points) > 1 else {}
         sweep = tuple(
-            SweepPoint(p, aggregated([[c.scores[on] for c in those]]).scores["overall"], int(p == won))
+            SweepPoint(p, aggregate_scores([[c.scores[on] for c in those]]).scores["overall"], int(p == won))
             for p, those in compared.items()
             if all(c.status == "done" for c in those)
         )
@@ -98,7 +98,7 @@ def routers_of(
                 decided_by={"": decided_by[label]} if label in (decided_by or {}) else {},
                 rule="" if won is None else "best",
                 cells=tuple(c.cell.name for c in standing),
-                test=aggregated([done]) if done else None,
+                test=aggregate_scores([done]) if done else None,
                 sweep=sweep,
             )
         )
@@ -123,7 +123,7 @@ def result_of(
         "k",
         Path("r/1"),
         "strict",
-        experiment or {"selection": SELECTION},
+        experiment or {"selection": SELECTION, "statistics": {"pairs": []}},
         attrs.evolve(about, **(benchmark or {})),
         split_info(leaking=leaking),
         CostBounds(1e-4, 1e-2),
@@ -159,7 +159,7 @@ def finished_run() -> RunResult:
         "k",
         Path("r/1"),
         "strict",
-        {"selection": SELECTION},
+        {"selection": SELECTION, "statistics": {"pairs": []}},
         benchmark,
         split,
         CostBounds(1e-4, 1e-2),

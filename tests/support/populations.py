@@ -11,7 +11,7 @@ import small_metrics as small
 from vlrb.api.routing import Undefined
 from vlrb.api.statistics import Difference, Interval
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row, TestSet
-from vlrb.evaluation.statistics import Settings, statistics
+from vlrb.evaluation.statistics import Settings, table_statistics
 
 METRICS = [
     MeasuredMetric("accuracy", small.ACCURACY),
@@ -94,8 +94,8 @@ def simulate(population: Population, simulations: int, draws: int, seed: int, ig
         test, rows = population.draw_table(rng)
         if ignore_groups:
             test = attrs.evolve(test, groups=np.arange(test.groups.size))
-        settings = Settings("base", "accuracy", draws=draws, seed=int(rng.integers(2**31)))
-        found = statistics([test], rows, METRICS, settings).rows["router"]
+        settings = Settings(("base",), "accuracy", draws=draws, seed=int(rng.integers(2**31)))
+        found = table_statistics([test], rows, METRICS, settings).rows["router"]
         against = found.against["base"]
         intervals = [(name, found.intervals["overall"][name], truth[name]) for name in truth]
         intervals.append(("difference of accuracies", against["accuracy"].interval, 0.0))

@@ -52,7 +52,7 @@ class SplitRun:
     def parts(self, name: str) -> dict[str, str]:
         """Return sample id -> train, dev or test in a split, from the run directory."""
         rows = pq.read_table(self.files / "split.parquet").to_pylist()
-        return {r["id"]: r["split"] for r in rows if r.get("name", "") == name}
+        return {r["id"]: r["split"] for r in rows if r.get("split_name", "") == name}
 
     def chosen(self, cell: CellResult, part: str = "test") -> dict[str, str]:
         """Return sample id -> the model that a cell chose, from the run directory."""
@@ -64,6 +64,7 @@ def experiment(folder: Path, routers: str = SWEPT, more: str = FOLDS, top: str =
     """Write an experiment on the tiny logs."""
     plugins = [str(HERE / name) for name in ("tiny.py", "keyed.py")]
     head = f'name = "t"\nplugins = {plugins}\nrequires = []\n{top}\n[logs]\nuse = "tiny"\n{logs}\n'
+    folder.mkdir(exist_ok=True)
     path = folder / "experiment.toml"
     path.write_text(head + more + routers, encoding="utf-8")
     return path

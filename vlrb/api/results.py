@@ -96,7 +96,7 @@ class AggregatedScores:
     """Scores on test over all splits and seeds, and their spread.
 
     ``scores``: over the pooled choices of folds, else the mean over the splits; the mean over seeds.  ``over_seeds`` and
-    ``over_splits``: scope -> metric -> standard deviation, where there are several; that over splits is no standard error, since
+    ``over_splits``: scope -> metric -> standard deviation, where there are several; that over splits is not a standard error, since
     their test samples overlap.
     """
 
@@ -128,8 +128,8 @@ class RouterResult:
 
     ``points``: split -> the :attr:`CellInfo.point_name` that the selection chose there: empty without a sweep, missing where
     every point has a failed cell.  ``decided_by``: split -> the metric that decided, where the selection metric had no value at
-    any point.  ``rule``: by which a point was chosen; it is not the one asked for where that needs estimates and the router has
-    none.  ``cells`` are the names of those that ``test`` is made of, which is None where every seed has a failed cell.
+    any point.  ``rule``: by which a point was chosen; ``best`` where ``predicted`` was asked for but the router gives no
+    estimates.  ``cells`` are the names of those that ``test`` is made of, which is None where every seed has a failed cell.
     """
 
     label: str
@@ -194,8 +194,9 @@ class BenchmarkInfo:
 class SplitInfo:
     """A summary of one split.
 
-    ``samples`` of train, dev and test.  ``digest`` identifies their sample ids.  ``group_also_in_train`` is the number of samples
-    of dev and test that share a group with training samples.  ``train_fraction`` below 1: the groups of train were thinned out.
+    ``name`` is the splitter's, empty for a single split.  ``samples`` of train, dev and test.  ``digest`` identifies their sample
+    ids.  ``group_also_in_train`` is the number of samples of dev and test that share a group with training samples.
+    ``train_fraction`` below 1: the groups of train were thinned out.
     """
 
     name: str
@@ -222,6 +223,11 @@ class SplitsInfo:
     grouped_by: Mapping[str, int] = attrs.field(converter=frozen)
     each: tuple[SplitInfo, ...]
 
+    @property
+    def whole(self) -> tuple[SplitInfo, ...]:
+        """Return the splits with the whole train."""
+        return tuple(one for one in self.each if one.train_fraction == 1)
+
 
 @attrs.frozen
 class RunInfo:
@@ -245,10 +251,15 @@ class RunInfo:
         """Return the run's name and that of its directory."""
         return f"{self.name}/{self.directory.name}"
 
+    @property
+    def selection_metric(self) -> str:
+        """Return the name of the metric by which points of a sweep are compared, without its plugin's."""
+        return str(self.experiment["selection"]["metric"]).rpartition("/")[2]
+
 
 @attrs.frozen
 class RunResult:
-    """A finished run: cells, and what they come to per router; ``statistics`` says what the test samples support."""
+    """A finished run: the results of its cells, routers and reference points; ``statistics`` says what the test samples support."""
 
     run: RunInfo
     cells: tuple[CellResult, ...]

@@ -24,7 +24,7 @@ from vlrb.texts import is_text, short_repr
 FIX = "fix the plugin, or report it to its author"
 INTEGERS = range(-(2**63), 2**63)
 MOST_CHARACTERS = 10_000
-"""Of a reason, or of a text that a fit has chosen."""
+"""Of a reason, a caution, or a text that a fit has chosen."""
 
 
 def _refuse(what: str, where: str = "") -> NoReturn:
@@ -194,6 +194,18 @@ def checked_metric(value: Any, who: str) -> float | Undefined:
     if math.isnan(number):
         raise PluginError(f"{who} returned {short_repr(value)}", fix="return a number, or Undefined with a reason")
     return number
+
+
+def checked_cautions(returned: Any, who: str) -> list[str]:
+    """Return the sentences in which a metric says where it misleads."""
+    if not isinstance(returned, Iterable) or isinstance(returned, str | bytes):
+        _refuse(f"{who}: cautions returned {type(returned).__name__} instead of a list of texts")
+    sentences = list(returned)
+    for odd in (s for s in sentences if not _is_short(s)):
+        _refuse(
+            f"{who}: cautions returned {short_repr(odd)} instead of a text of at most {MOST_CHARACTERS:,} characters"
+        )
+    return [str.__str__(s) for s in sentences]
 
 
 def checked_files(returned: Any, who: str) -> list[Path]:

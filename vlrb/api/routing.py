@@ -116,7 +116,7 @@ class CostBounds:
 
 
 Scalar = str | float | int | bool | None
-"""A JSON value that is no list and no object; infinite numbers are allowed."""
+"""A JSON value other than a list or an object; infinite numbers are allowed."""
 
 
 @attrs.frozen(eq=False)
@@ -126,7 +126,7 @@ class FitContext:
     ``dev_score(choices)`` is the selection metric on the dev split, turned so that larger is better.  ``rng`` is seeded by the seed
     and the router's label, so that adding a router to an experiment changes no other router's numbers.
 
-    ``kept`` is None in a first fit; in a refit, on train and dev together, it is what the first fit had ``kept``
+    ``kept`` is None in a first fit; in a refit, on train and dev together, it holds what the first fit's ``kept`` said
     (:class:`WithKept`): dev is then part of train, and may decide nothing.
     """
 
@@ -252,6 +252,9 @@ class Evaluation:
     ``models`` are the candidates' names.  ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are
     integers [n, k].  ``best_single`` is the accuracy on these rows of the model that is most accurate on train, ``oracle`` that
     of the Oracle; ``best_single_choices`` and ``oracle_choices`` int[n] are what these two choose.
+
+    Where points of a sweep are compared by ``rule = "predicted"``, ``quality`` and ``score`` are the router's calibrated estimates,
+    float64[n, k], and the Oracle chooses by them.
     """
 
     choices: Array

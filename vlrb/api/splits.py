@@ -113,6 +113,7 @@ def grouped_folds(
     Large groups come first, groups of one size in the order of a hash of ``seed`` and their first id, whatever the order of the
     rows.  Each goes to the fold with the fewest rows of its dataset (its first row's), among these to the smallest fold.
 
+    :param groups: int[n]
     :param datasets: str[n]
     :param where: the key that asks for folds, for the error
     :raises DataError: when there are fewer groups than folds
@@ -138,6 +139,7 @@ def grouped_shares(groups: Array, datasets: Array, ids: Sequence[str], shares: S
     lacks most of its share among those with room for it, so that large and small groups are spread alike; where none has room, to
     the one that lacks most samples.
 
+    :param groups: int[n]
     :param datasets: str[n]
     """
     import numpy as np

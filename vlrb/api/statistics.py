@@ -57,8 +57,9 @@ class RowStatistics:
 class Statistics:
     """The statistics of a run: which samples were drawn; the spread over seeds and splits stands apart in the results.
 
-    ``groups`` is the number of groups that were drawn, within datasets.  ``leader`` is the router with the best value of the
-    selection metric, ``""`` without one.  ``cautions`` say where the metrics may mislead.
+    ``level`` is that of the intervals, 0.95 for 95 %.  ``groups`` is the number of groups that were drawn, within datasets.
+    ``leader`` is the router with the best value of the selection metric, ``""`` without one.  ``cautions`` say where the metrics
+    may mislead.
     """
 
     draws: int

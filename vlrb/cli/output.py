@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
 import re
 import sys
@@ -40,6 +38,8 @@ def echo_styled(text: str) -> None:
 def echo_json(value: Any) -> None:
     """Print JSON on stdout; in ASCII where stdout's encoding is not UTF-8."""
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    import json
+
     click.echo(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=encoding != "utf8"))
 
 
@@ -87,6 +87,8 @@ def prints_to_stderr() -> Iterator[None]:
         try:
             yield
         finally:
+            import ctypes
+
             with contextlib.suppress(OSError, TypeError):  # C libraries buffer what they print
                 ctypes.CDLL(None).fflush(None)
             os.dup2(kept, 1)

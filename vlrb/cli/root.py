@@ -16,12 +16,12 @@ from vlrb.errors import ExitCode, PluginError, did_you_mean
 from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
-from vlrb.storage import Places
 from vlrb.texts import accept_any_text, print_records
 
 if TYPE_CHECKING:
     from vlrb.experiment.plan import Plan
     from vlrb.plugins.registry import Registered, Registry
+    from vlrb.storage import Places
 
 
 @attrs.frozen
@@ -119,6 +119,8 @@ def _blamed_command(command: click.Command, registered: Registered) -> click.Com
 @click.pass_context
 def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
     """Benchmark routers between vision-language models."""
+    from vlrb.storage import Places
+
     accept_any_text()
     print_records(logging.INFO if verbose else logging.WARNING)
     ctx.obj = Given(plugins, Places.of(runs, cache))

@@ -15,11 +15,13 @@ PENALTY = 1e-3
 """Of the squared parameters, so that a model that is always right has a finite level."""
 
 
-def calibrated(p_correct: Array, quality: Array) -> Array:
+def calibrate_estimates(p_correct: Array, quality: Array) -> Array:
     """Return probabilities float64[m, k] that agree with what was observed, by maximum likelihood.
 
     ``p = sigmoid(level_j + slope * (logit p_ij - mean_i logit p_ij))``: where the estimates tell nothing about samples, the slope
-    is near 0 and each model has its own mean.
+    is near 0 and each model has its own mean.  It is close to Platt scaling (Platt, Probabilistic Outputs for Support Vector
+    Machines, 1999), which fits one level and one slope to a single classifier and softens the targets; here all models share the
+    slope, and a small penalty takes the place of soft targets.
 
     :param p_correct: float64[m, k], the estimates of samples that the router was not fitted on
     :param quality: bool[m, k], whether the models were right

@@ -10,13 +10,12 @@ import attrs
 import numpy as np
 
 from vlrb.api.frozen import Array, sealed
-from vlrb.api.returned import checked_metric, plain_array
+from vlrb.api.returned import FIX, checked_metric, plain_array
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, OfMeans, Undefined
 from vlrb.errors import PluginError, StorageError, VlrbError
 from vlrb.evaluation.bootstrap import OVERALL, Sample, scope_sums
 
 T = TypeVar("T")
-FIX = "fix the plugin, or report it to its author"
 
 
 @attrs.frozen(eq=False)
@@ -70,13 +69,18 @@ class MeasuredMetric:
         except StorageError:
             raise
         except VlrbError as error:
-            return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
+            return failed_metric(error.problems[0].message)
         except Exception as error:
-            return Undefined(f"the metric failed: {type(error).__name__}: {error}", kind="failed")
+            return failed_metric(f"{type(error).__name__}: {error}")
 
     def value(self, evaluation: Evaluation) -> MetricValue:
         """Return the metric of an evaluation without its timing, since the time does not depend on the samples that are drawn."""
         return self.attempt(lambda: checked_metric(self.metric(attrs.evolve(evaluation, timing=None)), self.name))
+
+
+def failed_metric(message: str) -> Undefined:
+    """Return the value of a metric that failed."""
+    return Undefined(f"the metric failed: {message}", kind="failed")
 
 
 @attrs.frozen(eq=False)

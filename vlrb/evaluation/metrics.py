@@ -13,10 +13,10 @@ import numpy as np
 from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import Scores
 from vlrb.api.returned import checked_metric
-from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing, Undefined
+from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing
 from vlrb.benchmark.matrices import MATRICES, Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
-from vlrb.evaluation.drawn_values import MeasuredMetric
+from vlrb.evaluation.drawn_values import MeasuredMetric, failed_metric
 from vlrb.evaluation.reference import oracle_choices, strongest_model
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import ConfiguredComponent
@@ -39,8 +39,9 @@ def cost_bounds(benchmark: Benchmark, trains: Sequence[Array], rows: str) -> Cos
 class EvaluatedRows:
     """Rows int[m] that are evaluated together, the model int[m] that is best on train for each, and the cost bounds.
 
-    ``rows`` are the test rows (or dev rows) of one split, or of several, one after the other.  Whatever is evaluated on them shares
-    their outcomes, so that these are taken, and drawn again, once.
+    ``rows`` are the train, dev or test rows of one split, or of several, one after the other.  Whatever is evaluated on them shares
+    their outcomes, so that these are taken, and drawn again, once.  ``parts`` is a cache that :class:`Evaluator` fills: scope ->
+    the places of its rows, and these rows.
     """
 
     benchmark: Benchmark
@@ -51,7 +52,7 @@ class EvaluatedRows:
 
     @classmethod
     def of(cls, benchmark: Benchmark, splits: Sequence[Split], name: str, bounds_from: str) -> EvaluatedRows:
-        """Return the rows of ``dev`` or ``test`` of some splits.
+        """Return the rows of ``train``, ``dev`` or ``test`` of some splits.
 
         :param bounds_from: ``train`` or ``all`` (:func:`cost_bounds`)
         """
@@ -86,7 +87,7 @@ class EvaluatedRows:
 class Evaluator:
     """Computes an experiment's metrics; ``errors`` are those of metrics that failed.
 
-    ``by`` names columns of the samples whose values are scopes too, beside task groups and datasets.
+    ``by`` names columns of the samples whose values are scopes too, in addition to task groups and datasets.
     """
 
     benchmark: Benchmark
@@ -159,7 +160,7 @@ class Evaluator:
         except StorageError:
             raise
         except VlrbError as error:
-            return Undefined(f"the metric failed: {error.problems[0].message}", kind="failed")
+            return failed_metric(error.problems[0].message)
 
     def measured(self, metric: ConfiguredComponent) -> MeasuredMetric:
         """Return one of the metrics for the statistics; what it raises there is noted too."""

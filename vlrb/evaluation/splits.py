@@ -46,6 +46,13 @@ class Split:
         """Return the rows of ``train``, ``dev`` or ``test``."""
         return {"train": self.train, "dev": self.dev, "test": self.test}[name]
 
+    def parts(self, samples: int) -> pa.Array:
+        """Return train, dev or test for each of a benchmark's samples; null for those that are in none."""
+        part = np.empty(samples, dtype=object)
+        for name in SPLITS:
+            part[self.rows(name)] = name
+        return pa.array(part, pa.string())
+
 
 @attrs.frozen(eq=False)
 class Splitting:
@@ -62,7 +69,7 @@ class Splitting:
 
     @property
     def each(self) -> tuple[Split, ...]:
-        """Return the splits with the whole train, then those with a part of it."""
+        """Return the splits on whose test rows routers are evaluated: with the whole train, then for learning curves."""
         return self.splits + self.smaller
 
 
@@ -153,7 +160,7 @@ def _checked(returned: Any, samples: SplitSamples, who: str) -> _Returned:
     rows = {name: _checked_rows(one, n, who) for name, one in zip(names, each, strict=True)}
     tested = np.concatenate([parts["test"] for parts in rows.values()])
     if returned.pooled and np.unique(tested).size < tested.size:
-        raise PluginError(f"{who} says that its splits are pooled, and tests samples twice", fix=FIX)
+        raise PluginError(f"{who} returned pooled=True but tests some samples twice", fix=FIX)
     return _Returned(rows, sealed(groups), str.__str__(made), bool(returned.pooled), bool(returned.keeps_groups))
 
 
@@ -165,15 +172,16 @@ def _checked_names(names: Sequence[Any], who: str) -> list[str]:
             raise PluginError(f"{who}: {what}, not {short_repr(name)}", fix=FIX)
     plain = [str.__str__(name) for name in names]
     if twice := [name for name, count in Counter(plain).items() if count > 1]:
-        raise PluginError(f"{who} named several splits alike: {shorten_list(twice)}", fix=FIX)
+        raise PluginError(f"{who} gave several splits the same name: {shorten_list(twice)}", fix=FIX)
     return plain
 
 
 def _checked_rows(one: SplitRows, n: int, who: str) -> dict[str, Array]:
     rows = {part: np.sort(_integers(getattr(one, part), f"its {part} rows", who)) for part in SPLITS}
     if not np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(n)):
-        what = f"must put each of {n:,} samples into one of {', '.join(SPLITS)}, once"
-        raise PluginError(f"{who} {what}" + (f", in {one.name!r} too" if one.name else ""), fix=FIX)
+        of = f"split {one.name!r}: " if one.name else ""
+        what = f"each of {n:,} samples must be in exactly one of {', '.join(SPLITS)}"
+        raise PluginError(f"{who}: {of}{what}", fix=FIX)
     return rows
 
 
@@ -247,17 +255,14 @@ def leaking(groups: Array, train: Array, rows: Array) -> int:
 def write_split(splitting: Splitting, benchmark: Benchmark, path: Path) -> None:
     """Store the splits as a Parquet file: a row per sample, with its ``id`` and its ``split``, which is train, dev or test.
 
-    Several splits, those with a part of train among them, stand one after the other, with their ``name`` in a third column; samples
-    that a part of train leaves out have no row there.
+    Several splits, those with a part of train among them, stand one after the other, with their ``split_name`` in a third column;
+    samples that a part of train leaves out have no row there.
     """
     tables = []
     for one in splitting.each:
-        part = np.empty(len(benchmark), dtype=object)
-        for name in SPLITS:
-            part[one.rows(name)] = name
-        table = pa.table({"id": benchmark.ids, "split": pa.array(part, pa.string())})
+        table = pa.table({"id": benchmark.ids, "split": one.parts(len(benchmark))})
         if len(splitting.each) > 1:
-            table = table.append_column("name", pa.array([one.name] * len(benchmark), pa.string()))
+            table = table.append_column("split_name", pa.array([one.name] * len(benchmark), pa.string()))
         tables.append(table.filter(table.column("split").is_valid()))
     with new_file(path) as aside:
         pq.write_table(pa.concat_tables(tables), aside)

@@ -33,11 +33,11 @@ NOT_ROUTER = Undefined("not corrected: a reference point, not a router")
 class Settings:
     """How a table is compared.
 
-    ``pairs``: (row, other) whose differences are asked for besides those against ``baseline`` and the leader.  ``selection`` is the
-    name of the metric by which the leader leads.
+    Every row is compared with each of ``others`` that has a value, and with the leader by the metric ``selection``.  ``pairs``:
+    (row, other) whose differences are asked for besides.
     """
 
-    baseline: str
+    others: tuple[str, ...]
     selection: str
     draws: int = 2000
     level: float = 0.95
@@ -45,7 +45,7 @@ class Settings:
     pairs: tuple[tuple[str, str], ...] = ()
 
 
-def statistics(
+def table_statistics(
     tests: Sequence[TestSet], rows: Sequence[Row], metrics: Sequence[MeasuredMetric], settings: Settings
 ) -> Statistics:
     """Return the statistics of all rows of a table; cautions are left empty.
@@ -68,7 +68,7 @@ def statistics(
     leader = table.leader()
     against, ranks = table.differences(leader), table.ranks()
     found = {r.name: RowStatistics(intervals[r.name], against[r.name], ranks[r.name]) for r in rows}
-    base = settings.baseline
+    base = settings.others[0]
     return Statistics(settings.draws, settings.level, settings.seed, numbers.size, base, leader, found)
 
 
@@ -134,7 +134,7 @@ def percentile_bounds(values: Array, level: float) -> tuple[Array, Array, Array]
 
 
 def bootstrap_p(differences: Array) -> float | Undefined:
-    """Return the two-sided p-value of the differences in the draws, those that are not finite left out."""
+    """Return the two-sided p-value of the differences float64[draws], those that are not finite left out."""
     finite = differences[np.isfinite(differences)]
     if finite.size == 0:
         return NO_DRAW
@@ -164,7 +164,7 @@ def rank_ranges(values: Array, level: float) -> list[tuple[int, int]]:
     order = np.argsort(-complete, axis=1, kind="stable")
     ordered = np.take_along_axis(complete, order, axis=1)
     places = np.broadcast_to(np.arange(ordered.shape[1]), ordered.shape).copy()
-    places[:, 1:][_less(ordered[:, :-1], ordered[:, 1:]) == 0] = 0
+    places[:, 1:][_subtract(ordered[:, :-1], ordered[:, 1:]) == 0] = 0
     ranks = np.empty_like(places)
     np.put_along_axis(ranks, order, np.maximum.accumulate(places, axis=1) + 1, axis=1)
     ranks.sort(axis=0)
@@ -172,7 +172,7 @@ def rank_ranges(values: Array, level: float) -> list[tuple[int, int]]:
     return list(zip(ranks[outside].tolist(), ranks[-1 - outside].tolist(), strict=True))
 
 
-def _less(a: Array, b: Array) -> Array:
+def _subtract(a: Array, b: Array) -> Array:
     """Return a - b, exactly 0 where the two are equal but for rounding."""
     scale = max(float(np.abs(x[np.isfinite(x)]).max(initial=0)) for x in (a, b))
     difference = a - b
@@ -194,44 +194,49 @@ class Table:
         """Return the positions of the routers that have a value on the samples."""
         return [i for i, r in enumerate(self.rows) if r.is_router and i not in self.overall[metric.name].undefined]
 
-    def _turned(self, metric: MeasuredMetric, rows: list[int]) -> Array:
+    def _larger_is_better(self, metric: MeasuredMetric, rows: list[int]) -> Array:
         """Return the values of some rows in every draw, larger being better."""
         return self.overall[metric.name].values[rows] * (1 if metric.higher_is_better else -1)
 
     def leader(self) -> str:
-        """Return the router with the best value of the selection metric, the first of equals; ``""`` without one."""
-        selection = next((m for m in self.metrics if m.name == self.settings.selection), None)
-        routers = self._routers(selection) if selection else []
-        if selection is None or not routers:
-            return ""
-        points = self._turned(selection, routers)[:, 0]
-        return self.rows[routers[int((_less(points.max()[None], points) == 0).argmax())]].name
+        """Return the router with the best value of the selection metric; the next metrics, then names, decide between equals."""
+        metrics = sorted(self.metrics, key=lambda m: m.name != self.settings.selection)
+        routers = sorted(self._routers(metrics[0]), key=lambda i: self.rows[i].name)
+        for metric in metrics:
+            known = [i for i in routers if i not in self.overall[metric.name].undefined]
+            points = self._larger_is_better(metric, known)[:, 0]
+            best = [
+                i for i, equal in zip(known, _subtract(points.max(initial=-np.inf), points) == 0, strict=True) if equal
+            ]
+            routers = best or routers
+        return self.rows[routers[0]].name if routers else ""
 
     def ranks(self) -> dict[str, dict[str, tuple[int, int]]]:
         """Return row -> metric -> places; nothing where draws cannot vary."""
         found: dict[str, dict[str, tuple[int, int]]] = {r.name: {} for r in self.rows}
         for metric in self.metrics if self.fixed is None else ():
             routers = self._routers(metric)
-            ranges = rank_ranges(self._turned(metric, routers)[:, 1:], self.settings.level)
+            ranges = rank_ranges(self._larger_is_better(metric, routers)[:, 1:], self.settings.level)
             for row, places in zip(routers, ranges, strict=False):
                 found[self.rows[row].name][metric.name] = places
         return found
 
     def differences(self, leader: str) -> dict[str, dict[str, dict[str, Difference]]]:
-        """Return row -> other row -> metric -> difference: against the baseline, the leader, and as the pairs ask."""
+        """Return row -> other row -> metric -> difference: against the others, the leader, and as the pairs ask.
+
+        P-values are corrected over the rows that are compared with the same other one, and over the pairs that are left.
+        """
         place = {r.name: i for i, r in enumerate(self.rows)}
-        others = [b for b in dict.fromkeys((self.settings.baseline, leader)) if b]
-        asked = [(r.name, b) for b in others for r in self.rows] + list(self.settings.pairs)
-        compared: dict[str, list[str]] = {}
-        for a, b in dict.fromkeys(asked):
-            if a != b:
-                compared.setdefault(b, []).append(a)
+        others = [b for b in dict.fromkeys((*self.settings.others, leader)) if b in place]
+        families = [[(r.name, b) for r in self.rows if r.name != b] for b in others]
+        known = {pair for family in families for pair in family}
+        families.append([pair for pair in dict.fromkeys(self.settings.pairs) if pair not in known])
         found: dict[str, dict[str, dict[str, Difference]]] = {r.name: {} for r in self.rows}
-        for b, names in compared.items():
+        for family in families:
             for metric in self.metrics:
-                several = [self._difference(metric, place[a], place[b]) for a in names]
-                corrected = _corrected(several, [self.rows[place[a]].is_router for a in names])
-                for a, difference in zip(names, corrected, strict=True):
+                several = [self._difference(metric, place[a], place[b]) for a, b in family]
+                corrected = _corrected(several, [self.rows[place[a]].is_router for a, _ in family])
+                for (a, b), difference in zip(family, corrected, strict=True):
                     found[a].setdefault(b, {})[metric.name] = difference
         return found
 
@@ -240,7 +245,7 @@ class Table:
         problem = drawn.undefined.get(a) or drawn.undefined.get(b)
         if problem:
             return Difference(problem, problem, problem, problem)
-        differences = _less(drawn.values[a], drawn.values[b])
+        differences = _subtract(drawn.values[a], drawn.values[b])
         value, differences = float(differences[0]), differences[1:]
         finite = differences[np.isfinite(differences)]
         equal = finite.size > 0 and not finite.any()

@@ -9,9 +9,10 @@ from typing import Any
 import attrs
 
 from vlrb.api.components import toml_name
+from vlrb.api.results import REFERENCES
 from vlrb.errors import ConfigError, did_you_mean
 from vlrb.experiment.catalog import catalog_of
-from vlrb.experiment.document import read_document
+from vlrb.experiment.document import read_document, redacted_repr
 from vlrb.experiment.lookup import Lookup
 from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
@@ -98,7 +99,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
         "splitter": lookup.component("splitter", split, ("split",), default=DEFAULT_SPLITTER, other_keys=SPLIT_KEYS),
         "split": lookup.structured(section, SplitSection, ("split",)),
         "selection": lookup.structured(tables["selection"], SelectionSection, ("selection",)),
-        "statistics": lookup.structured(tables["statistics"], StatisticsSection, ("statistics",)),
+        "statistics": _statistics(lookup, tables["statistics"], arrays["router"]),
         "logs": lookup.component("log-source", tables["logs"], ("logs",)),
         "counter": lookup.component(
             "token-counter", tables["tokens"], ("tokens",), key="counter", default=DEFAULT_COUNTER
@@ -153,6 +154,20 @@ def _benchmark(lookup: Lookup, table: Any) -> Any:
     return section
 
 
+def _statistics(lookup: Lookup, table: Any, routers: list[Any]) -> Any:
+    """Return the section, whose names must be rows of the leaderboard, whatever is wrong with the routers."""
+    section = lookup.structured(table, StatisticsSection, ("statistics",))
+    if section is not None:
+        tables = [r for r in routers if isinstance(r, dict)]
+        known = {*REFERENCES, *(str(r.get("label", str(r.get("use")).rpartition("/")[2])) for r in tables)}
+        asked = [("baseline", section.baseline), *(("pairs", name) for pair in section.pairs for name in pair)]
+        for key, name in asked:
+            if name not in known:
+                what = f"no router or reference point is called {name!r}"
+                lookup.problem(("statistics", key), what, did_you_mean(name, known))
+    return section
+
+
 def _check_required(lookup: Lookup, requires: Any) -> None:
     """Check the plugins without which the run is refused, whatever is wrong with other keys."""
     for i, name in enumerate(requires if isinstance(requires, list | tuple) else ()):
@@ -169,7 +184,10 @@ def _check_selection(
     asked = {**unstructure(SelectionSection()), **(table if isinstance(table, dict) else {})}
     if asked["on"] == "test" and preset.get("selection", {}).get("on") != "test":
         fix = 'remove the key, or set protocol = "paper", which is named in every table'
-        lookup.problem(("selection", "on"), "the winner of a sweep is never chosen on test", fix)
+        lookup.problem(("selection", "on"), "a point of a sweep must not be chosen on test", fix)
+    if isinstance(table, dict) and "folds" in table and asked["on"] != "folds":
+        what = f'folds are used only with on = "folds", not with on = {redacted_repr(asked["on"])}'
+        lookup.problem(("selection", "folds"), what, 'set on = "folds", or remove folds')
     bare = [m.spec.name for m in metrics]
     for name in sorted({n for n in bare if bare.count(n) > 1}):
         what = f"two metrics are named {name!r}"

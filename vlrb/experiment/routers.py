@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from vlrb.api.components import Kind, RouterSpec, toml_name
+from vlrb.api.results import REFERENCES
 from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
 from vlrb.experiment.document import KeyPath, redacted_repr
 from vlrb.experiment.lookup import Lookup
@@ -123,6 +124,8 @@ def _label(lookup: Lookup, table: Any, path: KeyPath, spec: RouterSpec | None, t
         return None  # what is wrong with the router itself is known
     if not isinstance(label, str) or not is_file_name(label):
         lookup.problem((*path, "label"), f"must be usable as the name of a folder, not {redacted_repr(label)}")
+    elif label in REFERENCES:
+        lookup.problem((*path, "label"), f"{label!r} is the name of a reference point", "give the router another label")
     elif label in taken:
         lookup.problem((*path, "label"), f"{label!r} is taken by another router", "give one of them a label")
     return label

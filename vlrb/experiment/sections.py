@@ -97,8 +97,8 @@ class SplitSection:
     @train_fraction.validator
     def _fractions(self, _: Any, value: tuple[float, ...]) -> None:
         shown = redacted_repr(list(value))
-        if len(set(value)) != len(value) or not all(0 < v <= 1 for v in value):
-            raise ValueError(f"must be distinct numbers above 0, at most 1, not {shown}")
+        if len({f"{v:g}" for v in value}) != len(value) or not all(0 < v <= 1 for v in value):
+            raise ValueError(f"must be numbers above 0, at most 1, that differ in their first six digits, not {shown}")
         if 1 not in value:
             raise ValueError(f"must contain 1, since the leaderboard is of the whole train, not {shown}")
 

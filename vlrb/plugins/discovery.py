@@ -7,7 +7,6 @@ plugins of one name are an error; blocked plugins are never imported.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import importlib.machinery
 import importlib.metadata
@@ -143,6 +142,8 @@ def _import_file(path: Path) -> types.ModuleType:
     path = path.resolve()
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
+    import hashlib
+
     name = f"vlrb_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     loader = _SourceLoader(name, str(path))
     spec = importlib.machinery.ModuleSpec(name, loader, origin=str(path))

@@ -1,1 +1,1 @@
-"""Runs: cells, winners, results."""
+"""Runs: cells, selection, statistics, run directories, leaderboards, reports."""

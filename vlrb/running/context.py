@@ -46,21 +46,16 @@ class RunContext:
     def _routers(self) -> dict[str, PlannedRouter]:
         return {r.label: r for r in self.plan.routers}
 
-    @property
-    def outer_splits(self) -> tuple[Split, ...]:
-        """Return the splits on whose test rows routers are evaluated, those for learning curves last."""
-        return (*self.splitting.splits, *self.splitting.smaller)
-
     def test_sets(self, train_fraction: float = 1.0) -> list[tuple[Split, ...]]:
         """Return the splits whose test rows are evaluated together: all folds, or each of several repeated splits."""
-        splits = tuple(s for s in self.outer_splits if s.info.train_fraction == train_fraction)
+        splits = tuple(s for s in self.splitting.each if s.info.train_fraction == train_fraction)
         return [splits] if self.splitting.pooled else [(split,) for split in splits]
 
     def split_of(self, cell: CellInfo) -> Split:
         """Return the split of a cell, made when it is first asked for."""
         name = cell.split_name
         if name not in self._made_splits:
-            outer = next(s for s in self.outer_splits if s.name == cell.outer_name)
+            outer = next(s for s in self.splitting.each if s.name == cell.outer_name)
             if cell.inner:
                 folds = inner_splits(self.benchmark, outer, self.plan.selection.folds)
                 self._made_splits.update({s.name: s for s in folds})
@@ -73,7 +68,7 @@ class RunContext:
         return self.split_of(attrs.evolve(cell, refit=False))
 
     def evaluated(self, splits: Sequence[Split], name: str) -> EvaluatedRows:
-        """Return the rows of dev or test of some splits, to be evaluated together."""
+        """Return the rows of train, dev or test of some splits, to be evaluated together."""
         key = (name, *(s.name for s in splits))
         if key not in self._evaluated:
             rows = EvaluatedRows.of(self.benchmark, splits, name, self.plan.general.cost_bounds)
@@ -93,7 +88,7 @@ class RunContext:
         seeds, folds = self.plan.general.seeds, self.plan.selection.inner_folds
         return tuple(
             self._cell(router, point, seed, split, inner)
-            for split in self.outer_splits  # first, so that routers may share work on its samples
+            for split in self.splitting.each  # first, so that routers may share work on its samples
             for inner in range(1 + folds)
             for router in self.plan.routers
             for point in (router.points if not inner or len(router.points) > 1 else ())

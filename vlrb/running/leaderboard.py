@@ -35,11 +35,12 @@ class TableCell:
 
 
 ITSELF = TableCell(Undefined("this is the baseline"))
+NO_BASELINE = TableCell(Undefined("the baseline has no result"))
 
 
 @attrs.frozen
 class TableRow:
-    """A line of the leaderboard; ``tied`` names what its value of the selection metric cannot be told apart from."""
+    """A line of the leaderboard; ``tied`` names what it does not differ from significantly in the selection metric."""
 
     name: str
     kind: str
@@ -49,8 +50,8 @@ class TableRow:
 
 
 @attrs.frozen
-class SweepTable:
-    """The points of a router's sweep where they were compared; the chosen one is marked by its note."""
+class PointTable:
+    """Points of a sweep where they were compared, the chosen one marked by its note, or of a learning curve."""
 
     title: str
     headings: tuple[str, ...]
@@ -59,7 +60,7 @@ class SweepTable:
 
 @attrs.frozen
 class Leaderboard:
-    """Headings and rows on test, the sweeps whose winners stand among the rows, and learning curves.
+    """Headings and rows on test, the sweeps whose chosen points stand among the rows, and learning curves.
 
     The first column is that of the selection metric; rows are ordered by the columns, from the left.
     """
@@ -67,8 +68,8 @@ class Leaderboard:
     title: str
     headings: tuple[str, ...]
     rows: tuple[TableRow, ...]
-    sweeps: tuple[SweepTable, ...] = ()
-    curves: tuple[SweepTable, ...] = ()
+    sweeps: tuple[PointTable, ...] = ()
+    curves: tuple[PointTable, ...] = ()
 
 
 def leaderboard(result: RunResult) -> Leaderboard:
@@ -81,7 +82,7 @@ def leaderboard(result: RunResult) -> Leaderboard:
     overall = [c for c in columns if c[1] == "overall"]
     sweeps = [_sweep_table(r, overall, columns[0][2], _compared_on(result, r)) for r in result.routers if r.sweep]
     curves = [_curve_table(result, r, overall) for r in result.routers if r.curve]
-    splits = _number_of_splits(result)
+    splits = len(result.run.split.whole)
     over = (
         "" if splits == 1 else f", {splits} folds pooled" if result.run.split.pooled else f", mean of {splits} splits"
     )
@@ -89,14 +90,9 @@ def leaderboard(result: RunResult) -> Leaderboard:
     return Leaderboard(f"{result.run.name}: test{over}", headings, tuple(rows), tuple(sweeps), tuple(curves))
 
 
-def _number_of_splits(result: RunResult) -> int:
-    """Return the number of splits, learning curves aside."""
-    return sum(s.train_fraction == 1 for s in result.run.split.each)
-
-
 def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
     """Return the columns, that of the selection metric first, and metric -> 1 where larger is better, else -1."""
-    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
+    selected = result.run.selection_metric
     signs = {m.name: 1.0 if m.higher_is_better else -1.0 for m in result.run.metrics}
     names = dict.fromkeys((selected, *SHOWN, *(n for n in signs if n not in NOT_SHOWN)))
     columns = [(n, "overall", n) for n in names if n in signs]
@@ -136,24 +132,32 @@ def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Colum
 
 
 def _reference_row(result: RunResult, name: str, test: AggregatedScores, columns: Sequence[Column]) -> TableRow:
-    return TableRow(name, "reference", _table_cells(result, test, result.statistics.rows.get(name), columns))
+    statistics = result.statistics.rows.get(name)
+    of_row = _table_cells(result, test, statistics, columns)
+    return TableRow(name, "reference", of_row, tied=_tied(result, name, statistics, columns[0][2]))
 
 
 def _tied(result: RunResult, name: str, statistics: RowStatistics | None, metric: str) -> tuple[str, ...]:
-    """Return the baseline, and the leader, where the difference from it may be chance."""
-    found = []
-    for other, said in ((result.statistics.baseline, result.statistics.baseline), (result.statistics.leader, "leader")):
+    """Return which of the baseline, the best single model and the leader a row's difference from may be chance.
+
+    The p-value of a router is corrected, that of a reference point is not; where draws give none, nothing tells the rows apart.
+    """
+    found: dict[str, None] = {}
+    leader = result.statistics.leader
+    for other in dict.fromkeys((result.statistics.baseline, "best-single", leader)):
         difference = statistics.against.get(other, {}).get(metric) if statistics is not None and other != name else None
-        if difference is not None and not isinstance(difference.p_holm, Undefined) and difference.p_holm >= CHANCE:
-            found.append(said)
+        if difference is None or isinstance(difference.value, Undefined):
+            continue
+        p = difference.p if isinstance(difference.p_holm, Undefined) else difference.p_holm
+        if isinstance(p, Undefined) or p >= CHANCE:
+            found["leader" if other == leader else other] = None
     return tuple(found)
 
 
 def _rank_note(result: RunResult, router: RouterResult) -> str:
     """Return the places among the routers that a router takes by the selection metric in most draws, if they are several."""
     statistics = result.statistics.rows.get(router.label)
-    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
-    first, last = statistics.ranks.get(selected, (0, 0)) if statistics is not None else (0, 0)
+    first, last = statistics.ranks.get(result.run.selection_metric, (0, 0)) if statistics is not None else (0, 0)
     return f"rank {first} to {last} of the routers" if last > first else ""
 
 
@@ -161,18 +165,20 @@ def _point_note(result: RunResult, router: RouterResult) -> str:
     """Return which point of a sweep was chosen, on which of several splits, and by what."""
     if not any(c.cell.point for c in result.cells if c.cell.label == router.label):
         return ""
-    names = {s.name for s in result.run.split.each if s.train_fraction == 1}
+    names = {s.name for s in result.run.split.whole}
     times = Counter(point for split, point in router.points.items() if split in names)
     if not times:
-        return "all points have a failed cell"
+        return "every point has a failed cell"
     texts = [f"{p} ({n} of {len(names)})" if len(names) > 1 else p for p, n in times.most_common()]
+    if not router.sweep:
+        return ", ".join(texts)
     asked = str(result.run.experiment["selection"]["rule"])
     by = f" by {', '.join(sorted(set(router.decided_by.values())))}" if router.decided_by else ""
-    by += " as observed, since it has no estimates" if router.rule != asked else ""
+    by += " by observed results: the router gives no estimates" if router.rule != asked else ""
     return f"{', '.join(texts)}, best of {len(router.sweep)} on {_compared_on(result, router)}{by}"
 
 
-def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str, where: str) -> SweepTable:
+def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str, where: str) -> PointTable:
     by = next(iter(router.decided_by.values()), selected)
     shown = sorted((c for c in overall if c[0] in (*SWEPT, selected, by)), key=lambda c: c[0] != by)
     splits = sum(p.times_chosen for p in router.sweep)
@@ -181,16 +187,16 @@ def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str,
         cells = tuple(TableCell(point.values[metric]) for _, _, metric in shown)
         times = f"chosen in {point.times_chosen} of {splits}" if splits > 1 else "chosen"
         rows.append(TableRow(point.name, "point", cells, times if point.times_chosen else ""))
-    return SweepTable(f"sweep of {router.label}: {where}, by {by}", tuple(c[0] for c in shown), tuple(rows))
+    return PointTable(f"sweep of {router.label}: {where}, by {by}", tuple(c[0] for c in shown), tuple(rows))
 
 
-def _curve_table(result: RunResult, router: RouterResult, overall: Sequence[Column]) -> SweepTable:
+def _curve_table(result: RunResult, router: RouterResult, overall: Sequence[Column]) -> PointTable:
     shown = [c for c in overall if c[0] in SWEPT]
     rows = tuple(
         TableRow(f"train = {p.train_fraction:g}", "point", _table_cells(result, p.test, None, shown))
         for p in router.curve
     )
-    return SweepTable(f"learning curve of {router.label}: test", tuple(c[0] for c in shown), rows)
+    return PointTable(f"learning curve of {router.label}: test", tuple(c[0] for c in shown), rows)
 
 
 def _chosen_note(cells: Sequence[CellResult]) -> str:
@@ -208,18 +214,19 @@ def _table_cells(
 ) -> tuple[TableCell, ...]:
     """Return the values of a row; undefined where a cell of every seed has failed, or a scope has no samples."""
     if test is None:
-        return tuple(TableCell(Undefined("with each seed a cell has failed")) for _ in columns)
+        return tuple(TableCell(Undefined("a cell failed for every seed")) for _ in columns)
     intervals = statistics.intervals if statistics is not None else {}
     against = statistics.against.get(result.statistics.baseline, {}) if statistics is not None else {}
     cells = []
     for _, scope, metric in columns:
         if scope == AGAINST:
             found = against.get(metric)
-            cells.append(TableCell(found.value, _defined(found.interval)) if found is not None else ITSELF)
+            missing = ITSELF if result.statistics.baseline in result.statistics.rows else NO_BASELINE
+            cells.append(TableCell(found.value, _defined(found.interval)) if found is not None else missing)
             continue
         cells.append(
             TableCell(
-                test.scores.get(scope, {}).get(metric, Undefined("there are no such samples on test")),
+                test.scores.get(scope, {}).get(metric, Undefined("test has no such samples")),
                 _defined(intervals.get(scope, {}).get(metric)),
                 test.over_seeds.get(scope, {}).get(metric),
                 test.over_splits.get(scope, {}).get(metric),

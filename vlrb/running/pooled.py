@@ -30,7 +30,7 @@ class Pooled:
         return context.evaluator.evaluation(self.on, self.choices, self.timing, self.estimate)
 
 
-def pooled(context: RunContext, results: Sequence[CellResult], name: str = "test") -> Pooled:
+def pool_cells(context: RunContext, results: Sequence[CellResult], name: str = "test") -> Pooled:
     """Join what finished cells chose on dev or test, a cell per split.
 
     :raises DataError: naming a file of a cell that is missing, broken, or of other samples

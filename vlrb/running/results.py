@@ -102,10 +102,18 @@ def write_plan(run: RunInfo, source: str, uses: Mapping[str, Sequence[str]]) -> 
 
 
 def write_benchmark(context: RunContext, directory: Path) -> None:
-    """Write the manifest, the splits, and what is known of every model on all samples, to compute any metric or test."""
+    """Write the manifest, the splits, and what is known of every model on all samples, to compute any metric or test.
+
+    ``inner_splits.parquet``, where points are compared on folds, has a column for each inner fold, with train, dev or test for
+    each sample, or null for those outside it.
+    """
     benchmark = context.benchmark
     write_json(directory / "benchmark.json", without_secrets(to_json(benchmark.manifest)))
     write_split(context.splitting, benchmark, directory / "split.parquet")
+    inner = {c.split_name: c for c in context.cells() if c.inner}
+    if inner:
+        parts = {name: context.split_of(cell).parts(len(benchmark)) for name, cell in inner.items()}
+        _write_table(pa.table({"id": benchmark.ids, **parts}), directory / "inner_splits.parquet")
     columns = {"id": benchmark.ids, "dataset": benchmark.datasets, "group": context.splitting.groups}
     columns |= {
         f"by:{name}": sample_column(benchmark.samples, name, "[statistics] by") for name in context.evaluator.by
@@ -126,7 +134,7 @@ def write_references(
             chosen = splits[split.name]
             ids = context.ids(split, part)
             table = pa.table({"id": ids, "split": [part] * len(ids), **chosen})
-            tables.append(table.append_column("name", pa.array([split.name] * len(ids))) if split.name else table)
+            tables.append(table.append_column("split_name", pa.array([split.name] * len(ids))) if split.name else table)
     _write_table(pa.concat_tables(tables), directory / "references.parquet")
 
 

@@ -1,4 +1,4 @@
-"""What the cells of a router, and the reference points, come to on test: over splits, folds and seeds."""
+"""Results of routers and reference points on test, over splits, folds and seeds."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vlrb.api.results import (
     SweepPoint,
 )
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
-from vlrb.evaluation.reference import reference_choices
+from vlrb.evaluation.reference import cheapest_model, reference_choices
 from vlrb.evaluation.splits import Split
 from vlrb.running.context import RunContext
-from vlrb.running.pooled import pooled
-from vlrb.running.selection import Selected, is_chosen
+from vlrb.running.pooled import pool_cells
+from vlrb.running.selection import Selected, first_defined_metric, is_chosen
 
 Seen = tuple[tuple[Evaluation, ...], ...]
 """What metrics see of a row of a table: per set of test rows that is evaluated together, per seed."""
@@ -45,7 +45,7 @@ def router_results(
     by_label: dict[str, list[CellResult]] = {}
     for result in results:
         by_label.setdefault(result.cell.label, []).append(result)
-    fractions = sorted({s.info.train_fraction for s in context.outer_splits})
+    fractions = sorted({s.info.train_fraction for s in context.splitting.each})
     first = context.evaluator.selection.spec.name
     routers, seen = [], {}
     for label, cells in by_label.items():
@@ -54,7 +54,7 @@ def router_results(
         tested = {f: t for f in fractions if (t := _tested(context, standing, context.test_sets(f))) is not None}
         if 1.0 in tested:
             seen[label] = tested[1.0].seen
-        curve = [CurvePoint(f, aggregated(t.scores)) for f, t in tested.items()] if len(fractions) > 1 else []
+        curve = [CurvePoint(f, aggregate_scores(t.scores)) for f, t in tested.items()] if len(fractions) > 1 else []
         routers.append(
             RouterResult(
                 label=label,
@@ -62,7 +62,7 @@ def router_results(
                 decided_by={split: s.metric for split, s in chosen.items() if s.metric != first},
                 rule=next((s.rule for s in chosen.values()), ""),
                 cells=tuple(r.cell.name for those in standing.values() for r in those if r.cell.train_fraction == 1),
-                test=aggregated(tested[1.0].scores) if 1.0 in tested else None,
+                test=aggregate_scores(tested[1.0].scores) if 1.0 in tested else None,
                 sweep=_sweep(context, chosen),
                 curve=tuple(curve),
             )
@@ -73,10 +73,14 @@ def router_results(
 def _standing(
     context: RunContext, cells: Sequence[CellResult], selected: Mapping[str, Mapping[str, Selected]]
 ) -> dict[str, list[CellResult]]:
-    """Return split -> the cells that stand for a router there: those of the chosen point, fitted again if so asked."""
+    """Return split -> the cells that stand for a router there: those of the chosen point, fitted again if so asked.
+
+    A failed cell is not fitted again, and stands for itself.
+    """
     standing: dict[str, list[CellResult]] = {}
     for result in cells:
-        if result.cell.refit == context.plan.selection.refit and is_chosen(result.cell, selected):
+        last = result.cell.refit == context.plan.selection.refit or result.status == "failed"
+        if last and is_chosen(result.cell, selected):
             standing.setdefault(result.cell.outer_name, []).append(result)
     return standing
 
@@ -89,7 +93,7 @@ def _sweep(context: RunContext, chosen: Mapping[str, Selected]) -> tuple[SweepPo
     for name in shared:
         scores = [[{"overall": v} for v in s.values[name]] for s in splits]
         times = sum(s.point == name for s in splits)
-        points.append(SweepPoint(name, aggregated(scores).scores["overall"], times))
+        points.append(SweepPoint(name, aggregate_scores(scores).scores["overall"], times))
     return tuple(points)
 
 
@@ -106,7 +110,7 @@ def _tested(
         by_seed = [t for t in by_seed if len(t) == len(splits) and all(c.status == "done" for c in t)]
         if not by_seed:
             return None
-        joined = [pooled(context, those) for those in by_seed]
+        joined = [pool_cells(context, those) for those in by_seed]
         seen.append(tuple(p.evaluation(context) for p in joined))
         if len(splits) == 1:
             scores.append(tuple(those[0].scores["test"] for those in by_seed))
@@ -125,17 +129,18 @@ def reference_choices_of(context: RunContext, part: str) -> dict[str, dict[str, 
 
 
 def _best_by_metric(context: RunContext, split: Split) -> int:
-    """Return the model with the best value of the selection metric on train; of the next metric, where that has none."""
+    """Return the model with the best value of the selection metric on train, the cheaper of equals.
+
+    Where the metric has no value for any, the next one decides.
+    """
     evaluator, on = context.evaluator, context.evaluated([split], "train")
     models = range(len(context.benchmark.candidates))
     each = [evaluator.overall(evaluator.evaluation(on, np.full(on.rows.size, j))) for j in models]
-    for metric in sorted(context.plan.metrics, key=lambda m: m is not evaluator.selection):
-        sign = 1 if metric.spec.higher_is_better else -1
-        values = [v[metric.spec.name] for v in each]
-        numbers = {j: sign * v for j, v in enumerate(values) if not isinstance(v, Undefined)}
-        if numbers:
-            return max(numbers, key=numbers.__getitem__)
-    return 0
+    found = first_defined_metric(evaluator, models, lambda j, metric: each[j][metric])
+    if found is None:
+        return cheapest_model(context.benchmark.quality[split.train], context.benchmark.cost[split.train])
+    cost = context.benchmark.cost[split.train].mean(axis=0)
+    return max(found[1], key=lambda j: (found[1][j], -cost[j]))
 
 
 def reference_results(
@@ -154,15 +159,15 @@ def reference_results(
         ]
         scores = tuple((context.evaluator.scores(on, those),) for on, those in joined)
         seen[name] = tuple((context.evaluator.evaluation(on, those),) for on, those in joined)
-        references.append(ReferenceResult(name, REFERENCES[name], aggregated(scores)))
+        references.append(ReferenceResult(name, REFERENCES[name], aggregate_scores(scores)))
     return tuple(references), seen
 
 
-def aggregated(scores: Sequence[Sequence[Scores]]) -> AggregatedScores:
+def aggregate_scores(scores: Sequence[Sequence[Scores]]) -> AggregatedScores:
     """Return the means over sets of test rows of the means over seeds, and the standard deviations apart.
 
-    The deviation over seeds is the root of the mean variance inside the sets.  A mean is undefined where one of its values is, and
-    a scope is one that all sets have.
+    The deviation over seeds is the root of the mean variance inside the sets.  A mean is undefined where one of its values is.
+    Only scopes that all sets have are returned.
     """
     first = scores[0][0]
     scopes = [s for s in first if all(s in of_seed for of_set in scores for of_seed in of_set)]

@@ -31,7 +31,7 @@ from vlrb.running.finished import FinishedRun
 from vlrb.running.reports import Reports
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import is_chosen, select_points
-from vlrb.running.statistics import check_names, run_statistics
+from vlrb.running.statistics import run_statistics
 from vlrb.storage import Places, locked, sweep_cache, sweep_run
 
 
@@ -96,7 +96,6 @@ def execute(
         if label not in labels:
             raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
     context = prepare(plan, places, jobs, progress)
-    check_names(plan)
     cells = context.cells()
     key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
@@ -209,7 +208,7 @@ def _run_cells(context: RunContext, run: RunInfo, observers: Observers, jobs: in
     cells = in_progress.finish(run.cells, jobs)
     selected = select_points(context, cells)
     if context.plan.selection.refit:
-        again = [context.refit(c.cell) for c in cells if is_chosen(c.cell, selected)]
+        again = [context.refit(c.cell) for c in cells if c.status == "done" and is_chosen(c.cell, selected)]
         cells += in_progress.finish(again, jobs)
     results.check_directory(run.directory)
     choices = {part: reference_choices_of(context, part) for part in ROUTED}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 import numpy as np
@@ -11,15 +12,18 @@ import numpy as np
 from vlrb.api.frozen import sealed
 from vlrb.api.results import CellInfo, CellResult
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
-from vlrb.evaluation.calibration import calibrated
+from vlrb.evaluation.calibration import calibrate_estimates
+from vlrb.evaluation.metrics import Evaluator
+from vlrb.evaluation.reference import oracle_choices
 from vlrb.evaluation.statistics import standard_error
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.running.context import RunContext
-from vlrb.running.pooled import Pooled, pooled, test_set
+from vlrb.running.pooled import Pooled, pool_cells, test_set
 
 DRAWS = 500
 """Bootstrap draws for a standard error."""
 
+Key = TypeVar("Key")
 Values = Mapping[str, MetricValue]
 """Metric -> its value on the rows on which a point is chosen."""
 
@@ -74,20 +78,34 @@ def _select(context: RunContext, points: Mapping[str, Sequence[CellResult]]) -> 
     section, first = context.plan.selection, context.evaluator.selection.spec.name
     finished = {n: cells for n, cells in points.items() if all(c.status == "done" for c in cells)}
     if len(points) == 1:
-        return Selected(next(iter(points)), first, section.rule, {})
+        return Selected(next(iter(points)), first, "", {})
     rows = {n: _rows(context, cells) for n, cells in finished.items()}
     predicted = section.rule == "predicted" and all(p.estimate is not None for those in rows.values() for p in those)
     rule = "best" if section.rule == "predicted" and not predicted else section.rule
     candidates = [_Point(n, those, [_values(context, p, predicted) for p in those]) for n, those in rows.items()]
     values = {p.name: p.values for p in candidates}
-    for metric in sorted(context.plan.metrics, key=lambda m: m.spec.name != first):
+    found = first_defined_metric(context.evaluator, values, lambda point, metric: _mean(values[point], metric))
+    if found is None:
+        return None
+    metric, means = found
+    best = max(means, key=means.__getitem__)
+    if rule == "one-standard-error":
+        best = _cheapest_within_error(context, metric, candidates, means, best)
+    return Selected(best, metric.spec.name, rule, values)
+
+
+def first_defined_metric(
+    evaluator: Evaluator, keys: Collection[Key], value: Callable[[Key, str], MetricValue]
+) -> tuple[ConfiguredComponent, dict[Key, float]] | None:
+    """Return the first metric, that of the selection first, that has a value for any key, and its values, larger being better.
+
+    :param value: returns the value of a metric by its name
+    """
+    for metric in sorted(evaluator.metrics, key=lambda m: m is not evaluator.selection):
         sign = 1 if metric.spec.higher_is_better else -1
-        means = {p.name: sign * mean for p in candidates if (mean := _mean(p.values, metric.spec.name)) is not None}
-        if means:
-            best = max(means, key=means.__getitem__)
-            if rule == "one-standard-error":
-                best = _cheapest_within_error(context, metric, candidates, means, best)
-            return Selected(best, metric.spec.name, rule, values)
+        values = {key: value(key, metric.spec.name) for key in keys}
+        if numbers := {key: sign * v for key, v in values.items() if not isinstance(v, Undefined)}:
+            return metric, numbers
     return None
 
 
@@ -96,9 +114,9 @@ def _rows(context: RunContext, cells: Sequence[CellResult]) -> list[Pooled]:
     on = context.plan.selection.on
     outer = [c for c in cells if not c.cell.inner]
     if on != "folds":
-        return [pooled(context, [c], on) for c in outer]
+        return [pool_cells(context, [c], on) for c in outer]
     inner = sorted((c for c in cells if c.cell.inner), key=lambda c: c.cell.inner)
-    return [pooled(context, [c for c in inner if c.cell.seed == o.cell.seed]) for o in outer]
+    return [pool_cells(context, [c for c in inner if c.cell.seed == o.cell.seed]) for o in outer]
 
 
 def _values(context: RunContext, chose: Pooled, predicted: bool) -> Values:
@@ -106,17 +124,28 @@ def _values(context: RunContext, chose: Pooled, predicted: bool) -> Values:
 
 
 def _seen(context: RunContext, chose: Pooled, predicted: bool) -> Evaluation:
-    """Return what the metrics see: what was observed, or the router's own calibrated estimates in place of right and wrong."""
+    """Return what the metrics see: what was observed, or the router's own calibrated estimates in place of right and wrong.
+
+    The Oracle then is the model with the highest estimate, the cheapest of equals.
+    """
     evaluation = chose.evaluation(context)
     if not predicted or chose.estimate is None:
         return evaluation
-    return attrs.evolve(evaluation, quality=sealed(calibrated(chose.estimate.p_correct, evaluation.quality)))
+    quality = sealed(calibrate_estimates(chose.estimate.p_correct, evaluation.quality))
+    oracle = sealed(oracle_choices(quality == quality.max(axis=1, keepdims=True), evaluation.cost))
+    best, highest = (
+        float(np.take_along_axis(quality, choices[:, None], axis=1).mean())
+        for choices in (evaluation.best_single_choices, oracle)
+    )
+    return attrs.evolve(
+        evaluation, quality=quality, score=quality, oracle_choices=oracle, best_single=best, oracle=highest
+    )
 
 
-def _mean(values: Sequence[Values], metric: str) -> float | None:
-    """Return the mean over seeds; None where a value is undefined."""
+def _mean(values: Sequence[Values], metric: str) -> MetricValue:
+    """Return the mean over seeds; undefined where a value is."""
     numbers = [number for v in values if not isinstance(number := v[metric], Undefined)]
-    return statistics.fmean(numbers) if len(numbers) == len(values) else None
+    return statistics.fmean(numbers) if len(numbers) == len(values) else Undefined("a seed has no value")
 
 
 def _cheapest_within_error(

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
-from vlrb.api.results import REFERENCES
+from vlrb.api.returned import checked_cautions
 from vlrb.api.routing import OfMeans, Undefined, WithCautions
 from vlrb.api.statistics import Statistics
-from vlrb.errors import ConfigError, DataError, PluginError, Problem, did_you_mean
+from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row
-from vlrb.evaluation.statistics import Settings, statistics
-from vlrb.experiment.plan import Plan
+from vlrb.evaluation.statistics import Settings, table_statistics
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import test_set
 from vlrb.running.routers import Seen
@@ -22,27 +21,6 @@ from vlrb.texts import printable
 
 FEW_GROUPS = 200
 """Below so many test groups, intervals are wide, and percentile intervals begin to be too narrow."""
-
-
-def check_names(plan: Plan) -> None:
-    """Refuse names in ``[statistics]`` that no row of the leaderboard has.
-
-    :raises ConfigError: with all of them
-    """
-    section = plan.statistics
-    known = {*REFERENCES, *(r.label for r in plan.routers)}
-    asked = [("baseline", section.baseline), *(("pairs", name) for pair in section.pairs for name in pair)]
-    problems = [
-        Problem(
-            f"no router or reference point is called {name!r}",
-            plan.document.where(("statistics", key)),
-            did_you_mean(name, known),
-        )
-        for key, name in asked
-        if name not in known
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Sequence[str]) -> Statistics:
@@ -58,9 +36,14 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     metrics = [attrs.evolve(m, paired_binary=_is_binary(m, rows)) for m in measured]
     selection = evaluator.selection.spec.name
     pairs = tuple((one, other) for one, other in section.pairs if one in seen and other in seen)
-    settings = Settings(section.baseline, selection, section.draws, section.level, section.seed, pairs)
-    found = statistics(tests, rows, metrics, settings)
-    return attrs.evolve(found, cautions=_cautions(context, seen["best-single"], found.groups))
+    others = tuple(dict.fromkeys((section.baseline, "best-single")))
+    settings = Settings(others, selection, section.draws, section.level, section.seed, pairs)
+    found = table_statistics(tests, rows, metrics, settings)
+    groups = min(np.unique(test.groups).size for test in tests)
+    missing = (
+        [f"the baseline {section.baseline!r} has no result: a cell failed"] if section.baseline not in seen else []
+    )
+    return attrs.evolve(found, cautions=(*missing, *_cautions(context, seen["best-single"], groups)))
 
 
 def _is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:
@@ -84,5 +67,7 @@ def _cautions(context: RunContext, best_single: Seen, groups: int) -> tuple[str,
         made = evaluator.made(metric)
         if isinstance(made, WithCautions):
             with contextlib.suppress(PluginError, DataError, ConfigError), evaluator.noting(metric):
-                told += [printable(sentence, lines=False) for sentence in made.cautions(best_single[0][0])]
+                who = f"metric {metric.registered.id!r} of {metric.plugin.label}"
+                sentences = checked_cautions(made.cautions(best_single[0][0]), who)
+                told += [printable(sentence, lines=False) for sentence in sentences]
     return tuple(told)

@@ -9,16 +9,16 @@ import numpy as np
 from vlrb import Evaluation, Undefined
 from vlrb_plugins.metrics.rank import normalised_cost, rank_score
 
-NEARLY_DEAREST = 0.05
+NEARLY_MOST_EXPENSIVE = 0.05
 """A normalised cost K below this leaves an accurate model little of its rank score: at accuracy 0.8, at most 0.34."""
 FAR_COST = 10.0
-"""A cost bound is set by one model where that is so many times dearer, or cheaper, than the next model."""
+"""A cost bound is set by one model where it is so many times as expensive, or as cheap, as the next model."""
 WIDE_GAP = 0.1
 """An Oracle so far above the best single model invites the belief that a router could close much of the gap."""
 
 
 def of_rank_score(evaluation: Evaluation, beta: float) -> Sequence[str]:
-    """Return what is wrong with the rank score: a best model that is nearly the dearest, and bounds that one model sets."""
+    """Return what is wrong with the rank score: a nearly most expensive best model, and bounds that one model sets."""
     bounds = evaluation.bounds
     if bounds.free:
         verb, them = ("costs", "it") if len(bounds.free) == 1 else ("cost", "them")
@@ -30,16 +30,16 @@ def of_rank_score(evaluation: Evaluation, beta: float) -> Sequence[str]:
     random = rank_score(float(evaluation.quality.mean()), float(evaluation.cost.mean()), bounds.low, bounds.high, beta)
     if isinstance(random, Undefined):
         return []
-    return [*_nearly_dearest(evaluation, beta, random), *_far_bounds(evaluation)]
+    return [*_nearly_most_expensive(evaluation, beta, random), *_far_bounds(evaluation)]
 
 
-def _nearly_dearest(evaluation: Evaluation, beta: float, random: float) -> Iterator[str]:
-    """Yield a sentence where a model chosen at random is ranked above a best model that is nearly the dearest."""
+def _nearly_most_expensive(evaluation: Evaluation, beta: float, random: float) -> Iterator[str]:
+    """Yield a sentence where a model chosen at random is ranked above a best single model that is nearly the most expensive one."""
     bounds = evaluation.bounds
     right, cost = (float(evaluation.chosen(m).mean()) for m in (evaluation.quality, evaluation.cost))
     normalised = normalised_cost(cost, bounds.low, bounds.high)
     own = rank_score(right, cost, bounds.low, bounds.high, beta)
-    if normalised < NEARLY_DEAREST and not isinstance(own, Undefined) and own < random:
+    if normalised < NEARLY_MOST_EXPENSIVE and not isinstance(own, Undefined) and own < random:
         yield (
             f"the best single model, {_best(evaluation)}, costs {cost:.3g} USD/sample where the upper cost bound is "
             f"{bounds.high:.3g} (normalised cost {normalised:.3f} of 1), so its rank score is {own:.3f} at an accuracy of "
@@ -55,7 +55,7 @@ def _far_bounds(evaluation: Evaluation) -> Iterator[str]:
         return
     order = np.argsort(means, kind="stable").tolist()
     ends = (
-        (order[-1], order[-2], "as dear as the second dearest", "upper", "at least"),
+        (order[-1], order[-2], "as expensive as the second most expensive", "upper", "at least"),
         (order[0], order[1], "cheaper than the second cheapest", "lower", "at most"),
     )
     for one, other, compared, side, limit in ends:
@@ -71,7 +71,7 @@ def _far_bounds(evaluation: Evaluation) -> Iterator[str]:
 
 
 def of_oracle_gap(evaluation: Evaluation) -> Sequence[str]:
-    """Return what is wrong with the share of the Oracle gap: that luck alone makes such a gap.
+    """Return what is wrong with the share of the Oracle gap: that chance alone makes such a gap.
 
     The Oracle of models that answer each sample right by a coin flip at their own accuracy a is right on 1 - prod(1 - a) of
     the samples.  No router can learn from coins, so a gap that they would make too says nothing of what can be learnt.  On
@@ -85,12 +85,13 @@ def of_oracle_gap(evaluation: Evaluation) -> Sequence[str]:
     if oracle - best < WIDE_GAP or coins < oracle:
         return []
     return [
-        f"luck alone would make as large a gap as the {100 * (oracle - best):.1f} points between the best single model, "
-        f"{_best(evaluation)} ({100 * best:.1f} %), and the Oracle ({100 * oracle:.1f} %): {quality.shape[1]} models that are "
-        f"right by coin flips, each at its own accuracy, would give an Oracle of {100 * coins:.1f} %, so judge a router by its "
-        f"difference from the best single model, not by its share of the gap"
+        f"the gap of {100 * (oracle - best):.1f} points between the best single model, {_best(evaluation)} ({100 * best:.1f} %), "
+        f"and the Oracle ({100 * oracle:.1f} %) could be due to chance: {quality.shape[1]} models that are right at random, each "
+        f"with its own accuracy, would give an Oracle of {100 * coins:.1f} %; judge a router by its difference from the best "
+        f"single model"
     ]
 
 
 def _best(evaluation: Evaluation) -> str:
-    return evaluation.models[int(evaluation.best_single_choices[0])]
+    """Return the name of the best single model; of several, over folds, the one of most samples."""
+    return evaluation.models[int(np.bincount(evaluation.best_single_choices).argmax())]

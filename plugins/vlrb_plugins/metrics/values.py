@@ -96,7 +96,7 @@ class OracleGapClosed:
         return np.where(gap > ROUNDING, closed, np.nan)
 
     def cautions(self, evaluation: Evaluation) -> Sequence[str]:
-        """Return where luck explains the gap: see :func:`vlrb_plugins.metrics.cautions.of_oracle_gap`."""
+        """Return where chance explains the gap: see :func:`vlrb_plugins.metrics.cautions.of_oracle_gap`."""
         return of_oracle_gap(evaluation)
 
 

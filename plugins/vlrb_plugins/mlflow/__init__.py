@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vlrb import CommandSpec, hookimpl
-from vlrb_plugins.mlflow.settings import MlflowSettings
 
 if TYPE_CHECKING:
     import click
@@ -28,6 +27,8 @@ class MlflowPlugin:
     @hookimpl
     def vlrb_settings(self) -> type:
         """Return the class of ``[plugin.mlflow]``."""
+        from vlrb_plugins.mlflow.settings import MlflowSettings
+
         return MlflowSettings
 
     @hookimpl

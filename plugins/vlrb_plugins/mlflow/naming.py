@@ -31,10 +31,10 @@ def metrics_of(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str
         for scope, of_scope in scopes.items():
             prefix = split if scope == "overall" else f"{split}/{scope}"
             values |= {f"{prefix}/{name}": value for name, value in of_scope.items()}
-    return finite(values)
+    return split_finite(values)
 
 
-def finite(values: Mapping[str, MetricValue]) -> tuple[dict[str, float], dict[str, str]]:
+def split_finite(values: Mapping[str, MetricValue]) -> tuple[dict[str, float], dict[str, str]]:
     """Return the finite numbers, and tags ``undefined.NAME`` for the other values."""
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from vlrb import AggregatedScores, CellInfo, Interval, MetricValue, RouterResult, RunInfo, RunResult
-from vlrb_plugins.mlflow.naming import finite, flat, metrics_of
+from vlrb_plugins.mlflow.naming import flat, metrics_of, split_finite
 
 PART_OF_A_ROW = {"role": "cell", "selected": "false"}
 """Tags of what stands for no row; ``tags.selected = 'true'`` finds exactly the rows."""
@@ -70,7 +70,7 @@ def _router_row(result: RunResult, router: RouterResult) -> Row:
 
 def _points(run: RunInfo, router: RouterResult) -> dict[str, str]:
     """Return a tag with the chosen points of the sweep; no parameter, since a failed cell that is run again may change them."""
-    splits = [s.name for s in run.split.each if s.train_fraction == 1]
+    splits = [s.name for s in run.split.whole]
     times = Counter(router.points[s] for s in splits if router.points.get(s))
     text = ", ".join(f"{point} ({n} of {len(splits)})" for point, n in times.most_common())
     return {"vlrb.points": text} if text else {}
@@ -99,7 +99,7 @@ def _short_values(result: RunResult, name: str, test: AggregatedScores) -> tuple
         return {}, {}
     row = statistics.rows[name]
     intervals = row.intervals.get("overall", {})
-    metrics, undefined = finite({metric: overall[metric] for metric in intervals if metric in overall})
+    metrics, undefined = split_finite({metric: overall[metric] for metric in intervals if metric in overall})
     more: dict[str, MetricValue] = {}
     for metric, interval in intervals.items():
         more |= _ends(metric, interval)
@@ -109,7 +109,7 @@ def _short_values(result: RunResult, name: str, test: AggregatedScores) -> tuple
         more |= _ends(key, difference.interval)
     more |= {f"{metric}.over-seeds": v for metric, v in test.over_seeds.get("overall", {}).items()}
     more |= {f"{metric}.over-splits": v for metric, v in test.over_splits.get("overall", {}).items()}
-    return metrics | finite(more)[0], undefined
+    return metrics | split_finite(more)[0], undefined
 
 
 def _ends(name: str, interval: object) -> dict[str, MetricValue]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlrb import CHANCE, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
+from vlrb import CHANCE, ITSELF, NO_BASELINE, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
 
 GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 
@@ -23,9 +23,10 @@ def _figures(result: RunResult) -> list[str]:
         f"protocol {run.protocol}; split {split.digest[:12]}, {_split_made(split)}: {_sizes(split)}",
         f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
-    leaking = sum(one.group_also_in_train["test"] for one in split.each if one.train_fraction == 1)
+    leaking = sum(one.group_also_in_train["test"] for one in split.whole)
     if leaking:
-        notes.append(f"{leaking:,} test samples share an image or a group with a train sample")
+        together = " (all splits together)" if len(split.whole) > 1 else ""
+        notes.append(f"{leaking:,} test samples{together} share an image or a group with a train sample")
     if bounds.free:
         fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another [selection] metric"
         notes.append(f"models that cost nothing: {', '.join(bounds.free)}; the rank score needs positive costs: {fix}")
@@ -34,7 +35,7 @@ def _figures(result: RunResult) -> list[str]:
 
 def _sizes(split: SplitsInfo) -> str:
     """Return the numbers of samples in train, dev and test; of several splits the smallest and the largest."""
-    whole = [one.samples for one in split.each if one.train_fraction == 1]
+    whole = [one.samples for one in split.whole]
     ends = {name: (min(s[name] for s in whole), max(s[name] for s in whole)) for name in whole[0]}
     return ", ".join(f"{n} {low:,}" + (f" to {high:,}" if high > low else "") for n, (low, high) in ends.items())
 
@@ -42,17 +43,17 @@ def _sizes(split: SplitsInfo) -> str:
 def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
     """Return what intervals, deviations and ties are, and where the metrics mislead."""
     statistics, pooled = result.statistics, result.run.split.pooled
-    several = len([s for s in result.run.split.each if s.train_fraction == 1]) > 1
+    several = len(result.run.split.whole) > 1
     left_out = "; they leave out the variance of training" if several and pooled else ""
     notes = [
-        f"[low, high]: {100 * statistics.level:g} % intervals over which test samples were drawn: "
+        f"[low, high]: {100 * statistics.level:g} % percentile intervals over the choice of test samples: "
         f"{statistics.draws:,} bootstrap draws of {statistics.groups:,} groups within datasets{left_out}"
     ]
     cells = [c for row in board.rows for c in row.cells]
     seeds, splits = (any(getattr(c, n) is not None for c in cells) for n in ("over_seeds", "over_splits"))
     over = {
         "seeds of the training": seeds,
-        "splits, which is no standard error, since their test samples overlap": splits,
+        "splits (not a standard error: they share test samples)": splits,
     }
     if seeds or splits:
         shown = "± a / b" if seeds and splits else "±"
@@ -68,11 +69,10 @@ def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
 
 def _pair(result: RunResult, one: str, other: str) -> str:
     """Return the differences of a pair that was asked for, in the selection metric and in accuracy."""
-    selected = str(result.run.experiment["selection"]["metric"]).rpartition("/")[2]
     rows = result.statistics.rows
     found = rows[one].against.get(other, {}) if one in rows else {}
     texts = []
-    for metric in dict.fromkeys((selected, "accuracy")):
+    for metric in dict.fromkeys((result.run.selection_metric, "accuracy")):
         difference = found.get(metric)
         if difference is None or isinstance(difference.value, Undefined):
             continue
@@ -80,9 +80,12 @@ def _pair(result: RunResult, one: str, other: str) -> str:
         low_high = ""
         if isinstance(difference.interval, Interval):
             low_high = f" [{difference.interval.low * scale:.3f}, {difference.interval.high * scale:.3f}]"
-        p = "" if isinstance(difference.p, Undefined) else f", p {difference.p:.3f}"
-        texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{p}")
-    return f"{one} less {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
+        how, p = "Holm", difference.p_holm
+        if isinstance(p, Undefined):
+            how, p = "uncorrected", difference.p
+        chance = "" if isinstance(p, Undefined) else f", p {p:.3f} ({how})"
+        texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{chance}")
+    return f"{one} minus {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
 
 
 def _failures(result: RunResult) -> list[str]:
@@ -116,6 +119,7 @@ def _reasons(board: Leaderboard) -> list[str]:
     for row in board.rows:
         any_value = any(not isinstance(c.value, Undefined) for c in row.cells)
         for heading, cell in zip(board.headings, row.cells, strict=True):
-            if isinstance(cell.value, Undefined) and row.kind == "router" and any_value:
+            known = cell in (ITSELF, NO_BASELINE)
+            if isinstance(cell.value, Undefined) and not known and row.kind == "router" and any_value:
                 found.setdefault(cell.value.reason, {})[heading] = None
     return [f"- in {', '.join(names)}: {reason}" for reason, names in found.items()]

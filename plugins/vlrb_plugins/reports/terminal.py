@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from vlrb import Leaderboard, RunResult, SweepTable, leaderboard, printable
+from vlrb import Leaderboard, PointTable, RunResult, leaderboard, printable
 from vlrb_plugins.reports.notes import leaderboard_notes
 from vlrb_plugins.reports.values import WITH_INTERVAL, cell_text, note_text
 from vlrb_plugins.shared.text_table import TextTable, print_line, print_table
@@ -24,7 +24,7 @@ def print_leaderboard(result: RunResult, out: Console) -> None:
         if note := note_text(row):
             print_line(out, f"{row.name}: {note}")
     for sweep in (*board.sweeps, *board.curves):
-        print_table(out, _sweep_table(sweep))
+        print_table(out, _point_table(sweep))
     for note in leaderboard_notes(result, board):
         print_line(out, note)
 
@@ -48,7 +48,7 @@ def _board_table(board: Leaderboard, *, notes: bool, with_interval: frozenset[st
     return TextTable(printable(board.title), headings, tuple(rows), 4, left, styles)
 
 
-def _sweep_table(sweep: SweepTable) -> TextTable:
+def _point_table(sweep: PointTable) -> TextTable:
     marked = any(row.note for row in sweep.rows)
     rows = [
         (

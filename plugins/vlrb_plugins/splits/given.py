@@ -28,10 +28,11 @@ class Given:
         """
         names = self.params.columns
         if not names:
-            return Splits((_prescribed(samples, samples.given, "the logs", "use"),), "as the logs give it")
+            return Splits((_prescribed(samples, samples.given, "the split of the logs", "use"),), "as the logs give it")
         columns = {name: samples.column(name) for name in names}
         if len(names) == 1 and any(map(_is_number, columns[names[0]])):
             return self._folds(samples, names[0], columns[names[0]])
+        self._check_unused()
         each = [
             _prescribed(samples, values, f"the column {name!r}", "columns", name if len(names) > 1 else "")
             for name, values in columns.items()
@@ -40,12 +41,20 @@ class Given:
             tuple(each), f"as the {'columns' if len(names) > 1 else 'column'} {shorten_list(names)} of the samples"
         )
 
+    def _check_unused(self) -> None:
+        """Refuse parameters that only divide the rest of folds."""
+        default = GivenParams(columns=self.params.columns)
+        for key in ("train", "dev", "seed"):
+            if getattr(self.params, key) != getattr(default, key):
+                what = f"{key} needs a column of fold numbers, and {self.params.columns[0]!r} has none"
+                raise DataError(what, where=f"[split] {key}", fix=f"remove {key}, or name a column of fold numbers")
+
     def _folds(self, samples: SplitSamples, column: str, values: Values) -> Splits:
         numbers = [int(value) if value is not None and _is_number(value) else -1 for value in values]
         others = _named(samples, values, [i for i, number in enumerate(numbers) if number < 0])
         what, fix = (
             f"the column {column!r} puts all samples into fold {numbers[0]}",
-            "use a column with two folds at least",
+            "use a column with at least two folds",
         )
         if others:
             count = f"{len(others):,} of {len(values):,} samples"
@@ -73,11 +82,11 @@ def _prescribed(samples: SplitSamples, values: Values, source: str, key: str, na
     if others:
         if key == "columns":
             fix = "correct them in the logs, or name another column; a column of fold numbers must be the only one"
-        what = f"{source} put {len(others):,} of {len(parts):,} samples into none of {', '.join(SPLITS)}"
+        what = f"{source} puts {len(others):,} of {len(parts):,} samples into none of {', '.join(SPLITS)}"
         raise DataError(f"{what}: {shorten_list(others)}", where=where, fix=fix)
     for part in SPLITS:
         if part not in parts:
-            what = f"{source} put none of {len(parts):,} samples into {part!r}"
+            what = f"{source} puts none of {len(parts):,} samples into {part!r}"
             fix = f'let the logs name samples for {part}, or choose use = "grouped"'
             raise DataError(what, where=where, fix=fix)
     train, dev, test = (np.flatnonzero(parts == part) for part in SPLITS)

@@ -31,10 +31,10 @@ class HoldOut:
         for name in wanted:
             if name not in {*known, *by_slug}:
                 what = f"no sample is of {name!r}"
-                raise DataError(what, where=f"[split] {key}", fix=did_you_mean(name, known))
+                raise DataError(what, where=f"[split] {key}", fix=did_you_mean(name, {*known, *by_slug}))
         test = np.isin(values, [known.get(name) or by_slug[name] for name in wanted])
         if test.all():
-            what = f"all {len(samples.ids):,} samples are held out, and none is left to fit on"
+            what = f"all {len(samples.ids):,} samples are held out, so none is left to train on"
             raise DataError(
                 what, where=f"[split] {key}", fix=f"hold out fewer; the samples are of {shorten_list(known)}"
             )
@@ -59,7 +59,7 @@ class LeaveOneOut:
             what, values = "task group", samples.task_groups
         names = np.unique(values).tolist()
         if len(names) < 2:
-            message = f"all {len(samples.ids):,} samples are of one {what}, {names[0]!r}, and none is left to fit on"
+            message = f"all {len(samples.ids):,} samples are of one {what}, {names[0]!r}, so none is left to train on"
             raise DataError(
                 message, where="[split] by", fix=f'use samples of a second {what}, or choose use = "grouped"'
             )

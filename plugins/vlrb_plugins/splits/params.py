@@ -34,7 +34,7 @@ def _names(_: Any, _attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> 
 
 
 def _default_if(holds: Callable[[Any], bool], value: Any) -> Any:
-    """Return a default that is None unless something holds of the parameters that are declared before."""
+    """Return a default: ``value`` if ``holds`` is true of the parameters declared before it, else None."""
     return attrs.Factory(lambda self: value if holds(self) else None, takes_self=True)
 
 
@@ -134,7 +134,7 @@ class GivenParams:
         """Refuse keys that would change nothing."""
         without = [key for key in ("train", "dev", "seed") if getattr(self, key) is not None]
         if without and not _one_column(self):
-            raise ValueError(f"{without[0]} needs one column of fold numbers, and columns are {list(self.columns)}")
+            raise ValueError(f"{without[0]} needs one column of fold numbers, not columns = {list(self.columns)}")
 
 
 @attrs.frozen
@@ -147,7 +147,7 @@ class HoldOutParams(RestParams):
     def __attrs_post_init__(self) -> None:
         """Refuse a split without test, and one with two ways to choose it."""
         if bool(self.datasets) == bool(self.task_groups):
-            raise ValueError('exactly one of datasets and task_groups says what is test: datasets = ["NAME"]')
+            raise ValueError('give exactly one of datasets and task_groups, such as datasets = ["NAME"]')
 
 
 @attrs.frozen

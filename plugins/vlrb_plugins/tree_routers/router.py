@@ -60,13 +60,13 @@ class Trees:
         prepared = used.prepare(dev_rows, table, threads)
         on_train = used.prepare(rows, table, threads) if self.params.cost == "boosted" else None
         learner = Learner(self.params, trainer, on_train, prepared, len(dev), threads)
-        chances, costs, p, kept = _learn(learner, train, dev, context)
-        means = np.array([c.mean for c in chances])
-        shrinkage = self._shrinkage(p, means, dev.quality, context)
-        cost = np.column_stack([c.predict(prepared, len(dev), threads) for c in costs])
-        lambda_ = self._lambda(Estimate(shrunken(p, means, shrinkage), cost), context)
-        names = tuple(c.name for c in context.candidates)
-        return FittedTrees(self.params, used, table, names, chances, costs, shrinkage, lambda_, context.threads, kept)
+        learnt = _learn(learner, train, dev, context)
+        means = np.array([c.mean for c in learnt.chances])
+        shrinkage = self._shrinkage(learnt.p_dev, means, dev.quality, context)
+        cost = np.column_stack([c.predict(prepared, len(dev), threads) for c in learnt.costs])
+        lambda_ = self._lambda(Estimate(shrunken(learnt.p_dev, means, shrinkage), cost), context)
+        names, models = tuple(c.name for c in context.candidates), (learnt.chances, learnt.costs)
+        return FittedTrees(self.params, used, table, names, *models, shrinkage, lambda_, context.threads, learnt.kept)
 
     def _refitted(self, train: Labelled, context: FitContext, kept: Mapping[str, Scalar]) -> FittedTrees:
         name, models = self.params.library, tuple(c.name for c in context.candidates)
@@ -108,10 +108,18 @@ class Trees:
         return best
 
 
-def _learn(
-    learner: Learner, train: Labelled, dev: Labelled, context: FitContext
-) -> tuple[tuple[Chance, ...], tuple[Cost, ...], Array, Mapping[str, Scalar]]:
-    """Return chance and cost of every model, the probabilities on dev float64[n, k], and what a refit needs to know."""
+@attrs.frozen(eq=False)
+class _Learnt:
+    """Chance and cost of every model, the probabilities on dev float64[n, k], and what a refit needs to know."""
+
+    chances: tuple[Chance, ...]
+    costs: tuple[Cost, ...]
+    p_dev: Array
+    kept: Mapping[str, Scalar]
+
+
+def _learn(learner: Learner, train: Labelled, dev: Labelled, context: FitContext) -> _Learnt:
+    """Learn when each model is right, and what it costs."""
     models = train.quality.shape[1]
     chances, costs = [], []
     kept: dict[str, Scalar] = {}
@@ -126,4 +134,4 @@ def _learn(
         kept |= decided.scalars(context.candidates[m].name)
         context.log(m, {"trees": float(learnt.rounds)})
         context.progress(m + 1, models)
-    return tuple(chances), tuple(costs), p, kept
+    return _Learnt(tuple(chances), tuple(costs), p, kept)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from vlrb import CommandSpec, LogSourceSpec, hookimpl
-from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 
 
 @hookimpl
 def vlrb_log_sources() -> list[LogSourceSpec]:
     """Return the log source ``vlmevalkit``."""
+    from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
+
     return [
         LogSourceSpec(
             name="vlmevalkit",

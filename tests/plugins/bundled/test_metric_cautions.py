@@ -37,7 +37,7 @@ def only(metric: Any, found: Evaluation) -> str:
     return sentence
 
 
-def test_a_best_model_that_is_nearly_the_dearest_is_said() -> None:
+def test_a_best_model_that_is_nearly_the_most_expensive_is_said() -> None:
     """K = log2(1.02) / log2(8.16) = 0.009 leaves it nearly nothing; chosen at random, the models get more."""
     found = best_single([0.9, 0.6, 0.5], [0.008, 0.00816, 0.001])
     own, random = (
@@ -53,7 +53,7 @@ def test_a_best_model_that_is_nearly_the_dearest_is_said() -> None:
 
 
 def test_a_best_model_that_costs_less_is_not_warned_of() -> None:
-    """Nor one that is still ranked above a random choice, which the dearest is where the others are never right."""
+    """Nor one that is still ranked above a random choice, which the most expensive is where the others are never right."""
     assert RANK.cautions(best_single([0.9, 0.6, 0.5], [0.004, 0.008, 0.001])) == []
     assert RANK.cautions(best_single([0.9, 0.0, 0.0], [0.0079, 0.0078, 0.008])) == []
 
@@ -63,8 +63,8 @@ def test_a_best_model_that_costs_less_is_not_warned_of() -> None:
     [
         (
             [0.002, 0.001, 0.1],
-            "model-2 costs 0.1 USD/sample, 50 times as dear as the second dearest model, model-0 (0.002), and alone sets the upper "
-            "cost bound, so every other model has a normalised cost of at least 0.85",
+            "model-2 costs 0.1 USD/sample, 50 times as expensive as the second most expensive model, model-0 (0.002), and alone "
+            "sets the upper cost bound, so every other model has a normalised cost of at least 0.85",
         ),
         (
             [0.001, 0.00001, 0.002],
@@ -96,7 +96,7 @@ def test_a_free_model_is_said() -> None:
     assert RANK.cautions(best_single([0.9, 0.5, 0.5], [0.1, 0.1, 0.1])) == []
 
 
-def test_an_oracle_of_luck_is_said() -> None:
+def test_an_oracle_of_chance_is_said() -> None:
     """Four models that toss coins: the Oracle is as far above the best of them as coins put it."""
     rates = [0.6, 0.5, 0.5, 0.4]
     found = best_single(rates, [0.1, 0.2, 0.3, 0.4])
@@ -105,13 +105,12 @@ def test_an_oracle_of_luck_is_said() -> None:
     (sentence,) = values.oracle_gap_closed.cautions(worse)
 
     assert f"the best single model, model-0 ({100 * found.best_single:.1f} %)" in sentence
-    assert (
-        f"4 models that are right by coin flips, each at its own accuracy, would give an Oracle of {coins:.1f} %"
-        in sentence
-    )
+    assert "could be due to chance" in sentence
+    models = "4 models that are right at random, each with its own accuracy"
+    assert f"{models}, would give an Oracle of {coins:.1f} %" in sentence
 
 
-def test_an_oracle_of_specialists_is_not_luck() -> None:
+def test_an_oracle_of_specialists_is_not_chance() -> None:
     """Two models of which exactly one is right everywhere beat coins (100 against 75 %); a small gap tempts nobody."""
     first = np.arange(1000) % 2 == 0
     assert (

@@ -189,7 +189,7 @@ def some_statistics(*names: str) -> Statistics:
             "oracle": {"accuracy": Difference(-9.0, Interval(-12.0, -6.0, 2000), 0.001, 0.002)},
         },
     )
-    cautions = ("few groups", "the best model is nearly the dearest")
+    cautions = ("few groups", "the best model is nearly the most expensive one")
     return Statistics(2000, 0.95, 3, 20, "cheapest", "knn", dict.fromkeys(names, row), cautions)
 
 

@@ -192,7 +192,7 @@ def test_another_point_is_chosen_in_the_end(several, rows, database, read):
     assert rows() == {"cell/knn-seed0", f"cell/{one.name}", *REFERENCES}, "a failed router is a row too"
 
 
-def test_a_failed_fold_is_mended(several, rows, database, read):
+def test_a_failed_fold_is_repaired(several, rows, database, read):
     """Protects the row of a router over folds whose cell failed: it is a row without values, and later the same with them."""
     study = several(("fold-1", "fold-2"), points=())
     study.show(study.failed(study.cells[0]), finished="1")
@@ -202,10 +202,10 @@ def test_a_failed_fold_is_mended(several, rows, database, read):
     assert (failed.info.status, failed.data.metrics, failed.data.tags["status"]) == ("FAILED", {}, "failed")
     study.show(finished="2")
     assert rows() == {"router/knn", *REFERENCES}
-    mended = read(database).runs()["router/knn"]
+    repaired = read(database).runs()["router/knn"]
     assert read(database).ids() == before.ids()
-    assert (mended.info.status, mended.data.tags["status"]) == ("FINISHED", "done")
-    assert mended.data.metrics["accuracy"] == 61.5
+    assert (repaired.info.status, repaired.data.tags["status"]) == ("FINISHED", "done")
+    assert repaired.data.metrics["accuracy"] == 61.5
 
 
 @pytest.mark.parametrize("names", [("",), ("fold-1", "fold-2")], ids=["split", "folds"])

@@ -83,7 +83,7 @@ def test_parent_run_describes_the_run(study, database, read):
     assert tags["environment.python"] == "3.11"
     assert tags["status"] == "done"
     assert tags["vlrb.leader"] == "knn"
-    assert tags["vlrb.cautions"] == "few groups\nthe best model is nearly the dearest"
+    assert tags["vlrb.cautions"] == "few groups\nthe best model is nearly the most expensive one"
     assert "selected" not in tags
     assert "mlflow.parentRunId" not in tags
     (given,) = run.inputs.dataset_inputs
@@ -165,7 +165,7 @@ def test_failed_cell(study, database, read):
     assert store.runs()["cell/knn-seed0"].info.status == "FINISHED"
 
 
-def test_failed_cell_is_mended_in_the_same_run(study, database, read):
+def test_failed_cell_is_repaired_in_the_same_run(study, database, read):
     """Protects that a later try of a cell updates its MLflow run: the new error first, then none and its metrics."""
     study.show(study.failed(study.cells[1], "it broke"), finished="2026-01-02T03:04:06+00:00")
     first = read(database).ids()
@@ -174,11 +174,11 @@ def test_failed_cell_is_mended_in_the_same_run(study, database, read):
     study.show(finished="2026-01-02T03:04:08+00:00")
     store = read(database)
     assert store.ids() == first
-    mended = store.runs()["cell/linear-seed0"]
-    assert mended.info.status == "FINISHED"
-    assert mended.data.tags["vlrb.error"] == ""
-    assert mended.data.tags["status"] == "done"
-    assert mended.data.metrics["test/accuracy"] == 61.5
+    repaired = store.runs()["cell/linear-seed0"]
+    assert repaired.info.status == "FINISHED"
+    assert repaired.data.tags["vlrb.error"] == ""
+    assert repaired.data.tags["status"] == "done"
+    assert repaired.data.metrics["test/accuracy"] == 61.5
     assert store.artifacts("cell/linear-seed0", "cell") == {"cell/cell.json", "cell/dev.parquet"}
     assert store.runs()["run"].info.status == "FINISHED"
     assert store.runs()["run"].data.tags["status"] == "done"

@@ -224,10 +224,11 @@ def test_what_cannot_be_held_out() -> None:
     """A name that no sample has, with those that are like it; and all samples."""
     problem = refused(MIXED, "hold-out", datasets=("Chart",))
     assert (problem.message, problem.where) == ("no sample is of 'Chart'", "[split] datasets")
-    assert problem.fix == "did you mean 'Charts'?"
+    assert problem.fix == "did you mean 'Charts' or 'charts'?"
+    assert refused(MIXED, "hold-out", datasets=("docs-on",)).fix == "did you mean 'docs-one'?"
     assert refused(MIXED, "hold-out", task_groups=("stm",)).fix == "did you mean 'stem'?"
     problem = refused(MIXED, "hold-out", task_groups=("stem", "charts-ocr"))
-    assert problem.message == "all 60 samples are held out, and none is left to fit on"
+    assert problem.message == "all 60 samples are held out, so none is left to train on"
     assert "charts-ocr, stem" in problem.fix
 
 
@@ -251,7 +252,7 @@ def test_each_is_left_out_once(by: str, names: list[str]) -> None:
 def test_one_alone_cannot_be_left_out() -> None:
     """There would be nothing to fit on."""
     problem = refused(samples_of(["Charts"] * 9), "leave-one-out")
-    assert problem.message == "all 9 samples are of one dataset, 'charts', and none is left to fit on"
+    assert problem.message == "all 9 samples are of one dataset, 'charts', so none is left to train on"
     problem = refused(samples_of(["Charts"] * 9 + ["Docs 1"] * 9), "leave-one-out", by="task-group")
     assert (problem.where, "of one task group, 'charts-ocr'" in problem.message) == ("[split] by", True)
 
@@ -286,16 +287,16 @@ def test_a_column_of_fold_numbers() -> None:
 @pytest.mark.parametrize(
     ("columns", "message", "fix"),
     [
-        ({"a": ["1"]}, "the column 'a' puts all samples into fold 1", "two folds"),
+        ({"a": ["1"]}, "the column 'a' puts all samples into fold 1", "at least two folds"),
         ({"a": ["1", "2", None]}, "'a' has fold numbers, and 10 of 30 samples have none: 0002, 0005", "number"),
         ({"a": ["1", "2", "x"]}, "0002 ('x'), 0005 ('x')", "number"),
         (
             {"a": ["train", "dev", "tset"]},
-            "'a' put 10 of 30 samples into none of train, dev, test: 0002 ('tset')",
+            "'a' puts 10 of 30 samples into none of train, dev, test: 0002 ('tset')",
             "correct",
         ),
-        ({"a": ["train", "test"]}, "the column 'a' put none of 30 samples into 'dev'", "dev"),
-        ({"a": ["train", "dev", "test"], "b": ["1", "2"]}, "the column 'b' put 30 of 30", "must be the only one"),
+        ({"a": ["train", "test"]}, "the column 'a' puts none of 30 samples into 'dev'", "dev"),
+        ({"a": ["train", "dev", "test"], "b": ["1", "2"]}, "the column 'b' puts 30 of 30", "must be the only one"),
     ],
 )
 def test_columns_that_make_no_split(columns: dict[str, Any], message: str, fix: str) -> None:
@@ -305,6 +306,16 @@ def test_columns_that_make_no_split(columns: dict[str, Any], message: str, fix: 
     assert message in problem.message
     assert fix in problem.fix
     assert problem.where == "[split] columns"
+
+
+@pytest.mark.parametrize(("key", "value"), [("train", 0.8), ("dev", 0.2), ("seed", 7)])
+def test_a_column_without_folds_takes_no_shares_and_no_seed(key: str, value: float) -> None:
+    """They would change nothing: the column says all."""
+    problem = refused(in_columns(a=["train", "dev", "test"]), "given", columns=("a",), **{key: value})
+
+    assert problem.message == f"{key} needs a column of fold numbers, and 'a' has none"
+    assert problem.where == f"[split] {key}"
+    assert "remove" in problem.fix
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_sample_without_a_split_is_not_trained_on(study: Study) -> None:
     text.write_text(shares, encoding="utf-8")
     shown = study.project.vlrb("run", text)
     assert shown.status == 4
-    assert "the logs put 6 of 6 samples into none of train, dev, test" in shown.err
+    assert "the split of the logs puts 6 of 6 samples into none of train, dev, test" in shown.err
 
 
 def test_the_bounds_of_the_rank_score_are_recorded(study: Study) -> None:
@@ -218,7 +218,7 @@ def test_a_router_that_raises_has_no_numbers(study: Study) -> None:
 def test_what_was_not_measured_is_undefined(study: Study) -> None:
     """Reference: -1 milliseconds where profiling fails."""
     for reference in study.vlrb("run", "--json").json["references"]:
-        assert reference["scores"]["test"]["overall"]["routing-ms"] == {"undefined": "no router was timed"}
+        assert reference["test"]["scores"]["overall"]["routing-ms"] == {"undefined": "no router was timed"}
 
 
 def test_baselines_are_fitted_on_train(study: Study) -> None:

@@ -16,6 +16,7 @@ import pytest
 from vlrb.api.logs import Score
 from vlrb.api.returned import (
     check_saved,
+    checked_cautions,
     checked_choices,
     checked_chosen,
     checked_estimate,
@@ -265,6 +266,14 @@ def test_what_names_no_files_is_refused(returned: Any) -> None:
     """A text is not the list of its characters, and a forgotten return is the report's."""
     with pytest.raises(PluginError, match="report returned .* wrote"):
         checked_files(returned, "report")
+
+
+def test_cautions_are_a_list_of_texts() -> None:
+    """Of any iterable; one text is not the list of its characters."""
+    assert checked_cautions((text for text in ("a", "b")), "metric") == ["a", "b"]
+    for wrong in ("few groups", b"a", None, 3, ["\udcff"], [None], ["a" * 10_001]):
+        with pytest.raises(PluginError, match="metric: cautions returned .* instead of a"):
+            checked_cautions(wrong, "metric")
 
 
 def test_a_text_for_the_terminal_is_plain() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from vlrb.api.frozen import Array
-from vlrb.evaluation.calibration import calibrated
+from vlrb.evaluation.calibration import calibrate_estimates
 
 
 def population(seed: int, samples: int = 4000) -> tuple[Array, Array]:
@@ -24,14 +24,14 @@ def test_true_probabilities_stay_as_they_are() -> None:
     """Estimates that are right already are changed by no more than chance."""
     p, quality = population(1)
 
-    assert np.abs(calibrated(p, quality) - p).max() < 0.05
+    assert np.abs(calibrate_estimates(p, quality) - p).max() < 0.05
 
 
 def test_estimates_that_tell_nothing_become_means() -> None:
     """On shuffled samples the slope is near 0: each model has its own mean, and no sample stands out."""
     p, quality = population(2)
     shuffled = np.random.default_rng(3).permutation(p)
-    found = calibrated(shuffled, quality)
+    found = calibrate_estimates(shuffled, quality)
 
     assert np.abs(found - quality.mean(axis=0)).max() < 0.06
     assert found.mean(axis=0) == pytest.approx(quality.mean(axis=0), abs=1e-3)
@@ -43,7 +43,7 @@ def test_overconfidence_and_timidity_are_undone(power: float) -> None:
     p, quality = population(4)
     odds = (p / (1 - p)) ** power * np.array([0.2, 1.0, 5.0])
 
-    assert np.abs(calibrated(odds / (1 + odds), quality) - p).max() < 0.05
+    assert np.abs(calibrate_estimates(odds / (1 + odds), quality) - p).max() < 0.05
 
 
 @given(
@@ -61,7 +61,7 @@ def test_any_estimates_become_probabilities(p: Array, seed: int, kind: str) -> N
         "equal": p > 0.5,
         "opposite": p <= 0.5,
     }[kind]
-    found = calibrated(p, quality)
+    found = calibrate_estimates(p, quality)
 
     assert found.shape == p.shape
     assert ((found > 0) & (found < 1)).all()

@@ -1,6 +1,6 @@
 """Intervals hold a known truth as often as they say, and tests reject a true null hypothesis no more often: a short simulation.
 
-``benchmarks/coverage.py`` simulates more.  The bounds are four standard errors wide.
+``benchmarks/interval_coverage.py`` simulates more.  The bounds are four standard errors wide.
 """
 
 from __future__ import annotations

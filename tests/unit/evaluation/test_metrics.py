@@ -60,7 +60,7 @@ class Case:
 
     def select(self, rows: list[int], choices: list[int]) -> MetricValue:
         """Return the selection metric on any rows."""
-        on = EvaluatedRows(np.array(rows), np.full(len(rows), 1), CostBounds(1, 2))
+        on = EvaluatedRows(self.evaluator.benchmark, np.array(rows), np.full(len(rows), 1), CostBounds(1, 2))
         return self.evaluator.select(self.evaluator.evaluation(on, np.array(choices)))
 
 

@@ -212,7 +212,7 @@ def test_a_split_that_the_logs_prescribe() -> None:
     split = make_split(of([(str(i),) for i in range(4)], None, None, None, given_names), splitter("given"))
     assert [split.rows(n).tolist() for n in ("train", "dev", "test")] == [[0, 3], [1], [2]]
 
-    with pytest.raises(DataError, match="put 1 of 4 samples into none of train, dev, test: D/0001"):
+    with pytest.raises(DataError, match="puts 1 of 4 samples into none of train, dev, test: D/0001"):
         make_split(
             of([(str(i),) for i in range(4)], None, None, None, ["train", None, "test", "dev"]),
             splitter("given"),
@@ -502,9 +502,9 @@ def test_a_thinned_train_is_counted_and_has_its_own_digest() -> None:
 
 
 def test_a_group_of_two_datasets_is_kept_or_left_out_whole() -> None:
-    """It counts to the dataset of its first sample, of which all is kept at 1 - 1e-9 too."""
+    """It counts to the dataset of its first sample, of which all is kept at 0.99999 too."""
     benchmark = of([("x",)] * 6 + [(str(i),) for i in range(60)], ["a"] * 2 + ["b"] * 34 + ["a"] * 30)
-    made = make_splits(benchmark, splitter(), SplitSection(train_fraction=(1.0, 1 - 1e-9)))
+    made = make_splits(benchmark, splitter(), SplitSection(train_fraction=(1.0, 0.99999)))
 
     assert np.array_equal(made.smaller[0].train, made.splits[0].train)
 
@@ -514,7 +514,7 @@ def test_a_group_of_two_datasets_is_kept_or_left_out_whole() -> None:
     [
         ((0.5,), "must contain 1, since the leaderboard is of the whole train"),
         ((), "must contain 1"),
-        ((0.5, 0.5, 1.0), "must be distinct"),
+        ((0.5, 0.5, 1.0), "differ in their first six digits"),
         ((0.0, 1.0), "above 0, at most 1"),
         ((1.5, 1.0), "above 0, at most 1"),
     ],
@@ -534,7 +534,7 @@ def test_several_splits_are_stored_with_their_names(tmp_path: Path) -> None:
 
     assert len(rows) == 2 * 60 + sum(sum(one.info.samples.values()) for one in made.smaller)
     for one in (*made.splits, *made.smaller):
-        found = {row["id"]: row["split"] for row in rows if row["name"] == one.name}
+        found = {row["id"]: row["split"] for row in rows if row["split_name"] == one.name}
         assert found == {benchmark.ids[i]: part for part in ("train", "dev", "test") for i in one.rows(part).tolist()}
 
 
@@ -592,15 +592,18 @@ GOOD = rows_of([0, 1], [2], [3], name="a")
         (Splits((GOOD,), "x", pooled=1), "pooled must be True or False, not 1"),
         (Splits((GOOD,), "x", groups=np.zeros(3, dtype=int)), "each of 4 samples into a group, not 3"),
         (Splits((GOOD,), "x", groups=np.zeros(4)), "its groups must be integers, not float64"),
-        (Splits((rows_of([0], [2], [3]),), "x"), "must put each of 4 samples into one of train, dev, test, once"),
-        (Splits((GOOD, rows_of([0, 1], [2], [2], name="b")), "x"), "once, in 'b' too"),
-        (Splits((rows_of([0, 1], [2], [4]),), "x"), "must put each of 4 samples"),
-        (Splits((GOOD, GOOD), "x"), "named several splits alike: a"),
+        (Splits((rows_of([0], [2], [3]),), "x"), ": each of 4 samples must be in exactly one of train, dev, test"),
+        (Splits((GOOD, rows_of([0, 1], [2], [2], name="b")), "x"), "split 'b': each of 4 samples"),
+        (Splits((rows_of([0, 1], [2], [4]),), "x"), "each of 4 samples must be in exactly one"),
+        (Splits((GOOD, GOOD), "x"), "gave several splits the same name: a"),
         (Splits((GOOD, rows_of([0, 1], [2], [3])), "x"), "not ''"),
         (Splits((rows_of([0, 1], [2], [3], name="../a"),), "x"), "a split's name must be"),
         (Splits((rows_of([0, 1], [2], [3], name="a,train=0.1"),), "x"), "a split's name must be"),
         (Splits((rows_of([0, 1], [2], [3], name="a" * 101),), "x"), "a split's name must be"),
-        (Splits((GOOD, rows_of([0, 2], [1], [3], name="b")), "x", pooled=True), "are pooled, and tests samples twice"),
+        (
+            Splits((GOOD, rows_of([0, 2], [1], [3], name="b")), "x", pooled=True),
+            "returned pooled=True but tests some samples twice",
+        ),
     ],
 )
 def test_what_a_splitter_may_not_return(value: Any, message: str) -> None:

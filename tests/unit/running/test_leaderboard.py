@@ -106,7 +106,7 @@ def test_task_groups_have_a_column_each() -> None:
     without = board(
         references=(reference("o", overall={"rank-score": 0.5}, **scopes),), metrics=("rank-score",), **groups
     )
-    assert without.headings == ("rank-score",)
+    assert without.headings == ("rank-score", "vs best-single")
 
 
 def test_values_are_those_on_test() -> None:
@@ -188,6 +188,6 @@ def test_a_sweep_without_a_winner_says_so() -> None:
     """The row has no values, and there is no table of points."""
     found = board(failed("a", 1), failed("a", 2))
 
-    assert found.rows[0].note == "all points have a failed cell"
+    assert found.rows[0].note == "every point has a failed cell"
     assert all(isinstance(c.value, Undefined) for c in found.rows[0].cells)
     assert found.sweeps == ()

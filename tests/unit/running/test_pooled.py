@@ -15,7 +15,7 @@ from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
-from vlrb.running.pooled import pooled
+from vlrb.running.pooled import pool_cells
 
 OTHER = '[[router]]\nuse = "cheapest"\n'
 
@@ -80,24 +80,24 @@ def test_time_of_folds_is_the_sum(folds: SplitRun) -> None:
     """Requests and seconds of all folds: throughput is of all test samples together."""
     cells = folds.standing(seed=1)
     timings = [c.timing for c in cells if c.timing is not None]
-    found = pooled(folds.context, cells).timing
+    found = pool_cells(folds.context, cells).timing
 
     assert len(timings) == 3
     assert found is not None
     assert found.requests == 120
     assert found.route_seconds == pytest.approx(sum(t.route_seconds for t in timings))
-    assert pooled(folds.context, cells, "dev").timing is None
+    assert pool_cells(folds.context, cells, "dev").timing is None
 
 
 def test_estimates_are_pooled_where_every_cell_has_them(folds: SplitRun) -> None:
     """In the order of the choices; none where a router gives none."""
     cells = folds.standing(seed=2)
-    joined = pooled(folds.context, cells)
-    each = [pooled(folds.context, [c]) for c in cells]
+    joined = pool_cells(folds.context, cells)
+    each = [pool_cells(folds.context, [c]) for c in cells]
 
     assert joined.estimate is not None
     assert joined.choices.tolist() == [j for p in each for j in p.choices.tolist()]
     expected = np.concatenate([p.estimate.p_correct for p in each if p.estimate is not None])
     assert np.array_equal(joined.estimate.p_correct, expected)
-    assert pooled(folds.context, folds.standing("cheapest", 2)).estimate is None
-    assert pooled(folds.context, [*cells[:2], folds.standing("cheapest", 2)[2]]).estimate is None
+    assert pool_cells(folds.context, folds.standing("cheapest", 2)).estimate is None
+    assert pool_cells(folds.context, [*cells[:2], folds.standing("cheapest", 2)[2]]).estimate is None

@@ -13,7 +13,7 @@ from split_runs import KEYED, SplitRun, accuracy, run_splits
 from vlrb.api.results import Scores
 from vlrb.api.routing import Undefined
 from vlrb.running.leaderboard import leaderboard
-from vlrb.running.routers import aggregated
+from vlrb.running.routers import aggregate_scores
 
 
 def scores(**values: Any) -> Scores:
@@ -22,19 +22,19 @@ def scores(**values: Any) -> Scores:
 
 def test_means_are_over_splits_of_means_over_seeds_and_deviations_stand_apart() -> None:
     """A split with more seeds weighs no more; the spread over seeds is inside splits, that over splits between their means."""
-    found = aggregated([[scores(a=0.1), scores(a=0.3)], [scores(a=0.5), scores(a=0.6), scores(a=0.7)]])
+    found = aggregate_scores([[scores(a=0.1), scores(a=0.3)], [scores(a=0.5), scores(a=0.6), scores(a=0.7)]])
 
     assert found.scores["overall"]["a"] == pytest.approx((0.2 + 0.6) / 2)
     assert found.over_seeds["overall"]["a"] == pytest.approx(((0.02 + 0.01) / 2) ** 0.5)
     assert found.over_splits["overall"]["a"] == pytest.approx(statistics.stdev([0.2, 0.6]))
-    single = aggregated([[scores(a=0.1)]])
+    single = aggregate_scores([[scores(a=0.1)]])
     assert (single.over_seeds, single.over_splits) == ({}, {})
 
 
 def test_a_mean_is_undefined_where_a_value_is() -> None:
     """With its reason, and without deviations; scopes are those that all sets have."""
     none = Undefined("free")
-    found = aggregated([[{**scores(a=0.1, b=0.5), "group/x": {"a": 1.0}}, scores(a=none, b=0.7)]])
+    found = aggregate_scores([[{**scores(a=0.1, b=0.5), "group/x": {"a": 1.0}}, scores(a=none, b=0.7)]])
 
     assert found.scores == {"overall": {"a": none, "b": pytest.approx(0.6)}}
     assert list(found.over_seeds["overall"]) == ["b"]
@@ -119,3 +119,11 @@ def test_the_best_single_model_by_the_metric_may_be_another_than_the_most_accura
 
     assert found["best-single-by-metric"] == found["cheapest-single"] != found["best-single"]
     assert np.isfinite(found["best-single"]["average-cost"])
+
+
+def test_of_models_with_an_equal_value_the_cheaper_is_best(tmp_path: Path) -> None:
+    """As for the best single model: where all answers are wrong, every accuracy is 0."""
+    run = run_splits(tmp_path, KEYED, "[selection]\nmetric = 'accuracy'\n", logs="wrong = 'all'")
+    found = {r.name: r.test.scores["overall"] for r in run.result.references}
+
+    assert found["best-single-by-metric"] == found["best-single"] == found["cheapest-single"]

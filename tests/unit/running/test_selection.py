@@ -51,8 +51,8 @@ def won(*cells: CellResult, by: str = "rank-score") -> dict[str, dict[str, tuple
     """Return label -> split -> the point and the metric that decided."""
     metrics = tuple(SimpleNamespace(spec=m) for m in METRICS)
     chosen = next(m for m in metrics if m.spec.name == by)
-    plan = SimpleNamespace(selection=SelectionSection(metric=by), metrics=metrics)
-    context: Any = SimpleNamespace(plan=plan, evaluator=SimpleNamespace(selection=chosen))
+    plan = SimpleNamespace(selection=SelectionSection(metric=by))
+    context: Any = SimpleNamespace(plan=plan, evaluator=SimpleNamespace(selection=chosen, metrics=metrics))
     found = select_points(context, cells)
     return {label: {split: (s.point, s.metric) for split, s in splits.items()} for label, splits in found.items()}
 
@@ -216,7 +216,8 @@ def test_each_split_chooses_on_its_own_inner_folds(run: SplitRun) -> None:
 @pytest.mark.parametrize("on", ["dev", "folds"])
 def test_choosing_does_not_change_with_the_test_answers(tmp_path: Path, on: str, rule: str) -> None:
     """Whatever the models did on the test samples of a fold, its points are chosen as before."""
-    more = f'{FOLDS}[selection]\non = "{on}"\nfolds = 2\nrule = "{rule}"\nmetric = "accuracy"\n'
+    folds = "folds = 2\n" if on == "folds" else ""
+    more = f'{FOLDS}[selection]\non = "{on}"\n{folds}rule = "{rule}"\nmetric = "accuracy"\n'
     plan = make_plan(experiment(tmp_path, SWEPT, more), ("no:mlflow",))
     places = Places(tmp_path / "runs", tmp_path / "cache")
     result = execute(plan, places, jobs=1).result
@@ -244,7 +245,7 @@ def test_predicted_values_are_calibrated_estimates_at_actual_costs(tmp_path: Pat
         assert a.values["average-cost"] == b.values["average-cost"]
     row = next(r for r in leaderboard(run.result).rows if r.name == "keyed")
     assert "as predicted" in row.note
-    assert "as observed" not in row.note
+    assert "by observed results" not in row.note
 
 
 def test_a_router_without_estimates_is_chosen_as_observed_and_says_so(tmp_path: Path) -> None:
@@ -254,8 +255,8 @@ def test_a_router_without_estimates_is_chosen_as_observed_and_says_so(tmp_path: 
 
     assert run.router("counting").rule == "best"
     row = next(r for r in leaderboard(run.result).rows if r.name == "counting")
-    assert "as observed, since it has no estimates" in row.note
-    assert "as observed" not in next(r for r in leaderboard(run.result).rows if r.name == "keyed").note
+    assert "by observed results: the router gives no estimates" in row.note
+    assert "by observed results" not in next(r for r in leaderboard(run.result).rows if r.name == "keyed").note
 
 
 def test_within_one_standard_error_the_cheapest_point_is_chosen(tmp_path: Path) -> None:
@@ -296,3 +297,33 @@ def test_a_point_with_a_failed_inner_cell_is_not_chosen(tmp_path: Path) -> None:
     assert failed == {size}
     assert "fail=-1" in run.router().points["fold-1"]
     assert run.outcome.exit_code == 1
+
+
+def test_a_router_that_failed_is_not_fitted_again(tmp_path: Path) -> None:
+    """With `refit`, the error of its only fit is told once, and its row says that it failed."""
+    routers = '[[router]]\nuse = "faulty"\nlabel = "failing"\nfault = "raise"\n' + KEYED
+    run = run_splits(tmp_path, routers, "[selection]\nrefit = true\n")
+    failed = [c for c in run.result.cells if c.status == "failed"]
+    row = next(r for r in leaderboard(run.result).rows if r.name == "failing")
+
+    assert [c.cell.refit for c in failed] == [False]
+    assert row.note == "1 of 1 cells failed"
+    assert run.router().test is not None
+
+
+def test_by_estimates_every_metric_of_quality_is_predicted(tmp_path: Path) -> None:
+    """The mean score too, and the share of the gap to the Oracle by the estimates: defined, and 1 at most."""
+    run = run_splits(tmp_path, SWEPT, FOLDS + '[selection]\nrule = "predicted"\n')
+
+    for point in run.router().sweep:
+        assert point.values["mean-score"] == point.values["accuracy"]
+        gap = point.values["oracle-gap-closed"]
+        assert not isinstance(gap, Undefined)
+        assert gap <= 1 + 1e-12
+
+
+def test_a_sweep_of_one_value_is_no_choice(tmp_path: Path) -> None:
+    """Its row says the value, and not of how many points or by which rule it is the best."""
+    run = run_splits(tmp_path, KEYED + "sweep = { lambda = [3] }\n", '[selection]\nrule = "predicted"\n')
+
+    assert next(r for r in leaderboard(run.result).rows if r.name == "keyed").note == "lambda=3.0"

@@ -1,4 +1,4 @@
-"""The statistics of a run: recomputed from its directory, and names that must be there."""
+"""The statistics of a run: recomputed from its directory, and what metrics say of themselves."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
 from split_runs import FOLDS, KEYED, SWEPT, SplitRun, experiment, run_splits
 
 from vlrb.api.routing import Undefined
 from vlrb.api.statistics import Interval
-from vlrb.errors import ConfigError, DataError
+from vlrb.errors import DataError
 from vlrb.evaluation.bootstrap import draw_counts
 from vlrb.experiment.resolve import make_plan
+from vlrb.running.leaderboard import NO_BASELINE, leaderboard
 from vlrb.running.results import read_result
 from vlrb.running.run import execute, prepare
 from vlrb.storage import Places
@@ -124,20 +126,38 @@ def test_an_unknown_column_is_an_error_with_the_nearest_name(tmp_path: Path) -> 
     assert "did you mean 'dataset'" in problem.fix
 
 
-def test_names_that_no_row_has_are_refused_before_any_cell_runs(tmp_path: Path) -> None:
-    """The baseline and both names of every pair, all at once, with the key and the nearest name."""
-    more = '[statistics]\nbaseline = "best-singel"\npairs = [["keyd", "oracle"], ["random", "orcle"]]\n'
-    places = Places(tmp_path / "runs", tmp_path / "cache")
-    with pytest.raises(ConfigError) as caught:
-        execute(make_plan(experiment(tmp_path, ROUTERS, FOLDS + more), ("no:mlflow",)), places, jobs=1)
+MISLEADING = """
+from vlrb import MetricSpec, hookimpl
 
-    assert [(p.where.rpartition("statistics")[2], p.fix) for p in caught.value.problems] == [
-        (".baseline", "did you mean 'best-single' or 'cheapest-single' or 'best-single-by-metric'?"),
-        (".pairs", "did you mean 'keyed'?"),
-        (".pairs", "did you mean 'oracle'?"),
-    ]
-    assert not (places.cache / "cells").exists()
-    assert not places.runs.exists()
+class Plain:
+    def __call__(self, evaluation):
+        return 0.5
+
+    def cautions(self, evaluation):
+        return CAUTIONS
+
+@hookimpl
+def vlrb_metrics():
+    return [MetricSpec(name="plain", summary="", factory=lambda _: Plain())]
+"""
+
+
+@pytest.mark.parametrize(("returned", "shown"), [("['mind\\nthe gap']", True), ("'mind the gap'", False), ("7", False)])
+def test_cautions_of_a_metric_are_sentences_or_its_plugins_error(tmp_path: Path, returned: str, shown: bool) -> None:
+    """One text is not a caution per character; the run is complete, and the plugin named with exit status 5."""
+    plugin = tmp_path / "misleading.py"
+    plugin.write_text(MISLEADING.replace("CAUTIONS", returned), encoding="utf-8")
+    path = experiment(tmp_path, ROUTERS, "[[metric]]\nuse = 'plain'\n")
+    path.write_text(path.read_text(encoding="utf-8").replace("plugins = [", f"plugins = [{str(plugin)!r}, "))
+    outcome = execute(make_plan(path, ("no:mlflow",)), Places(tmp_path / "runs", tmp_path / "cache"), jobs=1)
+    own = [text for text in outcome.result.statistics.cautions if "groups are tested" not in text]
+
+    assert [text for text in own if "mind" in text] == (["mind the gap"] if shown else [])
+    assert not [text for text in own if len(text) == 1]
+    assert outcome.exit_code == (0 if shown else 5)
+    assert [("misleading" in str(e), "cautions returned" in str(e)) for e in outcome.errors] == [(True, True)] * (
+        not shown
+    )
 
 
 def test_independent_answers_of_one_seed_are_compared_by_mcnemar(tmp_path: Path) -> None:
@@ -187,3 +207,38 @@ def test_a_train_without_a_solved_sample_is_no_crash(tmp_path: Path) -> None:
     assert {c.cell.label for c in run.result.cells if c.status == "done"} >= {"keyed"}
     for cell in run.result.cells:
         assert cell.status == "done" or "no model is right on any of" in cell.error, cell.error
+
+
+def test_a_baseline_that_failed_costs_no_result(tmp_path: Path) -> None:
+    """The run ends in order; a caution says that differences from it are missing, and no row claims to be it."""
+    routers = '[[router]]\nuse = "faulty"\nlabel = "failing"\nfault = "raise"\n' + KEYED
+    run = run_splits(tmp_path, routers, "[statistics]\nbaseline = 'failing'\n")
+
+    assert run.outcome.exit_code == 1
+    assert any("the baseline 'failing' has no result" in c for c in run.result.statistics.cautions)
+    assert "best-single" in run.result.statistics.rows["keyed"].against
+    assert {r.cells[1] for r in leaderboard(run.result).rows if r.name != "failing"} == {NO_BASELINE}
+
+
+def test_the_best_single_model_is_compared_with_whatever_the_baseline(tmp_path: Path) -> None:
+    """And a row that is not separated from it says so, as do reference points and rows that no draw tells apart."""
+    run = run_splits(
+        tmp_path, KEYED + 'lambda = 2\n[[router]]\nuse = "random"\n', "[statistics]\nbaseline = 'random'\n"
+    )
+    wrong = run_splits(tmp_path / "wrong", '[[router]]\nuse = "random"\n', "", logs="wrong = 'all'")
+
+    assert {"best-single", "random"} <= set(run.result.statistics.rows["keyed"].against)
+    by_metric = next(r for r in leaderboard(wrong.result).rows if r.name == "strongest-per-dataset")
+    assert "best-single" in by_metric.tied
+
+
+def test_inner_folds_stand_in_the_run_directory(tmp_path: Path) -> None:
+    """A column for each, with the part of every sample: what points of a sweep were compared on can be computed again."""
+    run = run_splits(tmp_path, SWEPT, FOLDS + "[selection]\non = 'folds'\nfolds = 2\n")
+    table = pq.read_table(run.files / "inner_splits.parquet").to_pydict()
+    outer = run.parts("fold-1")
+
+    assert set(table) == {"id", *(f"fold-{i},inner-{j}" for i in (1, 2, 3) for j in (1, 2))}
+    inner = dict(zip(table["id"], table["fold-1,inner-1"], strict=True))
+    assert {i for i, part in inner.items() if part is None} == {i for i, part in outer.items() if part == "test"}
+    assert set(inner.values()) == {None, "train", "dev", "test"}

@@ -1,6 +1,6 @@
 """How often 95 % intervals hold the truth, and how often tests at 5 % reject a true null hypothesis, by simulation.
 
-Usage: python benchmarks/coverage.py [SIMULATIONS] [DRAWS]
+Usage: python benchmarks/interval_coverage.py [SIMULATIONS] [DRAWS]
 
 Tables of two equally good routers are drawn from a known population (tests/support/populations.py): 600 independent samples, or
 450 image groups of 1 to 8 samples that are alike, in three datasets each.  A plain bootstrap, which ignores the groups, must fail
