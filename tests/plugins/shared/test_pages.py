@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import look_at
 
 from vlrb_plugins.shared.pages import pages
 from vlrb_plugins.shared.pages.pages import render_page
@@ -69,6 +70,19 @@ def test_only_scripts_of_the_page_may_run(render: Render) -> None:
     assert not re.search(r"(src|href)=.?(?!data:|#)\w|url\(|@import", page)
 
 
+@pytest.mark.browser
+def test_the_policy_stops_other_scripts_and_requests(render: Render, tmp_path: Path) -> None:
+    """Even if markup got into a page; the console says so, so other tests can tell by it that nothing was stopped."""
+    smuggled = '<script>window.bad = 1</script><p onclick="window.bad = 2">x</p><img src="http://127.0.0.1:9/x.png"></main>'
+    page = render(scripts=["own.js"]).replace("</main>", smuggled)
+    steps = "(page.querySelector('main p').click(), [window.own ?? null, window.bad ?? null])"
+    seen = look_at(page, steps, tmp_path)
+
+    assert seen.value == [True, None]
+    assert any("127.0.0.1:9" in line for line in seen.console)
+    assert sum("script" in line for line in seen.console) >= 2
+
+
 def test_a_table_has_a_caption_scopes_and_a_box_that_scrolls(render: Render) -> None:
     """What a screen reader needs, and what keeps a wide table from widening the page."""
     table = Table(
@@ -83,6 +97,32 @@ def test_a_table_has_a_caption_scopes_and_a_box_that_scrolls(render: Render) -> 
     assert '<th scope="row"><bdi>ב</bdi></th>' in page
     assert '<td class="number best" style="--heat:5%">1.0</td>' in page
     assert "<dt>a %</dt><dd>what a is</dd>" in page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_can_be_read_on_every_ground(scheme: str) -> None:
+    """WCAG AA, 4.5 : 1, on all colours of a heat map too: its ends have the least and the most contrast."""
+    style = (Path(pages.__file__).parent / "page.css").read_text(encoding="utf-8")
+    values = re.findall(r"--([\w-]+): (#\w{6})", style)
+    colours = dict(values[: len(values) // 2] if scheme == "light" else values[len(values) // 2 :])
+    grounds = {
+        "ink": ("paper", "panel", "cold", "hot", "bad", "warn"),
+        "soft": ("paper", "panel"),
+        "link": ("paper", "panel"),
+    }
+
+    assert len(colours) == 11
+    for text, on in grounds.items():
+        for ground in on:
+            light, dark = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour, as WCAG defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_heat_maps_mark_the_best_and_leave_unknown_values_out() -> None:
