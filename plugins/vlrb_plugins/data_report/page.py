@@ -8,10 +8,10 @@ from typing import Any
 
 from vlrb_plugins.data_report.figures import DataReport, DatasetFigures, OutcomeFigures
 from vlrb_plugins.data_report.files import common_folder, findings_in_files, passed_over_by_reason, relative_to
-from vlrb_plugins.data_report.tables import accuracy_map, datasets_table, models_table, outcomes_table
+from vlrb_plugins.data_report.tables import LONG, accuracy_map, datasets_table, models_table, outcomes_table
 from vlrb_plugins.data_report.texts import facts
 from vlrb_plugins.shared.pages.pages import render_page
-from vlrb_plugins.shared.pages.tables import Table, percent
+from vlrb_plugins.shared.pages.tables import name_cell, percent
 
 TROUBLES = ("missing", "unknown", "failed_calls", "failed_judges")
 
@@ -36,7 +36,7 @@ def data_page(report: DataReport) -> str:
         "passed_over": passed_over_by_reason(report, folder),
         "findings": findings_in_files(report, folder),
     }
-    return render_page("vlrb_plugins.data_report", "data_report.html.j2", context)
+    return render_page(__package__, "data_report.html.j2", context)
 
 
 def _tiles(report: DataReport) -> dict[str, str]:
@@ -72,24 +72,27 @@ def _troubles(entries: Sequence[Any]) -> str:
 
 
 def _outcomes(report: DataReport, folder: str) -> list[dict[str, Any]]:
-    """Return what the page says of each dataset's outcomes, folded: a line, a table, and why answers are undecided."""
+    """Return what the page says of each dataset's outcomes, folded: a line, a table, and what explains it."""
     of: dict[str, list[OutcomeFigures]] = {}
     for outcome in report.outcomes:
         of.setdefault(outcome.dataset, []).append(outcome)
     figures = {d.name: d for d in report.datasets}
     return [
         {
-            "name": name,
+            "name": name_cell(name, LONG),
             "line": _line(figures.get(name), outcomes),
-            "table": _relative_table(number, name, outcomes, folder),
+            "table": outcomes_table(number, name, outcomes),
+            "sources": [_source(o, folder) for o in outcomes],
             "undecided": _undecided(outcomes),
         }
         for number, (name, outcomes) in enumerate(of.items(), start=1)
     ]
 
 
-def _relative_table(number: int, name: str, outcomes: Sequence[OutcomeFigures], folder: str) -> Table:
-    return outcomes_table(number, name, outcomes, lambda text: relative_to(folder, text))
+def _source(outcome: OutcomeFigures, folder: str) -> str:
+    """Return a model, and where it stands whether its answers are right."""
+    verdict = filter(None, (outcome.verdict, outcome.scorer and f"scorer {outcome.scorer}"))
+    return f"{outcome.model}: {relative_to(folder, '; '.join(verdict)) or 'nowhere'}"
 
 
 def _line(dataset: DatasetFigures | None, outcomes: Sequence[OutcomeFigures]) -> str:

@@ -146,14 +146,9 @@ def models_table(report: DataReport) -> Table:
     return _table("models-table", "Each model on all samples", _MODELS, by_accuracy(report.models))
 
 
-def outcomes_table(number: int, name: str, outcomes: Sequence[OutcomeFigures], relative: Callable[[str], str]) -> Table:
-    """Return the table of the models' outcomes on a dataset.
-
-    :param relative: shortens the paths in a text
-    """
-    label = _field("right or wrong comes from", lambda o: Cell(relative(_label(o))), "text")
-    caption = f"Each model on {shortened(name, LONG)}"
-    return _table(f"outcomes-{number}", caption, (*_OUTCOMES, label), by_accuracy(outcomes))
+def outcomes_table(number: int, name: str, outcomes: Iterable[OutcomeFigures]) -> Table:
+    """Return the table of the models' outcomes on a dataset."""
+    return _table(f"outcomes-{number}", f"Each model on {shortened(name, LONG)}", _OUTCOMES, by_accuracy(outcomes))
 
 
 def accuracy_map(report: DataReport) -> tuple[Table, Scale | None]:
@@ -202,10 +197,6 @@ def _bounds(report: DataReport, whole: bool) -> tuple[tuple[Cell, ...], ...]:
 def _expected(dataset: DatasetFigures) -> Cell:
     other = dataset.expected_samples not in (None, dataset.samples)
     return Cell(f"{dataset.samples:,}", mark="bad" if other else "")
-
-
-def _label(outcome: OutcomeFigures) -> str:
-    return "; ".join(filter(None, (outcome.verdict, outcome.scorer and f"scorer {outcome.scorer}")))
 
 
 def _counts(values: Sequence[int | None]) -> list[Cell]:

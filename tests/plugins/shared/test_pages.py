@@ -73,7 +73,9 @@ def test_only_scripts_of_the_page_may_run(render: Render) -> None:
 @pytest.mark.browser
 def test_the_policy_stops_other_scripts_and_requests(render: Render, tmp_path: Path) -> None:
     """Even if markup got into a page; the console says so, so other tests can tell by it that nothing was stopped."""
-    smuggled = '<script>window.bad = 1</script><p onclick="window.bad = 2">x</p><img src="http://127.0.0.1:9/x.png"></main>'
+    smuggled = (
+        '<script>window.bad = 1</script><p onclick="window.bad = 2">x</p><img src="http://127.0.0.1:9/x.png"></main>'
+    )
     page = render(scripts=["own.js"]).replace("</main>", smuggled)
     steps = "(page.querySelector('main p').click(), [window.own ?? null, window.bad ?? null])"
     seen = look_at(page, steps, tmp_path)

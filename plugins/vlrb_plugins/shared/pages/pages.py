@@ -18,7 +18,7 @@ from vlrb import printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-OWN = "vlrb_plugins.shared.pages"
+OWN = __package__
 
 _NO_CHARACTERS = re.compile(
     "[\ufdd0-\ufdef" + "".join(f"{chr(p * 0x10000 + n)}" for p in range(17) for n in (0xFFFE, 0xFFFF)) + "]"
