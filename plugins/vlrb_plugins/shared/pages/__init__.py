@@ -1,0 +1,1 @@
+"""Pages of HTML that bundled plugins write: a skeleton with style and script, tables and heat maps."""
