@@ -89,12 +89,7 @@ def execute(
     :param fresh: labels of routers to fit again although their results are known; an empty list means all
     :raises VlrbError: for what makes the whole run impossible; a cell that fails is part of the result
     """
-    if not plan.routers:
-        raise ConfigError("there is no router", where=plan.document.where(("router",)), fix="add a table [[router]]")
-    labels = {r.label for r in plan.routers}
-    for label in fresh or ():
-        if label not in labels:
-            raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
+    _check_routers(plan, fresh or ())
     context = prepare(plan, places, jobs, progress)
     cells = context.cells()
     key = _run_key(context, cells)
@@ -122,6 +117,15 @@ def execute(
             with interrupts.held():  # further interrupts wait until the observers know
                 observers.call("vlrb_run_interrupted", run=run)
             raise
+
+
+def _check_routers(plan: Plan, fresh: Sequence[str]) -> None:
+    if not plan.routers:
+        raise ConfigError("there is no router", where=plan.document.where(("router",)), fix="add a table [[router]]")
+    labels = {r.label for r in plan.routers}
+    for label in fresh:
+        if label not in labels:
+            raise ConfigError(f"there is no router {label!r}", where="--fresh", fix=did_you_mean(label, labels))
 
 
 def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:

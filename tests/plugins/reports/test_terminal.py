@@ -7,11 +7,13 @@ import pytest
 from finished import finished_run, seeded_cell, with_cells
 from rich.console import Console
 
-from vlrb import NoParams, RunResult
+from vlrb import FinishedRun, NoParams, RunResult
 from vlrb_plugins.reports.board import LeaderboardReport
 from vlrb_plugins.shared import text_table
 
-text = LeaderboardReport(NoParams()).text
+
+def text(result: RunResult) -> str:
+    return LeaderboardReport(NoParams()).text(FinishedRun(result))
 
 
 @pytest.fixture
