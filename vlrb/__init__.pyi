@@ -144,6 +144,7 @@ from vlrb.experiment.strict import unstructure as unstructure
 from vlrb.redact import without_credentials as without_credentials
 from vlrb.running.cell_files import read_curve as read_curve
 from vlrb.running.leaderboard import CHANCE as CHANCE
+from vlrb.running.leaderboard import NOT_SHOWN as NOT_SHOWN
 from vlrb.running.leaderboard import Leaderboard as Leaderboard
 from vlrb.running.leaderboard import SweepTable as SweepTable
 from vlrb.running.leaderboard import TableCell as TableCell

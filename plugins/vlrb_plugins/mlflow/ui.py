@@ -10,25 +10,23 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import webbrowser
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import click
 
 from vlrb import ConfigError, TrackingError
 from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, Address, in_memory
-from vlrb_plugins.mlflow.settings import DEFAULT_EXPERIMENT
 from vlrb_plugins.mlflow.store import environment
+from vlrb_plugins.mlflow.views import ROWS, ROWS_VIEW, RUNS_VIEW, VIEW_TAG, table_address
 
 STARTUP_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
 GRACE_SECONDS = 5.0
-
-ROWS = "tags.selected = 'true'"
-TABLE = urlencode({"workflowType": "machine_learning", "searchFilter": ROWS}, quote_via=quote)
-"""What the UI of MLflow 3 reads from the address of its run table."""
 
 _ABOVE = "see what MLflow printed above, then run the command again"
 
@@ -39,7 +37,9 @@ _ABOVE = "see what MLflow printed above, then run the command again"
 )
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
-def ui(uri: str, host: str, port: int) -> None:
+@click.option("--experiment", default="", show_default="that of the latest run", help="The MLflow experiment to show.")
+@click.option("--open/--no-open", "opens", default=True, help="Open the run table in a browser, from a terminal.")
+def ui(uri: str, host: str, port: int, experiment: str, opens: bool) -> None:
     """Open the MLflow UI on the runs that were tracked here; Ctrl-C ends it."""
     address = Address.of(uri, "--uri")
     _check(address, host, port)
@@ -49,9 +49,12 @@ def ui(uri: str, host: str, port: int) -> None:
         try:
             _wait_until_open(process, host, port)
             click.echo(f"MLflow UI of {address.shown} ({address.source}): http://{host}:{port} (Ctrl-C ends it)")
-            experiment = _experiment_id(host, port)
-            if experiment:
-                click.echo(f"leaderboards ({ROWS}): http://{host}:{port}/#/experiments/{experiment}/runs?{TABLE}")
+            tables = _tables(host, port, experiment)
+            for what, table in tables.items():
+                click.echo(f"{what}: {table}")
+            if tables and opens and _has_screen():
+                # a browser that is started may not return before it is closed
+                threading.Thread(target=webbrowser.open, args=(tables["runs"],), daemon=True).start()
             status = process.wait()
             raise TrackingError(f"the MLflow UI ended by itself with status {status}", where=address.source, fix=_ABOVE)
         except KeyboardInterrupt:
@@ -141,15 +144,51 @@ def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> 
     raise TrackingError(what, where=f"{host}:{port}", fix=_ABOVE)
 
 
-def _experiment_id(host: str, port: int) -> str:
-    """Return the id of the experiment to which runs go by default; empty where the store has none, or does not say."""
+def _tables(host: str, port: int, name: str) -> dict[str, str]:
+    """Return the addresses of the run tables; none where the store has no such experiment, or does not say."""
+    with contextlib.suppress(OSError, http.client.HTTPException, ValueError, LookupError):
+        found = _find_experiment(host, port, name)
+        views = {tag["key"].removeprefix(VIEW_TAG) for tag in found.get("tags", ()) if tag["key"].startswith(VIEW_TAG)}
+        wanted = {"runs": RUNS_VIEW, f"leaderboards ({ROWS})": ROWS_VIEW}
+        server = f"http://{host}:{port}"
+        return {
+            what: table_address(server, found["experiment_id"], view, view in views) for what, view in wanted.items()
+        }
+    return {}
+
+
+def _find_experiment(host: str, port: int, name: str) -> dict[str, Any]:
+    """Return the experiment of a name, or that of the latest run that vlrb has tracked.
+
+    :raises LookupError: where there is none
+    """
+    if name:
+        query = urlencode({"experiment_name": name})
+        experiment = _ask(host, port, f"experiments/get-by-name?{query}")["experiment"]
+    else:
+        ids = [e["experiment_id"] for e in _ask(host, port, "experiments/search", max_results=1000)["experiments"]]
+        latest = {"filter": "tags.`vlrb.node` = 'run'", "max_results": 1, "order_by": ["attributes.start_time DESC"]}
+        (run,) = _ask(host, port, "runs/search", experiment_ids=ids, **latest)["runs"]
+        experiment = _ask(host, port, f"experiments/get?experiment_id={run['info']['experiment_id']}")["experiment"]
+    if experiment["lifecycle_stage"] != "active":
+        raise LookupError(name)
+    return dict(experiment)
+
+
+def _ask(host: str, port: int, path: str, **sent: Any) -> dict[str, Any]:
     connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
-        path = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(DEFAULT_EXPERIMENT)}"
-        connection.request("GET", path)
-        found = json.loads(connection.getresponse().read())["experiment"]
-        return quote(found["experiment_id"]) if found["lifecycle_stage"] == "active" else ""
-    return ""
+    with contextlib.closing(connection):
+        body = json.dumps(sent) if sent else None
+        connection.request(
+            "POST" if sent else "GET", f"/api/2.0/mlflow/{path}", body, {"Content-Type": "application/json"}
+        )
+        return dict(json.loads(connection.getresponse().read()))
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser can open beside the terminal; without a display, Python would start one inside it."""
+    named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return sys.stdout.isatty() and (named or sys.platform in ("darwin", "win32"))
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -116,14 +117,18 @@ def test_address_of_the_leaderboards(start, study, database, read):
     """Protects the way to the run table: the address names the default experiment, and its filter finds the rows."""
     study.show()
     process, address = start()
-    line = next(line for line in process.stdout if "#/experiments/" in line)  # MLflow shows requests there too
-    table, _, query = line.split(": ")[-1].strip().partition("?")
+    shown = (line for line in process.stdout if "#/experiments/" in line)  # MLflow shows requests there too
+    runs, rows = (next(shown).split(": ")[-1].strip() for _ in range(2))
     store = read(database)
-    assert table == f"{address}/#/experiments/{store.experiment.experiment_id}/runs"
-    given = parse_qs(query, strict_parsing=True)
-    assert given == {"workflowType": ["machine_learning"], "searchFilter": ["tags.selected = 'true'"]}
-    assert " " not in query
-    found = store.client.search_runs([store.experiment.experiment_id], *given["searchFilter"])
+    for line, view in ((runs, "vlrb-runs"), (rows, "vlrb-leaderboard")):
+        table, _, query = line.partition("?")
+        assert table == f"{address}/#/experiments/{store.experiment.experiment_id}/runs"
+        assert parse_qs(query, strict_parsing=True) == {
+            "workflowType": ["machine_learning"],
+            "viewStateShareKey": [view],
+        }
+    view = json.loads(store.experiment.tags["mlflow.sharedViewState.vlrb-leaderboard"])
+    found = store.client.search_runs([store.experiment.experiment_id], view["searchFilter"])
     assert {r.data.tags["vlrb.node"] for r in found} == set(store.runs()) - {"run"}
 
 
