@@ -81,7 +81,7 @@ def describe_cell(run: RunInfo, cell: CellInfo) -> str:
         f"point {cell.point_name}" if cell.point else "",
         f"split {cell.split_name}" if cell.split_name else "",
         f"seed {cell.seed}",
-        f"features {cell.features}" if cell.features else "no features",
+        _features(cell),
     )
     return (
         f"**{escape(cell.label)}**: router {escape(cell.router)} ({escape(cell.dist)}), "
@@ -92,9 +92,7 @@ def describe_cell(run: RunInfo, cell: CellInfo) -> str:
 def describe_row(result: RunResult, name: str, summary: str, cell: CellInfo | None = None) -> str:
     """Return what a row of the leaderboard is, and how it compares with the baseline, as Markdown."""
     what = (
-        f"router {cell.router} ({cell.dist}), features {cell.features}"
-        if cell is not None
-        else f"reference point, {summary}"
+        f"router {cell.router} ({cell.dist}), {_features(cell)}" if cell is not None else f"reference point, {summary}"
     )
     return f"**{escape(name)}**: {escape(what)}.\n\n{_compare(result, name)}\n\n{_describe_benchmark(result.run)}"
 
@@ -103,6 +101,10 @@ def escape(text: str) -> str:
     """Return a text in which nothing is Markdown or HTML."""
     plain = printable(text, lines=False).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", plain)
+
+
+def _features(cell: CellInfo) -> str:
+    return f"features {cell.features}" if cell.features else "no features"
 
 
 def _describe_benchmark(run: RunInfo) -> str:

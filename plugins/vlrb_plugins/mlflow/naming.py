@@ -30,12 +30,17 @@ Q = TypeVar("Q")
 
 
 def metrics_of(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str, str]]:
-    """Return metrics ``SPLIT/METRIC`` and ``SPLIT/METRIC/SCOPE``, and why the others have no finite value."""
+    """Return metrics ``test/METRIC``, ``test/METRIC/SCOPE`` and ``val/METRIC``, and why others have no finite value.
+
+    Dev, where a dataset has few samples, is told overall only; all of it stands in the cell's files.
+    """
     values: dict[str, MetricValue] = {}
     for split, scopes in scores.items():
         for scope, of_scope in scopes.items():
-            suffix = "" if scope == "overall" else f"/{scope}"
-            values |= {f"{_PREFIXES.get(split, split)}/{name}{suffix}": value for name, value in of_scope.items()}
+            if scope == "overall":
+                values |= {f"{_PREFIXES.get(split, split)}/{name}": value for name, value in of_scope.items()}
+            elif split == "test":
+                values |= {f"test/{name}/{scope}": value for name, value in of_scope.items()}
     return finite(values)
 
 

@@ -115,7 +115,8 @@ def _shared_params(cells: list[CellInfo]) -> dict[str, Any]:
     first = cells[0]
     swept = {name for c in cells for name in c.point}
     own = {f"router.{k}": v for k, v in flat({k: v for k, v in first.parameters.items() if k not in swept})}
-    return {"router": first.router, "label": first.label, "features": first.features, **own}
+    features = {"features": first.features} if first.features else {}
+    return {"router": first.router, "label": first.label, **features, **own}
 
 
 def _with_values(row: Row, result: RunResult, name: str, test: AggregatedScores) -> Row:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import signal
 import socket
@@ -13,20 +11,22 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
 
 import click
 
 from vlrb import ConfigError, TrackingError
 from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, Address, in_memory
-from vlrb_plugins.mlflow.store import environment
+from vlrb_plugins.mlflow.failures import unusable
+from vlrb_plugins.mlflow.store import environment, load_mlflow
 from vlrb_plugins.mlflow.views import ROWS, ROWS_VIEW, RUNS_VIEW, VIEW_TAG, table_address
 
 STARTUP_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
 GRACE_SECONDS = 5.0
+OPENING_SECONDS = 2.0
 
 _ABOVE = "see what MLflow printed above, then run the command again"
 
@@ -40,21 +40,25 @@ _ABOVE = "see what MLflow printed above, then run the command again"
 @click.option("--experiment", default="", show_default="that of the latest run", help="The MLflow experiment to show.")
 @click.option("--open/--no-open", "opens", default=True, help="Open the run table in a browser, from a terminal.")
 def ui(uri: str, host: str, port: int, experiment: str, opens: bool) -> None:
-    """Open the MLflow UI on the runs that were tracked here; Ctrl-C ends it."""
+    """Open the MLflow UI on the runs that were tracked here, which Ctrl-C ends, or on those of a tracking server."""
     address = Address.of(uri, "--uri")
+    if address.is_server:
+        load_mlflow(ANSWER_SECONDS)
+        parts = urlsplit(address.uri)
+        server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        _show_tables(_tables(address, address.uri, server, experiment), opens)
+        return
     _check(address, host, port)
     with _first_signal_as_interrupt():
         # MLflow starts processes of its own: in a group of their own they can be ended together
         process = subprocess.Popen(_command(host, port), env=_environment(address), start_new_session=True)
         try:
+            load_mlflow(ANSWER_SECONDS)  # meanwhile
             _wait_until_open(process, host, port)
             click.echo(f"MLflow UI of {address.shown} ({address.source}): http://{host}:{port} (Ctrl-C ends it)")
-            tables = _tables(host, port, experiment)
-            for what, table in tables.items():
-                click.echo(f"{what}: {table}")
-            if tables and opens and _has_screen():
-                # a browser that is started may not return before it is closed
-                threading.Thread(target=webbrowser.open, args=(tables["runs"],), daemon=True).start()
+            server = f"http://{host}:{port}"
+            with contextlib.suppress(TrackingError):  # the UI is there all the same
+                _show_tables(_tables(address, server, server, experiment), opens)
             status = process.wait()
             raise TrackingError(f"the MLflow UI ended by itself with status {status}", where=address.source, fix=_ABOVE)
         except KeyboardInterrupt:
@@ -64,12 +68,6 @@ def ui(uri: str, host: str, port: int, experiment: str, opens: bool) -> None:
 
 
 def _check(address: Address, host: str, port: int) -> None:
-    if address.is_server:
-        raise ConfigError(
-            f"{address.shown} is a server, which has a UI",
-            where=address.source,
-            fix="open the address in a browser, or name a database with --uri",
-        )
     if in_memory(address.uri):
         raise ConfigError(
             f"{address.shown} is a store in memory, where no run is kept",
@@ -144,45 +142,49 @@ def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> 
     raise TrackingError(what, where=f"{host}:{port}", fix=_ABOVE)
 
 
-def _tables(host: str, port: int, name: str) -> dict[str, str]:
-    """Return the addresses of the run tables; none where the store has no such experiment, or does not say."""
-    with contextlib.suppress(OSError, http.client.HTTPException, ValueError, LookupError):
-        found = _find_experiment(host, port, name)
-        views = {tag["key"].removeprefix(VIEW_TAG) for tag in found.get("tags", ()) if tag["key"].startswith(VIEW_TAG)}
-        wanted = {"runs": RUNS_VIEW, f"leaderboards ({ROWS})": ROWS_VIEW}
-        server = f"http://{host}:{port}"
-        return {
-            what: table_address(server, found["experiment_id"], view, view in views) for what, view in wanted.items()
-        }
-    return {}
+def _tables(address: Address, uri: str, server: str, name: str) -> dict[str, str]:
+    """Return the addresses of the run tables of the experiment of a name, or else of the latest run; none without a run.
 
-
-def _find_experiment(host: str, port: int, name: str) -> dict[str, Any]:
-    """Return the experiment of a name, or that of the latest run that vlrb has tracked.
-
-    :raises LookupError: where there is none
+    :param uri: of the server, as MLflow takes it; it may hold a password, and ``server`` none
+    :raises ConfigError: when there is no experiment of that name
+    :raises TrackingError: when the server does not answer
     """
+    try:
+        found = _find_experiment(uri, name)
+    except Exception as error:
+        raise unusable(address, error) from None
+    if name and (found is None or found.lifecycle_stage != "active"):
+        fix = "look at [plugin.mlflow] experiment, or leave --experiment out"
+        raise ConfigError(f"{address.shown} has no experiment {name!r}", where="--experiment", fix=fix)
+    if found is None:
+        return {}
+    wanted = {"runs": RUNS_VIEW, f"leaderboards ({ROWS})": ROWS_VIEW}
+    return {
+        what: table_address(server, found.experiment_id, view, VIEW_TAG + view in found.tags)
+        for what, view in wanted.items()
+    }
+
+
+def _find_experiment(uri: str, name: str) -> Any:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
     if name:
-        query = urlencode({"experiment_name": name})
-        experiment = _ask(host, port, f"experiments/get-by-name?{query}")["experiment"]
-    else:
-        ids = [e["experiment_id"] for e in _ask(host, port, "experiments/search", max_results=1000)["experiments"]]
-        latest = {"filter": "tags.`vlrb.node` = 'run'", "max_results": 1, "order_by": ["attributes.start_time DESC"]}
-        (run,) = _ask(host, port, "runs/search", experiment_ids=ids, **latest)["runs"]
-        experiment = _ask(host, port, f"experiments/get?experiment_id={run['info']['experiment_id']}")["experiment"]
-    if experiment["lifecycle_stage"] != "active":
-        raise LookupError(name)
-    return dict(experiment)
+        return client.get_experiment_by_name(name)
+    ids = [e.experiment_id for e in client.search_experiments(max_results=1000)]
+    latest = client.search_runs(ids, "tags.`vlrb.node` = 'run'", max_results=1, order_by=["start_time DESC"])
+    return client.get_experiment(latest[0].info.experiment_id) if latest else None
 
 
-def _ask(host: str, port: int, path: str, **sent: Any) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
-    with contextlib.closing(connection):
-        body = json.dumps(sent) if sent else None
-        connection.request(
-            "POST" if sent else "GET", f"/api/2.0/mlflow/{path}", body, {"Content-Type": "application/json"}
-        )
-        return dict(json.loads(connection.getresponse().read()))
+def _show_tables(tables: Mapping[str, str], opens: bool) -> None:
+    for what, table in tables.items():
+        click.echo(f"{what}: {table}")
+    if not tables:
+        click.echo("no run of vlrb is tracked there yet", err=True)
+    elif opens and _has_screen():
+        thread = threading.Thread(target=webbrowser.open, args=(tables["runs"],), daemon=True)
+        thread.start()
+        thread.join(OPENING_SECONDS)  # some browsers are waited for until they are closed
 
 
 def _has_screen() -> bool:

@@ -99,7 +99,7 @@ class Writer:
         metrics, undefined = metrics_of(result.scores)
         params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed}
         params |= {"features": cell.features, "point": cell.point_name, "split": cell.split_name}
-        params = {k: v for k, v in params.items() if v != ""}
+        params = {k: v for k, v in params.items() if v not in ("", None)}
         params |= {f"router.{k}": v for k, v in flat(cell.parameters)}
         params |= {f"chosen.{k}": v for k, v in flat(result.chosen)}
         tags = {"status": result.status, "reused": str(result.reused).lower(), "hardware": result.hardware}
