@@ -113,7 +113,7 @@ def main(cells: int = 60) -> None:
         load_mlflow(5.0)
         open_store(Place(Address.of(run.settings["mlflow"].uri), "vlrb", 5.0))
         print(f"MLflow loaded and tables made: {time.perf_counter() - began:.1f} s")
-        began, plugin = time.perf_counter(), MlflowPlugin()
+        began, used, plugin = time.perf_counter(), time.process_time(), MlflowPlugin()
         plugin.vlrb_run_start(run)
         for one in result.cells:
             plugin.vlrb_cell_start(run, one.cell)
@@ -121,9 +121,9 @@ def main(cells: int = 60) -> None:
         ended = time.perf_counter()
         plugin.vlrb_run_end(result)
         seconds = time.perf_counter() - began
-        print(
-            f"{cells} cells and {FIGURES} figures logged: {seconds:.1f} s, of which {ended - began:.1f} s for the cells"
-        )
+        busy = time.process_time() - used
+        print(f"{cells} cells and {FIGURES} figures logged: {seconds:.1f} s, cells alone {ended - began:.1f} s")
+        print(f"time of the processor, about that of an idle machine: {busy:.1f} s")
     finally:
         shutil.rmtree(folder)
 

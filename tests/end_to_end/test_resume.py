@@ -82,7 +82,10 @@ def test_a_killed_run_leaves_no_second_mlflow_run(project: Any, mlflow_database:
     states = project.tracked()
     assert Counter(s["node"] for s in states) == Counter(
         ["run", *(f"cell/slow-{i}-seed42" for i in range(3)), "cell/knn-seed42"]
-        + [f"reference/{n}" for n in ("oracle", "strongest-per-dataset", "best-single", "cheapest-single")]
+        + [
+            f"reference/{n}"
+            for n in ("oracle", "strongest-per-dataset", "best-single", "best-single-by-metric", "cheapest-single")
+        ]
     )
     assert {s["status"] for s in states} == {"FINISHED"}
 
@@ -107,7 +110,7 @@ def test_a_dead_tracking_server_costs_seconds_and_loses_nothing(project: Any, ml
     out, err = later.communicate(timeout=120)
     assert later.returncode == 0, err
     assert "finished before" in out
-    assert len(project.tracked()) == 6
+    assert len(project.tracked()) == 7
     assert {s["status"] for s in project.tracked()} == {"FINISHED"}
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from vlrb import MetricValue, Scores, Undefined
+from vlrb import NOT_SHOWN, MetricValue, Scores, Undefined
 
 SHORT, LONG = 100, 800
 """Parameters or tags, and metrics, per request: MLflow takes 100 and 1,000, and 1,000 of all together."""
@@ -32,7 +32,7 @@ Q = TypeVar("Q")
 def metrics_of(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str, str]]:
     """Return metrics ``test/METRIC``, ``test/METRIC/SCOPE`` and ``val/METRIC``, and why others have no finite value.
 
-    Dev, where a dataset has few samples, is told overall only; all of it stands in the cell's files.
+    Dev, where a dataset has few samples, and metrics that no table shows are told overall only; all stands in results.json.
     """
     values: dict[str, MetricValue] = {}
     for split, scopes in scores.items():
@@ -40,7 +40,8 @@ def metrics_of(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str
             if scope == "overall":
                 values |= {f"{_PREFIXES.get(split, split)}/{name}": value for name, value in of_scope.items()}
             elif split == "test":
-                values |= {f"test/{name}/{scope}": value for name, value in of_scope.items()}
+                shown = {name: value for name, value in of_scope.items() if name not in NOT_SHOWN}
+                values |= {f"test/{name}/{scope}": value for name, value in shown.items()}
     return finite(values)
 
 

@@ -130,11 +130,12 @@ def _short_values(result: RunResult, name: str, test: AggregatedScores) -> dict[
     if name not in statistics.rows:
         return {}
     row = statistics.rows[name]
-    intervals = row.intervals.get("overall", {})
-    more: dict[str, MetricValue] = {m: overall[m] for m in intervals if m in overall and m not in NOT_SHOWN}
+    intervals = {m: i for m, i in row.intervals.get("overall", {}).items() if m not in NOT_SHOWN}
+    more: dict[str, MetricValue] = {m: overall[m] for m in intervals if m in overall}
     for metric, interval in intervals.items():
         more |= _ends(interval, f"test-low/{metric}", f"test-high/{metric}")
-    for metric, difference in row.against.get(statistics.baseline, {}).items():
+    differences = row.against.get(statistics.baseline, {})
+    for metric, difference in ((m, d) for m, d in differences.items() if m in intervals):
         key = f"test-vs-{statistics.baseline}/{metric}"
         more |= {key: difference.value, f"{key}.p": difference.p, f"{key}.p-holm": difference.p_holm}
         more |= _ends(difference.interval, f"{key}.low", f"{key}.high")
