@@ -150,6 +150,7 @@ from vlrb.running.finished import FinishedRun as FinishedRun
 from vlrb.running.leaderboard import CHANCE as CHANCE
 from vlrb.running.leaderboard import ITSELF as ITSELF
 from vlrb.running.leaderboard import NO_BASELINE as NO_BASELINE
+from vlrb.running.leaderboard import NOT_SHOWN as NOT_SHOWN
 from vlrb.running.leaderboard import Leaderboard as Leaderboard
 from vlrb.running.leaderboard import PointTable as PointTable
 from vlrb.running.leaderboard import TableCell as TableCell

@@ -9,10 +9,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from vlrb import MetricValue, Scores, Undefined
+from vlrb import NOT_SHOWN, MetricValue, Scores, Undefined
 
 SHORT, LONG = 100, 800
 """Parameters or tags, and metrics, per request: MLflow takes 100 and 1,000, and 1,000 of all together."""
+
+CURVE = "training/"
+FIT_SECONDS = "timing/fit-seconds"
+_PREFIXES = {"dev": "val"}
+"""MLflow shows metrics by name: behind the short names of values on test come ``test``, ``timing``, ``training``, ``val``."""
 
 LONGEST_TAG = 4000
 LONGEST_NAME = 250
@@ -25,27 +30,33 @@ Q = TypeVar("Q")
 
 
 def metrics_of(scores: Mapping[str, Scores]) -> tuple[dict[str, float], dict[str, str]]:
-    """Return metrics ``SPLIT/METRIC`` and ``SPLIT/SCOPE/METRIC``, and tags for values that are not finite numbers."""
+    """Return metrics ``test/METRIC``, ``test/METRIC/SCOPE`` and ``val/METRIC``, and why others have no finite value.
+
+    Dev, where a dataset has few samples, and metrics that no table shows are told overall only; all stands in results.json.
+    """
     values: dict[str, MetricValue] = {}
     for split, scopes in scores.items():
         for scope, of_scope in scopes.items():
-            prefix = split if scope == "overall" else f"{split}/{scope}"
-            values |= {f"{prefix}/{name}": value for name, value in of_scope.items()}
+            if scope == "overall":
+                values |= {f"{_PREFIXES.get(split, split)}/{name}": value for name, value in of_scope.items()}
+            elif split == "test":
+                shown = {name: value for name, value in of_scope.items() if name not in NOT_SHOWN}
+                values |= {f"test/{name}/{scope}": value for name, value in shown.items()}
     return split_finite(values)
 
 
 def split_finite(values: Mapping[str, MetricValue]) -> tuple[dict[str, float], dict[str, str]]:
-    """Return the finite numbers, and tags ``undefined.NAME`` for the other values."""
+    """Return the finite numbers, and the reasons for the other values."""
     metrics: dict[str, float] = {}
-    tags: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Undefined):
-            tags[f"undefined.{name}"] = value.reason
+            reasons[name] = value.reason
         elif math.isfinite(value):
             metrics[name] = value
         else:
-            tags[f"undefined.{name}"] = str(value)
-    return metrics, tags
+            reasons[name] = str(value)
+    return metrics, reasons
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from vlrb import AggregatedScores, CellInfo, Interval, MetricValue, RouterResult, RunInfo, RunResult
+from vlrb import NOT_SHOWN, AggregatedScores, CellInfo, Interval, MetricValue, RouterResult, RunInfo, RunResult
+from vlrb_plugins.mlflow.describing import cell_name, describe_result, describe_row, parent_name, row_name
 from vlrb_plugins.mlflow.naming import flat, metrics_of, split_finite
+from vlrb_plugins.mlflow.record import END
 
 PART_OF_A_ROW = {"role": "cell", "selected": "false"}
 """Tags of what stands for no row; ``tags.selected = 'true'`` finds exactly the rows."""
@@ -27,11 +29,12 @@ class Row:
     tags: Mapping[str, str]
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
+    undefined: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
     def digest(self) -> str:
         """Return what identifies the contents of the row."""
-        contents = (self.failed, *(sorted(x.items()) for x in (self.tags, self.metrics)))
+        contents = (self.name, self.failed, *(sorted(x.items()) for x in (self.tags, self.metrics)))
         return hashlib.sha256(repr(contents).encode()).hexdigest()[:16]
 
 
@@ -51,21 +54,52 @@ def leaderboard_rows(result: RunResult) -> list[Row]:
     """Return all rows: a router is logged to its cell where that is all of it, else to a run of its own."""
     rows = [_router_row(result, router) for router in result.routers]
     for reference in result.references:
-        tags = {"role": "reference", "selected": "true", "mlflow.note.content": reference.summary}
-        row = Row(f"reference/{reference.name}", reference.name, True, False, tags, {"label": reference.name}, {})
-        rows.append(_with_values(row, result, reference.test))
+        tags = {
+            "role": "reference",
+            "selected": "true",
+            "mlflow.note.content": describe_row(result, reference.name, reference.summary),
+        }
+        name = row_name(result.run, reference.name)
+        row = Row(f"reference/{reference.name}", name, True, False, tags, {"label": reference.name}, {})
+        rows.append(_with_values(row, result, reference.name, reference.test))
     return rows
 
 
+def headline(result: RunResult, failed: Sequence[str]) -> Row:
+    """Return what the parent run shows: the leading router and its values, what follows from the run, and failed cells."""
+    found = result.statistics
+    tags = {
+        "leader": found.leader,
+        "mlflow.note.content": describe_result(result),
+        "status": "failed" if failed else "done",
+        "vlrb.cautions": "\n".join(found.cautions),
+        "vlrb.failed": ", ".join(failed),
+    }
+    params = {f"statistics.{name}": getattr(found, name) for name in ("draws", "level", "seed", "groups", "baseline")}
+    test = next((r.test for r in result.routers if r.label == found.leader), None)
+    metrics = _short_values(result, found.leader, test) if test is not None else {}
+    return Row(END, parent_name(result.run, found.leader), False, False, tags, params, metrics)
+
+
 def _router_row(result: RunResult, router: RouterResult) -> Row:
-    tags = {"role": "router", "selected": "true"}
+    cells = [c.cell for c in result.cells if c.cell.label == router.label]
+    name = row_name(result.run, router.label)
+    tags = {
+        "role": "router",
+        "selected": "true",
+        "mlflow.note.content": describe_row(result, router.label, "", cells[0]),
+    }
     if has_one_cell(result.run) and router.cells:
-        row = Row(f"cell/{router.cells[0]}", router.label, False, router.test is None, tags, {}, {})
+        row = Row(f"cell/{router.cells[0]}", name, False, router.test is None, tags, {}, {})
     else:
         tags |= {"status": "done" if router.test is not None else "failed"} | _points(result.run, router)
-        params = _shared_params([c.cell for c in result.cells if c.cell.label == router.label])
-        row = Row(f"router/{router.label}", router.label, True, router.test is None, tags, params, {})
-    return _with_values(row, result, router.test) if router.test is not None else row
+        row = Row(f"router/{router.label}", name, True, router.test is None, tags, _shared_params(cells), {})
+    return _with_values(row, result, router.label, router.test) if router.test is not None else row
+
+
+def part_names(result: RunResult) -> dict[str, str]:
+    """Return the names of cells that stand for no row."""
+    return {f"cell/{c.cell.name}": cell_name(result.run, c.cell) for c in result.cells if not c.cell.inner}
 
 
 def _points(run: RunInfo, router: RouterResult) -> dict[str, str]:
@@ -81,36 +115,34 @@ def _shared_params(cells: list[CellInfo]) -> dict[str, Any]:
     first = cells[0]
     swept = {name for c in cells for name in c.point}
     own = {f"router.{k}": v for k, v in flat({k: v for k, v in first.parameters.items() if k not in swept})}
-    return {"router": first.router, "label": first.label, "features": first.features, **own}
+    features = {"features": first.features} if first.features else {}
+    return {"router": first.router, "label": first.label, **features, **own}
 
 
-def _with_values(row: Row, result: RunResult, test: AggregatedScores) -> Row:
-    metrics, undefined = _short_values(result, row.name, test)
-    if row.own:
-        more, also = metrics_of({"test": test.scores})
-        metrics, undefined = metrics | more, undefined | also
-    return attrs.evolve(row, metrics=metrics, tags={**row.tags, **undefined})
+def _with_values(row: Row, result: RunResult, name: str, test: AggregatedScores) -> Row:
+    metrics, undefined = metrics_of({"test": test.scores}) if row.own else ({}, {})
+    return attrs.evolve(row, metrics=_short_values(result, name, test) | metrics, undefined=undefined)
 
 
-def _short_values(result: RunResult, name: str, test: AggregatedScores) -> tuple[dict[str, float], dict[str, str]]:
-    """Return values overall with intervals, differences from the baseline and deviations, and tags for undefined values."""
+def _short_values(result: RunResult, name: str, test: AggregatedScores) -> dict[str, float]:
+    """Return values overall under short names, and intervals, differences from the baseline and deviations behind them."""
     statistics, overall = result.statistics, test.scores["overall"]
     if name not in statistics.rows:
-        return {}, {}
+        return {}
     row = statistics.rows[name]
-    intervals = row.intervals.get("overall", {})
-    metrics, undefined = split_finite({metric: overall[metric] for metric in intervals if metric in overall})
-    more: dict[str, MetricValue] = {}
+    intervals = {m: i for m, i in row.intervals.get("overall", {}).items() if m not in NOT_SHOWN}
+    more: dict[str, MetricValue] = {m: overall[m] for m in intervals if m in overall}
     for metric, interval in intervals.items():
-        more |= _ends(metric, interval)
-    for metric, difference in row.against.get(statistics.baseline, {}).items():
-        key = f"{metric}.vs-{statistics.baseline}"
+        more |= _ends(interval, f"test-low/{metric}", f"test-high/{metric}")
+    differences = row.against.get(statistics.baseline, {})
+    for metric, difference in ((m, d) for m, d in differences.items() if m in intervals):
+        key = f"test-vs-{statistics.baseline}/{metric}"
         more |= {key: difference.value, f"{key}.p": difference.p, f"{key}.p-holm": difference.p_holm}
-        more |= _ends(key, difference.interval)
-    more |= {f"{metric}.over-seeds": v for metric, v in test.over_seeds.get("overall", {}).items()}
-    more |= {f"{metric}.over-splits": v for metric, v in test.over_splits.get("overall", {}).items()}
-    return metrics | split_finite(more)[0], undefined
+        more |= _ends(difference.interval, f"{key}.low", f"{key}.high")
+    more |= {f"test-over-seeds/{metric}": v for metric, v in test.over_seeds.get("overall", {}).items()}
+    more |= {f"test-over-splits/{metric}": v for metric, v in test.over_splits.get("overall", {}).items()}
+    return split_finite(more)[0]
 
 
-def _ends(name: str, interval: object) -> dict[str, MetricValue]:
-    return {f"{name}.ci_low": interval.low, f"{name}.ci_high": interval.high} if isinstance(interval, Interval) else {}
+def _ends(interval: object, low: str, high: str) -> dict[str, MetricValue]:
+    return {low: interval.low, high: interval.high} if isinstance(interval, Interval) else {}

@@ -13,10 +13,10 @@ from vlrb_plugins.mlflow.failures import unusable
 from vlrb_plugins.mlflow.lanes import Job, Lanes
 from vlrb_plugins.mlflow.naming import cut
 from vlrb_plugins.mlflow.record import END, START, Record
-from vlrb_plugins.mlflow.rows import has_one_cell, leaderboard_rows
+from vlrb_plugins.mlflow.rows import has_one_cell, leaderboard_rows, part_names
 from vlrb_plugins.mlflow.settings import MlflowSettings
 from vlrb_plugins.mlflow.store import Place, active_runs, load_mlflow
-from vlrb_plugins.mlflow.writer import LOCAL_SECONDS, Point, Writer, files
+from vlrb_plugins.mlflow.writer import LOCAL_SECONDS, Point, Writer
 
 logger = logging.getLogger("vlrb")
 
@@ -150,13 +150,15 @@ class Tracker:
             return
         nodes = {n for n in self._record.nodes() if n.startswith(("cell/", "router/"))}
         nodes |= {f"cell/{c.cell.name}" for c in result.cells if not c.cell.inner}
+        names = part_names(result)
         for node in sorted(nodes - {row.node for row in leaderboard_rows(result)}):
-            yield node, lambda node=node: self._writer.unselect(node)  # type: ignore[misc]
+            yield node, lambda node=node: self._writer.unselect(node, names.get(node, ""))  # type: ignore[misc]
 
     def _artifacts(self, result: RunResult) -> Iterator[tuple[str, Job]]:
         directory = result.run.directory
         paths = [(directory / name, "") for name in FILES if (directory / name).is_file()]
-        paths += [(file, "reports") for file in files(directory / "reports")]
+        reports = sorted(p for p in (directory / "reports").rglob("*") if p.is_file())
+        paths += [(file, file.parent.relative_to(directory).as_posix()) for file in reports]
         for path, folder in paths:
             yield (
                 f"{END}/{folder}/{path.name}",

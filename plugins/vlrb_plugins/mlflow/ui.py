@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+import webbrowser
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlsplit
 
 import click
 
 from vlrb import ConfigError, TrackingError
 from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, Address, in_memory
-from vlrb_plugins.mlflow.settings import DEFAULT_EXPERIMENT
-from vlrb_plugins.mlflow.store import environment
+from vlrb_plugins.mlflow.failures import unusable
+from vlrb_plugins.mlflow.store import environment, load_mlflow
+from vlrb_plugins.mlflow.views import ROWS, ROWS_VIEW, RUNS_VIEW, VIEW_TAG, table_address
 
 STARTUP_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
 GRACE_SECONDS = 5.0
-
-ROWS = "tags.selected = 'true'"
-TABLE = urlencode({"workflowType": "machine_learning", "searchFilter": ROWS}, quote_via=quote)
-"""What the UI of MLflow 3 reads from the address of its run table."""
+OPENING_SECONDS = 2.0
 
 _ABOVE = "see what MLflow printed above, then run the command again"
 
@@ -39,19 +37,28 @@ _ABOVE = "see what MLflow printed above, then run the command again"
 )
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
-def ui(uri: str, host: str, port: int) -> None:
-    """Open the MLflow UI on the runs that were tracked here; Ctrl-C ends it."""
+@click.option("--experiment", default="", show_default="that of the latest run", help="The MLflow experiment to show.")
+@click.option("--open/--no-open", "opens", default=True, help="Open the run table in a browser, from a terminal.")
+def ui(uri: str, host: str, port: int, experiment: str, opens: bool) -> None:
+    """Open the MLflow UI on the runs that were tracked here, which Ctrl-C ends, or on those of a tracking server."""
     address = Address.of(uri, "--uri")
+    if address.is_server:
+        load_mlflow(ANSWER_SECONDS)
+        parts = urlsplit(address.uri)
+        server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        _show_tables(_tables(address, address.uri, server, experiment), opens)
+        return
     _check(address, host, port)
     with _first_signal_as_interrupt():
         # MLflow starts processes of its own: in a group of their own they can be ended together
         process = subprocess.Popen(_command(host, port), env=_environment(address), start_new_session=True)
         try:
+            load_mlflow(ANSWER_SECONDS)  # meanwhile
             _wait_until_open(process, host, port)
             click.echo(f"MLflow UI of {address.shown} ({address.source}): http://{host}:{port} (Ctrl-C ends it)")
-            experiment = _experiment_id(host, port)
-            if experiment:
-                click.echo(f"leaderboards ({ROWS}): http://{host}:{port}/#/experiments/{experiment}/runs?{TABLE}")
+            server = f"http://{host}:{port}"
+            with contextlib.suppress(TrackingError):  # the UI is there all the same
+                _show_tables(_tables(address, server, server, experiment), opens)
             status = process.wait()
             raise TrackingError(f"the MLflow UI ended by itself with status {status}", where=address.source, fix=_ABOVE)
         except KeyboardInterrupt:
@@ -61,12 +68,6 @@ def ui(uri: str, host: str, port: int) -> None:
 
 
 def _check(address: Address, host: str, port: int) -> None:
-    if address.is_server:
-        raise ConfigError(
-            f"{address.shown} is a server, which has a UI",
-            where=address.source,
-            fix="open the address in a browser, or name a database with --uri",
-        )
     if in_memory(address.uri):
         raise ConfigError(
             f"{address.shown} is a store in memory, where no run is kept",
@@ -141,15 +142,55 @@ def _wait_until_open(process: subprocess.Popen[bytes], host: str, port: int) -> 
     raise TrackingError(what, where=f"{host}:{port}", fix=_ABOVE)
 
 
-def _experiment_id(host: str, port: int) -> str:
-    """Return the id of the experiment to which runs go by default; empty where the store has none, or does not say."""
-    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
-        path = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(DEFAULT_EXPERIMENT)}"
-        connection.request("GET", path)
-        found = json.loads(connection.getresponse().read())["experiment"]
-        return quote(found["experiment_id"]) if found["lifecycle_stage"] == "active" else ""
-    return ""
+def _tables(address: Address, uri: str, server: str, name: str) -> dict[str, str]:
+    """Return the addresses of the run tables of the experiment of a name, or else of the latest run; none without a run.
+
+    :param uri: of the server, as MLflow takes it; it may hold a password, and ``server`` none
+    :raises ConfigError: when there is no experiment of that name
+    :raises TrackingError: when the server does not answer
+    """
+    try:
+        found = _find_experiment(uri, name)
+    except Exception as error:
+        raise unusable(address, error) from None
+    if name and (found is None or found.lifecycle_stage != "active"):
+        fix = "look at [plugin.mlflow] experiment, or leave --experiment out"
+        raise ConfigError(f"{address.shown} has no experiment {name!r}", where="--experiment", fix=fix)
+    if found is None:
+        return {}
+    wanted = {"runs": RUNS_VIEW, f"leaderboards ({ROWS})": ROWS_VIEW}
+    return {
+        what: table_address(server, found.experiment_id, view, VIEW_TAG + view in found.tags)
+        for what, view in wanted.items()
+    }
+
+
+def _find_experiment(uri: str, name: str) -> Any:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    if name:
+        return client.get_experiment_by_name(name)
+    ids = [e.experiment_id for e in client.search_experiments(max_results=1000)]
+    latest = client.search_runs(ids, "tags.`vlrb.node` = 'run'", max_results=1, order_by=["start_time DESC"])
+    return client.get_experiment(latest[0].info.experiment_id) if latest else None
+
+
+def _show_tables(tables: Mapping[str, str], opens: bool) -> None:
+    for what, table in tables.items():
+        click.echo(f"{what}: {table}")
+    if not tables:
+        click.echo("no run of vlrb is tracked there yet", err=True)
+    elif opens and _has_screen():
+        thread = threading.Thread(target=webbrowser.open, args=(tables["runs"],), daemon=True)
+        thread.start()
+        thread.join(OPENING_SECONDS)  # some browsers are waited for until they are closed
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser can open beside the terminal; without a display, Python would start one inside it."""
+    named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return sys.stdout.isatty() and (named or sys.platform in ("darwin", "win32"))
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 import time
@@ -10,15 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from vlrb import BenchmarkInfo, CellInfo, CellResult, RunInfo, RunResult, SplitsInfo, without_credentials
-from vlrb_plugins.mlflow.failures import BUSY, status_of
+from vlrb import CellInfo, CellResult, RunInfo, RunResult, without_credentials
+from vlrb_plugins.mlflow.describing import about_splits, cell_name, describe_cell, describe_run, parent_name
+from vlrb_plugins.mlflow.failures import BUSY, REFUSED, status_of
 from vlrb_plugins.mlflow.lanes import Lanes
-from vlrb_plugins.mlflow.naming import batches, cut, flat, metrics_of, named
+from vlrb_plugins.mlflow.naming import CURVE, FIT_SECONDS, batches, cut, flat, metrics_of, named
 from vlrb_plugins.mlflow.record import END, START, Record
-from vlrb_plugins.mlflow.rows import PART_OF_A_ROW, Row, role_tags
+from vlrb_plugins.mlflow.rows import PART_OF_A_ROW, Row, headline, leaderboard_rows, role_tags
 from vlrb_plugins.mlflow.store import Place, open_store, silence_warnings
+from vlrb_plugins.mlflow.views import table_views
 
 LONGEST_PARAMETER = 6000
 LOCAL_SECONDS = 120.0
@@ -50,6 +51,7 @@ class Writer:
         self._found: dict[str, str] = {}
         self._failed: dict[str, str] = {}
         self._new: set[str] = set()
+        self._names: dict[str, str] = {}
         self._compared: set[str] = set()
         self._points: dict[str, set[tuple[int, str]]] = {}
         self._curves: dict[str, list[str]] = {}
@@ -59,16 +61,16 @@ class Writer:
     def parent(self) -> str:
         """Return the parent run, which says from the start what is run."""
         with self._lock:
-            run_id = self._open(END, f"{self.run.name} {self.run.directory.name}", {})
+            source = f"vlrb run ({self.run.name})"
+            run_id = self._open(END, parent_name(self.run), {"role": "run", "mlflow.source.name": source})
             if not self._record.done(START):
                 benchmark, bounds = self.run.benchmark, self.run.bounds
-                params = {f"split.{k}": v for k, v in flat(_about_splits(self.run.split))}
+                params = {f"split.{k}": v for k, v in flat(about_splits(self.run.split))}
                 params |= {"bounds.low": bounds.low, "bounds.high": bounds.high, "bounds.rows": bounds.rows}
                 params |= {"protocol": self.run.protocol, "samples": benchmark.samples}
                 params |= {"seeds": self.run.experiment.get("seeds"), "models": len(benchmark.models)}
-                tags = {f"environment.{k}": str(v) for k, v in self.run.environment.items()}
-                self.log(run_id, params=params, tags=tags)
-                self._log_dataset(run_id, benchmark)
+                self.log(run_id, params=params, tags={"mlflow.note.content": describe_run(self.run)})
+                self._log_dataset(run_id)
                 self._record.note_done(START, "done")
             return run_id
 
@@ -76,12 +78,14 @@ class Writer:
         """Return the nested run of a cell, shown as running."""
         tags = {
             **role_tags(self.run, cell),
+            "mlflow.note.content": describe_cell(self.run, cell),
+            "mlflow.source.name": f"{cell.router} ({cell.dist})",
             "vlrb.cell": cell.key,
             "vlrb.plugin": cell.plugin,
             "vlrb.dist": cell.dist,
             "vlrb.sources": cell.sources,
         }
-        return self._open(f"cell/{cell.name}", cell.name, tags)
+        return self._open(f"cell/{cell.name}", cell_name(self.run, cell), tags)
 
     def cell(self, result: CellResult, outcome: str) -> None:
         """Log a cell's result with its curve, and close its run.
@@ -95,17 +99,19 @@ class Writer:
         metrics, undefined = metrics_of(result.scores)
         params: dict[str, Any] = {"router": cell.router, "label": cell.label, "seed": cell.seed}
         params |= {"features": cell.features, "point": cell.point_name, "split": cell.split_name}
-        params = {k: v for k, v in params.items() if v != ""}
+        params = {k: v for k, v in params.items() if v not in ("", None)}
         params |= {f"router.{k}": v for k, v in flat(cell.parameters)}
         params |= {f"chosen.{k}": v for k, v in flat(result.chosen)}
         tags = {"status": result.status, "reused": str(result.reused).lower(), "hardware": result.hardware}
         tags["vlrb.error"] = without_credentials(result.error)
         if result.status == "done":
-            metrics["fit_seconds"] = result.fit_seconds
+            metrics[FIT_SECONDS] = result.fit_seconds
         if result.status == "done" and run_id in self._failed:
             self._remove(self._failed[run_id], "cell", "error.txt")
         points = self.unknown(run_id, read_curve(result.directory) if result.status == "done" else ())
-        self.log(run_id, metrics, params, tags | undefined, points)
+        self.log(run_id, metrics, params, tags, points)
+        self._log_reasons(run_id, undefined)
+        self._log_dataset(run_id)
         for file in files(result.directory):
             self.upload(run_id, file, "cell")
         self.close(node, "FINISHED" if result.status == "done" else "FAILED", outcome)
@@ -116,29 +122,33 @@ class Writer:
         if run_id and self._record.done(done) == f"{row.digest} {run_id}":
             return
         if row.own:
-            run_id = self._open(row.node, row.name, row.tags)
+            run_id = self._open(row.node, row.name, {**row.tags, "mlflow.source.name": f"vlrb run ({self.run.name})"})
+            self._log_dataset(run_id)
         if run_id:
             self.log(run_id, row.metrics, row.params, row.tags)
+            self._log_reasons(run_id, row.undefined)
             if row.own:
                 self.close(row.node, "FAILED" if row.failed else "FINISHED")
+            else:
+                self._rename(run_id, row.name)
             self._record.note_done(done, f"{row.digest} {run_id}")
 
-    def unselect(self, node: str) -> None:
+    def unselect(self, node: str, name: str) -> None:
         """Say of a node that it stands for no row of the leaderboard."""
         run_id = self._record.run_of(node)
         if run_id:
+            if name and self._record.done(f"row/{node}"):
+                self._rename(run_id, name)
             self._record.note_done(f"row/{node}", "")
             self.log(run_id, tags=PART_OF_A_ROW)
 
     def end(self, result: RunResult) -> None:
         """Log what the end of the run says of all of it, and close the parent run."""
-        found = result.statistics
         failed = [c.cell.name for c in result.cells if c.status == "failed"]
-        tags = {"status": "failed" if failed else "done", "vlrb.failed": ", ".join(failed)}
-        tags |= {"vlrb.leader": found.leader, "vlrb.cautions": "\n".join(found.cautions)}
-        names = ("draws", "level", "seed", "groups", "baseline")
-        params = {f"statistics.{name}": getattr(found, name) for name in names}
-        self.log(self.parent(), params=params, tags=tags)
+        self.parent()
+        self.row(headline(result, failed))
+        for name, view in table_views(result, leaderboard_rows(result)).items():
+            self._set_view(name, view)
         self.close(END, "FAILED" if failed else "FINISHED", result.finished)
 
     def curve(self, cell: CellInfo, points: Sequence[Point]) -> None:
@@ -166,7 +176,7 @@ class Writer:
         if ours and run_id not in self._new and run_id not in self._compared:
             self._compared.add(run_id)
             logged = set(self._call("get_run", run_id).data.metrics)
-            for name in sorted(n for n in logged if n.startswith("fit/")):
+            for name in sorted(n for n in logged if n.startswith(CURVE)):
                 there |= {(m.step, name) for m in self._call("get_metric_history", run_id, name)}
         missing = [(step, name, value) for (step, name), value in ours.items() if (step, name) not in there]
         there |= {(step, name) for step, name, _ in missing}
@@ -176,7 +186,7 @@ class Writer:
         """Return MLflow's names of a run's curves; of those that become one, the first by step and name comes first."""
         known = self._curves.setdefault(run_id, [])
         known.extend(n for n in dict.fromkeys(name for _, name in sorted(p[:2] for p in points)) if n not in known)
-        return {name: key for key, name in named({f"fit/{name}": name for name in known}).items()}
+        return {name: key for key, name in named({f"{CURVE}{name}": name for name in known}).items()}
 
     def log(
         self,
@@ -191,7 +201,8 @@ class Writer:
 
         now = int(time.time() * 1000)
         short, extra = self._short_params(run_id, params or {})
-        values = [Metric(k, v, now, 0) for k, v in named(metrics or {}).items()]
+        first = sorted((metrics or {}).items(), key=lambda m: (m[0].count("/"), m[0]))  # a run's page keeps this order
+        values = [Metric(k, v, now, 0) for k, v in named(dict(first)).items()]
         values += [Metric(name, value, now, step) for step, name, value in points]
         texts = [RunTag(k, cut(v)) for k, v in named({**(tags or {}), **extra}).items()]
         for some in batches(values, [Param(k, v) for k, v in short.items()], texts):
@@ -209,18 +220,43 @@ class Writer:
             short[name] = text
         return short, tags
 
-    def _log_dataset(self, run_id: str, benchmark: BenchmarkInfo) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
+    def _log_reasons(self, run_id: str, undefined: Mapping[str, str]) -> None:
+        if undefined:
+            self._call("log_text", run_id, json.dumps(undefined, indent=1), "undefined.json")
 
+    def _log_dataset(self, run_id: str) -> None:
+        from mlflow.entities import DatasetInput, InputTag
+
+        self._call("log_inputs", run_id, [DatasetInput(self._dataset, [InputTag("mlflow.data.context", "benchmark")])])
+
+    @functools.cached_property
+    def _dataset(self) -> Any:
+        from mlflow.entities import Dataset
+
+        benchmark = self.run.benchmark
         profile = {"samples": benchmark.samples, "datasets": dict(benchmark.datasets), "synthetic": benchmark.synthetic}
-        dataset = Dataset(
+        return Dataset(
             name=f"{self.run.name} benchmark",
             digest=benchmark.fingerprint[:36],
             source_type="vlrb",
             source=json.dumps({"fingerprint": benchmark.fingerprint}),
             profile=json.dumps(profile),
         )
-        self._call("log_inputs", run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "benchmark")])])
+
+    def _set_view(self, name: str, view: str) -> None:
+        """Keep a view of the run table, unless a server lets the user log runs only."""
+        self.open()
+        assert self._store is not None
+        try:
+            self._call("set_experiment_tag", self._store[1], name, view)
+        except Exception as error:
+            if status_of(error) not in REFUSED:
+                raise
+
+    def _rename(self, run_id: str, name: str) -> None:
+        if self._names.get(run_id) != name:
+            self._call("update_run", run_id, name=name)
+            self._names[run_id] = name
 
     def upload(self, run_id: str, file: Path, folder: str = "") -> None:
         """Upload a file."""
@@ -251,6 +287,7 @@ class Writer:
             self._found = self._without_doubles(client, found)
             self._failed = {r.info.run_id: r.info.artifact_uri for r in found if r.data.tags.get("vlrb.error")}
             self._record.forget_all_but(set(self._found.values()))
+            self._names = {r.info.run_id: r.info.run_name for r in found}
             states = {r.info.run_id: r.info.status for r in found}
             self.running = {n: run_id for n, run_id in self._found.items() if states[run_id] == "RUNNING"}
             self._store = client, experiment
@@ -298,6 +335,7 @@ class Writer:
             "vlrb.benchmark": benchmark.fingerprint[:36],
             "vlrb.split": f"{split.use.rpartition('/')[2]}, {split.made}",
             "vlrb.synthetic": benchmark.synthetic,
+            "mlflow.source.type": "LOCAL",
             "vlrb.version": str(self.run.environment.get("vlrb", "")),
         }
         known |= {"vlrb.split.digest": split.digest, "vlrb.split.groups": str(split.groups)}
@@ -310,6 +348,7 @@ class Writer:
         made = self._call("create_run", self._store[1], run_name=name, tags=texts)
         run_id = str(made.info.run_id)
         self._new.add(run_id)
+        self._names[run_id] = name
         self.running[node] = run_id
         return run_id
 
@@ -337,17 +376,6 @@ class Writer:
             raise AssertionError
 
         return ask
-
-
-def _about_splits(split: SplitsInfo) -> dict[str, Any]:
-    """Return what all splits have in common, and the sizes where there is one only."""
-    about = {
-        **split.parameters,
-        **attrs.asdict(split, recurse=False, filter=attrs.filters.exclude("parameters", "each")),
-    }
-    if len(split.each) == 1:
-        about |= {k: getattr(split.each[0], k) for k in ("samples", "group_also_in_train")}
-    return {**about, "splits": len(split.each)}
 
 
 def files(folder: Path) -> list[Path]:

@@ -47,7 +47,7 @@ class Study:
             key="0123abcd" * 8,
             directory=directory,
             protocol="paper",
-            experiment={"name": "study", "seeds": [0], "selection": {"refit": False}},
+            experiment={"name": "study", "seeds": [0], "selection": {"refit": False, "metric": "metrics/accuracy"}},
             benchmark=BenchmarkInfo(
                 fingerprint="f" * 64,
                 samples=120,

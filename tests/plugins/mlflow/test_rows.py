@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import attrs
 import pytest
 
 from vlrb_plugins.mlflow import MlflowPlugin
-from vlrb_plugins.mlflow.ui import ROWS
+from vlrb_plugins.mlflow.views import ROWS
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -44,7 +46,7 @@ def several(study, splits):
             for k in points
         ]
         study.cells = (*plain, *swept)
-        experiment = {**study.run.experiment, "selection": {"refit": refit}}
+        experiment = {**study.run.experiment, "selection": {**study.run.experiment["selection"], "refit": refit}}
         study.run = attrs.evolve(study.run, cells=study.cells, split=splits(*names), experiment=experiment)
         return study
 
@@ -57,7 +59,7 @@ def test_one_cell_stands_for_its_router(several, rows, database, read):
     assert rows() == {"cell/knn-seed0", "cell/swept-k=5-seed0", *REFERENCES}
     runs = read(database).runs()
     assert "router/swept" not in runs
-    assert runs["cell/swept-k=5-seed0"].data.metrics["accuracy.ci_low"] == 58.0
+    assert runs["cell/swept-k=5-seed0"].data.metrics["test-low/accuracy"] == 58.0
     assert "accuracy" not in runs["cell/swept-k=1-seed0"].data.metrics
 
 
@@ -89,23 +91,23 @@ def test_several_cells_have_a_run_for_their_router(several, rows, database, read
     assert rows() == {"router/knn", "router/swept", *REFERENCES}
     runs = read(database).runs()
     swept = runs["router/swept"]
-    assert (swept.info.run_name, swept.info.status) == ("swept", "FINISHED")
+    assert (swept.info.run_name, swept.info.status) == ("swept 0102-030405", "FINISHED")
     assert swept.data.tags["mlflow.parentRunId"] == runs["run"].info.run_id
     points = "k=1 (1 of 2), k=5 (1 of 2)" if len(names) == 2 else "k=5 (1 of 1)"
     assert swept.data.tags["vlrb.points"] == points
-    assert swept.data.tags["undefined.brier"] == "no estimate"
+    assert json.loads(read(database).text("router/swept", "undefined.json"))["test/brier"] == "no estimate"
     assert swept.data.params == {
         "router": "feature-routers/knn",
         "label": "swept",
         "features": "text",
         "router.l2": "0.1",
     }
-    assert swept.data.metrics["test/group/general/accuracy"] == 60.0
-    assert swept.data.metrics["accuracy.vs-cheapest.p-holm"] == 0.08
-    assert swept.data.metrics.get("accuracy.over-seeds") == (0.5 if len(seeds) == 2 else None)
+    assert swept.data.metrics["test/accuracy/group/general"] == 60.0
+    assert swept.data.metrics["test-vs-cheapest/accuracy.p-holm"] == 0.08
+    assert swept.data.metrics.get("test-over-seeds/accuracy") == (0.5 if len(seeds) == 2 else None)
     parts = [r for node, r in runs.items() if node.startswith("cell/")]
     assert len(parts) == 6
-    assert not [n for r in parts for n in r.data.metrics if "ci_low" in n or ".vs-" in n]
+    assert not [n for r in parts for n in r.data.metrics if n.startswith(("test-", "accuracy"))]
     if len(names) == 2:
         assert runs["cell/swept-k=1-fold-2-seed0"].data.params["split"] == "fold-2"
 
@@ -120,7 +122,7 @@ def test_deviations_are_logged(several, database, read):
     plugin.vlrb_run_start(study.run)
     plugin.vlrb_run_end(result)
     metrics = read(database).runs()["router/knn"].data.metrics
-    assert (metrics["accuracy.over-seeds"], metrics["accuracy.over-splits"]) == (0.5, 1.25)
+    assert (metrics["test-over-seeds/accuracy"], metrics["test-over-splits/accuracy"]) == (0.5, 1.25)
 
 
 def test_folds_on_the_parent(several, database, read):
@@ -217,7 +219,7 @@ def test_rows_are_logged_once(several, database, read, names):
     store = read(database)
     standing = "cell/knn-seed0" if names == ("",) else "router/knn"
     for node in (standing, *REFERENCES):
-        for metric in ("accuracy", "accuracy.ci_low", "test/accuracy"):
+        for metric in ("accuracy", "test-low/accuracy", "test/accuracy"):
             assert len(store.client.get_metric_history(store.ids()[node], metric)) == 1
 
 
@@ -230,7 +232,7 @@ def test_a_row_whose_run_was_deleted(several, rows, database, read, names):
     read(database).client.delete_run(read(database).ids()[standing])
     study.show()
     assert standing in rows()
-    assert read(database).runs()[standing].data.metrics["accuracy.ci_high"] == 65.0
+    assert read(database).runs()[standing].data.metrics["test-high/accuracy"] == 65.0
 
 
 @pytest.mark.parametrize("count", range(1, 9))
@@ -262,4 +264,4 @@ def test_a_kill_while_rows_are_logged(several, rows, database, read, monkeypatch
     assert rows() == {"router/knn", *REFERENCES}
     runs = read(database).runs()
     assert {r.info.status for r in runs.values()} == {"FINISHED"}
-    assert {runs[node].data.metrics["accuracy.ci_low"] for node in ("router/knn", *REFERENCES)} == {58.0}
+    assert {runs[node].data.metrics["test-low/accuracy"] for node in ("router/knn", *REFERENCES)} == {58.0}

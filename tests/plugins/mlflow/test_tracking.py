@@ -24,13 +24,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 
 SHORT = {
     "accuracy": 61.5,
-    "accuracy.ci_low": 58.0,
-    "accuracy.ci_high": 65.0,
-    "accuracy.vs-cheapest": 1.5,
-    "accuracy.vs-cheapest.ci_low": -0.5,
-    "accuracy.vs-cheapest.ci_high": 3.5,
-    "accuracy.vs-cheapest.p": 0.04,
-    "accuracy.vs-cheapest.p-holm": 0.08,
+    "test-low/accuracy": 58.0,
+    "test-high/accuracy": 65.0,
+    "test-vs-cheapest/accuracy": 1.5,
+    "test-vs-cheapest/accuracy.low": -0.5,
+    "test-vs-cheapest/accuracy.high": 3.5,
+    "test-vs-cheapest/accuracy.p": 0.04,
+    "test-vs-cheapest/accuracy.p-holm": 0.08,
 }
 """What the statistics of a run say of a row."""
 
@@ -46,7 +46,7 @@ def test_parent_run_describes_the_run(study, database, read):
     store = read(database)
     run = store.runs()["run"]
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "study 20260102-030405-0123abcd"
+    assert run.info.run_name == "0102-030405 knn (study)"
     assert run.data.params == {
         "split.use": "splits/grouped",
         "split.seed": "7",
@@ -80,9 +80,12 @@ def test_parent_run_describes_the_run(study, database, read):
     assert tags["vlrb.benchmark"] == "f" * 36
     assert tags["vlrb.split"] == "grouped, seed 7"
     assert tags["vlrb.synthetic"] == "made up for tests"
-    assert tags["environment.python"] == "3.11"
+    assert not [name for name in tags if name.startswith("environment")], "they stand in environment.json"
     assert tags["status"] == "done"
-    assert tags["vlrb.leader"] == "knn"
+    assert tags["leader"] == "knn"
+    assert tags["role"] == "run"
+    assert tags["mlflow.source.name"] == "vlrb run (study)"
+    assert run.data.metrics == SHORT, "those of the leading router"
     assert tags["vlrb.cautions"] == "few groups\nthe best model is nearly the most expensive one"
     assert "selected" not in tags
     assert "mlflow.parentRunId" not in tags
@@ -106,10 +109,10 @@ def test_cells_and_references_are_nested(study, database, read):
         assert runs[node].data.tags["mlflow.parentRunId"] == runs["run"].info.run_id
         assert runs[node].info.status == "FINISHED"
     knn = runs["cell/knn-seed0"]
-    assert knn.info.run_name == "knn-seed0"
-    accuracies = {"accuracy": 61.5, "group/general/accuracy": 60.0, "dataset/mmstar/accuracy": 59.0}
-    expected = {f"{split}/{name}": value for split in ("dev", "test") for name, value in accuracies.items()}
-    assert knn.data.metrics == {**expected, **SHORT, "fit_seconds": 1.5}
+    assert knn.info.run_name == "knn 0102-030405"
+    accuracies = {"accuracy": 61.5, "accuracy/group/general": 60.0, "accuracy/dataset/mmstar": 59.0}
+    expected = {"val/accuracy": 61.5, **{f"test/{name}": value for name, value in accuracies.items()}}
+    assert knn.data.metrics == {**expected, **SHORT, "timing/fit-seconds": 1.5}
     assert knn.data.params == {
         "router": "feature-routers/knn",
         "label": "knn",
@@ -131,23 +134,26 @@ def test_cells_and_references_are_nested(study, database, read):
     }
     assert {k: knn.data.tags[k] for k in wanted} == wanted
     assert store.artifacts("cell/knn-seed0", "cell") == {"cell/cell.json", "cell/dev.parquet"}
+    for run in runs.values():
+        assert [i.dataset.name for i in run.inputs.dataset_inputs] == ["study benchmark"]
+        assert run.data.tags["mlflow.source.type"] == "LOCAL"
+    assert knn.data.tags["mlflow.source.name"] == "feature-routers/knn (vlrb 0.1.0)"
     oracle = runs["reference/oracle"]
     assert oracle.data.metrics == {n: v for n, v in expected.items() if n.startswith("test/")} | SHORT
     assert oracle.data.tags["role"] == "reference"
     assert oracle.data.tags["selected"] == "true"
-    assert oracle.data.tags["mlflow.note.content"] == "the cheapest right model"
 
 
-def test_undefined_and_infinite_values_are_tags(study, database, read):
+def test_undefined_and_infinite_values_are_in_a_file(study, database, read):
     """Protects the rule that what has no finite value is never a number: MLflow stores inf as 1.8e308."""
     study.show()
     for node in ("cell/knn-seed0", "reference/oracle"):
         data = read(database).runs()[node].data
         assert not [name for name in data.metrics if "brier" in name or "throughput" in name]
-        assert data.tags["undefined.test/brier"] == "no estimate"
-        assert data.tags["undefined.test/throughput"] == "inf"
-        undefined = {name for name in data.tags if name.startswith("undefined.") and "/" not in name}
-        assert undefined == {"undefined.brier", "undefined.throughput"}, "intervals and differences have no such tags"
+        assert not [name for name in data.tags if "undefined" in name]
+        reasons = json.loads(read(database).text(node, "undefined.json"))
+        assert (reasons["test/brier"], reasons["test/throughput"]) == ("no estimate", "inf")
+        assert not [name for name in reasons if not name.startswith(("test/", "val/"))], "intervals have no reasons"
 
 
 def test_failed_cell(study, database, read):
@@ -213,7 +219,7 @@ def test_many_parameters_and_metrics(study, database, read, scores):
     data = read(database).runs()["cell/knn-seed0"].data
     assert data.params["router.p249"] == "249"
     assert data.metrics["test/m1099"] == 1099.0
-    assert data.tags["undefined.test/odd249"] == "inf"
+    assert json.loads(read(database).text("cell/knn-seed0", "undefined.json"))["test/odd249"] == "inf"
 
 
 def test_values_of_a_long_fit(study, database, read):
@@ -227,9 +233,9 @@ def test_values_of_a_long_fit(study, database, read):
     plugin.vlrb_cell_end(study.run, study.done(info))
     store = read(database)
     run = store.runs()["cell/knn-seed0"]
-    history = store.client.get_metric_history(run.info.run_id, "fit/loss")
+    history = store.client.get_metric_history(run.info.run_id, "training/loss")
     assert sorted({(m.step, m.value) for m in history}) == [(s, 1.0 / (s + 1)) for s in range(300)]
-    assert run.data.metrics["fit/top_1"] == 299.0
+    assert run.data.metrics["training/top_1"] == 299.0
 
 
 def test_the_split_is_identified(study, database, read):

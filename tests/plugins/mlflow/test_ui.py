@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
 import socket
 import subprocess
@@ -116,14 +118,18 @@ def test_address_of_the_leaderboards(start, study, database, read):
     """Protects the way to the run table: the address names the default experiment, and its filter finds the rows."""
     study.show()
     process, address = start()
-    line = next(line for line in process.stdout if "#/experiments/" in line)  # MLflow shows requests there too
-    table, _, query = line.split(": ")[-1].strip().partition("?")
+    shown = (line for line in process.stdout if "#/experiments/" in line)  # MLflow shows requests there too
+    runs, rows = (next(shown).split(": ")[-1].strip() for _ in range(2))
     store = read(database)
-    assert table == f"{address}/#/experiments/{store.experiment.experiment_id}/runs"
-    given = parse_qs(query, strict_parsing=True)
-    assert given == {"workflowType": ["machine_learning"], "searchFilter": ["tags.selected = 'true'"]}
-    assert " " not in query
-    found = store.client.search_runs([store.experiment.experiment_id], *given["searchFilter"])
+    for line, view in ((runs, "vlrb-runs"), (rows, "vlrb-leaderboard")):
+        table, _, query = line.partition("?")
+        assert table == f"{address}/#/experiments/{store.experiment.experiment_id}/runs"
+        assert parse_qs(query, strict_parsing=True) == {
+            "workflowType": ["machine_learning"],
+            "viewStateShareKey": [view],
+        }
+    view = json.loads(store.experiment.tags["mlflow.sharedViewState.vlrb-leaderboard"])
+    found = store.client.search_runs([store.experiment.experiment_id], view["searchFilter"])
     assert {r.data.tags["vlrb.node"] for r in found} == set(store.runs()) - {"run"}
 
 
@@ -197,8 +203,58 @@ def test_taken_port(refused):
     assert "fix: name another" in said
 
 
-def test_server_has_its_own_ui(refused):
+def test_server_that_is_down(free_port):
     """Protects a user who tracks on a server, and the password in its address."""
-    said = refused("ui", "--uri", "http://user:secret@example.org:5000")
-    assert "http://***@example.org:5000 is a server" in said
-    assert "secret" not in said
+    uri = f"http://user:secret@127.0.0.1:{free_port}"
+    done = subprocess.run(command("ui", "--uri", uri), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 6
+    assert f"http://***@127.0.0.1:{free_port} cannot be used: the server is down" in done.stderr
+    assert "secret" not in done.stderr
+
+
+@needs_proc
+def test_a_real_server(start, study, database, read, tmp_path):
+    """Protects users of a server: all of a run is logged there, and `vlrb ui` tells the address of its run table."""
+    _, address = start()
+    figure = study.run.directory / "reports" / "figures" / "calls.svg"
+    figure.parent.mkdir(parents=True)
+    figure.write_text("<svg/>")
+    study.use(uri=address, experiment="mine", timeout=20.0)
+    study.show()
+    store = read(database, "mine")
+    assert len(store.runs()) == 5
+    assert store.artifacts("run", "reports/figures") == {"reports/figures/calls.svg"}
+    said = subprocess.run(command("ui", "--uri", address), capture_output=True, text=True, timeout=60, check=True)
+    runs, rows = (line.split(": ")[-1] for line in said.stdout.splitlines())
+    table = f"{address}/#/experiments/{store.experiment.experiment_id}/runs?workflowType=machine_learning"
+    assert (runs, rows) == (f"{table}&viewStateShareKey=vlrb-runs", f"{table}&viewStateShareKey=vlrb-leaderboard")
+
+
+@needs_proc
+@pytest.mark.parametrize(("option", "opened"), [("--open", True), ("--no-open", False)])
+def test_the_browser(start, study, database, tmp_path, option, opened):
+    """Protects who works at a terminal: the run table is opened, unless that is switched off or nobody sees it."""
+    study.show()
+    _, address = start()
+    script, shown = tmp_path / "browser", tmp_path / "shown"
+    script.write_text(f'#!/bin/sh\necho "$1" >> {shown}\n')
+    script.chmod(0o755)
+    environment = {**os.environ, "BROWSER": str(script)}
+    arguments = command("ui", "--uri", address, option)
+    subprocess.run(arguments, env=environment, capture_output=True, timeout=60, check=True)
+    assert not shown.exists(), "stdout is no terminal"
+    ours, theirs = os.openpty()
+    subprocess.run(arguments, env=environment, stdout=theirs, timeout=60, check=True)
+    os.close(theirs)
+    os.close(ours)
+    assert shown.exists() == opened
+    assert not opened or "viewStateShareKey=vlrb-runs" in shown.read_text()
+
+
+def test_no_such_experiment(start, study, database):
+    """Protects a typing error in the name of an experiment."""
+    _, address = start()
+    arguments = command("ui", "--uri", address, "--experiment", "mien")
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 4
+    assert "has no experiment 'mien'" in done.stderr

@@ -21,8 +21,8 @@ Fault = Callable[["Handler", str], bool]
 class Server(ThreadingHTTPServer):
     """MLflow's REST interface, as far as the plugin uses it.
 
-    ``runs`` holds by id the tags, params, status and curve points of each run; ``files`` the artifacts' paths; ``calls`` the
-    paths asked for.  ``peak`` is the most requests that were answered at once.
+    ``runs`` holds by id the tags, params, status and curve points of each run; ``files`` the artifacts' paths; ``views`` those
+    of the run table by tag; ``calls`` the paths asked for.  ``peak`` is the most requests that were answered at once.
     """
 
     daemon_threads = True
@@ -32,6 +32,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.runs: dict[str, dict[str, Any]] = {}
         self.files: set[str] = set()
+        self.views: dict[str, Any] = {}
         self.calls: list[str] = []
         self.peak = 0
         self.latency = 0.0
@@ -74,10 +75,15 @@ class Server(ThreadingHTTPServer):
     def _experiments_get_by_name(self, sent: Any) -> Answer:
         return {"experiment": {"experiment_id": "1", "name": sent["experiment_name"], "lifecycle_stage": "active"}}
 
+    def _experiments_set_experiment_tag(self, sent: Any) -> Answer:
+        self.views[sent["key"]] = json.loads(sent["value"])
+        return {}
+
     def _runs_create(self, sent: Any) -> Answer:
         run_id = uuid.uuid4().hex
         tags = {t["key"]: t["value"] for t in sent.get("tags", [])}
-        self.runs[run_id] = {"tags": tags, "params": {}, "metrics": {}, "points": [], "status": "RUNNING"}
+        new = {"tags": tags, "params": {}, "metrics": {}, "points": [], "status": "RUNNING"}
+        self.runs[run_id] = {**new, "name": sent["run_name"]}
         return {"run": self._shown(run_id)}
 
     def _runs_get(self, sent: Any) -> Answer:
@@ -87,7 +93,8 @@ class Server(ThreadingHTTPServer):
         return {"runs": [self._shown(run_id) for run_id in self.runs]}
 
     def _runs_update(self, sent: Any) -> Answer:
-        self.runs[sent["run_id"]]["status"] = sent["status"]
+        run = self.runs[sent["run_id"]]
+        run |= {"status": sent.get("status", run["status"]), "name": sent.get("run_name", run["name"])}
         return {"run_info": self._shown(sent["run_id"])["info"]}
 
     def _runs_delete(self, sent: Any) -> Answer:
@@ -117,7 +124,13 @@ class Server(ThreadingHTTPServer):
     def _shown(self, run_id: str) -> Answer:
         run = self.runs[run_id]
         place = {"experiment_id": "1", "artifact_uri": f"mlflow-artifacts:/1/{run_id}/artifacts"}
-        info = {"run_id": run_id, "status": run["status"], "lifecycle_stage": "active", **place}
+        info = {
+            "run_id": run_id,
+            "run_name": run["name"],
+            "status": run["status"],
+            "lifecycle_stage": "active",
+            **place,
+        }
         data = {kind: [{"key": k, "value": v} for k, v in run[kind].items()] for kind in ("tags", "params")}
         metrics = [{"key": k, "value": v, "timestamp": 1, "step": 0} for k, v in run["metrics"].items()]
         return {"info": info, "data": {**data, "metrics": metrics}}

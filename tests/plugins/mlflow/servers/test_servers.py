@@ -185,7 +185,7 @@ def test_a_curve_that_was_missed_is_logged_later(study, server):
     assert len(show(study)) == 1
     server.fault = None
     assert show(study) == []
-    points = [(s, v) for k, s, v, _ in server.nodes()[f"cell/{info.name}"]["points"] if k == "fit/loss"]
+    points = [(s, v) for k, s, v, _ in server.nodes()[f"cell/{info.name}"]["points"] if k == "training/loss"]
     assert sorted(points) == [(1, 0.5), (2, 0.25), (3, 0.125)]
 
 
@@ -206,8 +206,8 @@ def test_points_that_a_killed_process_sent_are_not_sent_again(study, server):
     pq.write_table(pa.table(table), folder / "curve.parquet")
     assert show(study) == []
     points = server.nodes()[f"cell/{info.name}"]["points"]
-    fit = Counter((k, s) for k, s, _, _ in points if k.startswith("fit/"))
-    assert fit == {("fit/loss", 1): 1, ("fit/loss", 2): 1, ("fit/rate", 1): 1}
+    fit = Counter((k, s) for k, s, _, _ in points if k.startswith("training/"))
+    assert fit == {("training/loss", 1): 1, ("training/loss", 2): 1, ("training/rate", 1): 1}
 
 
 def test_an_interrupted_run_is_killed_on_a_server(study, server):
