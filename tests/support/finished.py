@@ -28,7 +28,7 @@ from vlrb import (
 from vlrb.api.results import SweepPoint
 from vlrb.running.routers import aggregate_scores
 
-SELECTION = {"metric": "rank-score", "on": "dev", "folds": 5, "rule": "best"}
+SELECTION = {"metric": "rank-score", "on": "dev", "folds": 5, "rule": "best", "refit": False}
 HIGHER = {"accuracy": True, "rank-score": True, "average-cost": False, "cost-per-10k": False, "own": True}
 
 
@@ -52,7 +52,7 @@ def reference(name: str, **scopes: Mapping[str, MetricValue]) -> ReferenceResult
 
 def selecting(metric: str, **more: Any) -> dict[str, Any]:
     """Return an experiment that selects by a metric."""
-    return {"selection": {**SELECTION, "metric": metric, **more}, "statistics": {"pairs": []}}
+    return {"selection": {**SELECTION, "metric": metric, **more}, "statistics": {"pairs": [], "by": []}}
 
 
 def split_info(made: str = "as the logs give it", leaking: int = 0, **more: Any) -> SplitsInfo:
@@ -123,7 +123,7 @@ def result_of(
         "k",
         Path("r/1"),
         "strict",
-        experiment or {"selection": SELECTION, "statistics": {"pairs": []}},
+        experiment or {"selection": SELECTION, "statistics": {"pairs": [], "by": []}},
         attrs.evolve(about, **(benchmark or {})),
         split_info(leaking=leaking),
         CostBounds(1e-4, 1e-2),
@@ -159,7 +159,7 @@ def finished_run() -> RunResult:
         "k",
         Path("r/1"),
         "strict",
-        {"selection": SELECTION, "statistics": {"pairs": []}},
+        {"selection": SELECTION, "statistics": {"pairs": [], "by": []}},
         benchmark,
         split,
         CostBounds(1e-4, 1e-2),

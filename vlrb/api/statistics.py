@@ -58,6 +58,7 @@ class Statistics:
     """The statistics of a run: which samples were drawn; the spread over seeds and splits stands apart in the results.
 
     ``level`` is that of the intervals, 0.95 for 95 %.  ``groups`` is the number of groups that were drawn, within datasets.
+    ``samples``: scope -> number of test samples, of several test sets the mean.
     ``leader`` is the router with the best value of the selection metric, ``""`` without one.  ``cautions`` say where the metrics
     may mislead.
     """
@@ -70,3 +71,4 @@ class Statistics:
     leader: str
     rows: Mapping[str, RowStatistics] = attrs.field(converter=frozen)
     cautions: tuple[str, ...] = ()
+    samples: Mapping[str, float] = attrs.field(factory=dict, converter=frozen)

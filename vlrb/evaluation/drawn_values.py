@@ -51,7 +51,7 @@ class MeasuredMetric:
     """A metric of a table.
 
     ``paired_binary``: its one column holds 0 and 1 only, as accuracy does.  ``blame()`` is entered around each call of the plugin,
-    and may note what the plugin raises.
+    and may note what the plugin raises; ``who`` names the metric and its plugin in what it raises.
     """
 
     name: str
@@ -60,6 +60,7 @@ class MeasuredMetric:
     per_subset: bool = True
     paired_binary: bool = False
     blame: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    who: str = attrs.Factory(lambda self: self.name, takes_self=True)
 
     def attempt(self, call: Callable[[], T]) -> T | Undefined:
         """Return what the plugin returns, Undefined of the kind ``failed`` where it raises."""
@@ -75,7 +76,7 @@ class MeasuredMetric:
 
     def value(self, evaluation: Evaluation) -> MetricValue:
         """Return the metric of an evaluation without its timing, since the time does not depend on the samples that are drawn."""
-        return self.attempt(lambda: checked_metric(self.metric(attrs.evolve(evaluation, timing=None)), self.name))
+        return self.attempt(lambda: checked_metric(self.metric(attrs.evolve(evaluation, timing=None)), self.who))
 
 
 def failed_metric(message: str) -> Undefined:
@@ -318,6 +319,6 @@ def _without_time(metric: MeasuredMetric, row: Row, found: Undefined) -> Undefin
     """Return why a metric has no interval: it measures time, or what it says itself."""
     first = row.evaluations[0][0]
     timed = first.timing is not None and found.kind != "failed"
-    if timed and not isinstance(metric.attempt(lambda: checked_metric(metric.metric(first), metric.name)), Undefined):
+    if timed and not isinstance(metric.attempt(lambda: checked_metric(metric.metric(first), metric.who)), Undefined):
         return Undefined("the metric measures time, which does not depend on the samples that are drawn")
     return found

@@ -166,7 +166,12 @@ class Evaluator:
         """Return one of the metrics for the statistics; what it raises there is noted too."""
         spec = metric.spec
         return MeasuredMetric(
-            spec.name, self.made(metric), spec.higher_is_better, spec.per_subset, blame=lambda: self.noting(metric)
+            name=spec.name,
+            metric=self.made(metric),
+            higher_is_better=spec.higher_is_better,
+            per_subset=spec.per_subset,
+            blame=lambda: self.noting(metric),
+            who=f"metric {metric.registered.id!r} of {metric.plugin.label}",
         )
 
     @contextlib.contextmanager

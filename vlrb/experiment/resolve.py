@@ -185,7 +185,7 @@ def _check_selection(
     if asked["on"] == "test" and preset.get("selection", {}).get("on") != "test":
         fix = 'remove the key, or set protocol = "paper", which is named in every table'
         lookup.problem(("selection", "on"), "a point of a sweep must not be chosen on test", fix)
-    if isinstance(table, dict) and "folds" in table and asked["on"] != "folds":
+    if isinstance(table, dict) and "folds" in table and asked["on"] in ("dev", "test"):
         what = f'folds are used only with on = "folds", not with on = {redacted_repr(asked["on"])}'
         lookup.problem(("selection", "folds"), what, 'set on = "folds", or remove folds')
     bare = [m.spec.name for m in metrics]

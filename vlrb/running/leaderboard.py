@@ -80,7 +80,7 @@ def leaderboard(result: RunResult) -> Leaderboard:
     order = [signs[metric] for _, _, metric in columns]
     rows.sort(key=lambda r: (*map(_position, r.cells, order), r.kind, r.name))
     overall = [c for c in columns if c[1] == "overall"]
-    sweeps = [_sweep_table(r, overall, columns[0][2], _compared_on(result, r)) for r in result.routers if r.sweep]
+    sweeps = [_sweep_table(r, overall, columns[0][2], _compared_on(result)) for r in result.routers if r.sweep]
     curves = [_curve_table(result, r, overall) for r in result.routers if r.curve]
     splits = len(result.run.split.whole)
     over = (
@@ -96,7 +96,8 @@ def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
     signs = {m.name: 1.0 if m.higher_is_better else -1.0 for m in result.run.metrics}
     names = dict.fromkeys((selected, *SHOWN, *(n for n in signs if n not in NOT_SHOWN)))
     columns = [(n, "overall", n) for n in names if n in signs]
-    columns.insert(1, (f"vs {result.statistics.baseline}", AGAINST, selected))
+    first = sum(name in (selected, "accuracy", "cost-per-10k") for name, _, _ in columns)
+    columns.insert(first, (f"vs {result.statistics.baseline}", AGAINST, selected))
     if "accuracy" in signs:
         tested = {scope for r in result.references for scope in r.test.scores}
         titles = {s: t for s, t in result.run.benchmark.task_groups.items() if f"group/{s}" in tested}
@@ -106,11 +107,10 @@ def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
     return columns, signs
 
 
-def _compared_on(result: RunResult, router: RouterResult) -> str:
-    """Return in words on which rows the points of a sweep were compared, and by which rule."""
+def _compared_on(result: RunResult) -> str:
+    """Return in words on which rows the points of a sweep were compared."""
     selection = result.run.experiment["selection"]
-    on = f"{selection['folds']} folds of train and dev" if selection["on"] == "folds" else str(selection["on"])
-    return on + {"best": "", "predicted": ", as predicted", "one-standard-error": ", one standard error"}[router.rule]
+    return f"{selection['folds']} folds of train and dev" if selection["on"] == "folds" else str(selection["on"])
 
 
 def _router_row(result: RunResult, router: RouterResult, columns: Sequence[Column]) -> TableRow:
@@ -150,7 +150,7 @@ def _tied(result: RunResult, name: str, statistics: RowStatistics | None, metric
             continue
         p = difference.p if isinstance(difference.p_holm, Undefined) else difference.p_holm
         if isinstance(p, Undefined) or p >= CHANCE:
-            found["leader" if other == leader else other] = None
+            found["best router" if other == leader else other] = None
     return tuple(found)
 
 
@@ -175,7 +175,9 @@ def _point_note(result: RunResult, router: RouterResult) -> str:
     asked = str(result.run.experiment["selection"]["rule"])
     by = f" by {', '.join(sorted(set(router.decided_by.values())))}" if router.decided_by else ""
     by += " by observed results: the router gives no estimates" if router.rule != asked else ""
-    return f"{', '.join(texts)}, best of {len(router.sweep)} on {_compared_on(result, router)}{by}"
+    by += " as predicted" if router.rule == "predicted" else ""
+    which = "cheapest within a standard error of the best" if router.rule == "one-standard-error" else "best"
+    return f"{', '.join(texts)}, {which} of {len(router.sweep)} on {_compared_on(result)}{by}"
 
 
 def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str, where: str) -> PointTable:
@@ -187,7 +189,8 @@ def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str,
         cells = tuple(TableCell(point.values[metric]) for _, _, metric in shown)
         times = f"chosen in {point.times_chosen} of {splits}" if splits > 1 else "chosen"
         rows.append(TableRow(point.name, "point", cells, times if point.times_chosen else ""))
-    return PointTable(f"sweep of {router.label}: {where}, by {by}", tuple(c[0] for c in shown), tuple(rows))
+    how = {"predicted": " as predicted", "one-standard-error": ", one standard error"}.get(router.rule, "")
+    return PointTable(f"sweep of {router.label}: {where}, by {by}{how}", tuple(c[0] for c in shown), tuple(rows))
 
 
 def _curve_table(result: RunResult, router: RouterResult, overall: Sequence[Column]) -> PointTable:

@@ -186,7 +186,8 @@ def _finished_result(run: RunInfo) -> RunResult | None:
         return None
     result = results.read_result(run.directory)
     scores = [s for c in result.cells for s in c.scores.values()] + [r.test.scores for r in result.references]
-    values = [v for scopes in scores for metrics in scopes.values() for v in metrics.values()]
+    intervals = [row.intervals for row in result.statistics.rows.values()]
+    values = [v for scopes in (*scores, *intervals) for metrics in scopes.values() for v in metrics.values()]
     failed = any(isinstance(v, Undefined) and v.kind == "failed" for v in values)
     # a folder's name holds the beginning of a key only
     if result.run.key != run.key or failed or any(c.status == "failed" for c in result.cells):

@@ -39,11 +39,17 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     others = tuple(dict.fromkeys((section.baseline, "best-single")))
     settings = Settings(others, selection, section.draws, section.level, section.seed, pairs)
     found = table_statistics(tests, rows, metrics, settings)
-    groups = min(np.unique(test.groups).size for test in tests)
+    groups, sizes = min(np.unique(test.groups).size for test in tests), [t.groups.size for t in tests]
+    samples = {
+        s: float(np.mean([t.scopes[s].sum() for t in tests]))
+        for s in tests[0].scopes
+        if all(s in t.scopes for t in tests)
+    }
     missing = (
         [f"the baseline {section.baseline!r} has no result: a cell failed"] if section.baseline not in seen else []
     )
-    return attrs.evolve(found, cautions=(*missing, *_cautions(context, seen["best-single"], groups)))
+    cautions = (*missing, *_cautions(context, seen["best-single"], groups))
+    return attrs.evolve(found, cautions=cautions, samples={"overall": float(np.mean(sizes)), **samples})
 
 
 def _is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:
@@ -61,7 +67,9 @@ def _cautions(context: RunContext, best_single: Seen, groups: int) -> tuple[str,
     """Return what misleads in the metrics, as they tell it, and whether there are few groups."""
     told = []
     if groups < FEW_GROUPS:
-        told.append(f"only {groups:,} groups are tested: with fewer than {FEW_GROUPS}, intervals tend to be too narrow")
+        where = " in a split" if len(context.test_sets()) > 1 else ""
+        too_few = f"with fewer than {FEW_GROUPS}, intervals tend to be too narrow"
+        told.append(f"only {groups:,} groups are tested{where}: {too_few}")
     evaluator = context.evaluator
     for metric in context.plan.metrics:
         made = evaluator.made(metric)

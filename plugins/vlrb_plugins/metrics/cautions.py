@@ -85,10 +85,9 @@ def of_oracle_gap(evaluation: Evaluation) -> Sequence[str]:
     if oracle - best < WIDE_GAP or coins < oracle:
         return []
     return [
-        f"the gap of {100 * (oracle - best):.1f} points between the best single model, {_best(evaluation)} ({100 * best:.1f} %), "
-        f"and the Oracle ({100 * oracle:.1f} %) could be due to chance: {quality.shape[1]} models that are right at random, each "
-        f"with its own accuracy, would give an Oracle of {100 * coins:.1f} %; judge a router by its difference from the best "
-        f"single model"
+        f"the Oracle ({100 * oracle:.1f} %) could be chance: {quality.shape[1]} models that are right at random, each with its own "
+        f"accuracy, would give one of {100 * coins:.1f} %; judge a router by its difference from the best single model, "
+        f"{_best(evaluation)} ({100 * best:.1f} %)"
     ]
 
 

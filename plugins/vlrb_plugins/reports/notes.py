@@ -21,12 +21,15 @@ def _figures(result: RunResult) -> list[str]:
         f"benchmark {run.benchmark.fingerprint[:12]}: {run.benchmark.samples:,} samples, "
         f"datasets: {len(run.benchmark.datasets)}, models: {len(run.benchmark.models)}",
         f"protocol {run.protocol}; split {split.digest[:12]}, {_split_made(split)}: {_sizes(split)}",
-        f"cost bounds ({bounds.rows}): {bounds.low:.3g} to {bounds.high:.3g} USD per sample",
+        f"cost bounds ({bounds.rows}{', mean over splits' if len(split.whole) > 1 and bounds.rows == 'train' else ''}): "
+        f"{bounds.low:.3g} to {bounds.high:.3g} USD per sample",
     ]
+    if run.experiment["selection"]["refit"]:
+        notes.append("refit: after the choice, routers were fitted again on train and dev together")
     leaking = sum(one.group_also_in_train["test"] for one in split.whole)
     if leaking:
         together = " (all splits together)" if len(split.whole) > 1 else ""
-        notes.append(f"{leaking:,} test samples{together} share an image or a group with a train sample")
+        notes.append(f"caution: {leaking:,} test samples{together} share an image or a group with a train sample")
     if bounds.free:
         fix = "give them prices ([[model]]), leave them out ([benchmark] models), or set another [selection] metric"
         notes.append(f"models that cost nothing: {', '.join(bounds.free)}; the rank score needs positive costs: {fix}")
@@ -61,10 +64,24 @@ def _statistics(result: RunResult, board: Leaderboard) -> list[str]:
             f"{shown}: standard deviation over {' / over '.join(text for text, found in over.items() if found)}"
         )
     if any(row.tied for row in board.rows):
-        leader = f"; the leader is {statistics.leader}" if statistics.leader else ""
+        leader = f"; the best router is {statistics.leader}" if statistics.leader else ""
         notes.append(f"tied: the difference in {board.headings[0]} may be chance (p >= {CHANCE:g}, Holm){leader}")
+    notes += _columns(result)
     notes += [_pair(result, one, other) for one, other in result.run.experiment["statistics"]["pairs"]]
     return notes + [f"caution: {text}" for text in statistics.cautions]
+
+
+def _columns(result: RunResult) -> list[str]:
+    """Return how many test samples have each value of the columns of ``[statistics] by``."""
+    samples, notes = result.statistics.samples, []
+    for column in result.run.experiment["statistics"]["by"]:
+        counts = {
+            scope.removeprefix(f"by/{column}/"): n for scope, n in samples.items() if scope.startswith(f"by/{column}/")
+        }
+        without = samples["overall"] - sum(counts.values())
+        none = f"; {without:,.0f} have no value" if without else ""
+        notes.append(f"test samples by {column}: {', '.join(f'{value} {n:,.0f}' for value, n in counts.items())}{none}")
+    return notes
 
 
 def _pair(result: RunResult, one: str, other: str) -> str:

@@ -17,8 +17,9 @@ def print_leaderboard(result: RunResult, out: Console) -> None:
     beside = with_notes.width(len(with_notes.headings)) <= out.width
     table = with_notes if beside else _board_table(board, notes=False)
     lead = 3 + sum(h in WITH_INTERVAL or h.startswith("vs ") for h in board.headings)
-    if table.width(lead) > out.width:
-        table = _board_table(board, notes=False, with_interval=frozenset(board.headings[:1]))
+    for fewer in (frozenset(board.headings[:1]), frozenset[str]()):  # on a narrow terminal values come before intervals
+        if table.width(lead) > out.width:
+            table = _board_table(board, notes=False, with_interval=fewer)
     print_table(out, table)
     for row in board.rows if not beside else ():
         if note := note_text(row):

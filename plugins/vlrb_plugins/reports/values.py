@@ -21,7 +21,7 @@ def cell_text(cell: TableCell, heading: str, with_interval: frozenset[str] = WIT
     percent = heading in PERCENT or heading.startswith("accuracy ")
     versus = heading.startswith("vs ")
     scale, digits = (100.0, 2) if percent else (1.0, 4 if versus else _digits(cell.value))
-    spreads = [fixed(s * scale, digits) for s in (cell.over_seeds, cell.over_splits) if s is not None]
+    spreads = [fixed(s * scale, digits) if s else "0" for s in (cell.over_seeds, cell.over_splits) if s is not None]
     text = (
         ("+" if versus and cell.value > 0 else "")
         + fixed(cell.value * scale, digits)

@@ -79,6 +79,10 @@ def _prescribed(samples: SplitSamples, values: Values, source: str, key: str, na
     parts = np.asarray([value if value in SPLITS else "" for value in values])
     others = _named(samples, values, np.flatnonzero(parts == "").tolist())
     where, fix = f"[split] {key}", 'choose use = "grouped", or use logs that say the split of every sample'
+    if len(others) == len(parts) and key == "use":
+        raise DataError(
+            f"the logs give no split of their {len(parts):,} samples", where=where, fix='choose use = "grouped"'
+        )
     if others:
         if key == "columns":
             fix = "correct them in the logs, or name another column; a column of fold numbers must be the only one"

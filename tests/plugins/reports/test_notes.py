@@ -109,7 +109,7 @@ def test_made_up_data_are_named_before_all_else() -> None:
     plain = cell("a", rank_score=0.1, accuracy=0.1)
     assert len(notes_of(result_of(plain))) == 4
     leaks = notes_of(result_of(plain, leaking=1, benchmark={"excluded": {"answers": 1234}}))
-    assert leaks[3] == "1 test samples share an image or a group with a train sample"
+    assert leaks[3] == "caution: 1 test samples share an image or a group with a train sample"
     assert leaks[5:] == ("left out or changed: 1,234 answers",)
 
 

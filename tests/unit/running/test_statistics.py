@@ -20,6 +20,7 @@ from vlrb.running.leaderboard import NO_BASELINE, leaderboard
 from vlrb.running.results import read_result
 from vlrb.running.run import execute, prepare
 from vlrb.storage import Places
+from vlrb_plugins.reports.notes import leaderboard_notes
 
 ROUTERS = KEYED + 'lambda = 2\n[[router]]\nuse = "random"\n'
 STATISTICS = '[statistics]\ndraws = 500\nseed = 3\nlevel = 0.9\nbaseline = "random"\npairs = [["keyed", "oracle"]]\n'
@@ -217,7 +218,7 @@ def test_a_baseline_that_failed_costs_no_result(tmp_path: Path) -> None:
     assert run.outcome.exit_code == 1
     assert any("the baseline 'failing' has no result" in c for c in run.result.statistics.cautions)
     assert "best-single" in run.result.statistics.rows["keyed"].against
-    assert {r.cells[1] for r in leaderboard(run.result).rows if r.name != "failing"} == {NO_BASELINE}
+    assert {r.cells[3] for r in leaderboard(run.result).rows if r.name != "failing"} == {NO_BASELINE}
 
 
 def test_the_best_single_model_is_compared_with_whatever_the_baseline(tmp_path: Path) -> None:
@@ -242,3 +243,28 @@ def test_inner_folds_stand_in_the_run_directory(tmp_path: Path) -> None:
     inner = dict(zip(table["id"], table["fold-1,inner-1"], strict=True))
     assert {i for i, part in inner.items() if part is None} == {i for i, part in outer.items() if part == "test"}
     assert set(inner.values()) == {None, "train", "dev", "test"}
+
+
+def test_a_failure_in_draws_is_told_by_every_run(tmp_path: Path) -> None:
+    """Of a metric whose columns are wrong its values may be right: the run is not taken for finished in order."""
+    file = experiment(tmp_path, KEYED + '[[metric]]\nuse = "crooked"\n', "")
+    text = file.read_text(encoding="utf-8").replace(
+        "keyed.py'", f"keyed.py', '{Path(__file__).parents[2]}/bad_plugins/crooked.py'"
+    )
+    file.write_text(text, encoding="utf-8")
+    plan, places = make_plan(file, ("no:mlflow",)), Places(tmp_path / "runs", tmp_path / "cache")
+
+    for _ in range(2):
+        outcome = execute(plan, places, jobs=1)
+        assert outcome.exit_code == 5
+        assert any("crooked" in str(e) for e in outcome.errors)
+
+
+def test_test_samples_of_each_scope_are_counted(tmp_path: Path) -> None:
+    """Those of a value of a column too, so that a table can say how few they are."""
+    run = run_splits(tmp_path, KEYED, FOLDS + "[statistics]\nby = ['dataset']\n")
+    samples = run.result.statistics.samples
+
+    assert (samples["overall"], samples["dataset/tinya"], samples["by/dataset/TinyA"]) == (120, 60, 60)
+    notes = leaderboard_notes(run.result, leaderboard(run.result))
+    assert "test samples by dataset: TinyA 60, TinyB 60" in notes
