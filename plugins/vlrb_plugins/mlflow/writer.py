@@ -298,6 +298,7 @@ class Writer:
             "vlrb.benchmark": benchmark.fingerprint[:36],
             "vlrb.split": f"{split.use.rpartition('/')[2]}, {split.made}",
             "vlrb.synthetic": benchmark.synthetic,
+            "vlrb.limited": self.run.limited,
             "vlrb.version": str(self.run.environment.get("vlrb", "")),
         }
         known |= {"vlrb.split.digest": split.digest, "vlrb.split.groups": str(split.groups)}
