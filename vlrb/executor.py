@@ -23,7 +23,7 @@ from vlrb.interrupts import GRACE, end_in_time
 from vlrb.texts import accept_any_text, describe_error, print_records, traceback_of
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
+"""Called with what is being done, how much is done, and how much there is; 0, 0 for work of unknown length, 1, 0 at its end."""
 AHEAD = 2
 """Tasks that each of the other processes has: the current one and the next."""
 LOOK = 1.0
@@ -37,6 +37,14 @@ largest_kilobytes = 0
 
 def quiet(*_: Any) -> None:
     """Tell nobody of progress, or of whatever else a task reports."""
+
+
+@contextlib.contextmanager
+def stage(progress: Progress, what: str) -> Iterator[None]:
+    """Tell what is being done in a block whose length is unknown."""
+    progress(what, 0, 0)
+    yield
+    progress(what, 1, 0)
 
 
 @attrs.frozen

@@ -252,6 +252,16 @@ class RunInfo:
         return f"{self.name}/{self.directory.name}"
 
     @property
+    def limited(self) -> str:
+        """Return in words what a first try has left out (``vlrb run --limit --only``); empty for the whole experiment."""
+        found = self.experiment.get("limited", {})
+        texts = [f"limited to {self.benchmark.samples:,} samples: a first try"] if found.get("samples") else []
+        if names := found.get("routers_left_out"):
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            texts.append(f"without {shown}")
+        return "; ".join(texts)
+
+    @property
     def selection_metric(self) -> str:
         """Return the name of the metric by which points of a sweep are compared, without its plugin's."""
         return str(self.experiment["selection"]["metric"]).rpartition("/")[2]

@@ -21,13 +21,13 @@ from vlrb.api.logs import Listing
 from vlrb.api.records import Dataset, slugify
 from vlrb.benchmark import matrices as benchmark
 from vlrb.benchmark.checks import label_of, refuse
-from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs, total_tokens
+from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs
 from vlrb.benchmark.join import Joined, apply_missing, apply_unknown, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
 from vlrb.benchmark.manifest import SCHEMA_VERSION, Manifest, PairFindings, Policies, Stages, read_manifest
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, PluginError, Problem, shorten_list
-from vlrb.executor import Progress, quiet
+from vlrb.executor import Progress, quiet, stage
 from vlrb.experiment.plan import Plan, digest_of
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import USES, Places, locked, mark_used, new_directory, write_json
@@ -44,7 +44,8 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     :param jobs: processes that read and score logs; default: one per CPU
     :raises DataError: with everything that is wrong with the logs
     """
-    logs = Logs(plan, places)
+    with stage(progress, "listing logs"):
+        logs = Logs(plan, places)
     jobs = jobs or os.cpu_count() or 1
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     with locked(target):
@@ -55,14 +56,15 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
             clock.note("read")
             logs.score(logs.to_score.values(), logs.every, jobs, progress)
             clock.note("score")
-            with new_directory(target) as aside:
+            with new_directory(target) as aside, stage(progress, "joining logs"):
                 manifest, samples, matrices = _assemble(logs)
                 clock.note("join")
                 write_json(aside / USES, logs.uses())
                 manifest = attrs.evolve(manifest, stages=Stages(clock.seconds, clock.megabytes))
                 benchmark.write(aside, manifest, samples, matrices)
         mark_used(target)
-    built = benchmark.load(target)
+    with stage(progress, "loading the benchmark"):
+        built = benchmark.load(target)
     _refuse_unasked(plan, built)
     expect = plan.benchmark.expect
     if not built.fingerprint.startswith(expect):
@@ -157,7 +159,7 @@ def _manifest(logs: Logs, pairs: tuple[PairFindings, ...], joined: Joined) -> Ma
         expected_samples={n: d.samples for n, d in records.items() if d.samples is not None and not listing.synthetic},
         policies=Policies(**{f.name: getattr(plan.benchmark, f.name) for f in attrs.fields(Policies)}),
         excluded=tuple(joined.excluded),
-        total_tokens=total_tokens(joined),
+        total_tokens=benchmark.total_tokens(joined.input_tokens, joined.output_tokens),
         token_counter=plan.counter.registered.id,
         token_parameters=plan.counter.identity()["parameters"],
         images=tuple(f"parts/{logs.folder(p).name}/images.arrow" for p in logs.parts("samples")),

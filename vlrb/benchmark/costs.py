@@ -74,11 +74,3 @@ def _fill_column(joined: Joined, j: int, model: Candidate, plan: Plan) -> Iterat
                 f"at {high:g} US dollars per million"
             )
             yield Problem(what, "[[model]]", f"correct the prices of {model.name!r}, or the tokens in the logs")
-
-
-def total_tokens(joined: Joined) -> int | None:
-    """Return all tokens, input counted once per sample; None if the logs do not give them."""
-    inputs, outputs = joined.input_tokens, joined.output_tokens
-    if (inputs < 0).any() or (outputs < 0).any():
-        return None
-    return int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum())

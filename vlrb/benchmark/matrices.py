@@ -119,6 +119,25 @@ class Benchmark:
     def __len__(self) -> int:
         return int(self.samples.num_rows)
 
+    def take(self, rows: Array) -> Benchmark:
+        """Return a benchmark of some rows, ascending, with a fingerprint of its own; folder and parts are those of the whole."""
+        manifest, samples = self.manifest, self.samples.take(rows)
+        matrices = {name: sealed(getattr(self, name)[rows]) for name in MATRICES}
+        counts = dict(zip(*np.unique(self.datasets[rows], return_counts=True), strict=True))
+        datasets = tuple(attrs.evolve(d, samples=int(counts[d.name])) for d in manifest.datasets if d.name in counts)
+        groups = {d.group for d in datasets}
+        tokens = (
+            None if manifest.total_tokens is None else total_tokens(matrices["input_tokens"], matrices["output_tokens"])
+        )
+        manifest = attrs.evolve(
+            manifest,
+            fingerprint=_fingerprint([m.name for m in self.candidates], samples, matrices),
+            datasets=datasets,
+            task_groups={slug: title for slug, title in manifest.task_groups.items() if slug in groups},
+            total_tokens=tokens,
+        )
+        return Benchmark(self.directory, manifest, samples, **matrices)
+
     def queries(self, rows: Array, features: Features | None = None) -> Queries:
         """Return what a router may see of some samples, with the features of exactly these rows."""
         return attrs.evolve(self._queries.take(rows), features=features)
@@ -161,6 +180,13 @@ class Benchmark:
             excluded={e.reason: e.count for e in self.manifest.excluded},
             total_tokens=self.manifest.total_tokens,
         )
+
+
+def total_tokens(inputs: Array, outputs: Array) -> int | None:
+    """Return all tokens, input counted once per sample; None if the logs do not give them."""
+    if (inputs < 0).any() or (outputs < 0).any():
+        return None
+    return int(inputs.mean(axis=1).sum() if inputs.size else 0) + int(outputs.sum())
 
 
 def sample_column(samples: pa.Table, name: str, where: str) -> tuple[str | None, ...]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from vlrb.cli.debugging import check_debugger, failure_shown
 from vlrb.cli.output import echo, echo_json, echo_styled, passed_over, print_problems, prints_to_stderr, progress_bars
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ExitCode, PluginError
+from vlrb.executor import quiet, stage
 
 if TYPE_CHECKING:
     from vlrb.experiment.plan import ConfiguredComponent
@@ -32,25 +34,50 @@ jobs_option = click.option(
     "--fresh", is_flag=False, flag_value="", multiple=True, metavar="[LABEL]",
     help="Fit routers again although their results are known: all, or the one with this label (may be repeated).",
 )  # fmt: skip
+@click.option(
+    "--only", multiple=True, metavar="LABEL",
+    help="Run the router with this label (may be repeated) as if the file had no others.",
+)  # fmt: skip
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N",
+    help="A first try on about N samples: whole groups, of each dataset the same share, always the same ones.",
+)  # fmt: skip
+@click.option("--debug", is_flag=True, help="Print the traceback of a router that fails, as soon as it does.")
+@click.option("--pdb", is_flag=True, help="Start Python's debugger where a router fails, and go on when it is left.")
 @as_json
 @click.pass_obj
-def run(given: Given, file: Path | None, jobs: int | None, fresh: tuple[str, ...], as_json: bool) -> int:
+def run(
+    given: Given, file: Path | None, jobs: int | None, fresh: tuple[str, ...], only: tuple[str, ...], limit: int | None,
+    debug: bool, pdb: bool, as_json: bool,
+) -> int:  # fmt: skip
     """Run an experiment: build, split, fit, evaluate, report and track.
 
-    A run that was stopped is resumed; an identical finished run prints its result.
+    A run that was stopped is resumed; an identical finished run prints its result. Runs with --only or --limit are runs of
+    their own, and every table of theirs says so; fitted routers and features are shared where they are the same.
     """
-    from vlrb.running.results import result_to_json
-    from vlrb.running.run import execute
-
     if file is None and fresh and fresh[-1].endswith(".toml"):  # --fresh FILE: the option has taken the argument
         file, fresh = Path(fresh[-1]), (*fresh[:-1], "")
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.", click.get_current_context())
     labels = [f for f in fresh if f] if fresh else None
+    if pdb:
+        check_debugger(jobs)
     given.places.check()
     with prints_to_stderr(), progress_bars() as progress:
-        plan = given.plan(file, weights=True)
-        outcome = execute(plan, given.places, jobs=jobs, fresh=labels, progress=progress)
+        with stage(progress, "loading plugins"):
+            from vlrb.running.run import execute
+
+            plan = given.plan(file, weights=True, only=only, limit=limit or 0)
+        failed = failure_shown(progress.paused, debugger=pdb) if debug or pdb else quiet
+        outcome = execute(plan, given.places, jobs=jobs, fresh=labels, progress=progress, failed=failed)
+    _show_outcome(outcome, as_json)
+    return _status(outcome)
+
+
+def _show_outcome(outcome: RunOutcome, as_json: bool) -> None:
+    """Print a run's results, and which cells failed."""
+    from vlrb.running.results import result_to_json
+
     result = outcome.result
     if as_json:
         echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
@@ -63,7 +90,6 @@ def run(given: Given, file: Path | None, jobs: int | None, fresh: tuple[str, ...
         if cell.status == "failed":
             echo(f"error: {cell.cell.name} failed: {cell.error}", err=True)
             echo(f"    see {_relative(cell.directory / 'error.txt')}", err=True)
-    return _status(outcome)
 
 
 @vlrb.command()
@@ -135,7 +161,8 @@ def build(
     given.places.check()
     exported: list[str] = []
     with prints_to_stderr(), progress_bars() as progress:
-        plan = given.plan(file)
+        with stage(progress, "loading plugins"):
+            plan = given.plan(file)
         form = find_exporter(plan, *export) if export else None
         benchmark = build_benchmark(plan, given.places, jobs, progress)
         built = BuiltBenchmark(benchmark, plan, given.places, jobs, progress)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+import attrs
 import click
 
 from vlrb import interrupts
@@ -96,44 +98,68 @@ def prints_to_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """Give a function that shows progress on stderr: bars on a terminal, else a line now and then.
+def progress_bars() -> Iterator[_Shown]:
+    """Give a function that shows progress on stderr: bars on a terminal, else a line now and then; nothing with ``-q``.
 
     Each call also looks for an interrupt that was swallowed.
     """
-    with _bars() if sys.stderr.isatty() else contextlib.nullcontext(_plain_progress()) as show:
+    quiet = logging.getLogger().level > logging.WARNING
+    plain = contextlib.nullcontext(_Shown((lambda *_: None) if quiet else _plain_progress()))
+    with _bars() if sys.stderr.isatty() and not quiet else plain as shown:
+        yield shown
 
-        def checked(what: str, done: int, total: int) -> None:
-            interrupts.check()
-            show(printable(what, lines=False), done, total)
 
-        yield checked
+@attrs.frozen(eq=False)
+class _Shown:
+    """Shows progress; ``paused`` takes it away for a block, so that others can use the terminal."""
+
+    _show: Progress
+    paused: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        interrupts.check()
+        self._show(printable(what, lines=False), done, total)
 
 
 @contextlib.contextmanager
-def _bars() -> Iterator[Progress]:
+def _bars() -> Iterator[_Shown]:
     from rich import progress
     from rich.console import Console
     from rich.markup import escape
+    from rich.text import Text
 
-    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
-    elapsed = progress.TimeElapsedColumn()
-    with progress.Progress(*columns, elapsed, console=Console(stderr=True), transient=True) as bars:
+    class Count(progress.MofNCompleteColumn):
+        def render(self, task: progress.Task) -> Text:
+            return Text() if task.total is None else super().render(task)
+
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), Count(), progress.TimeElapsedColumn())
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, progress.TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(escape(what), total=total)
-            bars.update(tasks[what], completed=done, total=total)
+            if done >= max(total, 1):  # over: others need its line
+                if what in tasks:
+                    bars.remove_task(tasks.pop(what))
+            elif what in tasks:
+                bars.update(tasks[what], completed=done, total=total or None)
+            else:
+                tasks[what] = bars.add_task(escape(what), completed=done, total=total or None)
+                bars.refresh()
 
-        yield show
+        @contextlib.contextmanager
+        def paused() -> Iterator[None]:
+            bars.stop()
+            yield
+            bars.start()
+
+        yield _Shown(show, paused)
 
 
 def _plain_progress() -> Progress:
     last: dict[str, float] = {}
 
     def show(what: str, done: int, total: int) -> None:
-        if done >= total or time.monotonic() - last.get(what, float("-inf")) > PLAIN_INTERVAL:
+        if total and (done >= total or time.monotonic() - last.get(what, float("-inf")) > PLAIN_INTERVAL):
             last[what] = time.monotonic()
             sys.stderr.write(f"{what}: {done}/{total}\n")
 

@@ -34,10 +34,10 @@ class Given:
     def registry(self) -> Registry:
         return load(Selection.of(self.plugins))
 
-    def plan(self, file: Path, *, weights: bool = False) -> Plan:
+    def plan(self, file: Path, *, weights: bool = False, only: tuple[str, ...] = (), limit: int = 0) -> Plan:
         from vlrb.experiment.resolve import make_plan
 
-        return make_plan(file, self.plugins, weights=weights)
+        return make_plan(file, self.plugins, weights=weights, only=only, limit=limit)
 
 
 class Root(click.Group):
@@ -115,14 +115,19 @@ def _blamed_command(command: click.Command, registered: Registered) -> click.Com
 @click.option("--runs", metavar="DIR", help="Folder of the runs (default: runs, or VLRB_RUNS).")
 @click.option("--cache", metavar="DIR", help="Folder of the cache (default: .vlrb-cache, or VLRB_CACHE).")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr: no progress, no warnings.")
 @click.version_option(__version__, prog_name="vlrb")
 @click.pass_context
-def vlrb(ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool) -> None:
+def vlrb(
+    ctx: click.Context, plugins: tuple[str, ...], runs: str | None, cache: str | None, verbose: bool, quiet: bool
+) -> None:
     """Benchmark routers between vision-language models."""
     from vlrb.storage import Places
 
+    if verbose and quiet:
+        raise click.UsageError("-v and -q exclude each other", ctx)
     accept_any_text()
-    print_records(logging.INFO if verbose else logging.WARNING)
+    print_records(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
     ctx.obj = Given(plugins, Places.of(runs, cache))
     ctx.obj.places.use()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -227,16 +227,38 @@ def _thinned(split: Split, benchmark: Benchmark, fraction: float) -> dict[str, A
     rows = split.train.tolist()
     ids, datasets = [benchmark.ids[i] for i in rows], benchmark.datasets[split.train].tolist()
     groups = rows_by_group(split.groups[split.train], ids, "train_fraction")
+    kept = [row for members, within in _within(groups, datasets, fraction) if within for row in members]
+    return {"train": np.sort(split.train[kept]), "dev": split.dev, "test": split.test}
+
+
+def _within(
+    groups: Sequence[Sequence[int]], datasets: Sequence[str], fraction: float
+) -> Iterator[tuple[Sequence[int], bool]]:
+    """Yield each group, and whether at least half of it lies within a fraction of its dataset, that of its first sample."""
     sizes, before = Counter[str](), Counter[str]()
     for members in groups:
         sizes[datasets[members[0]]] += len(members)
-    kept: list[int] = []
     for members in groups:
         dataset = datasets[members[0]]
-        if before[dataset] + len(members) / 2 <= fraction * sizes[dataset]:
-            kept += members
+        yield members, before[dataset] + len(members) / 2 <= fraction * sizes[dataset]
         before[dataset] += len(members)
-    return {"train": np.sort(split.train[kept]), "dev": split.dev, "test": split.test}
+
+
+def limited_benchmark(benchmark: Benchmark, most: int) -> Benchmark:
+    """Return a benchmark of about ``most`` samples for a first try, or the benchmark itself if it has no more, or ``most`` is 0.
+
+    Whole groups are kept, in each dataset the same share, in the order of a hash of their first sample id: smaller limits are
+    subsets of larger ones.  The first group that has samples of a dataset is always kept.
+    """
+    if not 0 < most < len(benchmark):
+        return benchmark
+    datasets, met, kept = benchmark.datasets.tolist(), set[str](), list[int]()
+    groups = rows_by_group(groups_of(benchmark), benchmark.ids, "limit")
+    for members, within in _within(groups, datasets, most / len(benchmark)):
+        its = {datasets[row] for row in members}
+        kept += members if within or its - met else ()
+        met |= its
+    return benchmark.take(np.sort(kept))
 
 
 def split_digest(ids: Sequence[str], rows: Mapping[str, Array]) -> str:

@@ -172,7 +172,10 @@ class PlannedRouter:
 
 @attrs.frozen(eq=False)
 class Plan:
-    """An experiment whose every name is resolved and every parameter checked."""
+    """An experiment whose every name is resolved and every parameter checked.
+
+    ``limit`` (0: none) and ``routers_left_out`` make it a first try on about so many samples, with some of the routers.
+    """
 
     document: Document
     registry: Registry
@@ -191,6 +194,8 @@ class Plan:
     metrics: tuple[ConfiguredComponent, ...]
     reports: tuple[ConfiguredComponent, ...]
     settings: Mapping[str, Any]
+    limit: int = 0
+    routers_left_out: tuple[str, ...] = ()
 
     def scorer(self, dataset: Dataset) -> ConfiguredComponent | None:
         """Return the scorer of a dataset, or None when it names none or one that is not installed."""
@@ -237,7 +242,12 @@ class Plan:
             "metric": [_table(m) for m in self.metrics],
             "report": [_table(r) for r in self.reports],
             "plugin": {name: unstructure(s) for name, s in self.settings.items()},
+            **({"limited": limited} if (limited := self._limited()) else {}),
         }
+
+    def _limited(self) -> dict[str, Any]:
+        found = {"samples": self.limit, "routers_left_out": list(self.routers_left_out)}
+        return {key: value for key, value in found.items() if value}
 
 
 def _table(chosen: ConfiguredComponent, key: str = "use") -> dict[str, Any]:

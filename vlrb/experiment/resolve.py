@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import attrs
 
 from vlrb.api.components import toml_name
 from vlrb.api.results import REFERENCES
-from vlrb.errors import ConfigError, did_you_mean
+from vlrb.errors import ConfigError, Problem, did_you_mean
 from vlrb.experiment.catalog import catalog_of
 from vlrb.experiment.document import read_document, redacted_repr
 from vlrb.experiment.lookup import Lookup
-from vlrb.experiment.plan import ConfiguredComponent, Plan
+from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
 from vlrb.experiment.sections import (
     ARRAYS,
@@ -51,13 +51,17 @@ DEFAULT_EXECUTOR = "executors/local"
 SPLIT_KEYS = tuple(field.name for field in attrs.fields(SplitSection))
 
 
-def make_plan(path: Path, options: Iterable[str] = (), *, weights: bool = False) -> Plan:
+def make_plan(
+    path: Path, options: Iterable[str] = (), *, weights: bool = False, only: Sequence[str] = (), limit: int = 0
+) -> Plan:
     """Read an experiment file, load the plugins it needs, and resolve it.
 
     All sources that count in keys are looked at here, as code is loaded, not when a key is first asked for.
 
     :param options: what ``-p`` said
     :param weights: look whether the weights that encoders and routers name can be had
+    :param only: labels of the routers to run; none: all
+    :param limit: about how many samples to run on; 0: all
     :raises ConfigError: with all problems of the file
     :raises PluginError: when a plugin is broken
     """
@@ -70,11 +74,25 @@ def make_plan(path: Path, options: Iterable[str] = (), *, weights: bool = False)
         scorer.plugin.sources(KEY_OF["scorer"])
     lookup = Lookup(document, registry)
     parts = _resolved_parts(lookup)
+    if only:
+        parts |= _only(lookup, parts["routers"], only)
+    if limit and parts["split"] is not None:
+        parts |= {"limit": limit, "split": attrs.evolve(parts["split"], expect="")}  # it is that of all samples
     if weights:
         check_weights(lookup, parts["routers"], parts["feature_sets"])
     if lookup.problems:
         raise ConfigError(lookup.problems)
     return Plan(document=document, registry=registry, **parts)
+
+
+def _only(lookup: Lookup, routers: Sequence[PlannedRouter], labels: Sequence[str]) -> dict[str, Any]:
+    """Return the routers with some labels, and the labels of the others."""
+    known = [r.label for r in routers]
+    for label in labels:
+        if label not in known:
+            lookup.note(Problem(f"there is no router {label!r}", "--only", did_you_mean(label, known)))
+    left_out = tuple(label for label in known if label not in labels)
+    return {"routers": tuple(r for r in routers if r.label in labels), "routers_left_out": left_out}
 
 
 def _resolved_parts(lookup: Lookup) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -13,8 +13,8 @@ from vlrb.api.routing import Timing
 from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
-from vlrb.evaluation.splits import Splitting
-from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, error_text
+from vlrb.evaluation.splits import Splitting, limited_benchmark
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, quiet, stage
 from vlrb.experiment.portable import PortablePlan, do_tasks
 from vlrb.plugins.observers import Observers
 from vlrb.running.cell_files import ROUTED, read_routed
@@ -26,12 +26,16 @@ from vlrb.storage import Places, locked, read_json, remove_folder, write_text
 
 @attrs.frozen(eq=False)
 class CellsInProgress:
-    """The cells of a run, and the results of those that have ended; observers are told of each."""
+    """The cells of a run, and the results of those that have ended; observers are told of each.
+
+    ``failed`` is called with the name of a cell or feature set that has failed, at once.
+    """
 
     context: RunContext
     run: RunInfo
     observers: Observers
     progress: Progress
+    failed: Callable[[str, Failure], None] = quiet
     _asked: list[CellInfo] = attrs.field(factory=list, init=False)
     _results: dict[str, CellResult] = attrs.field(factory=dict, init=False)
 
@@ -65,16 +69,20 @@ class CellsInProgress:
         failed: dict[str | None, str] = {}
         for name in dict.fromkeys(c.features for c in cells if c.features):
             try:
-                self.context.encoded(name, self.progress)
+                with stage(self.progress, f"features {name}"):
+                    self.context.encoded(name, self.progress)
             except StorageError:
                 raise
             except VlrbError as error:
-                failed[name] = error_text(error)
+                failure = Failure.of(error)
+                failed[name] = failure.text
+                self.failed(f"feature set {name!r}", failure)
         for cell in (c for c in cells if c.features in failed):
             self._end(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
         return [c for c in cells if c.features not in failed]
 
     def _task_started(self, task: Task) -> None:
+        self.progress(f"fitting {task.name}", 0, 0)
         self.observers.call("vlrb_cell_start", run=self.run, cell=task.arguments[0])
 
     def _task_logged(self, task: Task, step: int, values: Mapping[str, float]) -> None:
@@ -83,6 +91,9 @@ class CellsInProgress:
     def _task_ended(self, task: Task, failure: Failure | None) -> None:
         if failure is not None and isinstance(failure.error, StorageError):
             raise failure.error
+        self.progress(f"fitting {task.name}", 1, 0)
+        if failure is not None:
+            self.failed(task.name, failure)
         self._end(task.arguments[0], failure.text if failure is not None else "")
 
     def _end(self, cell: CellInfo, error: str = "", reused: bool = False) -> None:
@@ -129,7 +140,8 @@ class CellsInProgress:
 def _unpacked(sent: PortablePlan, places: Places, directory: Path, splitting: Splitting) -> RunContext:
     """Return what cells share, in another process; they compute the selection metric and no other."""
     places.use()
-    plan, benchmark = sent.unpacked(), load(directory)
+    plan = sent.unpacked()
+    benchmark = limited_benchmark(load(directory), plan.limit)
     return RunContext(plan, places, benchmark, splitting, Evaluator(benchmark, (), plan.selection_metric()))
 
 

@@ -106,6 +106,8 @@ class FinishedRun:
             built = load(self.cache / "benchmarks" / names[0])
         except (VlrbError, OSError, LookupError, TypeError, ValueError):
             return None
+        if self.result.run.limited:
+            built = built.take(np.flatnonzero(np.isin(built.ids, self.samples.ids)))
         there = built.fingerprint == self.result.run.benchmark.fingerprint
         return built if there and all((self.cache / f).is_file() for f in built.manifest.images) else None
 

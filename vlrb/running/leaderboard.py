@@ -87,7 +87,8 @@ def leaderboard(result: RunResult) -> Leaderboard:
         "" if splits == 1 else f", {splits} folds pooled" if result.run.split.pooled else f", mean of {splits} splits"
     )
     headings = tuple(c[0] for c in columns)
-    return Leaderboard(f"{result.run.name}: test{over}", headings, tuple(rows), tuple(sweeps), tuple(curves))
+    limited = f" ({result.run.limited})" if result.run.limited else ""
+    return Leaderboard(f"{result.run.name}: test{over}{limited}", headings, tuple(rows), tuple(sweeps), tuple(curves))
 
 
 def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:

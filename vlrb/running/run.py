@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from vlrb.api.routing import Undefined
 from vlrb.benchmark.build import build
 from vlrb.errors import ConfigError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluation.metrics import Evaluator, cost_bounds
-from vlrb.evaluation.splits import make_splits
-from vlrb.executor import Progress, quiet
+from vlrb.evaluation.splits import limited_benchmark, make_splits
+from vlrb.executor import Failure, Progress, quiet, stage
 from vlrb.experiment.plan import Plan, digest_of, versions
 from vlrb.plugins.observers import Observers
 from vlrb.plugins.sources import core_digest
@@ -33,6 +33,9 @@ from vlrb.running.routers import reference_choices_of, reference_results, router
 from vlrb.running.selection import is_chosen, select_points
 from vlrb.running.statistics import run_statistics
 from vlrb.storage import Places, locked, sweep_cache, sweep_run
+
+TRACKING = "tracking"
+"""What observers do, as progress calls it."""
 
 
 @attrs.frozen(eq=False)
@@ -70,8 +73,13 @@ def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progr
     :raises DataError: with everything that is wrong with the logs
     """
     benchmark = build(plan, places, jobs, progress)
-    splitting = make_splits(benchmark, plan.splitter, plan.split)
-    evaluator = Evaluator(benchmark, plan.metrics, plan.selection_metric(), plan.statistics.by)
+    with stage(progress, "splitting"):
+        limited = limited_benchmark(benchmark, plan.limit)
+        if limited is benchmark:  # it has no more samples than that
+            plan = attrs.evolve(plan, limit=0)
+        benchmark = limited
+        splitting = make_splits(benchmark, plan.splitter, plan.split)
+        evaluator = Evaluator(benchmark, plan.metrics, plan.selection_metric(), plan.statistics.by)
     return RunContext(plan, places, benchmark, splitting, evaluator)
 
 
@@ -82,17 +90,20 @@ def execute(
     jobs: int | None = None,
     fresh: Sequence[str] | None = None,
     progress: Progress = quiet,
+    failed: Callable[[str, Failure], None] = quiet,
 ) -> RunOutcome:
     """Run an experiment, or resume it; an identical finished run is not run again.
 
     :param jobs: processes; default: one per CPU to read logs, and one cell at a time, so that cells do not slow each other
     :param fresh: labels of routers to fit again although their results are known; an empty list means all
+    :param failed: called with the name of a cell or feature set that has failed, at once
     :raises VlrbError: for what makes the whole run impossible; a cell that fails is part of the result
     """
     _check_routers(plan, fresh or ())
     context = prepare(plan, places, jobs, progress)
-    cells = context.cells()
-    key = _run_key(context, cells)
+    with stage(progress, "planning cells"):
+        cells = context.cells()
+        key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
         again = [context.refit(c) for c in cells if not c.inner] if plan.selection.refit else []
         for cell in (*cells, *again) if fresh is not None else ():
@@ -109,9 +120,9 @@ def execute(
             results.write_benchmark(context, directory)
         try:
             return (
-                _replay(plan, places, known, observers)
+                _replay(plan, places, known, observers, progress)
                 if known
-                else _run_cells(context, run, observers, jobs or 1, progress)
+                else _run_cells(context, run, observers, jobs or 1, progress, failed)
             )
         except BaseException:
             with interrupts.held():  # further interrupts wait until the observers know
@@ -195,38 +206,50 @@ def _finished_result(run: RunInfo) -> RunResult | None:
     return attrs.evolve(result, run=attrs.evolve(result.run, settings=run.settings))
 
 
-def _replay(plan: Plan, places: Places, result: RunResult, observers: Observers) -> RunOutcome:
+def _replay(plan: Plan, places: Places, result: RunResult, observers: Observers, progress: Progress) -> RunOutcome:
     """Show a finished run to the observers, so that they complete what they lack."""
-    observers.call("vlrb_run_start", run=result.run)
-    for cell in result.cells:
-        observers.call("vlrb_cell_end", run=result.run, result=attrs.evolve(cell, reused=True))
+    with stage(progress, TRACKING):
+        observers.call("vlrb_run_start", run=result.run)
+        for cell in result.cells:
+            observers.call("vlrb_cell_end", run=result.run, result=attrs.evolve(cell, reused=True))
     finished = FinishedRun(result, places.cache, plan.registry)
-    reports = _write_reports(plan, finished)
-    observers.call("vlrb_run_end", result=result)
+    reports = _write_reports(plan, finished, progress)
+    with stage(progress, TRACKING):
+        observers.call("vlrb_run_end", result=result)
     return RunOutcome(finished, reports, tuple(observers.errors), already_finished=True)
 
 
-def _run_cells(context: RunContext, run: RunInfo, observers: Observers, jobs: int, progress: Progress) -> RunOutcome:
+def _run_cells(
+    context: RunContext,
+    run: RunInfo,
+    observers: Observers,
+    jobs: int,
+    progress: Progress,
+    failed: Callable[[str, Failure], None],
+) -> RunOutcome:
     started = _now()
-    observers.call("vlrb_run_start", run=run)
-    in_progress = CellsInProgress(context, run, observers, progress)
+    with stage(progress, TRACKING):
+        observers.call("vlrb_run_start", run=run)
+    in_progress = CellsInProgress(context, run, observers, progress, failed)
     cells = in_progress.finish(run.cells, jobs)
     selected = select_points(context, cells)
     if context.plan.selection.refit:
         again = [context.refit(c.cell) for c in cells if c.status == "done" and is_chosen(c.cell, selected)]
         cells += in_progress.finish(again, jobs)
     results.check_directory(run.directory)
-    choices = {part: reference_choices_of(context, part) for part in ROUTED}
-    results.write_references(context, choices, run.directory)
-    routers, seen = router_results(context, cells, selected)
-    references, seen_references = reference_results(context, choices["test"])
-    found = run_statistics(context, {**seen, **seen_references}, tuple(seen))
+    with stage(progress, "statistics"):
+        choices = {part: reference_choices_of(context, part) for part in ROUTED}
+        results.write_references(context, choices, run.directory)
+        routers, seen = router_results(context, cells, selected)
+        references, seen_references = reference_results(context, choices["test"])
+        found = run_statistics(context, {**seen, **seen_references}, tuple(seen))
     result = RunResult(run, cells, routers, references, found, started, _now())
     finished = FinishedRun(result, context.places.cache, context.plan.registry)
-    reports = _write_reports(context.plan, finished)
+    reports = _write_reports(context.plan, finished, progress)
     interrupts.check()
     results.write_result(result)
-    observers.call("vlrb_run_end", result=result)
+    with stage(progress, TRACKING):
+        observers.call("vlrb_run_end", result=result)
     return RunOutcome(finished, reports, (*context.evaluator.errors, *observers.errors), already_finished=False)
 
 
@@ -234,7 +257,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _write_reports(plan: Plan, finished: FinishedRun) -> Reports:
+def _write_reports(plan: Plan, finished: FinishedRun, progress: Progress) -> Reports:
     reports = Reports.on("run", plan.reports)
-    reports.write(finished, finished.directory / "reports")
+    with stage(progress, "writing reports"):
+        reports.write(finished, finished.directory / "reports")
     return reports

@@ -336,6 +336,7 @@ class Writer:
             "vlrb.split": f"{split.use.rpartition('/')[2]}, {split.made}",
             "vlrb.synthetic": benchmark.synthetic,
             "mlflow.source.type": "LOCAL",
+            "vlrb.limited": self.run.limited,
             "vlrb.version": str(self.run.environment.get("vlrb", "")),
         }
         known |= {"vlrb.split.digest": split.digest, "vlrb.split.groups": str(split.groups)}

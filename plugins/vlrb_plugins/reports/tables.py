@@ -49,6 +49,7 @@ COLUMNS = (
     "status",
     "reused",
     "synthetic",
+    "limited",
 )
 
 
@@ -97,12 +98,12 @@ def _cell(value: object) -> object:
 
 
 def _csv_rows(result: RunResult) -> Iterator[dict[str, object]]:
-    synthetic = {"synthetic": result.run.benchmark.synthetic}
+    data = {"synthetic": result.run.benchmark.synthetic, "limited": result.run.limited}
     for reference in result.references:
-        yield from _overall(result, {"kind": "reference", "name": reference.name, **synthetic}, reference.test)
+        yield from _overall(result, {"kind": "reference", "name": reference.name, **data}, reference.test)
     for router in result.routers:
         if router.test is not None:
-            yield from _overall(result, {"kind": "router", "name": router.label, **synthetic}, router.test)
+            yield from _overall(result, {"kind": "router", "name": router.label, **data}, router.test)
     for cell in result.cells:
         about = {
             "kind": "cell",
@@ -115,7 +116,7 @@ def _csv_rows(result: RunResult) -> Iterator[dict[str, object]]:
             "chosen": ", ".join(f"{k}={v}" for k, v in cell.chosen.items()),
             "status": cell.status,
             "reused": cell.reused,
-            **synthetic,
+            **data,
         }
         if cell.status == "failed":
             yield {**about, "undefined": cell.error}

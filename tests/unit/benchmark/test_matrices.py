@@ -181,3 +181,19 @@ def test_labels_are_those_of_their_rows(tmp_path: Path) -> None:
     assert labelled.score.tolist() == [[0.5, 0.0, 0.125], [0.5, 0.625, 0.625], [0.5, 0.0, 0.625]]
     np.testing.assert_allclose(labelled.cost[1], [4e-3, 2e-3, 1e-3])
     np.testing.assert_allclose(labelled.cost[0], [8e-3 + 17e-5, 1e-3 + 17e-5, 2e-3 + 17e-5])
+
+
+def test_some_rows_are_a_benchmark_of_their_own(tmp_path: Path) -> None:
+    """Samples, matrices, counts and fingerprint are of these rows, as if they had been built alone."""
+    made = handmade.make(tmp_path)
+    rows = np.array([0, 5, 7])
+    part = made.take(rows)
+
+    assert part.ids == tuple(made.ids[i] for i in rows)
+    assert np.array_equal(part.cost, made.cost[rows])
+    assert (len(part), dict(part.info().datasets)) == (3, {"Apples": 2, "Books": 1})
+    assert set(part.info().task_groups) == {d.group for d in part.manifest.datasets} <= set(made.info().task_groups)
+    assert part.info().total_tokens == int(made.input_tokens[rows].mean(axis=1).sum()) + made.output_tokens[rows].sum()
+    assert len({part.fingerprint, made.fingerprint, made.take(rows[:2]).fingerprint}) == 3
+    assert made.take(np.arange(18)).fingerprint == made.fingerprint
+    assert made.take(np.arange(18)).info().datasets == made.info().datasets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import pty
 import subprocess
@@ -15,6 +16,7 @@ from vlrb import interrupts
 from vlrb.cli import output
 from vlrb.cli.output import echo_json, echo_styled, passed_over, print_problems, prints_to_stderr, progress_bars
 from vlrb.errors import DataError, Problem
+from vlrb.executor import stage
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "é"), ("latin-1", "\\u00e9")])
@@ -99,6 +101,40 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
             progress("a\x07", done, 5)
 
     assert capsys.readouterr().err == "a\\x07: 1/5\na\\x07: 4/5\na\\x07: 5/5\n"
+
+
+def test_work_of_unknown_length_is_shown_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name stands there from the beginning to the end, without a count; a log gets no line."""
+    with progress_bars() as progress, stage(progress, "listing"):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress_bars() as progress:
+        with stage(progress, "listing"):
+            assert "listing" in capsys.readouterr().err
+        progress("next", 1, 2)
+        last = capsys.readouterr().err.rpartition("next")[0].rpartition("\n")[2]
+    assert "listing" not in last
+    assert "/?" not in last
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_quiet_command_shows_no_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    """With -q, whose log level is ERROR, nothing is written; interrupts are looked for all the same."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.ERROR)
+    checked: list[int] = []
+    monkeypatch.setattr(interrupts, "check", lambda: checked.append(1))
+    with progress_bars() as progress:
+        progress("a", 2, 2)
+
+    assert (capsys.readouterr().err, checked) == ("", [1])
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -26,6 +26,7 @@ from vlrb.evaluation.splits import (
     Split,
     grouped_by,
     groups_of,
+    limited_benchmark,
     make_splits,
     split_digest,
     split_samples,
@@ -483,6 +484,31 @@ def test_smaller_parts_of_train_are_nested(samples: list[tuple[int, int]], fract
             ]
             here = (benchmark.datasets[split.train] == dataset).sum()
             assert abs(here - split.info.train_fraction * sizes.sum()) <= (sizes.max() if sizes.size else 0) / 2 + 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2), st.booleans()), min_size=2, max_size=120),
+    st.lists(st.integers(1, 130), min_size=2, max_size=4),
+)
+def test_a_first_try_has_whole_groups_of_every_dataset(samples: list[tuple[int, int, bool]], limits: list[int]) -> None:
+    """Smaller limits are subsets of larger ones; each dataset, with groups of its own or not, has samples, about its share."""
+    images = [(f"{g}" if shared else f"{g}-{d}",) for g, d, shared in samples]
+    benchmark: Any = of(images, [f"d{d}" for _, d, _ in samples])
+    benchmark.take = lambda rows: set(rows.tolist())
+    groups = groups_of(benchmark)
+    larger = set(range(len(samples)))
+    for most in sorted(limits, reverse=True):
+        taken: Any = limited_benchmark(benchmark, most)
+        if most >= len(samples):
+            assert taken is benchmark
+            continue
+        assert taken <= larger
+        larger = taken
+        assert not {groups[i] for i in taken} & {groups[i] for i in range(len(samples)) if i not in taken}
+        assert {samples[i][1] for i in taken} == {d for _, d, _ in samples}
+        # half a group more or less per dataset, and its first group
+        assert abs(len(taken) - most) <= 2 * 3 * np.bincount(groups).max()
 
 
 def test_a_thinned_train_is_counted_and_has_its_own_digest() -> None:
