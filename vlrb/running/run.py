@@ -15,6 +15,7 @@ from vlrb.api.json_data import to_json
 from vlrb.api.results import CellInfo, RunInfo, RunResult
 from vlrb.api.routing import Undefined
 from vlrb.benchmark.build import build
+from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import ConfigError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluation.metrics import Evaluator, cost_bounds
 from vlrb.evaluation.splits import make_splits
@@ -64,12 +65,18 @@ class RunOutcome:
         return ExitCode.TRACKING if self.errors else ExitCode.OK
 
 
-def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> RunContext:
-    """Build the benchmark, split it, and set up the metrics.
+def prepare(
+    plan: Plan,
+    places: Places,
+    jobs: int | None = None,
+    progress: Progress = quiet,
+    benchmark: Benchmark | None = None,
+) -> RunContext:
+    """Build the benchmark unless it is given, split it, and set up the metrics.
 
     :raises DataError: with everything that is wrong with the logs
     """
-    benchmark = build(plan, places, jobs, progress)
+    benchmark = build(plan, places, jobs, progress) if benchmark is None else benchmark
     splitting = make_splits(benchmark, plan.splitter, plan.split)
     evaluator = Evaluator(benchmark, plan.metrics, plan.selection_metric(), plan.statistics.by)
     return RunContext(plan, places, benchmark, splitting, evaluator)
@@ -82,15 +89,17 @@ def execute(
     jobs: int | None = None,
     fresh: Sequence[str] | None = None,
     progress: Progress = quiet,
+    benchmark: Benchmark | None = None,
 ) -> RunOutcome:
     """Run an experiment, or resume it; an identical finished run is not run again.
 
     :param jobs: processes; default: one per CPU to read logs, and one cell at a time, so that cells do not slow each other
     :param fresh: labels of routers to fit again although their results are known; an empty list means all
+    :param benchmark: in place of the one that the experiment's logs make
     :raises VlrbError: for what makes the whole run impossible; a cell that fails is part of the result
     """
     _check_routers(plan, fresh or ())
-    context = prepare(plan, places, jobs, progress)
+    context = prepare(plan, places, jobs, progress, benchmark)
     cells = context.cells()
     key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
