@@ -64,6 +64,9 @@ def load_benchmark(
     :raises VlrbError: as on the command line
     """
     if not isinstance(source, Mapping) and Path(source).is_dir():
+        if not (Path(source) / "manifest.json").is_file():
+            fix = "give a folder in the cache's folder benchmarks, or an experiment file"
+            raise ConfigError(f"the folder {source} is no benchmark", where="vlrb.load_benchmark", fix=fix)
         return load(Path(source).absolute())
     with _working(_places(None, cache), jobs, progress) as (places, show):
         return build(make_plan(_document(source), _options(plugins)), places, jobs, show)
@@ -204,7 +207,7 @@ class _Given:
             what = f"the router cannot be copied ({describe_error(error)}), and each seed and split fits a copy"
             raise ConfigError(what, where="vlrb.evaluate", fix="give it a method __deepcopy__") from error
         name = type(router).__name__
-        return cls(kept, label or name, slugify(name) or "router", needs_features)
+        return cls(kept, label or name, f"object-{slugify(name)}".strip("-"), needs_features)
 
     @hookimpl
     def vlrb_routers(self) -> list[RouterSpec]:
@@ -277,8 +280,10 @@ def _setting(document: Document, keys: Mapping[str, Any]) -> Document:
 
 def _alone(document: Document) -> Document:
     """Return an experiment without its routers, and without the rows of statistics that may name them."""
-    document, table = _without(document, "router"), document.tree.get("statistics", {})
-    kept = {k: v for k, v in table.items() if k not in ("baseline", "pairs")} if isinstance(table, dict) else table
+    document, table = _without(document, "router"), document.tree.get("statistics")
+    if not isinstance(table, dict):
+        return document
+    kept = {k: v for k, v in table.items() if k not in ("baseline", "pairs")}
     return attrs.evolve(document, tree={**document.tree, "statistics": kept})
 
 

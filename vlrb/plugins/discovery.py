@@ -46,7 +46,7 @@ def load(selection: Selection, *, commands_only: bool = False, objects: Mapping[
     if not commands_only:
         found += [_not_installed(extra) for extra in selection.extra]
         _check_blocked(selection, [plugin for plugin, _ in found])
-    found += [(Plugin(n, n, "", n), functools.partial(_there_already, thing)) for n, thing in (objects or {}).items()]
+    found += [(Plugin(n, n, "", ""), functools.partial(_there_already, thing)) for n, thing in (objects or {}).items()]
     packages = frozenset(p.origin.partition(":")[0].partition(".")[0] for p, _ in found if p.version)
     active = [p for p, _ in found if not selection.blocks(p.name, p.dist)]
     kinds = ("command",) if commands_only else tuple(KINDS)
