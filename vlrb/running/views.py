@@ -138,7 +138,7 @@ def leaderboard_html(run: FinishedRun) -> str:
     body = "".join(_html_row(i, row, shown) for i, row in enumerate(board.rows[:MOST_ROWS], 1))
     notes = "".join(f"<div>{escape(note)}</div>" for note in _notes(run, board))
     return (
-        f"<div><table><caption>{escape(board.title)}</caption><thead><tr>{head}</tr></thead>"
+        f'<div style="overflow-x:auto"><table><caption>{escape(board.title)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table><small>{notes}</small></div>"
     )
 
@@ -146,17 +146,20 @@ def leaderboard_html(run: FinishedRun) -> str:
 def _html_row(place: int, row: TableRow, shown: Sequence[int]) -> str:
     tied = f"tied with {' and '.join(row.tied)}" if row.tied else ""
     note = "; ".join(filter(None, (tied, row.note)))
-    texts = [str(place), row.name, row.kind]
-    cells = "".join(f'<td style="{_CELL};text-align:left">{escape(text)}</td>' for text in texts)
-    cells += "".join(_html_cell(row.cells[i]) for i in shown)
-    return f'<tr>{cells}<td style="{_CELL};text-align:left">{escape(note)}</td></tr>'
+    texts = [_html_text(text) for text in (str(place), row.name, row.kind)]
+    return f"<tr>{''.join(texts)}{''.join(_html_cell(row.cells[i]) for i in shown)}{_html_text(note, '12em')}</tr>"
+
+
+def _html_text(text: str, width: str = "") -> str:
+    return f'<td style="{_CELL};text-align:left;min-width:{width or 0}">{escape(text)}</td>'
 
 
 def _html_cell(cell: TableCell) -> str:
     if isinstance(cell.value, Undefined):
         return f'<td style="{_CELL}" title="{escape(cell.value.reason)}">–</td>'
-    interval = f" [{cell.interval.low:.4g}, {cell.interval.high:.4g}]" if cell.interval is not None else ""
-    return f'<td style="{_CELL};white-space:nowrap">{cell.value:.4g}{interval}</td>'
+    low_high = f"[{cell.interval.low:.3g}, {cell.interval.high:.3g}]" if cell.interval is not None else ""
+    interval = f'<br><small style="white-space:nowrap">{low_high}</small>' if low_high else ""
+    return f'<td style="{_CELL}">{cell.value:.4g}{interval}</td>'
 
 
 def _notes(run: FinishedRun, board: Leaderboard) -> Iterator[str]:
