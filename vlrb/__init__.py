@@ -1,7 +1,8 @@
 """vlrb: a plugin-based benchmark harness for routing between vision-language models.
 
 What a plugin needs is here: ``from vlrb import RouterSpec, hookimpl, param``.  ``__init__.pyi`` lists all names; each is
-imported from its module when it is first asked for, so that a plugin pays for what it uses only.
+imported from its module when it is first asked for, so that a plugin pays for what it uses only.  For notebooks:
+``vlrb.run``, ``vlrb.load_run``, ``vlrb.load_benchmark`` and ``vlrb.evaluate``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# What plugins use: each name with the module it comes from.  `vlrb/__init__.py` reads this file.
+# What plugins and notebooks use: each name with the module it comes from.  `vlrb/__init__.py` reads this file.
 
 from vlrb.api.components import CommandSpec as CommandSpec
 from vlrb.api.components import EncoderSpec as EncoderSpec
@@ -142,6 +142,10 @@ from vlrb.executor import Task as Task
 from vlrb.experiment.strict import restore_value as restore_value
 from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure
+from vlrb.notebook import evaluate as evaluate
+from vlrb.notebook import load_benchmark as load_benchmark
+from vlrb.notebook import load_run as load_run
+from vlrb.notebook import run as run
 from vlrb.redact import without_credentials as without_credentials
 from vlrb.running.cell_files import read_curve as read_curve
 from vlrb.running.finished import Choices as Choices

@@ -9,8 +9,10 @@ import os
 import queue
 import resource
 import signal
+import sys
 import threading
 import time
+import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -253,11 +255,22 @@ def _start(job: Job, running: list[_Process]) -> None:
         try:
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(job, there, logging.getLogger().level))
-            process.start()
+            with _hidden_main():
+                process.start()
             there.close()
             running.append(_Process(process, here))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Hide the main module: a new process would import it, and run a script that does not ask for its ``__name__`` again."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ LAYERS = (
     ("evaluation",),
     ("running",),
     ("cli", "__main__"),
+    ("notebook",),
 )
 """A folder or module of the core may import those above it, and a folder its own; no two modules import each other."""
 
@@ -81,7 +82,7 @@ def layer(module: str) -> int:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_one_way(module: str) -> None:
-    """errors < api < plugins < experiment < benchmark < evaluation < running < cli."""
+    """errors < api < plugins < experiment < benchmark < evaluation < running < cli < notebook."""
     too_high = [n for n in imported(MODULES[module]) if layer(n) > layer(module)]
 
     assert not too_high

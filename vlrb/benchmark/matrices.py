@@ -31,7 +31,7 @@ MOST_VALUES = 100
 _TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Benchmark:
     """n samples and k candidate models.
 
@@ -118,6 +118,9 @@ class Benchmark:
 
     def __len__(self) -> int:
         return int(self.samples.num_rows)
+
+    def __repr__(self) -> str:
+        return f"<Benchmark {self.fingerprint[:12]}: {len(self):,} samples, {len(self.candidates)} models>"
 
     def take(self, rows: Array) -> Benchmark:
         """Return a benchmark of some rows, ascending, with a fingerprint of its own; folder and parts are those of the whole."""

@@ -65,12 +65,13 @@ class Document:
         )
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, text: str | None = None) -> Document:
     """Read an experiment file and the files it includes, each once.
 
+    :param text: of the experiment, where it is in no file
     :raises ConfigError: when a file is missing or not valid TOML, or two files set one key differently
     """
-    document = Document(path, {}, {}, _read_text(path))
+    document = Document(path, {}, {}, _read_text(path) if text is None else text)
     waiting: list[tuple[Path, tuple[Path, ...]]] = [(path, ())]
     known: set[Path] = set()
     problems: list[Problem] = []

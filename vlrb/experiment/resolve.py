@@ -12,7 +12,7 @@ from vlrb.api.components import toml_name
 from vlrb.api.results import REFERENCES
 from vlrb.errors import ConfigError, Problem, did_you_mean
 from vlrb.experiment.catalog import catalog_of
-from vlrb.experiment.document import read_document, redacted_repr
+from vlrb.experiment.document import Document, read_document, redacted_repr
 from vlrb.experiment.lookup import Lookup
 from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
@@ -52,9 +52,15 @@ SPLIT_KEYS = tuple(field.name for field in attrs.fields(SplitSection))
 
 
 def make_plan(
-    path: Path, options: Iterable[str] = (), *, weights: bool = False, only: Sequence[str] = (), limit: int = 0
+    given: Path | Document,
+    options: Iterable[str] = (),
+    *,
+    weights: bool = False,
+    only: Sequence[str] = (),
+    limit: int = 0,
+    objects: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Read an experiment file, load the plugins it needs, and resolve it.
+    """Read an experiment file, unless it has been read, load the plugins it needs, and resolve it.
 
     All sources that count in keys are looked at here, as code is loaded, not when a key is first asked for.
 
@@ -62,13 +68,14 @@ def make_plan(
     :param weights: look whether the weights that encoders and routers name can be had
     :param only: labels of the routers to run; none: all
     :param limit: about how many samples to run on; 0: all
+    :param objects: name -> further plugins, which are there in this process only
     :raises ConfigError: with all problems of the file
     :raises PluginError: when a plugin is broken
     """
-    document = read_document(path)
+    document = given if isinstance(given, Document) else read_document(given)
     for kind in KEYS:
         core_sources(kind)
-    registry = load(Selection.of(tuple(options), document.plugin_files()))
+    registry = load(Selection.of(tuple(options), document.plugin_files()), objects=objects)
     registry.check()
     for scorer in registry.all("scorer"):  # which ones are used turns out when the logs are read
         scorer.plugin.sources(KEY_OF["scorer"])

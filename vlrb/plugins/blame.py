@@ -84,11 +84,9 @@ def _placed(problem: Problem, plugin: Plugin, doing: str, enough: str) -> Proble
 
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
     own = "report it to the plugin's author" if plugin.version else f"fix {plugin.origin}"
-    return PluginError(
-        f"{plugin.label} failed while {doing}: {describe_error(error)}",
-        where=_place_of(error, plugin),
-        fix=f"{own}, or skip the plugin with {plugin.skip}",
-    )
+    fix = f"{own}, or skip the plugin with {plugin.skip}" if plugin.origin else "fix the object that was given"
+    what = f"{plugin.label} failed while {doing}: {describe_error(error)}"
+    return PluginError(what, where=_place_of(error, plugin), fix=fix)
 
 
 def _place_of(error: BaseException, plugin: Plugin) -> str:

@@ -14,7 +14,7 @@ import importlib.util
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,18 @@ Load = Callable[[], tuple[Any, str]]
 Records = list[tuple[str, Registered]]
 
 
-def load(selection: Selection, *, commands_only: bool = False) -> Registry:
+def load(selection: Selection, *, commands_only: bool = False, objects: Mapping[str, Any] | None = None) -> Registry:
     """Find and load plugins.
 
     :param commands_only: load only those that add commands (entry-point group ``vlrb.commands``)
+    :param objects: name -> further plugins that are there already, which no other process can load
     :raises ConfigError: for an unknown name in ``-p no:NAME``
     """
     found = _installed(commands_only)
     if not commands_only:
         found += [_not_installed(extra) for extra in selection.extra]
         _check_blocked(selection, [plugin for plugin, _ in found])
+    found += [(Plugin(n, n, "", ""), functools.partial(_there_already, thing)) for n, thing in (objects or {}).items()]
     packages = frozenset(p.origin.partition(":")[0].partition(".")[0] for p, _ in found if p.version)
     active = [p for p, _ in found if not selection.blocks(p.name, p.dist)]
     kinds = ("command",) if commands_only else tuple(KINDS)
@@ -93,6 +95,10 @@ def _not_installed(extra: str) -> tuple[Plugin, Load]:
         return module, module.__name__
 
     return Plugin(Path(extra).stem if is_file else extra, extra, "", extra), load
+
+
+def _there_already(thing: Any) -> tuple[Any, str]:
+    return thing, ""
 
 
 def _check_blocked(selection: Selection, plugins: Iterable[Plugin]) -> None:

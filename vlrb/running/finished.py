@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -22,7 +22,11 @@ from vlrb.plugins.blame import blame
 from vlrb.plugins.registry import Registry
 from vlrb.running.cell_files import estimate_of
 from vlrb.running.results import read_result
+from vlrb.running.views import Plots, choices_frame, curve_frame, leaderboard_frame, leaderboard_html
 from vlrb.storage import read_json, read_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @attrs.frozen(eq=False)
@@ -71,7 +75,7 @@ class Choices:
     estimate: Estimate | None = None
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class FinishedRun:
     """A finished run: its result, and the files of its directory, each read when it is asked for.
 
@@ -151,7 +155,7 @@ class FinishedRun:
             raise DataError(f"there is no router {label!r}", where=str(self.directory), fix=fix)
         return routers[label]
 
-    def choices(self, name: str, part: str = "test") -> tuple[Choices, ...]:
+    def chosen(self, name: str, part: str = "test") -> tuple[Choices, ...]:
         """Return what a router or reference point chose on dev or test: per split, and per seed of a router.
 
         A router's are those of the cells that its row of the leaderboard is made of, failed ones left out.
@@ -188,6 +192,48 @@ class FinishedRun:
         rows, chosen = self.samples.rows(table.column("id")), table.column(name).to_numpy()
         inside = [(split, (splits == split) & (parts == part)) for split in dict.fromkeys(splits.tolist())]
         return tuple(Choices(name, split, None, sealed(rows[m]), sealed(chosen[m])) for split, m in inside if m.any())
+
+    def leaderboard(self) -> pd.DataFrame:
+        """Return the leaderboard as a DataFrame: a row per router and reference point, the best first.
+
+        Values are as in ``results.json`` (shares, not percent), NaN where undefined.  After ``name``, ``kind``, the columns of the
+        leaderboard, ``tied`` and ``note`` come ``COLUMN low``, ``COLUMN high`` (the interval) and ``COLUMN over seeds``, ``COLUMN
+        over splits`` (standard deviations), where there are any.
+        """
+        return leaderboard_frame(self)
+
+    def choices(self, *names: str, part: str = "test") -> pd.DataFrame:
+        """Return who chose what as a DataFrame: a row per router or reference point, split, seed and sample.
+
+        Columns: ``name``, ``kind``, ``split``, ``seed`` (missing for a reference point), ``id``, ``dataset``, ``model`` (the one
+        that was chosen), and of this model on this sample ``right``, ``score`` and ``cost`` in USD.
+
+        :param names: of routers and reference points; default: all
+        :param part: ``test`` or ``dev``
+        :raises DataError: when there is no such name, or a file is missing or broken
+        """
+        return choices_frame(self, names or self.names, part)
+
+    def curve(self) -> pd.DataFrame:
+        """Return the points of all curves as a DataFrame: a row per point and metric.
+
+        ``curve`` is ``sweep`` (points where they were compared; ``x`` is the parameter, where one was swept), ``learning``
+        (``x`` is the share of train) or ``fit`` (what the router of ``cell`` logged; ``x`` is the step).
+
+        :raises DataError: naming a file that is broken
+        """
+        return curve_frame(self)
+
+    @property
+    def plot(self) -> Plots:
+        """Return the figures that plugins offer, as methods: ``run.plot.pareto()``."""
+        return Plots(self)
+
+    def __repr__(self) -> str:
+        return f"<FinishedRun {self.result.run.id}: {', '.join(r.label for r in self.result.routers)}>"
+
+    def _repr_html_(self) -> str:
+        return leaderboard_html(self)
 
     @property
     def figures(self) -> tuple[FigureSpec, ...]:

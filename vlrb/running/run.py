@@ -15,6 +15,7 @@ from vlrb.api.json_data import to_json
 from vlrb.api.results import CellInfo, RunInfo, RunResult
 from vlrb.api.routing import Undefined
 from vlrb.benchmark.build import build
+from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import ConfigError, ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.evaluation.metrics import Evaluator, cost_bounds
 from vlrb.evaluation.splits import limited_benchmark, make_splits
@@ -67,12 +68,18 @@ class RunOutcome:
         return ExitCode.TRACKING if self.errors else ExitCode.OK
 
 
-def prepare(plan: Plan, places: Places, jobs: int | None = None, progress: Progress = quiet) -> RunContext:
-    """Build the benchmark, split it, and set up the metrics.
+def prepare(
+    plan: Plan,
+    places: Places,
+    jobs: int | None = None,
+    progress: Progress = quiet,
+    benchmark: Benchmark | None = None,
+) -> RunContext:
+    """Build the benchmark unless it is given, split it, and set up the metrics.
 
     :raises DataError: with everything that is wrong with the logs
     """
-    benchmark = build(plan, places, jobs, progress)
+    benchmark = build(plan, places, jobs, progress) if benchmark is None else benchmark
     with stage(progress, "splitting"):
         limited = limited_benchmark(benchmark, plan.limit)
         if limited is benchmark:  # it has no more samples than that
@@ -91,16 +98,18 @@ def execute(
     fresh: Sequence[str] | None = None,
     progress: Progress = quiet,
     failed: Callable[[str, Failure], None] = quiet,
+    benchmark: Benchmark | None = None,
 ) -> RunOutcome:
     """Run an experiment, or resume it; an identical finished run is not run again.
 
     :param jobs: processes; default: one per CPU to read logs, and one cell at a time, so that cells do not slow each other
     :param fresh: labels of routers to fit again although their results are known; an empty list means all
     :param failed: called with the name of a cell or feature set that has failed, at once
+    :param benchmark: in place of the one that the experiment's logs make
     :raises VlrbError: for what makes the whole run impossible; a cell that fails is part of the result
     """
     _check_routers(plan, fresh or ())
-    context = prepare(plan, places, jobs, progress)
+    context = prepare(plan, places, jobs, progress, benchmark)
     with stage(progress, "planning cells"):
         cells = context.cells()
         key = _run_key(context, cells)

@@ -35,7 +35,7 @@ def test_choices_give_the_scores_of_the_leaderboard(run: FinishedRun) -> None:
         *((r.label, r.test) for r in run.result.routers),
         *((r.name, r.test) for r in run.result.references),
     ]:
-        found = run.choices(name)
+        found = run.chosen(name)
         seeds = {c.seed for c in found}
         right = [
             np.concatenate([run.samples.quality[c.rows, c.choices] for c in found if c.seed == seed]) for seed in seeds
@@ -61,7 +61,7 @@ def test_samples_are_those_of_the_benchmark(run: FinishedRun, made: SplitRun) ->
 
 def test_dev_and_estimates_are_there_too(run: FinishedRun) -> None:
     """The rows of dev are other ones than those of test; a router that estimates has its estimates beside its choices."""
-    dev, test = run.choices("keyed", "dev"), run.choices("keyed")
+    dev, test = run.chosen("keyed", "dev"), run.chosen("keyed")
 
     assert all(not set(d.rows.tolist()) & set(t.rows.tolist()) for d, t in zip(dev, test, strict=True))
     for choices in test:
@@ -86,15 +86,15 @@ def test_a_damaged_directory_is_an_error_that_names_the_file(run: FinishedRun, t
     table = pq.read_table(file)
     pq.write_table(table.drop_columns(["choice"]), file)
     with pytest.raises(DataError, match=r"(?s)test.parquet.*choice"):
-        FinishedRun.read(copy).choices("keyed")
+        FinishedRun.read(copy).chosen("keyed")
     file.unlink()
     with pytest.raises(DataError, match="test.parquet"):
-        FinishedRun.read(copy).choices("keyed")
+        FinishedRun.read(copy).chosen("keyed")
     (copy / "evaluated.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"evaluated.parquet.*cannot be read"):
         _ = FinishedRun.read(copy).samples
     with pytest.raises(DataError, match=r"no router 'keyd'(?s:.*)'keyed'"):
-        run.choices("keyd")
+        run.chosen("keyd")
 
 
 def with_figure(run: FinishedRun, spec: FigureSpec) -> FinishedRun:
