@@ -1,4 +1,4 @@
-"""The commands that work with experiments and runs: ``run``, ``check``, ``build``, ``report``."""
+"""The commands that work with experiments: ``run``, ``check``, ``build``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from vlrb.cli.output import echo, echo_json, echo_styled, passed_over, print_problems, prints_to_stderr, progress_bars
+from vlrb.cli.output import echo, echo_json, passed_over, prints_to_stderr, progress_bars
+from vlrb.cli.output import exit_status as _status
+from vlrb.cli.output import relative_path as _relative
+from vlrb.cli.output import show_reports as _show
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ExitCode, PluginError
 
 if TYPE_CHECKING:
     from vlrb.experiment.plan import ConfiguredComponent
-    from vlrb.running.reports import Reports
-    from vlrb.running.run import RunOutcome
 
 PATH = click.Path(path_type=Path)
 
@@ -160,48 +161,3 @@ def _without_review(report: ConfiguredComponent) -> ConfiguredComponent:
     """Return a report that compares no verdicts, if it has a choice."""
     fields = {"review": False} if hasattr(report.params, "review") else {}
     return attrs.evolve(report, params=attrs.evolve(report.params, **fields))
-
-
-@vlrb.command()
-@click.argument("run_name", metavar="RUN")
-@as_json
-@click.pass_obj
-def report(given: Given, run_name: str, as_json: bool) -> int:
-    """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
-    from vlrb.experiment.plan import ConfiguredComponent
-    from vlrb.experiment.resolve import DEFAULT_REPORTS
-    from vlrb.running.finished import FinishedRun
-    from vlrb.running.reports import Reports
-    from vlrb.running.results import find_run, result_to_json
-
-    directory = find_run(given.places.runs, run_name)
-    registry = given.registry()
-    finished = FinishedRun.read(directory, given.places.cache, registry)
-    if as_json:
-        echo_json({**result_to_json(finished.result), "run_directory": str(directory)})
-        return ExitCode.OK
-    with prints_to_stderr():
-        found = [r for r in registry.all("reporter") if r.id in DEFAULT_REPORTS]
-        reports = Reports.on("run", [ConfiguredComponent("reporter", r, r.record.params()) for r in found])
-    _show(reports, finished)
-    echo(f"results: {_relative(directory)}")
-    return _status(reports)
-
-
-def _show(reports: Reports, subject: Any) -> None:
-    with prints_to_stderr():
-        texts = list(filter(None, reports.texts(subject)))
-    for text in texts:
-        echo_styled(text)
-
-
-def _status(outcome: RunOutcome | Reports) -> int:
-    """Print what failed; return the exit status."""
-    for error in outcome.errors:
-        print_problems(error)
-    return outcome.exit_code
-
-
-def _relative(path: Path) -> Path:
-    """Return a path relative to the working directory if it is inside."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
