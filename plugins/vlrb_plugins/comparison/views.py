@@ -87,14 +87,15 @@ def rows_view(comparison: Comparison, pair: RunPair, *, joined: bool = False) ->
         what = f"{pair.samples:,} test samples, {pair.groups:,} groups"
         shares = [f"{100 * r.choices.share:.1f}" if r.choices is not None else "-" for r in rows]
         columns.add("differ %", shares)
-    for number, metric in enumerate(metrics_of(comparison)):
-        heading, differences = heading_of(metric), [r.differences.get(metric) for r in rows]
-        if pair.paired:
-            marks = [verdict_of(comparison, d, metric) for d in differences]
-            columns.add(f"{b} - {a}: {heading}", [difference_text(d, metric) for d in differences], marks)
-        if pair.paired and not number:
+    metrics = metrics_of(comparison)
+    for metric in metrics if pair.paired else ():
+        differences = [r.differences.get(metric) for r in rows]
+        marks = [verdict_of(comparison, d, metric) for d in differences]
+        columns.add(f"{b} - {a}: {heading_of(metric)}", [difference_text(d, metric) for d in differences], marks)
+        if metric == metrics[0]:
             columns.add("p", [p_text(d) for d in differences])
-        values = [[value_text(v, metric) for v in r.values[metric]] for r in rows]
+    for metric in metrics:
+        heading, values = heading_of(metric), [[value_text(v, metric) for v in r.values[metric]] for r in rows]
         if joined:
             columns.add(f"{heading} {a} → {b}", [" → ".join(v) for v in values])
         else:
