@@ -31,13 +31,7 @@ def difference_text(difference: Difference | None, metric: str, *, interval: boo
     shown = [difference.value]
     if interval and isinstance(difference.interval, Interval):
         shown += [difference.interval.low, difference.interval.high]
-    digits = (
-        2
-        if metric in PERCENT
-        else max(_digits(v, metric) - 1 for v in shown if v or len(shown) == 1)
-        if any(shown)
-        else 2
-    )
+    digits = _digits(max(map(abs, shown)), metric)
     texts = [("+" if v > 0 else "") + _fixed(v, metric, digits) for v in shown]
     return texts[0] if len(texts) == 1 else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 

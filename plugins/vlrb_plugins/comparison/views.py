@@ -193,7 +193,7 @@ def note_lines(pair: RunPair) -> list[str]:
     if pair.paired:
         hidden = len(pair.rows) - len(shown_rows(pair))
         if hidden:
-            lines.append(f"{hidden} reference points are the same in both")
+            lines.append(f"reference points that are the same in both: {hidden}")
     lines += [f"only in {x}: {', '.join(names)}" for x, names in ((a, pair.only_first), (b, pair.only_other)) if names]
     return lines
 
