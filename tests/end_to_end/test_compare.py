@@ -31,17 +31,11 @@ def test_two_runs_are_compared(runs: Any) -> None:
     assert "B against A: 24 test samples" in shown.out
     found = runs.vlrb("compare", "t", "u", "--json").json
     cheapest = next(r for r in found["pairs"][0]["rows"] if r["name"] == "cheapest")
-    assert (found["schema"], found["pairs"][0]["paired"], [r["leader"] for r in found["runs"]]) == (
-        1,
-        True,
-        ["cheapest"] * 2,
-    )
+    assert (found["schema"], found["pairs"][0]["paired"]) == (1, True)
+    assert [r["leader"] for r in found["runs"]] == ["cheapest", "cheapest"]
     assert cheapest["choices"]["compared"] == 24
-    assert {
-        "section": "experiment",
-        "key": "router.cheapest.use",
-        "values": ["baselines/cheapest", "baselines/random"],
-    } in found["differing"]
+    uses = ["baselines/cheapest", "baselines/random"]
+    assert {"section": "experiment", "key": "router.cheapest.use", "values": uses} in found["differing"]
     assert runs.vlrb("compare", "t", "u", "--format", "md").out.startswith("# Comparison of runs\n\n- A: t/")
     written = runs.vlrb("compare", "t", "u", "--output", "page.html")
     assert (written.status, written.out) == (0, "comparison: page.html\n")
@@ -136,7 +130,7 @@ def test_the_page_of_a_run_opens(runs: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert run.status == 0, run.err
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or False)
-    page = next(Path("runs/p").glob("*")) / "reports" / "page.html"
+    page = next(Path("runs/p").glob("*/results.json")).parent / "reports" / "page.html"
     page.unlink()
     shown = runs.vlrb("-p", "no:reports", "-p", "paged.py", "report", "p", "--format", "html")
     assert (shown.status, shown.out) == (0, f"page: {page}\n")

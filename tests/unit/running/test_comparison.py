@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from finished_runs import OTHER, copy_of, make_run
+from scipy.stats import binomtest
+from split_runs import KEYED
 
 from vlrb.api.comparison import ComparedRow, Comparison
 from vlrb.api.routing import Undefined
@@ -182,6 +184,22 @@ def test_other_seeds_are_all_compared(first: FinishedRun, tmp_path: Path) -> Non
 
     assert choices is not None
     assert choices.compared == 120 * 2 * 3
+
+
+def test_accuracy_is_tested_by_mcnemar_where_samples_are_independent(tmp_path: Path) -> None:
+    """Every sample a group of its own and one seed: the exact binomial test of the choices that became right or wrong."""
+    alone = '[split]\nfolds = 3\n[benchmark]\ndatasets = ["TinyA"]\n'
+    runs = [
+        make_run(tmp_path / name, routers, alone, "seeds = [1]", "images = false")
+        for name, routers in (("a", KEYED), ("b", OTHER))
+    ]
+    keyed = row(compare_runs(runs), "keyed")
+    difference, choices = keyed.differences["accuracy"], keyed.choices
+
+    assert choices is not None
+    assert difference.test == "mcnemar"
+    assert difference.p == binomtest(choices.gained, choices.gained + choices.lost).pvalue < 1
+    assert keyed.differences["rank-score"].test == "bootstrap"
 
 
 def test_a_router_that_failed_has_no_values(first: FinishedRun, tmp_path: Path) -> None:
