@@ -17,11 +17,16 @@ def letter_of(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else f"run {place + 1}"
 
 
-def value_text(value: MetricValue | None, metric: str) -> str:
-    """Return a value of a metric; ``-`` where it is undefined."""
-    if value is None or isinstance(value, Undefined):
+def value_text(value: MetricValue, metric: str, interval: Interval | Undefined | None = None) -> str:
+    """Return a value of a metric, with its interval if one is given; ``-`` where it is undefined."""
+    if isinstance(value, Undefined):
         return "-"
-    return _fixed(value, metric, _digits(value, metric))
+    digits = _digits(value, metric)
+    text = _fixed(value, metric, digits)
+    if not isinstance(interval, Interval):
+        return text
+    low, high = (_fixed(v, metric, max(0, digits - 1)) for v in (interval.low, interval.high))
+    return f"{text} [{low}, {high}]"
 
 
 def difference_text(difference: Difference | None, metric: str, *, interval: bool = True) -> str:
@@ -82,6 +87,8 @@ def heading_of(metric: str) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
     return {k: _plain(v) for k, v in value.items()} if hasattr(value, "items") else value
 
 

@@ -94,8 +94,9 @@ def rows_view(comparison: Comparison, pair: RunPair, *, joined: bool = False) ->
         columns.add(f"{b} - {a}: {heading_of(metric)}", [difference_text(d, metric) for d in differences], marks)
         if metric == metrics[0]:
             columns.add("p", [p_text(d) for d in differences])
+    joined = joined and pair.paired  # values of other samples have intervals of their own
     for metric in metrics:
-        heading, values = heading_of(metric), [[value_text(v, metric) for v in r.values[metric]] for r in rows]
+        heading, values = heading_of(metric), [_values(pair, r, metric) for r in rows]
         if joined:
             columns.add(f"{heading} {a} → {b}", [" → ".join(v) for v in values])
         else:
@@ -105,11 +106,18 @@ def rows_view(comparison: Comparison, pair: RunPair, *, joined: bool = False) ->
         f"{b} against {a}: {what}",
         tuple(columns.headings),
         tuple(map(tuple, columns.texts)),
-        kept=3 if pair.paired or not joined else 2,
+        kept=3,
         names=frozenset({"row"}),
         meanings=_meanings(comparison, columns.headings),
         marks=tuple(columns.marks),
     )
+
+
+def _values(pair: RunPair, row: ComparedRow, metric: str) -> tuple[str, str]:
+    """Return the values of both runs; with their own intervals where they are not paired."""
+    intervals = (None, None) if pair.paired else row.intervals.get(metric, (None, None))
+    one, two = (value_text(v, metric, i) for v, i in zip(row.values[metric], intervals, strict=True))
+    return one, two
 
 
 @attrs.frozen
@@ -200,11 +208,12 @@ def note_lines(pair: RunPair) -> list[str]:
 
 def general_lines(comparison: Comparison) -> list[str]:
     """Return what holds for all figures."""
-    lines = [f"metrics left out: {name} ({reason})" for name, reason in comparison.left_out.items()]
+    level = f"{100 * comparison.level:g} %"
+    lines = []
     if any(p.paired for p in comparison.pairs):
-        lines.insert(
-            0,
-            f"[low, high]: {100 * comparison.level:g} % intervals of paired differences, "
-            f"{comparison.draws:,} bootstrap draws of groups within datasets; p of routers corrected over the rows (Holm)",
-        )
-    return lines
+        draws = f"{comparison.draws:,} bootstrap draws of groups within datasets"
+        p = "p of routers corrected over the rows (Holm)"
+        lines.append(f"[low, high] of a difference: {level} interval from the same {draws} of both runs; {p}")
+    if not all(p.paired for p in comparison.pairs):
+        lines.append(f"[low, high] of a value: {level} interval over the test samples of its own run")
+    return lines + [f"metrics left out: {name} ({reason})" for name, reason in comparison.left_out.items()]

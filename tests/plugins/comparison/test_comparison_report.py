@@ -110,7 +110,7 @@ def test_the_terminal_tells_what_changed(shown: Any) -> None:
         "only in B: new",
         "good: 20 choices became right, 10 wrong; more calls to m2 (+1); fewer to m0 (-1)",
         "metrics left out: own (no plugin has it)",
-        "95 % intervals of paired differences, 2,000 bootstrap draws",
+        "of a difference: 95 % interval from the same 2,000 bootstrap draws",
     ):
         assert part in text
     assert "experiment, benchmark, splits and versions are the same" in shown(comparison(row("good")))
@@ -133,14 +133,19 @@ def test_equal_reference_points_are_only_counted(shown: Any) -> None:
 
 
 def test_runs_without_pairs_show_values_only(shown: Any) -> None:
-    """No difference, no p, no words on draws; undefined values are dashes."""
+    """No difference, no p, no words on draws: values with their own intervals; undefined values are dashes."""
     bare = attrs.evolve(
-        row("good"), differences={}, choices=None, values={"rank-score": (0.5, NO_VALUE), "accuracy": (0.5, 0.6)}
+        row("good"),
+        differences={},
+        choices=None,
+        values={"rank-score": (0.5, NO_VALUE), "accuracy": (0.5, 0.6)},
+        intervals={"accuracy": (Interval(0.4, 0.61, 2000), NO_VALUE)},
     )
     text = shown(comparison(bare, paired=False, samples=0, groups=0))
 
     assert "B against A: not paired" in text
-    assert "0.5000 → -" in text
+    assert re.search(r"│ good +│ +0.5000 │ +- │ 50.00 \[40.0, 61.0\] │ +60.00 │", text)
+    assert "of a value: 95 % interval over the test samples of its own run" in text
     assert "B - A" not in text
     assert "bootstrap" not in text
     assert "differ %" not in comparison_page(comparison(bare, paired=False))
