@@ -1,5 +1,10 @@
 # What plugins and notebooks use: each name with the module it comes from.  `vlrb/__init__.py` reads this file.
 
+from vlrb.api.comparison import ChangedChoices as ChangedChoices
+from vlrb.api.comparison import ComparedRow as ComparedRow
+from vlrb.api.comparison import Comparison as Comparison
+from vlrb.api.comparison import DifferingSetting as DifferingSetting
+from vlrb.api.comparison import RunPair as RunPair
 from vlrb.api.components import CommandSpec as CommandSpec
 from vlrb.api.components import EncoderSpec as EncoderSpec
 from vlrb.api.components import ExecutorSpec as ExecutorSpec
@@ -148,6 +153,7 @@ from vlrb.notebook import load_run as load_run
 from vlrb.notebook import run as run
 from vlrb.redact import without_credentials as without_credentials
 from vlrb.running.cell_files import read_curve as read_curve
+from vlrb.running.comparison import compare_runs as compare_runs
 from vlrb.running.finished import Choices as Choices
 from vlrb.running.finished import EvaluatedSamples as EvaluatedSamples
 from vlrb.running.finished import FinishedRun as FinishedRun

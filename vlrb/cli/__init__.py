@@ -46,7 +46,7 @@ def _flushed(status: int) -> int:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
-        from vlrb.cli import catalog, commands  # noqa: F401  (they add their commands to the group)
+        from vlrb.cli import catalog, commands, compare, report, verify  # noqa: F401  (they add their commands to the group)
         from vlrb.cli.root import vlrb
 
         status = vlrb.main(arguments, prog_name="vlrb", standalone_mode=False)

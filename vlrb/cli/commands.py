@@ -1,4 +1,4 @@
-"""The commands that work with experiments and runs: ``run``, ``check``, ``build``, ``report``."""
+"""The commands that work with experiments: ``run``, ``check``, ``build``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ import attrs
 import click
 
 from vlrb.cli.debugging import check_debugger, failure_shown
-from vlrb.cli.output import echo, echo_json, echo_styled, passed_over, print_problems, prints_to_stderr, progress_bars
+from vlrb.cli.output import (
+    echo,
+    echo_json,
+    exit_status,
+    passed_over,
+    prints_to_stderr,
+    progress_bars,
+    relative_path,
+    show_reports,
+)
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ExitCode, PluginError
 from vlrb.executor import quiet, stage
 
 if TYPE_CHECKING:
     from vlrb.experiment.plan import ConfiguredComponent
-    from vlrb.running.reports import Reports
     from vlrb.running.run import RunOutcome
 
 PATH = click.Path(path_type=Path)
@@ -71,7 +79,7 @@ def run(
         failed = failure_shown(progress.paused, debugger=pdb) if debug or pdb else quiet
         outcome = execute(plan, given.places, jobs=jobs, fresh=labels, progress=progress, failed=failed)
     _show_outcome(outcome, as_json)
-    return _status(outcome)
+    return exit_status(outcome)
 
 
 def _show_outcome(outcome: RunOutcome, as_json: bool) -> None:
@@ -82,14 +90,14 @@ def _show_outcome(outcome: RunOutcome, as_json: bool) -> None:
     if as_json:
         echo_json({**result_to_json(result), "run_directory": str(result.run.directory)})
     else:
-        _show(outcome.reports, outcome.finished)
+        show_reports(outcome.reports, outcome.finished)
         if outcome.already_finished:
             echo("finished before; --fresh runs it again")
-        echo(f"results: {_relative(result.run.directory)}")
+        echo(f"results: {relative_path(result.run.directory)}")
     for cell in result.cells:
         if cell.status == "failed":
             echo(f"error: {cell.cell.name} failed: {cell.error}", err=True)
-            echo(f"    see {_relative(cell.directory / 'error.txt')}", err=True)
+            echo(f"    see {relative_path(cell.directory / 'error.txt')}", err=True)
 
 
 @vlrb.command()
@@ -176,59 +184,14 @@ def build(
         document = {k: v for f in files if f.suffix == ".json" for k, v in read_json(f).items()}
         echo_json({**document, "page": str(files[0]) if files else "", "exported": exported})
     else:
-        _show(reports, built)
+        show_reports(reports, built)
         pages = [(name.replace("-", " "), files[0]) for name, files in written.items() if files]
         for what, path in (*pages, *(("exported", Path(f)) for f in exported)):
-            echo(f"{what}: {_relative(path)}")
-    return _status(reports)
+            echo(f"{what}: {relative_path(path)}")
+    return exit_status(reports)
 
 
 def _without_review(report: ConfiguredComponent) -> ConfiguredComponent:
     """Return a report that compares no verdicts, if it has a choice."""
     fields = {"review": False} if hasattr(report.params, "review") else {}
     return attrs.evolve(report, params=attrs.evolve(report.params, **fields))
-
-
-@vlrb.command()
-@click.argument("run_name", metavar="RUN")
-@as_json
-@click.pass_obj
-def report(given: Given, run_name: str, as_json: bool) -> int:
-    """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
-    from vlrb.experiment.plan import ConfiguredComponent
-    from vlrb.experiment.resolve import DEFAULT_REPORTS
-    from vlrb.running.finished import FinishedRun
-    from vlrb.running.reports import Reports
-    from vlrb.running.results import find_run, result_to_json
-
-    directory = find_run(given.places.runs, run_name)
-    registry = given.registry()
-    finished = FinishedRun.read(directory, given.places.cache, registry)
-    if as_json:
-        echo_json({**result_to_json(finished.result), "run_directory": str(directory)})
-        return ExitCode.OK
-    with prints_to_stderr():
-        found = [r for r in registry.all("reporter") if r.id in DEFAULT_REPORTS]
-        reports = Reports.on("run", [ConfiguredComponent("reporter", r, r.record.params()) for r in found])
-    _show(reports, finished)
-    echo(f"results: {_relative(directory)}")
-    return _status(reports)
-
-
-def _show(reports: Reports, subject: Any) -> None:
-    with prints_to_stderr():
-        texts = list(filter(None, reports.texts(subject)))
-    for text in texts:
-        echo_styled(text)
-
-
-def _status(outcome: RunOutcome | Reports) -> int:
-    """Print what failed; return the exit status."""
-    for error in outcome.errors:
-        print_problems(error)
-    return outcome.exit_code
-
-
-def _relative(path: Path) -> Path:
-    """Return a path relative to the working directory if it is inside."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

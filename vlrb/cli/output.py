@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import attrs
@@ -20,6 +21,8 @@ from vlrb.texts import printable
 
 if TYPE_CHECKING:
     from vlrb.executor import Progress
+    from vlrb.running.reports import Reports
+    from vlrb.running.run import RunOutcome
 
 MOST_PROBLEMS = 20
 PLAIN_INTERVAL = 10.0
@@ -51,6 +54,26 @@ def print_problems(error: VlrbError) -> None:
         echo(f"error: {problem}", err=True)
     if (more := len(error.problems) - MOST_PROBLEMS) > 0:
         echo(f"... and {more:,} more problems like these", err=True)
+
+
+def show_reports(reports: Reports, subject: Any) -> None:
+    """Print the texts of reports on stdout; what their plugins print goes to stderr."""
+    with prints_to_stderr():
+        texts = list(filter(None, reports.texts(subject)))
+    for text in texts:
+        echo_styled(text)
+
+
+def exit_status(outcome: RunOutcome | Reports) -> int:
+    """Print what failed; return the exit status."""
+    for error in outcome.errors:
+        print_problems(error)
+    return outcome.exit_code
+
+
+def relative_path(path: Path) -> Path:
+    """Return a path relative to the working directory if it is inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def passed_over(ignored: Mapping[str, str]) -> list[str]:

@@ -34,7 +34,7 @@ class Settings:
     """How a table is compared.
 
     Every row is compared with each of ``others`` that has a value, and with the leader by the metric ``selection``.  ``pairs``:
-    (row, other) whose differences are asked for besides.
+    (row, other) whose differences are asked for besides; without ``others``, instead.
     """
 
     others: tuple[str, ...]
@@ -66,9 +66,9 @@ def table_statistics(
             overall[metric.name] = drawn
     table = Table(tests, rows, metrics, settings, overall, fixed[OVERALL])
     leader = table.leader()
-    against, ranks = table.differences(leader), table.ranks()
+    against, ranks = table.differences(leader if settings.others else ""), table.ranks()
     found = {r.name: RowStatistics(intervals[r.name], against[r.name], ranks[r.name]) for r in rows}
-    base = settings.others[0]
+    base = settings.others[0] if settings.others else ""
     return Statistics(settings.draws, settings.level, settings.seed, numbers.size, base, leader, found)
 
 

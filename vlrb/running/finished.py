@@ -121,7 +121,7 @@ class FinishedRun:
 
         :raises DataError: naming the file that is missing or broken
         """
-        table = self._table("evaluated.parquet")
+        table = self.table("evaluated.parquet")
         models = self.result.run.benchmark.models
         try:
             matrices = {
@@ -137,7 +137,7 @@ class FinishedRun:
                 **{name: sealed(np.ascontiguousarray(matrix)) for name, matrix in matrices.items()},
             )
         except KeyError as error:
-            raise self._broken("evaluated.parquet", f"lacks a column: {error}") from None
+            raise self.broken("evaluated.parquet", f"lacks a column: {error}") from None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -174,18 +174,18 @@ class FinishedRun:
         :raises DataError: naming a file that is missing or broken
         """
         file = f"cells/{result.directory.name}/{part}.parquet"
-        table = self._table(file)
+        table = self.table(file)
         try:
             rows, choices = self.samples.rows(table.column("id")), sealed(table.column("choice").to_numpy())
         except KeyError as error:
-            raise self._broken(
+            raise self.broken(
                 file, f"holds a sample that evaluated.parquet lacks, or no such column: {error}"
             ) from None
         cell, estimate = result.cell, estimate_of(table, self.samples.models)
         return Choices(cell.label, cell.outer_name, cell.seed, rows, choices, estimate)
 
     def _reference_choices(self, name: str, part: str) -> tuple[Choices, ...]:
-        table = self._table("references.parquet")
+        table = self.table("references.parquet")
         parts = np.array(table.column("split").to_pylist(), dtype=object)
         several = "split_name" in table.column_names
         splits = np.array(table.column("split_name").to_pylist() if several else [""] * len(parts), dtype=object)
@@ -262,13 +262,18 @@ class FinishedRun:
                 raise TypeError(f"it returned {type(drawn).__name__} instead of a matplotlib Figure")
         return drawn
 
-    def _table(self, name: str) -> pa.Table:
+    def table(self, name: str) -> pa.Table:
+        """Return a Parquet file of the directory.
+
+        :raises DataError: when it is missing or broken
+        """
         file = self.directory / name
         try:
             return read_parquet(file)
         except (OSError, pa.ArrowInvalid) as error:
-            raise self._broken(name, f"cannot be read: {error}") from None
+            raise self.broken(name, f"cannot be read: {error}") from None
 
-    def _broken(self, name: str, what: str) -> DataError:
+    def broken(self, name: str, what: str) -> DataError:
+        """Return an error about a file of the directory."""
         fix = "run the experiment again with --fresh, or restore the run's directory"
         return DataError(what, where=str(self.directory / name), fix=fix)

@@ -14,7 +14,10 @@ from vlrb.api.results import WithText
 from vlrb.api.returned import checked_files, checked_text
 from vlrb.errors import ExitCode, StorageError, VlrbError
 from vlrb.experiment.plan import ConfiguredComponent
+from vlrb.experiment.strict import restructure, unstructure
 from vlrb.plugins.blame import blame
+from vlrb.plugins.registry import Registered
+from vlrb.running.finished import FinishedRun
 
 
 @attrs.frozen(eq=False)
@@ -43,13 +46,11 @@ class Reports:
         return made
 
     def write(self, subject: Any, directory: Path) -> dict[str, list[Path]]:
-        """Write all reports into a folder; return the files of those on a benchmark by the reports' names."""
+        """Write all reports into a folder; return the files of each by its name."""
         files = {}
         for chosen, report in self._made:
             with self._noted(), blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
-                written = checked_files(report(subject, directory), _label(chosen))
-                if chosen.spec.on == "benchmark":
-                    files[chosen.spec.name] = written
+                files[chosen.spec.name] = checked_files(report(subject, directory), _label(chosen))
         return files
 
     def texts(self, subject: Any) -> Iterator[str]:
@@ -73,3 +74,11 @@ class Reports:
 
 def _label(chosen: ConfiguredComponent) -> str:
     return f"report {chosen.registered.id!r} of {chosen.plugin.label}"
+
+
+def report_of_run(finished: FinishedRun, registered: Registered) -> ConfiguredComponent:
+    """Return a report with the parameters that the run's experiment gave it, and defaults for the others."""
+    params = registered.record.params
+    tables = [t for t in finished.result.run.experiment.get("report", ()) if t.get("use") == registered.id]
+    given = {k: v for table in tables for k, v in table.items()}
+    return ConfiguredComponent("reporter", registered, restructure({**unstructure(params()), **given}, params))

@@ -33,7 +33,7 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     tests = [test_set(context, context.evaluated(splits, "test")) for splits in context.test_sets()]
     rows = [Row(name, name in routers, of_row) for name, of_row in seen.items()]
     measured = [evaluator.measured(metric) for metric in context.plan.metrics]
-    metrics = [attrs.evolve(m, paired_binary=_is_binary(m, rows)) for m in measured]
+    metrics = [attrs.evolve(m, paired_binary=is_binary(m, rows)) for m in measured]
     selection = evaluator.selection.spec.name
     pairs = tuple((one, other) for one, other in section.pairs if one in seen and other in seen)
     others = tuple(dict.fromkeys((section.baseline, "best-single")))
@@ -52,7 +52,7 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     return attrs.evolve(found, cautions=cautions, samples={"overall": float(np.mean(sizes)), **samples})
 
 
-def _is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:
+def is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:
     """Tell whether a metric is the mean of one column of zeros and ones, whichever row it is of."""
     if not isinstance(measured.metric, OfMeans):
         return False
