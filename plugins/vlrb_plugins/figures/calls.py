@@ -1,0 +1,81 @@
+"""The figure ``calls``: the share of calls that each model gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlrb import Array, FinishedRun, Undefined
+from vlrb_plugins.figures.params import ModelsParams
+from vlrb_plugins.figures.style import GREY, described, new_figure, plain_axes, shown_name
+from vlrb_plugins.figures.values import call_shares, model_order, rows_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_ROWS = 40
+LEAST_NUMBERED = 0.03
+"""Share of a part that has room for its number."""
+
+
+def draw_calls(params: ModelsParams) -> Callable[[FinishedRun], Figure | Undefined]:
+    """Return the function that draws the figure."""
+    return lambda run: _draw(run, params.models)
+
+
+def _draw(run: FinishedRun, most: int) -> Figure | Undefined:
+    count = len(run.samples.models)
+    found = {r.name: call_shares(run.choices(r.name), count) for r in rows_of(run)[:MOST_ROWS]}
+    shares = {name: share for name, share in found.items() if share is not None}
+    if not shares or count < 2:
+        return Undefined("no router has chosen" if count > 1 else "there is a single model, which gets every call")
+    names, parts = _parts(run, np.array(list(shares.values())), most)
+    figure = new_figure(7.6, 1.2 + max(0.3 * len(shares), 0.2 * len(names)))
+    axes = figure.subplots()
+    plain_axes(axes, grid="x")
+    from matplotlib import colormaps
+
+    colours = colormaps["viridis_r"](np.linspace(0.05, 0.95, len(names)))
+    starts = np.zeros(len(shares))
+    for number, (name, part) in enumerate(zip(names, parts.T, strict=True), start=1):
+        colour = colours[number - 1]
+        other = number == len(names) > len(run.samples.models[:most])
+        axes.barh(range(len(shares)), part, left=starts, color=GREY if other else colour, height=0.72, label=f"{number}  {name}")
+        _number_parts(axes, number, starts, part, "#111111" if other or _light(colour) else "#fefefe")
+        starts = starts + part
+    axes.set_yticks(range(len(shares)), [shown_name(n) for n in shares])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of calls %")
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False, handlelength=1.0, title="model, by cost", title_fontsize=8.5)
+    tops = [f"{n} calls {run.samples.models[int(s.argmax())]} for {s.max():.0%}" for n, s in shares.items()]
+    return described(figure, f"Share of calls per model. Most often, {', '.join(tops[:8])} of the samples.")
+
+
+def _parts(run: FinishedRun, shares: Array, most: int) -> tuple[list[str], Array]:
+    """Return the models with the most calls, by their cost, and their shares in %; all others together come last."""
+    order = model_order(run)
+    called = shares.sum(axis=0)
+    kept = {int(i) for i in np.argsort(-called, kind="stable")[:most] if called[i] > 0}
+    shown = [int(i) for i in order if int(i) in kept]
+    names = [shown_name(run.samples.models[i], 24) for i in shown]
+    parts = 100 * shares[:, shown]
+    rest = 100 - parts.sum(axis=1)
+    others = int((called > 0).sum()) - len(shown)
+    if others:
+        names, parts = [*names, f"{others} other models"], np.column_stack([parts, rest])
+    return names, parts
+
+
+def _number_parts(axes: Any, number: int, starts: Array, part: Array, ink: str) -> None:
+    for row, (start, width) in enumerate(zip(starts, part, strict=True)):
+        if width >= 100 * LEAST_NUMBERED:
+            axes.text(start + width / 2, row, str(number), ha="center", va="center", fontsize=7.5, color=ink)
+
+
+def _light(colour: Array) -> bool:
+    """Tell whether black can be read better on a colour than white."""
+    linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
+    return bool(linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179)

@@ -1,0 +1,140 @@
+"""The figure ``pareto``: accuracy over cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlrb import Array, CellResult, FinishedRun, NoParams, Undefined
+from vlrb_plugins.figures.labels import Label, place_labels
+from vlrb_plugins.figures.style import GREY, described, listed, look, new_figure, number_of, plain_axes, shown_name
+from vlrb_plugins.figures.values import ACCURACY, COST, Shown, model_means, non_dominated, rows_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Points = list[tuple[float, float]]
+
+
+def draw_pareto(_: NoParams) -> Callable[[FinishedRun], Figure | Undefined]:
+    """Return the function that draws the figure."""
+    return _draw
+
+
+def _draw(run: FinishedRun) -> Figure | Undefined:
+    rows = [r for r in rows_of(run) if r.value(ACCURACY) is not None and r.value(COST) is not None]
+    if not rows:
+        return Undefined("no router and no reference point has both an accuracy and a cost")
+    figure = new_figure(7.6, 4.8)
+    axes = figure.subplots()
+    plain_axes(axes)
+    models, labels = _draw_models(axes, run)
+    routers = [r for r in rows if r.kind == "router"]
+    references = [r for r in rows if r.kind != "router"]
+    sweeps = [p for n, r in enumerate(routers) for p in _draw_sweep(axes, run, r.name, n)]
+    _draw_references(axes, references)
+    for number, router in enumerate(routers):
+        _draw_router(axes, router, number)
+    points = [_point(r) for r in rows] + models + sweeps
+    _set_axes(axes, points)
+    axes.legend(*_legend(axes), loc="lower right", fontsize=8.5, frameon=False)
+    named = [Label(*_point(r), shown_name(r.name), r.kind == "router") for r in (*routers, *references)]
+    place_labels(axes, [*named, *labels], points)
+    texts = [f"{r.name} {r.value(ACCURACY) or 0:.1%} for {r.value(COST) or 0:.3g} USD" for r in rows[:8]]
+    return described(figure, f"Accuracy over the cost of 10,000 samples. {listed(texts)}.")
+
+
+def _point(row: Shown) -> tuple[float, float]:
+    return row.value(COST) or 0.0, 100 * (row.value(ACCURACY) or 0.0)
+
+
+def _draw_models(axes: Any, run: FinishedRun) -> tuple[Points, list[Label]]:
+    """Draw the single models; return their points, and labels of those that no other one beats."""
+    cost = 1e4 * model_means(run, run.samples.cost)
+    accuracy = 100 * model_means(run, run.samples.quality)
+    best = non_dominated(cost, accuracy)
+    axes.plot(cost[best], accuracy[best], linestyle=(0, (4, 3)), color=GREY, linewidth=1.0)
+    axes.plot(cost, accuracy, "s", color=GREY, fillstyle="none", markersize=4.5, label="single model")
+    labels = [Label(cost[i], accuracy[i], shown_name(run.samples.models[i], 20)) for i in best[::-1]]
+    return list(zip(cost.tolist(), accuracy.tolist(), strict=True)), labels
+
+
+def _draw_references(axes: Any, references: Sequence[Shown]) -> None:
+    for row in references:
+        oracle = row.name == "oracle"
+        style = {"marker": "*" if oracle else "D", "markersize": 12 if oracle else 6}
+        name = "Oracle" if oracle else "other reference point"
+        axes.plot(*_point(row), color="black", linestyle="none", label=name, **style)
+
+
+def _draw_router(axes: Any, row: Shown, number: int) -> None:
+    x, y = _point(row)
+    errors = {}
+    for metric, scale, name, middle in ((COST, 1.0, "xerr", x), (ACCURACY, 100.0, "yerr", y)):
+        interval = row.interval(metric)
+        if interval is not None:
+            low, high = (max(0.0, scale * abs(v)) for v in interval)
+            errors[name] = [[max(0.0, middle - low)], [max(0.0, high - middle)]]
+    style = look(number)
+    axes.errorbar(x, y, **errors, **style, linestyle="none", markersize=8, elinewidth=1.3, capsize=2.5, label="router")
+
+
+def _draw_sweep(axes: Any, run: FinishedRun, label: str, number: int) -> Points:
+    """Draw the points of a router's sweep on test, joined in the order of a single swept number; return them."""
+    found: dict[str, list[CellResult]] = {}
+    for result in run.result.cells:
+        cell = result.cell
+        if cell.label == label and cell.point and cell.inner == 0 and not cell.refit and cell.train_fraction == 1:
+            found.setdefault(cell.point_name, []).append(result)
+    means = [(cells[0].cell.point, _mean_point(cells)) for cells in found.values()]
+    known = [(point, mean) for point, mean in means if mean is not None]
+    if len(known) < 2:
+        return []
+    numbers = [list(point.values()) for point, _ in known]
+    ordered = all(len(v) == 1 and isinstance(v[0], (int, float)) for v in numbers)
+    if ordered:
+        known.sort(key=lambda entry: float(next(iter(entry[0].values()))))
+    style = look(number)
+    x, y = zip(*(mean for _, mean in known), strict=True)
+    line = {"linestyle": "-" if ordered else "none", "linewidth": 1.2, "alpha": 0.8, "markersize": 3.5}
+    axes.plot(x, y, **style, **line)
+    return [mean for _, mean in known]
+
+
+def _mean_point(cells: Sequence[CellResult]) -> tuple[float, float] | None:
+    """Return the mean cost and accuracy on test of a sweep's point, over its cells; None where one has no value."""
+    scores = [c.scores.get("test", {}).get("overall", {}) for c in cells]
+    cost, accuracy = ([number_of(s.get(m)) for s in scores] for m in (COST, ACCURACY))
+    if not scores or None in cost or None in accuracy:
+        return None
+    return float(np.mean(np.array(cost))), 100 * float(np.mean(np.array(accuracy)))
+
+
+def _set_axes(axes: Any, points: Points) -> None:
+    costs: Array = np.array([p[0] for p in points])
+    costs = costs[np.isfinite(costs)]
+    if (costs > 0).all():
+        axes.set_xscale("log")
+    elif (costs > 0).any():  # models that cost nothing stand at the left edge
+        axes.set_xscale("symlog", linthresh=float(costs[costs > 0].min()))
+    for side in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        side(_shown_cost if side == axes.xaxis.set_major_formatter else lambda *_: "")
+    if (costs > 0).any() and costs.max() / costs[costs > 0].min() < 10:
+        axes.xaxis.set_minor_formatter(_shown_cost)
+        axes.tick_params(axis="x", which="minor", labelsize=8, color=GREY)
+    axes.margins(0.08, 0.1)
+    axes.set_xlabel("USD per 10,000 samples")
+    axes.set_ylabel("accuracy %")
+
+
+def _shown_cost(value: float, _: object = None) -> str:
+    return f"{value:g}"
+
+
+def _legend(axes: Any) -> tuple[list[Any], list[str]]:
+    """Return an entry of each kind."""
+    entries = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    order = [n for n in ("router", "single model", "Oracle", "other reference point") if n in entries]
+    return [entries[n] for n in order], order
