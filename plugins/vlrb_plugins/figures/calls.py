@@ -31,31 +31,29 @@ def _draw(run: FinishedRun, most: int) -> Figure | Undefined:
     shares = {name: share for name, share in found.items() if share is not None}
     if not shares or count < 2:
         return Undefined("no router has chosen" if count > 1 else "there is a single model, which gets every call")
-    names, parts = _parts(run, np.array(list(shares.values())), most)
+    names, parts, others = _parts(run, np.array(list(shares.values())), most)
     figure = new_figure(7.6, 1.2 + max(0.3 * len(shares), 0.2 * len(names)))
     axes = figure.subplots()
     plain_axes(axes, grid="x")
-    from matplotlib import colormaps
-
-    colours = colormaps["viridis_r"](np.linspace(0.05, 0.95, len(names)))
-    starts = np.zeros(len(shares))
-    for number, (name, part) in enumerate(zip(names, parts.T, strict=True), start=1):
-        colour = colours[number - 1]
-        other = number == len(names) > len(run.samples.models[:most])
-        axes.barh(range(len(shares)), part, left=starts, color=GREY if other else colour, height=0.72, label=f"{number}  {name}")
-        _number_parts(axes, number, starts, part, "#111111" if other or _light(colour) else "#fefefe")
-        starts = starts + part
+    _draw_bars(axes, names, parts, grey_last=others)
     axes.set_yticks(range(len(shares)), [shown_name(n) for n in shares])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of calls %")
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False, handlelength=1.0, title="model, by cost", title_fontsize=8.5)
+    figure.legend(
+        loc="outside right upper",
+        fontsize=8,
+        frameon=False,
+        handlelength=1.0,
+        title="model, by cost",
+        title_fontsize=8.5,
+    )
     tops = [f"{n} calls {run.samples.models[int(s.argmax())]} for {s.max():.0%}" for n, s in shares.items()]
     return described(figure, f"Share of calls per model. Most often, {', '.join(tops[:8])} of the samples.")
 
 
-def _parts(run: FinishedRun, shares: Array, most: int) -> tuple[list[str], Array]:
-    """Return the models with the most calls, by their cost, and their shares in %; all others together come last."""
+def _parts(run: FinishedRun, shares: Array, most: int) -> tuple[list[str], Array, bool]:
+    """Return the models with the most calls, by their cost, their shares in %, and whether all others come last together."""
     order = model_order(run)
     called = shares.sum(axis=0)
     kept = {int(i) for i in np.argsort(-called, kind="stable")[:most] if called[i] > 0}
@@ -66,7 +64,22 @@ def _parts(run: FinishedRun, shares: Array, most: int) -> tuple[list[str], Array
     others = int((called > 0).sum()) - len(shown)
     if others:
         names, parts = [*names, f"{others} other models"], np.column_stack([parts, rest])
-    return names, parts
+    return names, parts, others > 0
+
+
+def _draw_bars(axes: Any, names: list[str], parts: Array, *, grey_last: bool) -> None:
+    """Draw a bar of parts per row; the last part is that of all other models if ``grey_last``."""
+    from matplotlib import colormaps, colors
+
+    colours = colormaps["viridis_r"](np.linspace(0.05, 0.95, len(names)))
+    if grey_last:
+        colours[-1] = colors.to_rgba(GREY)
+    starts = np.zeros(len(parts))
+    for number, (name, part, colour) in enumerate(zip(names, parts.T, colours, strict=True), start=1):
+        outline = {"edgecolor": "black", "linewidth": 0.4}
+        axes.barh(range(len(parts)), part, left=starts, color=colour, height=0.72, label=f"{number}  {name}", **outline)
+        _number_parts(axes, number, starts, part, "#111111" if _light(colour) else "#fefefe")
+        starts = starts + part
 
 
 def _number_parts(axes: Any, number: int, starts: Array, part: Array, ink: str) -> None:

@@ -10,6 +10,11 @@ import attrs
 SIZE = 8.5
 """Points of the labels' font."""
 
+MARGIN = 4
+"""Points around a marker."""
+
+Box = tuple[float, float, float, float]
+
 _PLACES = (
     (7, 0, "left"), (-7, 0, "right"), (0, 9, "center"), (0, -9, "center"), (7, 9, "left"), (7, -9, "left"), (-7, 9, "right"),
     (-7, -9, "right"), (0, 20, "center"), (0, -20, "center"), (14, 20, "left"), (14, -20, "left"), (-14, 20, "right"),
@@ -28,12 +33,12 @@ class Label:
     bold: bool = False
 
 
-def place_labels(axes: Any, labels: Sequence[Label], points: Sequence[tuple[float, float]]) -> None:
+def place_labels(axes: Any, labels: Sequence[Label], boxes: Sequence[Box]) -> None:
     """Write labels next to their points, the most important first; one that fits nowhere is left out.
 
     The limits of the axes must be final.
 
-    :param points: what no label may cover, in data coordinates
+    :param boxes: what no label may cover: left, bottom, right, top in data coordinates, points where these are equal
     """
     figure = axes.figure
     figure.draw_without_rendering()  # the layout decides where a point of the data is
@@ -41,8 +46,8 @@ def place_labels(axes: Any, labels: Sequence[Label], points: Sequence[tuple[floa
     to_points = 72.0 / figure.dpi
     inside = axes.get_window_extent()
     area = tuple(v * to_points for v in (inside.x0, inside.y0, inside.x1, inside.y1))
-    dots = [tuple(axes.transData.transform(p) * to_points) for p in points]
-    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in dots]
+    corners = axes.transData.transform([corner for b in boxes for corner in (b[:2], b[2:])]) * to_points
+    taken = [(*(low - MARGIN), *(high + MARGIN)) for low, high in zip(corners[::2], corners[1::2], strict=True)]
     for label in labels:
         x, y = axes.transData.transform((label.x, label.y)) * to_points
         for dx, dy, side in _PLACES:
@@ -62,7 +67,7 @@ def _write(axes: Any, label: Label, offset: tuple[int, int], side: str) -> None:
     )  # fmt: skip
 
 
-def _box(x: float, y: float, side: str, text: str) -> tuple[float, float, float, float]:
+def _box(x: float, y: float, side: str, text: str) -> Box:
     width, half = 0.62 * SIZE * len(text), 0.62 * SIZE
     left = {"left": x, "right": x - width, "center": x - width / 2}[side]
     return left, y - half, left + width, y + half

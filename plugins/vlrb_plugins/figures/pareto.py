@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlrb import Array, CellResult, FinishedRun, NoParams, Undefined
-from vlrb_plugins.figures.labels import Label, place_labels
+from vlrb_plugins.figures.labels import Box, Label, place_labels
 from vlrb_plugins.figures.style import GREY, described, listed, look, new_figure, number_of, plain_axes, shown_name
-from vlrb_plugins.figures.values import ACCURACY, COST, Shown, model_means, non_dominated, rows_of
+from vlrb_plugins.figures.values import ACCURACY, COST, Shown, model_means, non_dominated, rows_of, swept_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,10 +38,13 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
     for number, router in enumerate(routers):
         _draw_router(axes, router, number)
     points = [_point(r) for r in rows] + models + sweeps
+    boxes = [(*p, *p) for p in models + sweeps] + [
+        _extent(r) if r.kind == "router" else (*_point(r), *_point(r)) for r in rows
+    ]
     _set_axes(axes, points)
     axes.legend(*_legend(axes), loc="lower right", fontsize=8.5, frameon=False)
     named = [Label(*_point(r), shown_name(r.name), r.kind == "router") for r in (*routers, *references)]
-    place_labels(axes, [*named, *labels], points)
+    place_labels(axes, [*named, *labels], boxes)
     texts = [f"{r.name} {r.value(ACCURACY) or 0:.1%} for {r.value(COST) or 0:.3g} USD" for r in rows[:8]]
     return described(figure, f"Accuracy over the cost of 10,000 samples. {listed(texts)}.")
 
@@ -69,20 +72,24 @@ def _draw_references(axes: Any, references: Sequence[Shown]) -> None:
         axes.plot(*_point(row), color="black", linestyle="none", label=name, **style)
 
 
+def _extent(row: Shown) -> Box:
+    """Return the box from the low to the high ends of a row's intervals, around its point."""
+    x, y = _point(row)
+    (left, right), (bottom, top) = (row.interval(COST) or (x, x)), (row.interval(ACCURACY) or (y / 100, y / 100))
+    return min(left, x), min(100 * bottom, y), max(right, x), max(100 * top, y)
+
+
 def _draw_router(axes: Any, row: Shown, number: int) -> None:
     x, y = _point(row)
-    errors = {}
-    for metric, scale, name, middle in ((COST, 1.0, "xerr", x), (ACCURACY, 100.0, "yerr", y)):
-        interval = row.interval(metric)
-        if interval is not None:
-            low, high = (max(0.0, scale * abs(v)) for v in interval)
-            errors[name] = [[max(0.0, middle - low)], [max(0.0, high - middle)]]
-    style = look(number)
-    axes.errorbar(x, y, **errors, **style, linestyle="none", markersize=8, elinewidth=1.3, capsize=2.5, label="router")
+    left, bottom, right, top = _extent(row)
+    ends = {"xerr": [[x - left], [right - x]], "yerr": [[y - bottom], [top - y]]}
+    axes.errorbar(
+        x, y, **ends, **look(number), linestyle="none", markersize=8, elinewidth=1.3, capsize=2.5, label="router"
+    )
 
 
 def _draw_sweep(axes: Any, run: FinishedRun, label: str, number: int) -> Points:
-    """Draw the points of a router's sweep on test, joined in the order of a single swept number; return them."""
+    """Draw the points of a router's sweep on test, joined along what was swept; return them."""
     found: dict[str, list[CellResult]] = {}
     for result in run.result.cells:
         cell = result.cell
@@ -92,14 +99,9 @@ def _draw_sweep(axes: Any, run: FinishedRun, label: str, number: int) -> Points:
     known = [(point, mean) for point, mean in means if mean is not None]
     if len(known) < 2:
         return []
-    numbers = [list(point.values()) for point, _ in known]
-    ordered = all(len(v) == 1 and isinstance(v[0], (int, float)) for v in numbers)
-    if ordered:
-        known.sort(key=lambda entry: float(next(iter(entry[0].values()))))
-    style = look(number)
-    x, y = zip(*(mean for _, mean in known), strict=True)
-    line = {"linestyle": "-" if ordered else "none", "linewidth": 1.2, "alpha": 0.8, "markersize": 3.5}
-    axes.plot(x, y, **style, **line)
+    for line in swept_lines(known)[2].values():
+        x, y = zip(*(mean for _, mean in line), strict=True)
+        axes.plot(x, y, **look(number), linewidth=1.0, alpha=0.75, markersize=3.5)
     return [mean for _, mean in known]
 
 

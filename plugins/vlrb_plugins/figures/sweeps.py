@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vlrb import FinishedRun, RouterResult, Undefined
 from vlrb_plugins.figures.params import SweepParams
 from vlrb_plugins.figures.style import described, listed, look, new_figure, number_of, plain_axes, shown_name
+from vlrb_plugins.figures.values import point_text, swept_lines, value_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,9 @@ def _draw(run: FinishedRun, metric: str) -> Figure | Undefined:
     swept = {r.label: _points(run, r, metric) for r in run.result.routers if r.sweep}
     shown = {label: points for label, points in swept.items() if len(points) > 1}
     if not shown:
-        return Undefined("no router has a sweep of which two points were compared" if not swept else f"{metric} has no value there")
+        return Undefined(
+            "no router has a sweep of which two points were compared" if not swept else f"{metric} has no value there"
+        )
     shown = dict(list(shown.items())[:MOST_PANELS])
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
@@ -42,7 +45,12 @@ def _draw(run: FinishedRun, metric: str) -> Figure | Undefined:
         axes.set_visible(False)
     for axes in panels[::columns]:
         axes.set_ylabel(metric)
-    best = [f"{label}: {_text(p)} chosen with {v:.4g}" for label, points in shown.items() for p, v, chosen in points if chosen]
+    best = [
+        f"{label}: {point_text(p)} chosen with {v:.4g}"
+        for label, points in shown.items()
+        for p, v, chosen in points
+        if chosen
+    ]
     return described(figure, f"{metric} along the sweeps of {listed(shown)}. {listed(best)}.")
 
 
@@ -56,32 +64,16 @@ def _points(run: FinishedRun, router: RouterResult, metric: str) -> list[Point]:
 def _draw_panel(axes: Any, label: str, points: Sequence[Point]) -> None:
     """Draw a router's points: along the parameter with the most values, a line for each combination of the others."""
     plain_axes(axes)
-    values = {name: list(dict.fromkeys(p[name] for p, _, _ in points)) for name in points[0][0]}
-    along = max(values, key=lambda name: len(values[name]))
-    ticks = values[along]
-    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in ticks):
-        ticks = sorted(ticks)
-    lines: dict[str, list[Point]] = {}
-    for point in points:
-        lines.setdefault(_text({k: v for k, v in point[0].items() if k != along}), []).append(point)
+    along, ticks, lines = swept_lines((point, (value, chosen)) for point, value, chosen in points)
     for number, (name, line) in enumerate(list(lines.items())[:MOST_LINES]):
-        line.sort(key=lambda p: ticks.index(p[0][along]))
-        places = [ticks.index(p[along]) for p, _, _ in line]
-        axes.plot(places, [v for _, v, _ in line], **look(number), linewidth=1.4, markersize=5, label=shown_name(name))
-        rings = [(x, v) for x, (_, v, chosen) in zip(places, line, strict=True) if chosen]
+        places, entries = zip(*line, strict=True)
+        axes.plot(places, [v for v, _ in entries], **look(number), linewidth=1.4, markersize=5, label=shown_name(name))
+        rings = [(x, v) for x, (v, chosen) in line if chosen]
         axes.plot([x for x, _ in rings], [v for _, v in rings], "o", color="black", fillstyle="none", markersize=12)
     step = -(-len(ticks) // MOST_TICKS)
-    axes.set_xticks(range(0, len(ticks), step), [shown_name(_value(v), 12) for v in ticks[::step]])
+    axes.set_xticks(range(0, len(ticks), step), [shown_name(value_text(v), 12) for v in ticks[::step]])
     axes.margins(0.12, 0.15)
     axes.set_xlabel(shown_name(along))
     axes.set_title(shown_name(label), fontsize=10)
     if len(lines) > 1:
         axes.legend(fontsize=7.5, frameon=False)
-
-
-def _text(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {_value(value)}" for name, value in point.items())
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from vlrb import Array, Choices, FinishedRun, Interval, leaderboard
 from vlrb_plugins.figures.style import number_of
 
+Entry = TypeVar("Entry")
 ACCURACY, COST = "accuracy", "cost-per-10k"
 
 
@@ -105,3 +107,43 @@ def estimated(choices: Iterable[Choices], quality: Array) -> Iterator[tuple[Arra
         if made.estimate is not None:
             places = np.arange(len(made.choices))
             yield np.asarray(made.estimate.p_correct)[places, made.choices], quality[made.rows, made.choices]
+
+
+def swept_lines(
+    points: Iterable[tuple[Mapping[str, Any], Entry]],
+) -> tuple[str, list[Any], dict[str, list[tuple[int, Entry]]]]:
+    """Return the points of a sweep as lines along the parameter that has the most values.
+
+    That parameter and its values come first, numbers by their size; then, for each combination of the others (in words), the places
+    among the values and what belongs to them.
+    """
+    found = list(points)
+    values = {name: list(dict.fromkeys(point[name] for point, _ in found)) for name in found[0][0]}
+    along = max(values, key=lambda name: len(values[name]))
+    numbers = {value: _as_number(value) for value in values[along]}
+    ticks = sorted(numbers, key=lambda v: numbers[v] or 0.0) if None not in numbers.values() else values[along]
+    lines: dict[str, list[tuple[int, Entry]]] = {}
+    for point, entry in found:
+        rest = point_text({name: value for name, value in point.items() if name != along})
+        lines.setdefault(rest, []).append((ticks.index(point[along]), entry))
+    return along, ticks, {name: sorted(line, key=lambda e: e[0]) for name, line in lines.items()}
+
+
+def _as_number(value: Any) -> float | None:
+    """Return a swept value as a number; results hold infinity as a text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def point_text(point: Mapping[str, Any]) -> str:
+    """Return the parameters of a point in words."""
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in point.items())
+
+
+def value_text(value: Any) -> str:
+    """Return the value of a parameter, a float without needless digits."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,13 +12,12 @@ def vlrb_reporters() -> list[ReporterSpec]:
     return [
         ReporterSpec(
             name="leaderboard",
-            summary="leaderboard.md to read, leaderboard.csv with every metric overall, per task group and per dataset, leaderboard.tex "
-            "as a table for a paper",
+            summary="leaderboard.md to read, leaderboard.csv with every metric per task group and dataset, leaderboard.tex for a paper",
             factory="vlrb_plugins.reports.board:LeaderboardReport",
         ),
         ReporterSpec(
             name="html",
-            summary="report.html, a page with what follows from a run, its leaderboard, figures and telling samples; figures as files",
+            summary="a page: what follows from the run, leaderboard, figures, telling samples; figures as SVG and PNG",
             factory="vlrb_plugins.reports.html.report:HtmlReport",
             params=HtmlParams,
         ),

@@ -12,7 +12,11 @@ _ESCAPES = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", **{c: f"\\{c}" for c in "&%$#_{}"},
 }  # fmt: skip
-_HEADINGS = {"accuracy": (100.0, 2, r"Accuracy \%"), "cost-per-10k": (1.0, 2, r"USD / 10k"), "rank-score": (100.0, 2, "Rank score")}
+_HEADINGS = {
+    "accuracy": (100.0, 2, r"Accuracy \%"),
+    "cost-per-10k": (1.0, 2, r"USD / 10k"),
+    "rank-score": (100.0, 2, "Rank score"),
+}
 """Heading of the leaderboard -> factor, digits, and heading of the table: the rank score is in percent, as the paper prints it."""
 
 
@@ -30,11 +34,13 @@ def latex_table(result: RunResult, board: Leaderboard) -> str:
     groups = [h for h in board.headings if h.startswith("accuracy ")]
     heads = [_HEADINGS[h][2] for h in shown] + [f"{_escaped(h.removeprefix('accuracy '))} \\%" for h in groups]
     blocks = [
-        [_line(board, row, [*shown, *groups]) for row in board.rows if row.kind == kind] for kind in ("reference", "router")
+        [_line(board, row, [*shown, *groups]) for row in board.rows if row.kind == kind]
+        for kind in ("reference", "router")
     ]
-    about = result.run.benchmark.synthetic
+    benchmark = result.run.benchmark
+    about = benchmark.synthetic
     return "\n".join([
-        f"% {printable(board.title, lines=False)}; benchmark {result.run.benchmark.fingerprint[:12]}; needs \\usepackage{{booktabs}}",
+        f"% {printable(board.title, lines=False)}; benchmark {benchmark.fingerprint[:12]}; needs \\usepackage{{booktabs}}",
         *([f"% SYNTHETIC DATA: {printable(about, lines=False)}"] if about else []),
         rf"\begin{{tabular}}{{l{'r' * len(heads)}}}",
         r"\toprule",
@@ -61,7 +67,7 @@ def _value(row: TableRow, column: int, heading: str) -> str:
         digits = 4
     spread = cell.over_seeds if cell.over_seeds is not None else cell.over_splits
     text = fixed(scale * cell.value, digits)
-    return text if spread is None else rf"{text} $\pm$ {fixed(scale * spread, digits)}"
+    return text if not spread else rf"{text} $\pm$ {fixed(scale * spread, digits)}"
 
 
 def _escaped(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from vlrb import Leaderboard, PointTable, RunResult, TableCell, TableRow, Undefined
 from vlrb_plugins.reports.values import interval_text, note_text, spread_text, value_text
 from vlrb_plugins.shared.pages.tables import UNKNOWN, Cell, Column, Table, name_cell
@@ -21,21 +23,25 @@ def board_table(result: RunResult, board: Leaderboard) -> Table:
     best = _best_places(result, board)
     rows = [
         (
-            name_cell(row.name, LONG),
-            Cell(row.kind),
-            *(_value_cell(c, h, marked=(i, j) in best) for j, (c, h) in enumerate(zip(row.cells, board.headings, strict=True))),
-            Cell(note_text(row)),
+            _row_cell(row),
+            *(
+                _value_cell(c, h, marked=(i, j) in best)
+                for j, (c, h) in enumerate(zip(row.cells, board.headings, strict=True))
+            ),
         )
         for i, row in enumerate(board.rows)
     ]
     columns = (
-        Column("name", holds="name"),
-        Column("kind", "a router, or a reference point that looks at labels or chooses one model for all", "name"),
+        Column(
+            "name", "a router; or a reference point, which looks at labels or chooses one model for all samples", "name"
+        ),
         *(_column(h, summaries, result.statistics.baseline) for h in board.headings),
-        Column("note", holds="text"),
     )
     level = f"{100 * result.statistics.level:g} %"
-    caption = f"{board.title}. Under a value: its {level} interval; ± is a standard deviation over seeds / splits. The best router of a column is bold and underlined."
+    caption = (
+        f"{board.title}. Under a value: its {level} interval; ± is a standard deviation over seeds / splits. The best router of "
+        "a column is bold and underlined."
+    )
     return Table(id="leaderboard-table", caption=caption, columns=columns, rows=tuple(rows))
 
 
@@ -45,8 +51,17 @@ def points_table(number: int, points: PointTable) -> Table:
         (Cell(r.name), *(_value_cell(c, h) for c, h in zip(r.cells, points.headings, strict=True)), Cell(r.note))
         for r in points.rows
     ]
-    columns = (Column("point", holds="name"), *(_column(h, {}, "") for h in points.headings), Column("note", holds="name"))
+    columns = (
+        Column("point", holds="name"),
+        *(_column(h, {}, "") for h in points.headings),
+        Column("note", holds="name"),
+    )
     return Table(id=f"points-{number}", caption=points.title, columns=columns, rows=tuple(rows))
+
+
+def _row_cell(row: TableRow) -> Cell:
+    kind = "" if row.kind == "router" else f"{row.kind} point"
+    return attrs.evolve(name_cell(row.name, LONG), detail=tuple(filter(None, (kind, note_text(row)))))
 
 
 def _column(heading: str, summaries: dict[str, str], baseline: str) -> Column:
@@ -60,8 +75,9 @@ def _column(heading: str, summaries: dict[str, str], baseline: str) -> Column:
 def _value_cell(cell: TableCell, heading: str, *, marked: bool = False) -> Cell:
     if isinstance(cell.value, Undefined):
         return Cell(UNKNOWN, whole=cell.value.reason)
-    detail = " ".join(filter(None, (spread_text(cell, heading), interval_text(cell, heading))))
-    return Cell(value_text(cell, heading), mark="best" if marked else "", detail=detail)
+    varies = cell.over_seeds or cell.over_splits
+    lines = (spread_text(cell, heading) if varies else "", interval_text(cell, heading))
+    return Cell(value_text(cell, heading), mark="best" if marked else "", detail=tuple(filter(None, lines)))
 
 
 def _best_places(result: RunResult, board: Leaderboard) -> set[tuple[int, int]]:
@@ -70,6 +86,8 @@ def _best_places(result: RunResult, board: Leaderboard) -> set[tuple[int, int]]:
     routers = [(i, row) for i, row in enumerate(board.rows) if row.kind == "router"]
     found: set[tuple[int, int]] = set()
     for j, heading in enumerate(board.headings):
+        if heading == "requests-per-second":  # the routers that do nothing win
+            continue
         metric = result.run.selection_metric if heading.startswith("vs ") else heading.partition(" ")[0]
         sign = 1 if higher.get(metric, True) else -1
         known = [(sign * v, i) for i, row in routers if not isinstance(v := _value(row, j), Undefined)]

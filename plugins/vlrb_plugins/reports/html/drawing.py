@@ -15,10 +15,13 @@ import attrs
 from vlrb import FinishedRun, Undefined, VlrbError, new_file, write_text
 from vlrb_plugins.shared.pages.pages import visible_text
 
-ORDER = ("pareto", "heatmap", "calls", "sweeps", "reliability")
+ORDER = ("pareto", "calls", "heatmap", "reliability", "sweeps")
 """Figures that come first, in this order; others follow by their names."""
 
 DPI = 130
+WIDE = 8.0
+"""Inches from which a figure has the width of the page."""
+
 _SALT = "vlrb"
 _NO_GLYPH = ".*[Gg]lyph"
 """How matplotlib warns of characters that its own font lacks; browsers have fonts for every script."""
@@ -32,6 +35,7 @@ class Drawn:
     title: str
     caption: str
     svg: str = ""
+    wide: bool = False
     missing: str = ""
 
 
@@ -56,7 +60,7 @@ def draw_figures(
         directory.mkdir(parents=True, exist_ok=True)
         files += _written(directory / name, svg, image)
         words = visible_text(drawn.get_label() or about.caption)
-        shown.append(attrs.evolve(about, svg=inline_svg(svg, f"f{number}-", words)))
+        shown.append(attrs.evolve(about, svg=inline_svg(svg, f"f{number}-", words), wide=drawn.get_figwidth() > WIDE))
     return shown, files
 
 
@@ -96,11 +100,12 @@ def _saved(figure: Any, *, png: bool) -> tuple[str, bytes]:
             if axes.patch.get_facecolor()[:3] == (1, 1, 1):
                 axes.patch.set_facecolor("none")
         figure.patch.set_facecolor("none")
-        FigureCanvasSVG(figure).print_svg(vector, metadata={"Date": None, "Creator": None})
+        canvases: Any = FigureCanvasSVG, FigureCanvasAgg
+        canvases[0](figure).print_svg(vector, metadata={"Date": None, "Creator": None})
         if png:
             figure.patch.set(facecolor="white", alpha=1.0)
             figure.dpi = DPI
-            FigureCanvasAgg(figure).print_png(image, metadata={"Software": None})
+            canvases[1](figure).print_png(image, metadata={"Software": None})
     return vector.getvalue(), image.getvalue()
 
 

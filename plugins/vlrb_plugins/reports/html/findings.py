@@ -56,7 +56,11 @@ def _lead(result: RunResult, leader: str) -> str:
         text += f" ({_between(result, interval, metric)})"
     accuracy, cost = scores.get("accuracy"), scores.get("cost-per-10k")
     known = [
-        *([f"is right on {_number(accuracy, 'accuracy')} of the samples"] if _known(accuracy) and metric != "accuracy" else []),
+        *(
+            [f"is right on {_number(accuracy, 'accuracy')} of the samples"]
+            if _known(accuracy) and metric != "accuracy"
+            else []
+        ),
         *([f"costs {cost:.3g} USD per 10,000"] if _known(cost) else []),
     ]
     return text + (f"; it {' and '.join(known)}." if known else ".")
@@ -76,7 +80,9 @@ def _separation(run: FinishedRun, board: Leaderboard, leader: str) -> str:
         side = "above" if _better(result, from_single.value) else "behind"
         texts.append(f"It is {side} the best single model{_single_name(run)} by {_difference(result, from_single, 1)}")
     second = next((r.name for r in board.rows if r.kind == "router" and r.name != leader), "")
-    behind = result.statistics.rows[second].against.get(leader, {}).get(metric) if second in result.statistics.rows else None
+    behind = (
+        result.statistics.rows[second].against.get(leader, {}).get(metric) if second in result.statistics.rows else None
+    )
     if behind is not None and not isinstance(behind.value, Undefined):
         texts.append(f"it leads the runner-up, {second}, by {_difference(result, behind, -1)}")
     elif len(result.routers) > 1:
@@ -152,4 +158,6 @@ def _limits(result: RunResult) -> str:
         limits.append("one split and one seed say nothing of how training varies")
     elif run.split.pooled:
         limits.append("the intervals leave out how training varies")
-    return f"What limits the conclusion: {'; '.join(limits)}." if limits else "No check of the run limits this conclusion."
+    return (
+        f"What limits the conclusion: {'; '.join(limits)}." if limits else "No check of the run limits this conclusion."
+    )

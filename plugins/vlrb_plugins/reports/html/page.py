@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,8 @@ from vlrb_plugins.reports.html.samples import telling_samples
 from vlrb_plugins.reports.notes import leaderboard_notes
 from vlrb_plugins.shared.pages.pages import render_page
 from vlrb_plugins.shared.pages.tables import Cell, Column, Table, name_cell, percent
+
+MOST_SPLITS = 10
 
 
 def run_page(run: FinishedRun, figures: Sequence[Drawn], samples: int) -> str:
@@ -52,13 +53,13 @@ def _notes(result: RunResult, board: Leaderboard) -> list[str]:
 
 def _tiles(result: RunResult) -> dict[str, str]:
     """Return the figures at the top: what each is, and its value."""
-    leader = next((r for r in result.routers if r.label == result.statistics.leader), None)
-    oracle = next((r.test for r in result.references if r.name == "oracle"), None)
-    single = next((r.test for r in result.references if r.name == "best-single"), None)
+    tests = {r.label: r.test for r in result.routers if r.label == result.statistics.leader}
+    tests |= {r.name: r.test for r in result.references if r.name in ("best-single", "oracle")}
+    names = {"best-single": "the best single model", "oracle": "the Oracle"}
     tiles = {}
-    for test, what in ((leader and leader.test, "the leader"), (single, "the best single model"), (oracle, "the Oracle")):
+    for name, test in tests.items():
         scores = test.scores.get("overall", {}) if test is not None else {}
-        accuracy, cost = scores.get("accuracy"), scores.get("cost-per-10k")
+        what, accuracy, cost = names.get(name, "the leader"), scores.get("accuracy"), scores.get("cost-per-10k")
         if accuracy is not None and not isinstance(accuracy, Undefined):
             tiles[f"accuracy of {what}"] = f"{percent(accuracy)} %"
         if cost is not None and not isinstance(cost, Undefined):
@@ -77,14 +78,16 @@ def _data_table(run: FinishedRun) -> Table:
         quality = samples.quality[inside]
         means = quality.mean(axis=0) if len(inside) else np.full(len(samples.models), np.nan)
         best = int(np.argmax(means)) if len(inside) else None
-        rows.append((
-            name_cell(name),
-            Cell(f"{count:,}"),
-            Cell(f"{len(inside):,}"),
-            Cell("–") if best is None else name_cell(samples.models[best]),
-            Cell(percent(None if best is None else float(means[best]))),
-            Cell(percent(float(quality.any(axis=1).mean()) if len(inside) else None)),
-        ))
+        rows.append(
+            (
+                name_cell(name),
+                Cell(f"{count:,}"),
+                Cell(f"{len(inside):,}"),
+                Cell("–") if best is None else name_cell(samples.models[best]),
+                Cell(percent(None if best is None else float(means[best]))),
+                Cell(percent(float(quality.any(axis=1).mean()) if len(inside) else None)),
+            )
+        )
     columns = (
         Column("dataset", holds="name"),
         Column("samples", "samples in the benchmark"),
@@ -93,34 +96,41 @@ def _data_table(run: FinishedRun) -> Table:
         Column("best %", "accuracy of that model"),
         Column("Oracle %", "samples that some model answers right"),
     )
-    return Table(id="data-table", caption="Datasets, and what the models reach on the tested samples", columns=columns, rows=tuple(rows))
+    return Table(
+        id="data-table",
+        caption="Datasets, and what the models reach on the tested samples",
+        columns=columns,
+        rows=tuple(rows),
+    )
 
 
 def _provenance(result: RunResult) -> dict[str, str]:
     """Return where the numbers come from: what is said of it, and its value."""
-    run, bounds = result.run, result.run.bounds
-    sizes = "; ".join(
-        (f"{s.name}: " if s.name else "") + ", ".join(f"{part} {n:,}" for part, n in s.samples.items()) for s in run.split.whole[:10]
-    )
-    more = f"; {len(run.split.whole) - 10} more" if len(run.split.whole) > 10 else ""
+    run, bounds, statistics = result.run, result.run.bounds, result.statistics
+    splits = [
+        f"{one.name or 'split'}: {', '.join(f'{part} {count:,}' for part, count in one.samples.items())}"
+        for one in run.split.whole
+    ]
     selection = run.experiment["selection"]
-    found = {
+    versions = [f"{name} {version}" for name, version in run.environment.items() if not name.startswith("plugin ")]
+    return {
         "Run": run.id,
         "Started, finished": f"{result.started}, {result.finished}",
         "Protocol": run.protocol,
         "Benchmark": run.benchmark.fingerprint,
         "Split": f"{run.split.use}, {run.split.made}; digest {run.split.digest}",
-        "Samples": sizes + more,
+        "Samples": "; ".join(splits[:MOST_SPLITS]) + ("; …" if len(splits) > MOST_SPLITS else ""),
         "Selection": f"by {selection['metric']} on {selection['on']}",
         "Cost bounds": f"{bounds.low:.3g} to {bounds.high:.3g} USD per sample, from {bounds.rows}",
-        "Intervals": f"{result.statistics.draws:,} draws of {result.statistics.groups:,} groups, seed {result.statistics.seed}",
+        "Intervals": f"{statistics.draws:,} draws of {statistics.groups:,} groups, seed {statistics.seed}",
         "Key": run.key,
+        "Versions": ", ".join(versions),
     }
-    versions = {k: str(v) for k, v in run.environment.items() if not k.startswith("plugin ")}
-    return {**found, "Versions": ", ".join(f"{k} {v}" for k, v in versions.items())}
 
 
 def _components(result: RunResult) -> list[str]:
-    """Return the plugins that the run loaded, with their distributions, and the routers with what made them."""
-    loaded = [f"{k.removeprefix('plugin ')} ({v})" for k, v in result.run.environment.items() if k.startswith("plugin ")]
+    """Return the plugins that the run loaded, with their distributions."""
+    loaded = [
+        f"{k.removeprefix('plugin ')} ({v})" for k, v in result.run.environment.items() if k.startswith("plugin ")
+    ]
     return sorted(loaded)

@@ -58,8 +58,9 @@ def chosen_by_all(run: FinishedRun) -> dict[str, Array]:
     for name in run.names:
         choices = run.choices(name)
         column = np.full(len(run.samples.ids), -1)
-        for made in reversed([c for c in choices if c.seed == choices[0].seed]):
-            column[made.rows] = made.choices
+        for made in reversed(choices):
+            if made.seed == choices[0].seed:
+                column[made.rows] = made.choices
         if (column >= 0).any():
             found[name] = column
     return found
@@ -125,7 +126,9 @@ def telling_samples(run: FinishedRun, most: int) -> dict[str, list[Shown]]:
 def _shown(run: FinishedRun, row: int, columns: Mapping[str, Array], room: int) -> Shown:
     samples = run.samples
     right = [samples.models[j] for j in np.flatnonzero(samples.quality[row])]
-    listed = ", ".join(right[:MOST_MODELS]) + (f" and {len(right) - MOST_MODELS} more" if len(right) > MOST_MODELS else "")
+    listed = ", ".join(right[:MOST_MODELS]) + (
+        f" and {len(right) - MOST_MODELS} more" if len(right) > MOST_MODELS else ""
+    )
     about = Shown(
         id=samples.ids[row],
         dataset=str(samples.datasets[row]),
