@@ -13,8 +13,8 @@ def vlrb_figures() -> list[FigureSpec]:
         FigureSpec(
             name="pareto",
             title="Accuracy over cost",
-            summary="Up and to the left is better. Bars are intervals over the choice of test samples. Thin lines join the points of "
-            "a sweep on test (means of their cells), the dashed line the single models that no other one beats in both.",
+            summary="Up and to the left is better. Bars are intervals over the choice of test samples. Thin lines join the points "
+            "of a sweep on test (means of their cells), the dashed line the single models that no other one beats in both.",
             factory="vlrb_plugins.figures.pareto:draw_pareto",
         ),
         FigureSpec(

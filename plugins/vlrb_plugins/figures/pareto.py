@@ -42,7 +42,7 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
         _extent(r) if r.kind == "router" else (*_point(r), *_point(r)) for r in rows
     ]
     _set_axes(axes, points)
-    axes.legend(*_legend(axes), loc="lower right", fontsize=8.5, frameon=False)
+    figure.legend(*_legend(axes), loc="outside upper left", ncols=4, fontsize=8.5, frameon=False)
     named = [Label(*_point(r), shown_name(r.name), r.kind == "router") for r in (*routers, *references)]
     place_labels(axes, [*named, *labels], boxes)
     texts = [f"{r.name} {r.value(ACCURACY) or 0:.1%} for {r.value(COST) or 0:.3g} USD" for r in rows[:8]]
@@ -115,24 +115,23 @@ def _mean_point(cells: Sequence[CellResult]) -> tuple[float, float] | None:
 
 
 def _set_axes(axes: Any, points: Points) -> None:
+    """Set the scales: costs on a logarithmic one, with models that cost nothing at its left edge."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     costs: Array = np.array([p[0] for p in points])
-    costs = costs[np.isfinite(costs)]
-    if (costs > 0).all():
+    paid = costs[costs > 0]
+    if len(paid) == len(costs):
         axes.set_xscale("log")
-    elif (costs > 0).any():  # models that cost nothing stand at the left edge
-        axes.set_xscale("symlog", linthresh=float(costs[costs > 0].min()))
-    for side in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        side(_shown_cost if side == axes.xaxis.set_major_formatter else lambda *_: "")
-    if (costs > 0).any() and costs.max() / costs[costs > 0].min() < 10:
-        axes.xaxis.set_minor_formatter(_shown_cost)
-        axes.tick_params(axis="x", which="minor", labelsize=8, color=GREY)
+    elif len(paid):
+        axes.set_xscale("symlog", linthresh=float(paid.min()))
     axes.margins(0.08, 0.1)
+    if len(paid) == len(costs):
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("USD per 10,000 samples")
     axes.set_ylabel("accuracy %")
-
-
-def _shown_cost(value: float, _: object = None) -> str:
-    return f"{value:g}"
 
 
 def _legend(axes: Any) -> tuple[list[Any], list[str]]:

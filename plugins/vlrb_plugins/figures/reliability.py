@@ -58,7 +58,7 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
         above.plot(100 * bins.estimate, 100 * bins.observed, **style, markersize=6, linewidth=1.4, label=text)
         below.plot(100 * bins.estimate, bins.counts, **style, markersize=4, linewidth=1.2)
     above.set(xlim=(-2, 102), ylim=(-2, 102), ylabel="observed accuracy %")
-    above.legend(loc="upper left", fontsize=8.5, frameon=False)
+    figure.legend(loc="outside upper left", fontsize=8.5, frameon=False)
     below.set(xlabel="estimated probability of being right, in %", ylabel="samples")
     below.set_ylim(bottom=0)
     more = f" {left_out} more routers estimate too." if left_out > 0 else ""

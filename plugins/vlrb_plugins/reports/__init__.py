@@ -12,7 +12,7 @@ def vlrb_reporters() -> list[ReporterSpec]:
     return [
         ReporterSpec(
             name="leaderboard",
-            summary="leaderboard.md to read, leaderboard.csv with every metric per task group and dataset, leaderboard.tex for a paper",
+            summary="leaderboard.md to read, leaderboard.csv with every metric in every scope, leaderboard.tex for papers",
             factory="vlrb_plugins.reports.board:LeaderboardReport",
         ),
         ReporterSpec(

@@ -135,5 +135,5 @@ def inline_svg(svg: str, prefix: str, words: str) -> str:
     root = re.match(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', text)
     assert root is not None, "matplotlib wrote an SVG without a viewBox"
     width = round(float(root[1].split()[2]) * 96 / 72)
-    style = f"width: {width}px; fill: currentColor; stroke-linejoin: round"
+    style = f"width: {width}px; min-width: min({width}px, 34rem); fill: currentColor; stroke-linejoin: round"
     return f'<svg {root[1]} style="{style}" role="img" aria-label="{escape(words)}">{text[root.end() :]}'

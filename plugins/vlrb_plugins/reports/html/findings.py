@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from vlrb import CHANCE, Difference, FinishedRun, Interval, Leaderboard, MetricValue, RunResult, Undefined
 from vlrb_plugins.reports.values import fixed
+from vlrb_plugins.shared.pages.tables import shortened
+
+LONG = 60
+"""Characters of a name in a sentence."""
 
 FEW_GROUPS = 100
 """Fewer groups of test samples than this are said to be few."""
@@ -49,7 +53,8 @@ def _lead(result: RunResult, leader: str) -> str:
     metric = result.run.selection_metric
     router = next(r for r in result.routers if r.label == leader)
     scores = router.test.scores["overall"] if router.test is not None else {}
-    of = f"Of {len(result.routers):,} routers, {leader} has the best" if len(result.routers) > 1 else f"{leader} has a"
+    name = shortened(leader, LONG)
+    of = f"Of {len(result.routers):,} routers, {name} has the best" if len(result.routers) > 1 else f"{name} has a"
     text = f"{of} {_metric(result)}: {_number(scores.get(metric), metric)}"
     interval = result.statistics.rows[leader].intervals.get("overall", {}).get(metric)
     if isinstance(interval, Interval):
@@ -84,7 +89,7 @@ def _separation(run: FinishedRun, board: Leaderboard, leader: str) -> str:
         result.statistics.rows[second].against.get(leader, {}).get(metric) if second in result.statistics.rows else None
     )
     if behind is not None and not isinstance(behind.value, Undefined):
-        texts.append(f"it leads the runner-up, {second}, by {_difference(result, behind, -1)}")
+        texts.append(f"it leads the runner-up, {shortened(second, LONG)}, by {_difference(result, behind, -1)}")
     elif len(result.routers) > 1:
         texts.append("no other router can be compared with it")
     return "; ".join(texts) + "."
@@ -101,7 +106,7 @@ def _single_name(run: FinishedRun) -> str:
         found = {int(c) for made in run.choices("best-single") for c in made.choices[:1]}
     except (LookupError, ValueError):
         return ""
-    return f" ({run.result.run.benchmark.models[found.pop()]})" if len(found) == 1 else ""
+    return f" ({shortened(run.result.run.benchmark.models[found.pop()], LONG)})" if len(found) == 1 else ""
 
 
 def _difference(result: RunResult, found: Difference, sign: int) -> str:
