@@ -78,7 +78,9 @@ def made_run(folder: Path, made: Made) -> FinishedRun:
     references = tuple(ReferenceResult(r, "", _scores(made, matrices, chosen[r], where)) for r in REFERENCES)
     found = [_router(folder, made, matrices, where, label, i, rng) for i, label in enumerate(made.routers)]
     cells = tuple(cell for _, cells in found for cell in cells)
-    result = RunResult(_info(folder, made), cells, tuple(r for r, _ in found), references, _statistics(made), "now", "then")
+    result = RunResult(
+        _info(folder, made), cells, tuple(r for r, _ in found), references, _statistics(made), "now", "then"
+    )
     return FinishedRun(result, registry=figure_registry())
 
 
@@ -150,4 +152,6 @@ def _statistics(made: Made) -> Statistics:
         against = {o: {"rank-score": Difference(-0.1, Interval(-0.2, -0.01, 100), 0.001, 0.01)} for o in others}
         overall = {} if nothing else dict.fromkeys(METRICS, interval)
         rows[name] = RowStatistics({"overall": overall}, {} if nothing else against)
-    return Statistics(100, 0.95, 0, made.samples, "best-single", "" if nothing else made.routers[0], rows, made.cautions)
+    return Statistics(
+        100, 0.95, 0, made.samples, "best-single", "" if nothing else made.routers[0], rows, made.cautions
+    )

@@ -85,7 +85,8 @@ def _draw_bars(axes: Any, names: list[str], parts: Array, *, grey_last: bool) ->
 def _number_parts(axes: Any, number: int, starts: Array, part: Array, ink: str) -> None:
     for row, (start, width) in enumerate(zip(starts, part, strict=True)):
         if width >= 100 * LEAST_NUMBERED:
-            axes.text(start + width / 2, row, str(number), ha="center", va="center", fontsize=7.5, color=ink)
+            text = axes.text(start + width / 2, row, str(number), ha="center", va="center", fontsize=7.5, color=ink)
+            text.set_in_layout(False)
 
 
 def _light(colour: Array) -> bool:

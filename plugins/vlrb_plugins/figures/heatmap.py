@@ -81,4 +81,5 @@ def _draw_block(axes: Any, names: list[str], matrix: Array, scale: tuple[float, 
     for (i, j), value in np.ndenumerate(matrix):
         if np.isfinite(value):
             ink = "#111111" if value > middle else "#fefefe"
-            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
+            number = axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
+            number.set_in_layout(False)

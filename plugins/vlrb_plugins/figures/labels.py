@@ -41,7 +41,7 @@ def place_labels(axes: Any, labels: Sequence[Label], boxes: Sequence[Box]) -> No
     :param boxes: what no label may cover: left, bottom, right, top in data coordinates, points where these are equal
     """
     figure = axes.figure
-    figure.draw_without_rendering()  # the layout decides where a point of the data is
+    figure.get_layout_engine().execute(figure)  # it decides where a point of the data is
     figure.set_layout_engine("none")
     to_points = 72.0 / figure.dpi
     inside = axes.get_window_extent()

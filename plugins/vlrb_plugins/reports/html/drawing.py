@@ -94,7 +94,8 @@ def _saved(figure: Any, *, png: bool) -> tuple[str, bytes]:
     vector, image = io.StringIO(), io.BytesIO()
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "none"}):
         warnings.filterwarnings("ignore", message=_NO_GLYPH)
-        figure.draw_without_rendering()
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
         figure.set_layout_engine("none")
         for axes in figure.axes:
             if axes.patch.get_facecolor()[:3] == (1, 1, 1):
