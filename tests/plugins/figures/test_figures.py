@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import subprocess
 import sys
@@ -183,7 +184,7 @@ def test_series_differ_by_marker_as_well_as_by_colour() -> None:
     looks = [tuple(look(n).values()) for n in range(len(COLOURS) * len(MARKERS))]
 
     assert len(set(looks)) == len(looks)
-    assert all(a[0] != b[0] and a[1] != b[1] for a, b in zip(looks, looks[1:], strict=False))
+    assert all(a[0] != b[0] and a[1] != b[1] for a, b in itertools.pairwise(looks))
 
 
 def test_labels_cover_neither_each_other_nor_a_point() -> None:

@@ -76,6 +76,7 @@ def test_what_was_compared(tmp_path: Path) -> None:
     single = attrs.evolve(several.result, routers=several.result.routers[:1])
 
     assert compared_in_words(several.result) == (
-        "2 routers choose among 3 models on 2 test samples of 2 datasets, and are compared by rank score under the protocol “strict”."
+        "2 routers choose among 3 models on 2 test samples of 2 datasets, "
+        "and are compared by rank score under the protocol “strict”."
     )
     assert compared_in_words(single).startswith("1 router chooses among 3 models")

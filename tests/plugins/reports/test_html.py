@@ -88,7 +88,7 @@ def test_every_run_gets_the_page_and_its_figures(folds: FinishedRun) -> None:
 
 
 def test_the_page_is_complete_for_a_screen_reader(page: str) -> None:
-    """Tables have captions and scopes, figures words and captions, boxes that scroll names; ids are unique, links lead somewhere."""
+    """Tables have captions and scopes, figures words and captions, boxes names; ids are unique, links lead somewhere."""
     found = Page(page)
     ids = [a["id"] for _, a in found.found if "id" in a]
     boxes = [a for a in found.all("div") if a.get("role") == "region"]
@@ -110,9 +110,9 @@ def test_the_page_refers_to_nothing_elsewhere(page: str) -> None:
     ids = {a.get("id") for _, a in found.found}
     targets = {v for _, a in found.found for k, v in a.items() if k in ("href", "src", "xlink:href")}
 
-    assert all(t and (t.startswith("data:image/jpeg;base64,") or t[1:] in ids) for t in targets)
+    assert all(t and (re.match("data:image/(jpeg|png);base64,", t) or t[1:] in ids) for t in targets)
     assert all(name in ids for name in re.findall(r"url\(#([^)]+)\)", page))
-    assert "script-src 'sha256-" in page
+    assert "script-src &#39;sha256-" in page
     assert len(found.all("script")) == 1
 
 
@@ -126,7 +126,9 @@ def test_the_same_run_gives_the_same_files(folds: FinishedRun, tmp_path: Path) -
     """Byte for byte: SVG, PNG and the page."""
     once, again = (HtmlReport(HtmlParams())(folds, tmp_path / n) for n in ("a", "b"))
 
-    assert [f.read_bytes() for f in once] == [f.read_bytes() for f in again]
+    assert [
+        f.name for f in once if f.read_bytes() != (again[0].parent / f.relative_to(once[0].parent)).read_bytes()
+    ] == []
 
 
 def test_samples_show_question_image_and_choices(page: str, folds: FinishedRun) -> None:
@@ -136,7 +138,7 @@ def test_samples_show_question_image_and_choices(page: str, folds: FinishedRun) 
     assert "Choices for" in page
     gone = page_of(FinishedRun(folds.result, registry=figure_registry()), folds.directory.parent / "gone")
     assert "no longer in the cache" in gone
-    assert "data:image" not in gone
+    assert "data:image/jpeg" not in gone
 
 
 def test_the_browser_can_be_left_out(folds: FinishedRun, tmp_path: Path) -> None:
@@ -183,7 +185,9 @@ CASES: dict[str, dict[str, Any]] = {
     "failed": {"failed": True},
     "undefined": {"undefined": True},
     "free": {"free": 3},
-    "hostile": {"models": HOSTILE[:2] + (HOSTILE[3],), "routers": (HOSTILE[2], HOSTILE[0]), "datasets": HOSTILE[:1], "synthetic": HOSTILE[1]},
+    "hostile": {
+        "models": (*HOSTILE[:2], HOSTILE[3]), "routers": (HOSTILE[2], HOSTILE[0]), "datasets": HOSTILE[:1], "synthetic": HOSTILE[1]
+    },
 }  # fmt: skip
 
 
@@ -252,7 +256,8 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
 def test_references_in_an_inline_figure_get_a_prefix() -> None:
     """So that two figures on a page do not take each other's markers; ids that nothing refers to are dropped."""
     svg = (
-        '<?xml version="1.0"?>\n<svg width="72pt" height="36pt" viewBox="0 0 72 36"><metadata>x</metadata><defs><path id="m1"/></defs>'
+        '<?xml version="1.0"?>\n<svg width="72pt" height="36pt" viewBox="0 0 72 36"><metadata>x</metadata>'
+        '<defs><path id="m1"/></defs>'
         '<g id="axes_1" clip-path="url(#m1)"><use xlink:href="#m1" style="stroke: #000000"/></g></svg>'
     )
     text = inline_svg(svg, "f0-", 'a "b" <c>')

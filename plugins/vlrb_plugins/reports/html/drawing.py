@@ -91,23 +91,32 @@ def _saved(figure: Any, *, png: bool) -> tuple[str, bytes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    canvases: Any = FigureCanvasSVG, FigureCanvasAgg
     vector, image = io.StringIO(), io.BytesIO()
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "none"}):
         warnings.filterwarnings("ignore", message=_NO_GLYPH)
-        if (layout := figure.get_layout_engine()) is not None:
-            layout.execute(figure)
-        figure.set_layout_engine("none")
-        for axes in figure.axes:
-            if axes.patch.get_facecolor()[:3] == (1, 1, 1):
-                axes.patch.set_facecolor("none")
+        _lay_out(figure)
         figure.patch.set_facecolor("none")
-        canvases: Any = FigureCanvasSVG, FigureCanvasAgg
         canvases[0](figure).print_svg(vector, metadata={"Date": None, "Creator": None})
         if png:
             figure.patch.set(facecolor="white", alpha=1.0)
             figure.dpi = DPI
             canvases[1](figure).print_png(image, metadata={"Software": None})
     return vector.getvalue(), image.getvalue()
+
+
+def _lay_out(figure: Any) -> None:
+    """Decide once where everything is; axes lose a white ground.
+
+    Positions are rounded, since the solver of the layout varies in the last digits, which ids in an SVG are made of.
+    """
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(value, 6) for value in axes.get_position(original=True).bounds])
+        if axes.patch.get_facecolor()[:3] == (1, 1, 1):
+            axes.patch.set_facecolor("none")
 
 
 def _written(path: Path, svg: str, image: bytes) -> list[Path]:
