@@ -38,9 +38,7 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
     for number, router in enumerate(routers):
         _draw_router(axes, router, number)
     points = [_point(r) for r in rows] + models + sweeps
-    boxes = [(*p, *p) for p in models + sweeps] + [
-        _extent(r) if r.kind == "router" else (*_point(r), *_point(r)) for r in rows
-    ]
+    boxes = [(*p, *p) for p in points] + [box for r in routers for box in _bars(r)]
     _set_axes(axes, points)
     figure.legend(*_legend(axes), loc="outside upper left", ncols=4, fontsize=8.5, frameon=False)
     named = [Label(*_point(r), shown_name(r.name), r.kind == "router") for r in (*routers, *references)]
@@ -72,20 +70,21 @@ def _draw_references(axes: Any, references: Sequence[Shown]) -> None:
         axes.plot(*_point(row), color="black", linestyle="none", label=name, **style)
 
 
-def _extent(row: Shown) -> Box:
-    """Return the box from the low to the high ends of a row's intervals, around its point."""
-    x, y = _point(row)
-    (left, right), (bottom, top) = (row.interval(COST) or (x, x)), (row.interval(ACCURACY) or (y / 100, y / 100))
-    return min(left, x), min(100 * bottom, y), max(right, x), max(100 * top, y)
-
-
 def _draw_router(axes: Any, row: Shown, number: int) -> None:
     x, y = _point(row)
-    left, bottom, right, top = _extent(row)
+    (left, _, right, _), (_, bottom, _, top) = _bars(row)
     ends = {"xerr": [[x - left], [right - x]], "yerr": [[y - bottom], [top - y]]}
     axes.errorbar(
         x, y, **ends, **look(number), linestyle="none", markersize=8, elinewidth=1.3, capsize=2.5, label="router"
     )
+
+
+def _bars(row: Shown) -> tuple[Box, Box]:
+    """Return the horizontal and the vertical bar of a row's intervals, through its point."""
+    x, y = _point(row)
+    left, right = row.interval(COST) or (x, x)
+    bottom, top = row.interval(ACCURACY) or (y / 100, y / 100)
+    return (min(left, x), y, max(right, x), y), (x, min(100 * bottom, y), x, max(100 * top, y))
 
 
 def _draw_sweep(axes: Any, run: FinishedRun, label: str, number: int) -> Points:
