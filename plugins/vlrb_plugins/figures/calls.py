@@ -9,7 +9,7 @@ import numpy as np
 
 from vlrb import Array, FinishedRun, Undefined
 from vlrb_plugins.figures.params import ModelsParams
-from vlrb_plugins.figures.style import GREY, described, new_figure, plain_axes, shown_name
+from vlrb_plugins.figures.style import GREY, described, ink_on, new_figure, plain_axes, shown_name
 from vlrb_plugins.figures.values import call_shares, model_order, rows_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _draw_bars(axes: Any, names: list[str], parts: Array, *, grey_last: bool) ->
     for number, (name, part, colour) in enumerate(zip(names, parts.T, colours, strict=True), start=1):
         outline = {"edgecolor": "black", "linewidth": 0.4}
         axes.barh(range(len(parts)), part, left=starts, color=colour, height=0.72, label=f"{number}  {name}", **outline)
-        _number_parts(axes, number, starts, part, "#111111" if _light(colour) else "#fefefe")
+        _number_parts(axes, number, starts, part, ink_on(colour))
         starts = starts + part
 
 
@@ -87,9 +87,3 @@ def _number_parts(axes: Any, number: int, starts: Array, part: Array, ink: str) 
         if width >= 100 * LEAST_NUMBERED:
             text = axes.text(start + width / 2, row, str(number), ha="center", va="center", fontsize=7.5, color=ink)
             text.set_in_layout(False)
-
-
-def _light(colour: Array) -> bool:
-    """Tell whether black can be read better on a colour than white."""
-    linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
-    return bool(linear @ np.array([0.2126, 0.7152, 0.0722]) > 0.179)

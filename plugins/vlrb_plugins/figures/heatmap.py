@@ -9,7 +9,7 @@ import numpy as np
 
 from vlrb import Array, FinishedRun, Undefined
 from vlrb_plugins.figures.params import ModelsParams
-from vlrb_plugins.figures.style import described, new_figure, shown_name
+from vlrb_plugins.figures.style import described, ink_on, new_figure, shown_name
 from vlrb_plugins.figures.values import dataset_accuracies, model_means, rows_of, tested_rows
 
 if TYPE_CHECKING:
@@ -71,15 +71,14 @@ def _blocks(run: FinishedRun, datasets: list[str], most_models: int) -> list[tup
 
 
 def _draw_block(axes: Any, names: list[str], matrix: Array, scale: tuple[float, float]) -> None:
-    axes.imshow(matrix, aspect="auto", cmap="cividis", vmin=scale[0], vmax=scale[1])
+    image = axes.imshow(matrix, aspect="auto", cmap="cividis", vmin=scale[0], vmax=scale[1])
     axes.set_yticks(range(len(names)), [shown_name(n) for n in names])
     axes.tick_params(length=0, labelsize=8.5)
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     for side in axes.spines.values():
         side.set_visible(False)
-    middle = sum(scale) / 2
     for (i, j), value in np.ndenumerate(matrix):
         if np.isfinite(value):
-            ink = "#111111" if value > middle else "#fefefe"
+            ink = ink_on(image.to_rgba(value))
             number = axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
             number.set_in_layout(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlrb import Undefined, printable
@@ -53,6 +53,15 @@ def shown_name(name: str, limit: int = LONGEST) -> str:
 def look(number: int) -> dict[str, Any]:
     """Return colour and marker of the n-th series."""
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """Return the colour of a text on a colour (red, green, blue, in [0, 1]): of black and white the one with more contrast.
+
+    They are not quite black and white, so that a page leaves them as they are.
+    """
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3])
+    return "#010101" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "#fefefe"
 
 
 def number_of(value: object) -> float | None:

@@ -19,7 +19,7 @@ from split_runs import FOLDS, SWEPT, run_splits
 from vlrb import FinishedRun, Undefined
 from vlrb_plugins.figures.labels import Label, place_labels
 from vlrb_plugins.figures.reliability import binned
-from vlrb_plugins.figures.style import COLOURS, GREY, MARKERS, look, new_figure, shown_name
+from vlrb_plugins.figures.style import COLOURS, GREY, MARKERS, ink_on, look, new_figure, shown_name
 from vlrb_plugins.figures.values import (
     call_shares,
     dataset_accuracies,
@@ -170,6 +170,18 @@ def test_colours_can_be_seen_on_the_light_and_the_dark_page(paper: str) -> None:
     for colour in (*COLOURS, GREY):
         light, dark = sorted((luminance(colour), luminance(paper)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3, colour
+
+
+@pytest.mark.parametrize("name", ["viridis", "cividis"])
+def test_numbers_can_be_read_on_every_colour_of_a_map(name: str) -> None:
+    """WCAG AA, 4.5 : 1; neither black nor white, which a page would turn into the colour of its text or leave out."""
+    from matplotlib import colormaps, colors
+
+    for colour in colormaps[name](np.linspace(0, 1, 256)):
+        ground, ink = colors.to_hex(colour), ink_on(colour)
+        light, dark = sorted((luminance(ground), luminance(ink)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, ground
+        assert ink not in ("#000000", "#ffffff")
 
 
 def luminance(colour: str) -> float:
