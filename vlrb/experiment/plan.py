@@ -40,8 +40,9 @@ class ConfiguredComponent:
     path: KeyPath = ()
 
     def __attrs_post_init__(self) -> None:
-        """Look at the sources now: the plugin has been loaded just before, and may import more later."""
-        self.plugin.sources(KEY_OF[self.kind])
+        """Look at the sources now: the plugin has been loaded just before, and may import more later; figures count in no key."""
+        if self.kind != "figure":
+            self.plugin.sources(KEY_OF[self.kind])
 
     @classmethod
     def default(cls, registry: Registry, kind: Kind, name: str) -> ConfiguredComponent:

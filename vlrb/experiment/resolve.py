@@ -44,7 +44,7 @@ DEFAULT_METRICS = (
     "metrics/routing-ms",
     "metrics/encoding-ms",
 )
-DEFAULT_REPORTS = ("reports/leaderboard", "data-report/data-report")
+DEFAULT_REPORTS = ("reports/leaderboard", "reports/html", "data-report/data-report")
 DEFAULT_SPLITTER = "splits/grouped"
 DEFAULT_COUNTER = "tokens/usage"
 DEFAULT_EXECUTOR = "executors/local"

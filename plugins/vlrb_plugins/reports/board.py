@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlrb import FinishedRun, NoParams
+from vlrb_plugins.reports.latex import write_latex
 from vlrb_plugins.reports.tables import write_leaderboard
 
 
@@ -15,8 +16,8 @@ class LeaderboardReport:
     def __init__(self, _: NoParams) -> None: ...
 
     def __call__(self, run: FinishedRun, directory: Path) -> Sequence[Path]:
-        """Write ``leaderboard.md`` and ``leaderboard.csv``."""
-        return write_leaderboard(run.result, directory)
+        """Write ``leaderboard.md``, ``leaderboard.csv`` and ``leaderboard.tex``."""
+        return [*write_leaderboard(run.result, directory), write_latex(run.result, directory)]
 
     def text(self, run: FinishedRun) -> str:
         """Return the leaderboard for the terminal."""

@@ -16,21 +16,45 @@ def cell_text(cell: TableCell, heading: str, with_interval: frozenset[str] = WIT
 
     :param with_interval: headings of the columns that show intervals
     """
+    texts = (value_text(cell, heading), spread_text(cell, heading), interval_text(cell, heading, with_interval))
+    return " ".join(filter(None, texts))
+
+
+def value_text(cell: TableCell, heading: str) -> str:
+    """Return a value of a column; ``-`` where it is undefined."""
     if isinstance(cell.value, Undefined):
         return "-"
-    percent = heading in PERCENT or heading.startswith("accuracy ")
-    versus = heading.startswith("vs ")
-    scale, digits = (100.0, 2) if percent else (1.0, 4 if versus else _digits(cell.value))
+    scale, digits = _form(cell.value, heading)
+    return ("+" if heading.startswith("vs ") and cell.value > 0 else "") + fixed(cell.value * scale, digits)
+
+
+def spread_text(cell: TableCell, heading: str) -> str:
+    """Return the standard deviations of a value (±), or nothing."""
+    if isinstance(cell.value, Undefined):
+        return ""
+    scale, digits = _form(cell.value, heading)
     spreads = [fixed(s * scale, digits) if s else "0" for s in (cell.over_seeds, cell.over_splits) if s is not None]
-    text = (
-        ("+" if versus and cell.value > 0 else "")
-        + fixed(cell.value * scale, digits)
-        + (f" ± {' / '.join(spreads)}" if spreads else "")
-    )
-    if cell.interval is None or not (heading in with_interval or (versus and with_interval is WITH_INTERVAL)):
-        return text
+    return f"± {' / '.join(spreads)}" if spreads else ""
+
+
+def interval_text(cell: TableCell, heading: str, with_interval: frozenset[str] = WITH_INTERVAL) -> str:
+    """Return the interval of a value, or nothing.
+
+    :param with_interval: as in :func:`cell_text`
+    """
+    versus = heading.startswith("vs ") and with_interval is WITH_INTERVAL
+    if isinstance(cell.value, Undefined) or cell.interval is None or not (heading in with_interval or versus):
+        return ""
+    scale, digits = _form(cell.value, heading)
     digits = max(0, digits - 1)
-    return f"{text} [{fixed(cell.interval.low * scale, digits)}, {fixed(cell.interval.high * scale, digits)}]"
+    return f"[{fixed(cell.interval.low * scale, digits)}, {fixed(cell.interval.high * scale, digits)}]"
+
+
+def _form(value: float, heading: str) -> tuple[float, int]:
+    """Return the factor by which a value of a column is shown, and the digits after the point."""
+    if heading in PERCENT or heading.startswith("accuracy "):
+        return 100.0, 2
+    return 1.0, 4 if heading.startswith("vs ") else _digits(value)
 
 
 def note_text(row: TableRow) -> str:

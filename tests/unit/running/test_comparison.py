@@ -62,7 +62,7 @@ def test_differences_are_those_of_the_same_samples(found: Comparison, first: Fin
 def test_choices_that_differ_are_counted(found: Comparison, first: FinishedRun, other: FinishedRun) -> None:
     """Counted by sample id and seed from the files; calls are means over the seeds and add up to the samples."""
     chosen = [
-        {(i, c.seed): int(m) for c in run.choices("keyed") for i, m in zip(c.rows.tolist(), c.choices, strict=True)}
+        {(i, c.seed): int(m) for c in run.chosen("keyed") for i, m in zip(c.rows.tolist(), c.choices, strict=True)}
         for run in (first, other)
     ]
     differ = sum(chosen[0][key] != chosen[1][key] for key in chosen[0])

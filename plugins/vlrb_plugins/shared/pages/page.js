@@ -7,7 +7,7 @@ for (const table of document.querySelectorAll(".box > table")) {
   const headings = [...table.tHead.rows[0].cells];
 
   const keys = (column, numeric) => atFirst.map((row) => {
-    const text = row.cells[column].textContent.trim();
+    const text = (row.cells[column].firstChild?.textContent ?? "").trim();
     if (!numeric) return text;
     const number = Number(text.replaceAll(",", ""));
     return text === "" || Number.isNaN(number) ? null : number;
