@@ -24,7 +24,7 @@ from small_metrics import BOUNDS, Outcomes, measured, right
 
 from vlrb.evaluation.bootstrap import OVERALL, draw_counts, scope_sums, strata_of
 from vlrb.evaluation.drawn_values import ColumnTable, MeasuredMetric, Row, TestSet
-from vlrb.evaluation.statistics import Settings, table_statistics
+from vlrb.evaluation.intervals import Settings, table_statistics
 
 SAMPLES, MODELS, DATASETS = 6108, 17, 14
 FEW = 20

@@ -28,6 +28,9 @@ from vlrb.api.decide import lift_choices as lift_choices
 from vlrb.api.frozen import Array as Array
 from vlrb.api.frozen import frozen as frozen
 from vlrb.api.frozen import sealed as sealed
+from vlrb.api.grouping import grouped_folds as grouped_folds
+from vlrb.api.grouping import grouped_shares as grouped_shares
+from vlrb.api.grouping import joined_groups as joined_groups
 from vlrb.api.hookspecs import hookimpl as hookimpl
 from vlrb.api.images import LARGEST_IMAGE_FILE as LARGEST_IMAGE_FILE
 from vlrb.api.images import Images as Images
@@ -100,9 +103,6 @@ from vlrb.api.splits import SplitRows as SplitRows
 from vlrb.api.splits import Splits as Splits
 from vlrb.api.splits import SplitSamples as SplitSamples
 from vlrb.api.splits import Splitter as Splitter
-from vlrb.api.splits import grouped_folds as grouped_folds
-from vlrb.api.splits import grouped_shares as grouped_shares
-from vlrb.api.splits import joined_groups as joined_groups
 from vlrb.api.statistics import Difference as Difference
 from vlrb.api.statistics import Interval as Interval
 from vlrb.api.statistics import RowStatistics as RowStatistics

@@ -11,7 +11,7 @@ import small_metrics as small
 from vlrb.api.routing import Undefined
 from vlrb.api.statistics import Difference, Interval
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row, TestSet
-from vlrb.evaluation.statistics import Settings, table_statistics
+from vlrb.evaluation.intervals import Settings, table_statistics
 
 METRICS = [
     MeasuredMetric("accuracy", small.ACCURACY),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import attrs
 
 from vlrb.api.frozen import Array
-from vlrb.errors import DataError
 
 SPLITS = ("train", "dev", "test")
 
@@ -73,113 +71,3 @@ class Splitter(Protocol):
 
         :raises DataError: when the samples do not allow one
         """
-
-
-def joined_groups(groups: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    """Return groups int[n] in which those of each pair of rows are joined, named by their first row."""
-    import numpy as np
-
-    parent = groups.tolist()
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for i, j in pairs:
-        one, other = root(i), root(j)
-        parent[max(one, other)] = min(one, other)
-    return np.array([root(i) for i in range(len(parent))], dtype=np.int64)
-
-
-def rows_by_group(groups: Array, ids: Sequence[str], seed: object) -> list[list[int]]:
-    """Return the rows of each group, sorted by id: the groups in the order of a hash of ``seed`` and their first id.
-
-    The order of the rows and the numbers of the groups change nothing but row numbers.
-    """
-    members: dict[int, list[int]] = {}
-    numbers = groups.tolist()
-    for i in sorted(range(len(ids)), key=lambda row: ids[row]):
-        members.setdefault(numbers[i], []).append(i)
-    return sorted(members.values(), key=lambda rows: hashlib.sha256(f"{seed}:{ids[rows[0]]}".encode()).digest())
-
-
-def grouped_folds(
-    groups: Array, datasets: Array, ids: Sequence[str], folds: int, seed: object, where: str = "[split] folds"
-) -> Array:
-    """Return the fold of each row, int[n] from 0 to ``folds - 1``: whole groups, so that folds are alike in size in each dataset.
-
-    Large groups come first, groups of one size in the order of a hash of ``seed`` and their first id, whatever the order of the
-    rows.  Each goes to the fold with the fewest rows of its dataset (its first row's), among these to the smallest fold.
-
-    :param groups: int[n]
-    :param datasets: str[n]
-    :param where: the key that asks for folds, for the error
-    :raises DataError: when there are fewer groups than folds
-    """
-    import numpy as np
-
-    count = np.unique(groups).size
-    if count < folds:
-        what = f"{folds} folds need at least {folds} groups of samples, and there are {count:,} ({len(ids):,} samples)"
-        fix = f"use at most {count} folds, or more samples" if count > 1 else "use more samples"
-        raise DataError(what, where=where, fix=fix)
-
-    def choose(_: str, filled: Array, total: Array, _size: int) -> int:
-        return int(np.lexsort((total, filled))[0])
-
-    return _dealt(groups, datasets, ids, seed, folds, choose)
-
-
-def grouped_shares(groups: Array, datasets: Array, ids: Sequence[str], shares: Sequence[float], seed: object) -> Array:
-    """Return the part of each row, int[n] from 0: whole groups are dealt out, dataset by dataset, in the ratio of ``shares``.
-
-    Large groups come first, groups of one size in the order of a hash of ``seed`` and their first id.  Each goes to the part that
-    lacks most of its share among those with room for it, so that large and small groups are spread alike; where none has room, to
-    the one that lacks most samples.
-
-    :param groups: int[n]
-    :param datasets: str[n]
-    """
-    import numpy as np
-
-    wanted = np.array(shares)
-    if abs(wanted.sum() - 1) > 1e-9:
-        wanted = (wanted / wanted.sum()).round(12)
-    target = {str(d): c * wanted for d, c in zip(*np.unique(datasets, return_counts=True), strict=True)}
-
-    def choose(dataset: str, filled: Array, _: Array, size: int) -> int:
-        lacking = target[dataset] - filled
-        room = lacking >= size - 1e-9
-        return int(np.where(room, lacking / target[dataset], -np.inf).argmax() if room.any() else lacking.argmax())
-
-    return _dealt(groups, datasets, ids, seed, len(wanted), choose)
-
-
-def _dealt(
-    groups: Array,
-    datasets: Array,
-    ids: Sequence[str],
-    seed: object,
-    parts: int,
-    choose: Callable[[str, Array, Array, int], int],
-) -> Array:
-    """Return the part of each row, int[n]: see ``choose``.
-
-    :param choose: returns the part of a group by its dataset, the numbers of that dataset's rows and of all rows in each part, and
-        the group's size
-    """
-    import numpy as np
-
-    names = datasets.tolist()
-    filled = {name: np.zeros(parts) for name in set(names)}
-    total = np.zeros(parts)
-    part = np.empty(len(names), dtype=np.int64)
-    for rows in sorted(rows_by_group(groups, ids, seed), key=len, reverse=True):
-        dataset = names[rows[0]]
-        part[rows] = choice = choose(dataset, filled[dataset], total, len(rows))
-        total[choice] += len(rows)
-        for i in rows:
-            filled[names[i]][choice] += 1
-    return part

@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 
 from vlrb.api.frozen import Array, sealed
+from vlrb.api.grouping import grouped_folds, grouped_shares
 from vlrb.api.results import variant_name
-from vlrb.api.splits import grouped_folds, grouped_shares
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError
 from vlrb.evaluation.splits import Split, leaking, split_digest

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlrb.api.frozen import Array, FrozenDict, sealed
+from vlrb.api.grouping import joined_groups, rows_by_group
 from vlrb.api.results import SplitInfo, SplitsInfo, variant_name
 from vlrb.api.returned import FIX, plain_array
-from vlrb.api.splits import SPLITS, SplitRows, Splits, SplitSamples, joined_groups, rows_by_group
+from vlrb.api.splits import SPLITS, SplitRows, Splits, SplitSamples
 from vlrb.benchmark.matrices import Benchmark, sample_column
 from vlrb.errors import DataError, PluginError, shorten_list
 from vlrb.experiment.plan import ConfiguredComponent

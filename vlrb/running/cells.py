@@ -36,7 +36,8 @@ from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import KEY_OF, core_sources
 from vlrb.plugins.surroundings import restore_surroundings
 from vlrb.running.cell_files import CURVE, JOURNAL, ROUTED, Log, estimate_of, journaling_log, write_curve
-from vlrb.running.context import DEVICE, SCHEMA_VERSION, RunContext
+from vlrb.running.cell_keys import DEVICE, SCHEMA_VERSION
+from vlrb.running.context import RunContext
 from vlrb.storage import locked, new_directory, read_json, read_parquet, remove_folder, write_json
 from vlrb.texts import shorten_text
 

@@ -1,4 +1,4 @@
-"""What the cells of a run share, and their keys."""
+"""What the cells of a run share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 
-from vlrb import __version__
 from vlrb.api.frozen import frozen
 from vlrb.api.results import CellInfo
 from vlrb.api.routing import Labelled
@@ -19,13 +18,10 @@ from vlrb.evaluation.inner_splits import inner_splits, refit_split
 from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
 from vlrb.evaluation.splits import Split, Splitting
 from vlrb.executor import Progress
-from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter, Point, digest_of
+from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter, Point
 from vlrb.experiment.strict import unstructure
-from vlrb.plugins.sources import core_digest
+from vlrb.running.cell_keys import cell_key
 from vlrb.storage import Places, locked, mark_used, remove_folder
-
-SCHEMA_VERSION = 1
-DEVICE = "cpu"
 
 
 @attrs.frozen(eq=False)
@@ -125,25 +121,8 @@ class RunContext:
         return self._key(cell, self._routers[cell.label], self.chosen(cell), cell.point)
 
     def _key(self, cell: CellInfo, router: PlannedRouter, chosen: ConfiguredComponent, swept: Mapping[str, Any]) -> str:
-        sets, split = self.plan.feature_sets, self.split_of(cell)
-        identity = {
-            "schema": SCHEMA_VERSION,
-            "vlrb": [__version__, core_digest("cell")],
-            "benchmark": self.benchmark.fingerprint,
-            # the fingerprint holds the models' names; routers see their prices and sizes too
-            "candidates": [attrs.asdict(c) for c in self.benchmark.candidates],
-            "split": split.info.digest,
-            "features": sets[router.features].identity() if router.features else None,
-            "router": {**chosen.identity(), "revision": chosen.known_revision},
-            "label": router.label,
-            "seed": cell.seed,
-            "bounds": attrs.asdict(self.evaluated([self.scored_split(cell)], "dev").bounds),
-            "selection": self.evaluator.selection.identity(),
-            "device": DEVICE,
-            "point": dict(swept),
-            "refit": cell.refit,
-        }
-        return digest_of(identity)
+        split, bounds = self.split_of(cell), self.evaluated([self.scored_split(cell)], "dev").bounds
+        return cell_key(self.plan, self.benchmark, cell, router, chosen, swept, split.info.digest, bounds)
 
     def folder(self, cell: CellInfo) -> Path:
         """Return the folder of a cell in the cache."""

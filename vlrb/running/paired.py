@@ -13,8 +13,8 @@ from vlrb.api.frozen import Array
 from vlrb.api.routing import Estimate, Evaluation, MetricValue, Undefined
 from vlrb.api.statistics import Statistics
 from vlrb.evaluation.drawn_values import Row
+from vlrb.evaluation.intervals import Settings, table_statistics
 from vlrb.evaluation.metrics import EvaluatedRows
-from vlrb.evaluation.statistics import Settings, table_statistics
 from vlrb.running.finished import Choices, FinishedRun
 from vlrb.running.pooled import test_set
 from vlrb.running.routers import aggregate_scores

@@ -13,9 +13,9 @@ from vlrb.api.frozen import sealed
 from vlrb.api.results import CellInfo, CellResult
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
 from vlrb.evaluation.calibration import calibrate_estimates
+from vlrb.evaluation.intervals import standard_error
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.reference import oracle_choices
-from vlrb.evaluation.statistics import standard_error
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import Pooled, pool_cells, test_set

@@ -13,7 +13,7 @@ from vlrb.api.routing import OfMeans, Undefined, WithCautions
 from vlrb.api.statistics import Statistics
 from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row
-from vlrb.evaluation.statistics import Settings, table_statistics
+from vlrb.evaluation.intervals import Settings, table_statistics
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import test_set
 from vlrb.running.routers import Seen

@@ -16,10 +16,11 @@ from handmade import splitter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlrb.api.grouping import grouped_shares, joined_groups
 from vlrb.api.records import Dataset
 from vlrb.api.results import SplitsInfo
 from vlrb.api.schemas import TEXTS
-from vlrb.api.splits import SplitRows, Splits, grouped_shares, joined_groups
+from vlrb.api.splits import SplitRows, Splits
 from vlrb.benchmark.matrices import sample_column
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluation.splits import (

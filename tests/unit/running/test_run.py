@@ -90,14 +90,14 @@ def test_a_folder_that_vanishes_during_a_run_is_named(work: Work, monkeypatch: p
 )
 def test_the_worst_failure_is_the_exit_status(status: str, errors: list[VlrbError], code: ExitCode) -> None:
     """Cells weigh more than plugins, and these more than tracking: scripts see what costs most."""
-    result: Any = SimpleNamespace(cells=[SimpleNamespace(status=status)])
+    run: Any = SimpleNamespace(result=SimpleNamespace(cells=[SimpleNamespace(status=status)]))
 
-    assert RunOutcome(result, Reports(()), tuple(errors), already_finished=False).exit_code == code
+    assert RunOutcome(run, Reports(()), tuple(errors), already_finished=False).exit_code == code
 
 
 def test_a_report_that_fails_is_its_plugins_fault(work: Work) -> None:
     """Also where it says that data are wrong: the results are complete."""
-    result: Any = SimpleNamespace(cells=[])
+    run: Any = SimpleNamespace(result=SimpleNamespace(cells=[]))
     reports = Reports((), [DataError("a column is missing", fix="add it")])
 
-    assert RunOutcome(result, reports, (), already_finished=False).exit_code == ExitCode.PLUGIN
+    assert RunOutcome(run, reports, (), already_finished=False).exit_code == ExitCode.PLUGIN

@@ -17,7 +17,7 @@ from vlrb.api.statistics import Difference, Interval, Statistics
 from vlrb.evaluation import bootstrap
 from vlrb.evaluation.bootstrap import draw_counts, strata_of
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row, TestSet
-from vlrb.evaluation.statistics import (
+from vlrb.evaluation.intervals import (
     CONSTANT,
     EQUAL,
     NO_DRAW,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlrb.api.splits import grouped_folds, grouped_shares, rows_by_group
+from vlrb.api.grouping import grouped_folds, grouped_shares, rows_by_group
 from vlrb.errors import DataError
 
 # group and dataset of each sample; a group may have samples of two datasets
