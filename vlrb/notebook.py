@@ -77,6 +77,8 @@ def run(
     *,
     jobs: int | None = None,
     fresh: bool | Sequence[str] = False,
+    only: Sequence[str] = (),
+    limit: int = 0,
     runs: Folder | None = None,
     cache: Folder | None = None,
     plugins: Plugins = (),
@@ -89,15 +91,18 @@ def run(
     :param experiment: an experiment file, or a dict as TOML would give it
     :param jobs: processes; default: one per CPU to read logs, and one router at a time, so that their timings hold
     :param fresh: fit routers again although their results are known: all, or those with these labels
+    :param only: labels of the routers to run; default: all
+    :param limit: about how many samples to run on, for a first try; 0: all
     :param runs: folder of the runs; default: ``VLRB_RUNS``, or ``runs``
     :param cache: folder of the cache; default: ``VLRB_CACHE``, or ``.vlrb-cache``
     :param plugins: files or modules, as after ``-p``
     :param progress: show progress on stderr
     :raises VlrbError: as on the command line
     """
+    only = [only] if isinstance(only, str) else only
     labels = [] if fresh is True else [fresh] if isinstance(fresh, str) else fresh or None
     with _working(_places(runs, cache), jobs, progress) as (places, show):
-        plan = make_plan(_document(experiment), _options(plugins), weights=True)
+        plan = make_plan(_document(experiment), _options(plugins), weights=True, only=only, limit=limit)
         return _finished(execute(plan, places, jobs=jobs, fresh=labels, progress=show))
 
 

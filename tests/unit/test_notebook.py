@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ def vlrb_figures():
     empty = lambda _: lambda run: Undefined("there is no sweep")
     return [
         FigureSpec(name="two-words", title="T", summary="what it shows", factory=draw, params=Params),
-        FigureSpec(name="sweeps", title="S", summary="s", factory=empty, params=NoParams),
+        FigureSpec(name="no-sweep", title="S", summary="s", factory=empty, params=NoParams),
     ]
 """
 
@@ -283,15 +282,15 @@ def test_what_is_no_router_is_refused(experiment: dict[str, Any], caplog: pytest
 
 def test_figures_are_methods(experiment: dict[str, Any], project: Any) -> None:
     """Named with underscores, listed, drawn with parameters; a reason, or what may be meant, otherwise."""
-    project.file(FIGURE, "figures.py")
-    run = vlrb.load_run(vlrb.run(experiment, plugins=OFF).directory, plugins=["figures.py"])
+    project.file(FIGURE, "drawn.py")
+    run = vlrb.load_run(vlrb.run(experiment, plugins=OFF).directory, plugins=["drawn.py"])
 
-    assert {"two_words", "sweeps"} <= set(dir(run.plot))
+    assert {"two_words", "no_sweep", "pareto"} <= set(dir(run.plot))
     assert run.plot.two_words(wide=True).get_size_inches()[0] == 6
     assert run.plot.two_words()._repr_png_().startswith(b"\x89PNG")
     assert run.plot.two_words.__doc__ == "what it shows"
     with pytest.raises(vlrb.DataError, match="there is no sweep"):
-        run.plot.sweeps()
+        run.plot.no_sweep()
     with pytest.raises(vlrb.ConfigError, match="wrong parameters"):
         run.plot.two_words(wid=True)
     with pytest.raises(AttributeError, match="did you mean 'two_words'"):
@@ -312,14 +311,12 @@ def cells_of_example() -> list[str]:
 
 @pytest.mark.parametrize("texts", [blocks_of_document, cells_of_example])
 def test_what_is_shown_runs(project: Any, texts: Callable[[], list[str]]) -> None:
-    """Every block of docs/notebook.md, and every cell of the example notebook, in order; a minute is enough."""
+    """Every block of docs/notebook.md, and every cell of the example notebook, in order."""
     names: dict[str, Any] = {}
-    began = time.monotonic()
     for number, text in enumerate(texts()):
         exec(compile(text, f"{texts.__name__}[{number}]", "exec"), names)
 
     assert number >= 5
-    assert time.monotonic() - began < 60
     assert isinstance(names["run"], vlrb.FinishedRun)
 
 
@@ -340,7 +337,7 @@ def test_every_file_and_column_is_described(directory: Path) -> None:
     """docs/results.md names all files of a run, all columns of its tables and the keys of its JSON files."""
     known = named((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
     files = {f.relative_to(directory) for f in directory.rglob("*") if f.is_file()}
-    assert {f.name for f in files} <= known
+    assert {f"figures/NAME{f.suffix}" if "figures" in f.parts else f.name for f in files} <= known
     assert {f"{f.parts[0]}/" if f.parts[0] != "cells" else "cells/CELL/" for f in files if len(f.parts) > 1} <= known
     for file in (f for f in files if f.suffix == ".parquet"):
         columns = pq.read_schema(directory / file).names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +16,11 @@ from vlrb.benchmark.matrices import MATRICES
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.evaluation.splits import Splitting
 from vlrb.running.differing import differing_settings
-from vlrb.running.finished import FinishedRun
 from vlrb.running.paired import SameTests, paired_rows
 from vlrb.running.stored import StoredRun, stored_splitting
+
+if TYPE_CHECKING:
+    from vlrb.running.finished import FinishedRun
 
 FAILED = Undefined("a cell failed for every seed")
 

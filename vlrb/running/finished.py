@@ -22,7 +22,7 @@ from vlrb.plugins.blame import blame
 from vlrb.plugins.registry import Registry
 from vlrb.running.cell_files import estimate_of
 from vlrb.running.results import read_result
-from vlrb.running.views import Plots, choices_frame, curve_frame, leaderboard_frame, leaderboard_html
+from vlrb.running.views import Plots, choices_frame, comparison_frame, curve_frame, leaderboard_frame, leaderboard_html
 from vlrb.storage import read_json, read_parquet
 
 if TYPE_CHECKING:
@@ -223,6 +223,20 @@ class FinishedRun:
         :raises DataError: naming a file that is broken
         """
         return curve_frame(self)
+
+    def compare(self, *others: FinishedRun) -> pd.DataFrame:
+        """Return how other runs differ from this one as a DataFrame: a row per other run, row of both leaderboards and metric.
+
+        ``difference`` is the other's value less this one's, with ``low``, ``high``, ``p`` and ``p_holm``, on the test samples that
+        both have; NaN where the runs are not paired.  ``differing`` is the share of choices that name another model.
+        :func:`vlrb.compare_runs` returns more: settings that differ, calls per model, notes.
+
+        :raises ConfigError: without another run, or for the same run twice
+        :raises DataError: when a file is missing or broken, or two runs have nothing in common
+        """
+        from vlrb.running.comparison import compare_runs
+
+        return comparison_frame(compare_runs((self, *others)))
 
     @property
     def plot(self) -> Plots:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
@@ -15,11 +16,13 @@ from vlrb.api.statistics import Statistics
 from vlrb.evaluation.drawn_values import Row
 from vlrb.evaluation.intervals import Settings, table_statistics
 from vlrb.evaluation.metrics import EvaluatedRows
-from vlrb.running.finished import Choices, FinishedRun
 from vlrb.running.pooled import test_set
 from vlrb.running.routers import aggregate_scores
 from vlrb.running.statistics import is_binary
 from vlrb.running.stored import StoredRun
+
+if TYPE_CHECKING:
+    from vlrb.running.finished import Choices, FinishedRun
 
 
 @attrs.frozen(eq=False)

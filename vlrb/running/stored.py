@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -25,8 +25,10 @@ from vlrb.experiment.sections import General, SelectionSection, StatisticsSectio
 from vlrb.experiment.strict import restructure
 from vlrb.plugins.registry import Registry, missing_requirements
 from vlrb.running.context import RunContext
-from vlrb.running.finished import FinishedRun
 from vlrb.storage import Places
+
+if TYPE_CHECKING:
+    from vlrb.running.finished import FinishedRun
 
 NO_PLACE = Path("/nonexistent")
 

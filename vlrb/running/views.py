@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from vlrb.api.comparison import Comparison
 from vlrb.api.results import RouterResult
 from vlrb.api.routing import MetricValue, Undefined
+from vlrb.api.statistics import Difference, Interval
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.running.cell_files import ROUTED, read_curve
 from vlrb.running.leaderboard import Leaderboard, TableCell, TableRow, leaderboard
@@ -100,6 +102,40 @@ def curve_frame(run: FinishedRun) -> pd.DataFrame:
         rows += [("fit", result.cell.label, result.cell.name, "", step, name, v, None) for step, name, v in logged]
     frame = pd.DataFrame(rows, columns=list(names))
     return frame.astype({"x": "float64", "value": "float64", "times_chosen": "Int64"})
+
+
+def comparison_frame(comparison: Comparison) -> pd.DataFrame:
+    """Return a row per other run, compared row and metric; see :meth:`FinishedRun.compare`."""
+    import pandas as pd
+
+    rows = []
+    for pair in comparison.pairs:
+        for row in pair.rows:
+            share = row.choices.share if row.choices is not None else math.nan
+            for metric, (first, other) in row.values.items():
+                rows.append(
+                    {
+                        "run": comparison.names[pair.other],
+                        "name": row.name,
+                        "other_name": row.other_name,
+                        "kind": row.kind,
+                        "metric": metric,
+                        "value": _number(first),
+                        "other": _number(other),
+                        **_difference(row.differences.get(metric)),
+                        "differing": share,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _difference(found: Difference | None) -> dict[str, float]:
+    if found is None:
+        return dict.fromkeys(("difference", "low", "high", "p", "p_holm"), math.nan)
+    ends = (found.interval.low, found.interval.high) if isinstance(found.interval, Interval) else (math.nan, math.nan)
+    low, high = ends
+    p, p_holm = _number(found.p), _number(found.p_holm)
+    return {"difference": _number(found.value), "low": low, "high": high, "p": p, "p_holm": p_holm}
 
 
 def _sweep_rows(run: FinishedRun, router: RouterResult) -> Iterator[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pandas as pd
 import pytest
-from split_runs import SplitRun, run_splits
+from split_runs import SWEPT, SplitRun, run_splits
 
 from vlrb.errors import ConfigError, DataError
 from vlrb.running.finished import FinishedRun
@@ -124,3 +124,19 @@ def test_objects_can_be_copied_and_shown(run: FinishedRun) -> None:
     assert "none available" in repr(run.plot)
     assert not hasattr(run.plot, "_ipython_display_")
     assert dir(pickle.loads(pickle.dumps(run.plot))) == []
+
+
+def test_a_comparison_is_a_frame_of_differences(made: SplitRun, tmp_path: Path) -> None:
+    """Other run less this one, on the same samples; a run with other samples has values and no differences."""
+    run = FinishedRun.read(made.files, registry=made.context.plan.registry)
+    more = run_splits(tmp_path, SWEPT, "[split]\nfolds = 2\n")
+    other = FinishedRun(more.result, registry=more.context.plan.registry)
+    frame = run.compare(other)
+    row = frame.query("kind == 'router' and name == 'keyed' and metric == 'accuracy'").iloc[0]
+
+    assert row["difference"] == pytest.approx(row["other"] - row["value"])
+    assert row["low"] <= row["difference"] <= row["high"]
+    assert 0 <= row["differing"] <= 1
+    assert not frame["difference"].isna().all()
+    with pytest.raises(ConfigError, match="two runs or more"):
+        run.compare()
