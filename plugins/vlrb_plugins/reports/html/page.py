@@ -59,7 +59,7 @@ def _tiles(result: RunResult) -> dict[str, str]:
     tiles = {}
     for name, test in tests.items():
         scores = test.scores.get("overall", {}) if test is not None else {}
-        what, accuracy, cost = names.get(name, "the leader"), scores.get("accuracy"), scores.get("cost-per-10k")
+        what, accuracy, cost = names.get(name, "the best router"), scores.get("accuracy"), scores.get("cost-per-10k")
         if accuracy is not None and not isinstance(accuracy, Undefined):
             tiles[f"accuracy of {what}"] = f"{percent(accuracy)} %"
         if cost is not None and not isinstance(cost, Undefined):

@@ -23,10 +23,10 @@ from vlrb import Array, Benchmark, FinishedRun, VlrbError, decode_image
 from vlrb_plugins.shared.pages.tables import Cell, Column, Table, name_cell
 
 KINDS = {
-    "won": "Won: the leader is right, the best single model is wrong",
-    "lost": "Lost: the leader is wrong, the best single model is right",
+    "won": "Won: the best router is right, the best single model is wrong",
+    "lost": "Lost: the best router is wrong, the best single model is right",
     "missed": "Missed: both are wrong, but some model is right",
-    "overpaid": "Overpaid: the leader is right, but so is a cheaper model",
+    "overpaid": "Overpaid: the best router is right, but so is a cheaper model",
 }
 MOST_ROUTERS, MOST_OPTIONS, MOST_MODELS = 12, 10, 8
 LONGEST_QUESTION, LONGEST_OPTION = 800, 160
