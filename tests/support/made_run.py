@@ -134,7 +134,7 @@ def _info(folder: Path, made: Made) -> RunInfo:
     sizes = {d: len(range(i, made.samples, len(made.datasets))) for i, d in enumerate(made.datasets)}
     about = BenchmarkInfo("f" * 64, made.samples, tuple(made.models), sizes, made.synthetic, {made.routers[0]: 3}, 100)
     metrics = tuple(MetricInfo(m, "", m != "cost-per-10k", f"what {m} is") for m in METRICS)
-    experiment = {"selection": SELECTION, "statistics": {"pairs": []}}
+    experiment = {"selection": SELECTION, "statistics": {"pairs": [], "by": []}}
     environment = {"vlrb": "1", "plugin reports": "vlrb 1"}
     bounds = CostBounds(1e-6, 1e-3)
     return RunInfo(
