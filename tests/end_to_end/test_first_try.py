@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import pty
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -125,24 +127,32 @@ def test_the_debugger_needs_one_process_and_a_terminal(project: Any) -> None:
     assert not (project.folder / "runs").exists()
 
 
+def drained(terminal: int, seen: bytearray) -> None:
+    """Take what is written to a terminal until it is closed: a full one would stop who writes."""
+    with contextlib.suppress(OSError):
+        while data := os.read(terminal, 4096):
+            seen += data
+
+
 def test_the_debugger_starts_where_the_router_failed(project: Any) -> None:
     """Its frame is the router's; when it is left, the other routers are run, and stdout holds only the result."""
     ours, theirs = pty.openpty()
     process = project.process("run", project.experiment(FAULTY), "--pdb", "--json", stdin=theirs, stderr=theirs)
     os.close(theirs)
-    seen = b""
+    seen = bytearray()
+    reader = threading.Thread(target=drained, args=(ours, seen), daemon=True)
+    reader.start()
     limit = time.monotonic() + 120
     while b"(Pdb) " not in seen and time.monotonic() < limit:
-        seen += os.read(ours, 4096)
+        time.sleep(0.05)
     os.write(ours, b"p 'I am', __name__\nq\n")
-    with process:
-        assert process.stdout is not None
-        out = process.stdout.read()
+    out, _ = process.communicate(timeout=120)
+    reader.join(10)
 
     assert process.returncode == 1
-    while b"I am'" not in seen.split(b"(Pdb) ", 1)[-1]:
-        seen += os.read(ours, 4096)
-    assert b"tiny" in seen.split(b"(Pdb) ", 1)[-1]
+    answer = bytes(seen).split(b"(Pdb) ", 1)[-1]
+    assert b"I am'" in answer
+    assert b"tiny" in answer
     assert '"status": "done"' in out
     assert "(Pdb)" not in out
     os.close(ours)
