@@ -182,7 +182,7 @@ def test_a_sample_without_a_split_is_not_trained_on(study: Study) -> None:
     text.write_text(shares, encoding="utf-8")
     shown = study.project.vlrb("run", text)
     assert shown.status == 4
-    assert "the split of the logs puts 6 of 6 samples into none of train, dev, test" in shown.err
+    assert "the logs give no split of their 6 samples" in shown.err
 
 
 def test_the_bounds_of_the_rank_score_are_recorded(study: Study) -> None:
