@@ -45,8 +45,10 @@ def quiet(*_: Any) -> None:
 def stage(progress: Progress, what: str) -> Iterator[None]:
     """Tell what is being done in a block whose length is unknown."""
     progress(what, 0, 0)
-    yield
-    progress(what, 1, 0)
+    try:
+        yield
+    finally:
+        progress(what, 1, 0)
 
 
 @attrs.frozen

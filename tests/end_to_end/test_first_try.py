@@ -63,6 +63,8 @@ def test_a_limit_beyond_all_samples_limits_nothing(project: Any) -> None:
     expecting = project.experiment('[[router]]\nuse = "cheapest"\n', more=f'[split]\nexpect = "{digest}"\n')
     assert project.vlrb("run", expecting, "--limit", "60").status == 0
     assert project.vlrb("run", expecting).status == 0
+    other = project.experiment('[[router]]\nuse = "cheapest"\n', more='[split]\nexpect = "00000000"\n')
+    assert project.vlrb("run", other, "--limit", "120").status == 4, "all samples: what the file expects holds"
 
 
 def test_features_of_a_first_try_serve_the_whole_run(project: Any) -> None:
@@ -85,6 +87,7 @@ def test_only_some_routers_are_run(project: Any) -> None:
 
     assert (some.status, whole.status) == (0, 0), some.err + whole.err
     assert "t: test (without random)" in some.out
+    assert "the baseline 'random' has no result: it was left out" in " ".join(some.out.split())
     assert [r["label"] for r in results[0]["routers"]] == ["knn", "cheapest"]
     assert results[0]["run"]["experiment"]["limited"] == {"routers_left_out": ["random"]}
     assert len({r["run"]["key"] for r in results}) == 2

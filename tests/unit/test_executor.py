@@ -16,7 +16,7 @@ import pytest
 
 from vlrb import executor
 from vlrb.errors import StorageError
-from vlrb.executor import Failure
+from vlrb.executor import Failure, stage
 
 LOGS = """
 import multiprocessing
@@ -247,3 +247,12 @@ def test_what_the_system_refuses_is_the_same_in_every_process() -> None:
         assert full.problems[0].where == "/a/file"
         assert isinstance(missing, FileNotFoundError)
         assert missing.filename == "/a/file"
+
+
+def test_a_stage_ends_whatever_happens_in_it() -> None:
+    """Its bar is taken away by an error too."""
+    told: list[tuple[str, int, int]] = []
+    with pytest.raises(KeyError), stage(lambda *what: told.append(what), "splitting"):  # type: ignore[arg-type]
+        raise KeyError
+
+    assert told == [("splitting", 0, 0), ("splitting", 1, 0)]

@@ -83,8 +83,9 @@ def make_plan(
     parts = _resolved_parts(lookup)
     if only:
         parts |= _only(lookup, parts["routers"], only)
-    if limit and parts["split"] is not None:
-        parts |= {"limit": limit, "split": attrs.evolve(parts["split"], expect="")}  # it is that of all samples
+    if limit < 0:
+        lookup.note(Problem(f"must be at least 0, not {limit}", "limit", "0 takes all samples"))
+    parts |= {"limit": limit}
     if weights:
         check_weights(lookup, parts["routers"], parts["feature_sets"])
     if lookup.problems:

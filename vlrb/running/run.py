@@ -81,11 +81,13 @@ def prepare(
     """
     benchmark = build(plan, places, jobs, progress) if benchmark is None else benchmark
     with stage(progress, "splitting"):
-        limited = limited_benchmark(benchmark, plan.limit)
+        limited, section = limited_benchmark(benchmark, plan.limit), plan.split
         if limited is benchmark:  # it has no more samples than that
             plan = attrs.evolve(plan, limit=0)
+        else:
+            section = attrs.evolve(section, expect="")  # what is expected is the split of all samples
         benchmark = limited
-        splitting = make_splits(benchmark, plan.splitter, plan.split)
+        splitting = make_splits(benchmark, plan.splitter, section)
         evaluator = Evaluator(benchmark, plan.metrics, plan.selection_metric(), plan.statistics.by)
     return RunContext(plan, places, benchmark, splitting, evaluator)
 
@@ -115,9 +117,8 @@ def execute(
         key = _run_key(context, cells)
     with locked(places.runs / plan.general.name / f".{key[:8]}"):
         again = [context.refit(c) for c in cells if not c.inner] if plan.selection.refit else []
-        for cell in (*cells, *again) if fresh is not None else ():
-            if not fresh or cell.label in fresh:
-                context.forget(cell)
+        if fresh is not None:
+            _forget(context, [*cells, *again], fresh)
         directory = results.run_directory(places.runs, plan.general.name, key, fresh=fresh is not None)
         run = _run_info(context, cells, key, directory)
         observers = Observers(plan.registry)
@@ -137,6 +138,13 @@ def execute(
             with interrupts.held():  # further interrupts wait until the observers know
                 observers.call("vlrb_run_interrupted", run=run)
             raise
+
+
+def _forget(context: RunContext, cells: Sequence[CellInfo], fresh: Sequence[str]) -> None:
+    """Remove from the cache the cells of some routers, or all."""
+    for cell in cells:
+        if not fresh or cell.label in fresh:
+            context.forget(cell)
 
 
 def _check_routers(plan: Plan, fresh: Sequence[str]) -> None:

@@ -45,11 +45,15 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
         for s in tests[0].scopes
         if all(s in t.scopes for t in tests)
     }
-    missing = (
-        [f"the baseline {section.baseline!r} has no result: a cell failed"] if section.baseline not in seen else []
-    )
+    missing = [_without_baseline(context)] if section.baseline not in seen else []
     cautions = (*missing, *_cautions(context, seen["best-single"], groups))
     return attrs.evolve(found, cautions=cautions, samples={"overall": float(np.mean(sizes)), **samples})
+
+
+def _without_baseline(context: RunContext) -> str:
+    baseline = context.plan.statistics.baseline
+    why = "it was left out" if baseline in context.plan.routers_left_out else "a cell failed"
+    return f"the baseline {baseline!r} has no result: {why}"
 
 
 def is_binary(measured: MeasuredMetric, rows: Sequence[Row]) -> bool:
