@@ -202,6 +202,8 @@ def test_whatever_a_run_holds_there_is_a_page(tmp_path: Path, case: str) -> None
     if case in ("failed", "undefined"):
         assert "No router has a rank score on test" in text
         assert "None: no router leads" in text
+    if case == "undefined":
+        assert "<small>nothing has a value here</small>" in text
 
 
 def test_500_models_make_a_page_below_3_mb(tmp_path: Path) -> None:
