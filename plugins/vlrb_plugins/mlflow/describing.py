@@ -57,8 +57,9 @@ def describe_run(run: RunInfo) -> str:
     benchmark, split = run.benchmark, run.split
     labels = list(dict.fromkeys(c.label for c in run.cells))
     synthetic = f"\n\n**Synthetic data:** {escape(benchmark.synthetic)}" if benchmark.synthetic else ""
+    limited = f" **Only part of the experiment:** {escape(run.limited)}." if run.limited else ""
     return (
-        f"**Compared:** {len(labels)} routers ({escape(shorten_list(labels))}) with the reference points.\n\n"
+        f"**Compared:** {len(labels)} routers ({escape(shorten_list(labels))}) with the reference points.{limited}\n\n"
         f"**Benchmark** `{benchmark.fingerprint[:12]}`: {benchmark.samples:,} samples of {len(benchmark.datasets)} datasets, "
         f"{len(benchmark.models)} models.{synthetic}\n\n{_describe_split(run.protocol, split)}"
     )

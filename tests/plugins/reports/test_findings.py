@@ -70,6 +70,14 @@ def test_without_a_leader_failures_are_said(tmp_path: Path) -> None:
     assert "1 caution on the metrics" in limits
 
 
+def test_a_first_try_is_a_limit(tmp_path: Path) -> None:
+    """A run on part of the samples or routers says so."""
+    run = made_run(tmp_path, Made(synthetic=""))
+    info = attrs.evolve(run.result.run, experiment={**run.result.run.experiment, "limited": {"samples": 40}})
+
+    assert "the run is limited to 40 samples" in found(FinishedRun(attrs.evolve(run.result, run=info)))[2]
+
+
 def test_what_was_compared(tmp_path: Path) -> None:
     """Numbers of routers, models, samples and datasets, in the singular too."""
     several = made_run(tmp_path, Made())

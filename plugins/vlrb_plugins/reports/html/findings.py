@@ -149,6 +149,8 @@ def _limits(result: RunResult) -> str:
     """Return what limits the conclusion."""
     run, statistics = result.run, result.statistics
     limits = ["the data are synthetic"] if run.benchmark.synthetic else []
+    if run.limited:
+        limits.append(f"the run is {run.limited}")
     if 0 < statistics.groups < FEW_GROUPS:
         limits.append(f"the test samples are only {_count(statistics.groups, 'group')}")
     leaking = sum(one.group_also_in_train["test"] for one in run.split.whole)
