@@ -58,6 +58,7 @@ def test_behind_equal_and_undefined(tmp_path: Path) -> None:
         in found(with_differences(run, behind, lost))[1]
     )
     assert found(with_differences(run, equal, lost))[1].startswith("It equals the best single model (dear)")
+    assert found(with_differences(run, equal, equal))[1].endswith("; it equals the runner-up, bad.")
     assert "one of them has no value" in found(with_differences(run, lost, lost))[1]
     assert "synthetic" not in found(run)[2]
 
