@@ -1,4 +1,4 @@
-"""The figure ``reliability``: estimates against what came true."""
+"""The figure ``reliability``: estimated against observed accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from vlrb import Array, FinishedRun, NoParams, Undefined
-from vlrb_plugins.figures.style import GREY, described, listed, look, new_figure, plain_axes, shown_name
+from vlrb_plugins.figures.style import GREY, described, legend_name, listed, look, new_figure, plain_axes
 from vlrb_plugins.figures.values import estimated
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
     above.plot([0, 100], [0, 100], linestyle=(0, (4, 3)), color=GREY, linewidth=1.0)
     for number, (name, bins) in enumerate(found.items()):
         style = look(number)
-        text = f"{shown_name(name)} (mean gap {100 * bins.gap:.1f} points)"
+        text = f"{legend_name(name)} (mean gap {100 * bins.gap:.1f} points)"
         above.plot(100 * bins.estimate, 100 * bins.observed, **style, markersize=6, linewidth=1.4, label=text)
         below.plot(100 * bins.estimate, bins.counts, **style, markersize=4, linewidth=1.2)
     above.set(xlim=(-2, 102), ylim=(-2, 102), ylabel="observed accuracy %")

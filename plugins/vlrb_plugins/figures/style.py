@@ -50,6 +50,11 @@ def shown_name(name: str, limit: int = LONGEST) -> str:
     return text.replace("$", r"\$")
 
 
+def legend_name(name: str) -> str:
+    """Return a name as a legend shows it: matplotlib leaves out those that begin with an underscore."""
+    return f" {shown_name(name)}" if name.startswith("_") else shown_name(name)
+
+
 def look(number: int) -> dict[str, Any]:
     """Return colour and marker of the n-th series."""
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}

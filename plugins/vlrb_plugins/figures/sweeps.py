@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from vlrb import FinishedRun, RouterResult, Undefined
 from vlrb_plugins.figures.params import SweepParams
-from vlrb_plugins.figures.style import described, listed, look, new_figure, number_of, plain_axes, shown_name
+from vlrb_plugins.figures.style import (
+    described,
+    legend_name,
+    listed,
+    look,
+    new_figure,
+    number_of,
+    plain_axes,
+    shown_name,
+)
 from vlrb_plugins.figures.values import point_text, swept_lines, value_text
 
 if TYPE_CHECKING:
@@ -67,7 +76,7 @@ def _draw_panel(axes: Any, label: str, points: Sequence[Point]) -> None:
     along, ticks, lines = swept_lines((point, (value, chosen)) for point, value, chosen in points)
     for number, (name, line) in enumerate(list(lines.items())[:MOST_LINES]):
         places, entries = zip(*line, strict=True)
-        axes.plot(places, [v for v, _ in entries], **look(number), linewidth=1.4, markersize=5, label=shown_name(name))
+        axes.plot(places, [v for v, _ in entries], **look(number), linewidth=1.4, markersize=5, label=legend_name(name))
         rings = [(x, v) for x, (v, chosen) in line if chosen]
         axes.plot([x for x, _ in rings], [v for _, v in rings], "o", color="black", fillstyle="none", markersize=12)
     step = -(-len(ticks) // MOST_TICKS)

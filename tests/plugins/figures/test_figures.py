@@ -164,6 +164,13 @@ def test_any_name_is_shown_as_it_is(tmp_path: Path) -> None:
     assert len(shown_name("x" * 300)) == 28
 
 
+def test_a_legend_has_names_with_an_underscore_too(tmp_path: Path) -> None:
+    """matplotlib would leave them out."""
+    texts = texts_of(made(tmp_path, routers=("_mine", "other")).figure("reliability"))
+
+    assert any(text.startswith(" _mine (mean gap") for text in texts)
+
+
 @pytest.mark.parametrize("paper", ["#ffffff", "#12161c"])
 def test_colours_can_be_seen_on_the_light_and_the_dark_page(paper: str) -> None:
     """WCAG's 3 : 1 for graphics."""
