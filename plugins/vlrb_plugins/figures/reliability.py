@@ -9,7 +9,16 @@ import attrs
 import numpy as np
 
 from vlrb import Array, FinishedRun, NoParams, Undefined
-from vlrb_plugins.figures.style import GREY, described, legend_name, listed, look, new_figure, plain_axes
+from vlrb_plugins.figures.style import (
+    GREY,
+    described,
+    legend_name,
+    listed,
+    look,
+    new_figure,
+    plain_axes,
+    say_what_is_left_out,
+)
 from vlrb_plugins.figures.values import estimated
 
 if TYPE_CHECKING:
@@ -45,7 +54,7 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
             found[router.label] = binned(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
     if not found:
         return Undefined("no router estimates how likely a model is to be right")
-    left_out = len(found) - MOST_ROUTERS
+    estimating = len(found)
     found = dict(list(found.items())[:MOST_ROUTERS])
     figure = new_figure(6.2, 5.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -61,9 +70,9 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
     figure.legend(loc="outside upper left", fontsize=8.5, frameon=False)
     below.set(xlabel="estimated probability of being right, in %", ylabel="samples")
     below.set_ylim(bottom=0)
-    more = f" {left_out} more routers estimate too." if left_out > 0 else ""
+    say_what_is_left_out(figure, routers=(len(found), estimating))
     gaps = listed(f"{name} {100 * b.gap:.1f}" for name, b in found.items())
-    return described(figure, f"Estimated against observed accuracy in ten bins. Mean gaps in points: {gaps}.{more}")
+    return described(figure, f"Estimated against observed accuracy in ten bins. Mean gaps in points: {gaps}.")
 
 
 def binned(estimate: Array, right: Array) -> Bins:

@@ -76,8 +76,17 @@ def number_of(value: object) -> float | None:
 
 def described(figure: Figure, text: str) -> Figure:
     """Return the figure with a text that says in words what it shows: its label, which reports take for the alternative text."""
-    figure.set_label(text)
+    figure.set_label(f"{text} {figure.get_supxlabel()}".rstrip())
     return figure
+
+
+def say_what_is_left_out(figure: Figure, **counts: tuple[int, int]) -> None:
+    """Write under a figure how many things of a kind it shows, of how many, where it does not show all."""
+    texts = [
+        f"{shown:,} of {all_of_them:,} {what}" for what, (shown, all_of_them) in counts.items() if shown < all_of_them
+    ]
+    if texts:
+        figure.supxlabel(f"shown: {', '.join(texts)}", fontsize=8.5, color=GREY)
 
 
 def listed(items: Iterable[str], most: int = 8) -> str:

@@ -15,6 +15,7 @@ from vlrb_plugins.figures.style import (
     new_figure,
     number_of,
     plain_axes,
+    say_what_is_left_out,
     shown_name,
 )
 from vlrb_plugins.figures.values import point_text, swept_lines, value_text
@@ -43,6 +44,7 @@ def _draw(run: FinishedRun, metric: str) -> Figure | Undefined:
         return Undefined(
             "no router has a sweep of which two points were compared" if not swept else f"{metric} has no value there"
         )
+    routers = len(shown)
     shown = dict(list(shown.items())[:MOST_PANELS])
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
@@ -54,6 +56,7 @@ def _draw(run: FinishedRun, metric: str) -> Figure | Undefined:
         axes.set_visible(False)
     for axes in panels[::columns]:
         axes.set_ylabel(metric)
+    say_what_is_left_out(figure, sweeps=(len(shown), routers))
     best = [
         f"{label}: {point_text(p)} chosen with {v:.4g}"
         for label, points in shown.items()
@@ -85,4 +88,5 @@ def _draw_panel(axes: Any, label: str, points: Sequence[Point]) -> None:
     axes.set_xlabel(shown_name(along))
     axes.set_title(shown_name(label), fontsize=10)
     if len(lines) > 1:
-        axes.legend(fontsize=7.5, frameon=False)
+        cut = f"{MOST_LINES} of {len(lines)} lines" if len(lines) > MOST_LINES else None
+        axes.legend(fontsize=7.5, frameon=False, title=cut, title_fontsize=7.5)
