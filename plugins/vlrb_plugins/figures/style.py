@@ -14,7 +14,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8579a", "#9a7400", "#7a6ad8", "#6
 """Okabe and Ito's colours, darkened or replaced where they fade: contrast of at least 3 on the light and the dark page."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
-"""As many as are told apart; their number has no factor in common with that of the colours."""
+"""As many as can be distinguished; their number has no factor in common with that of the colours."""
 
 GREY = "#7d8590"
 LONGEST = 28

@@ -134,7 +134,7 @@ def _conclude(result: RunResult) -> str:
     if not leader:
         return f"**No router has a value of {escape(metric)}**, so none leads."
     tied = [r.label for r in result.routers if r.label != leader and _may_be_chance(result, r.label, leader, metric)]
-    also = f" Not told apart from it: {escape(shorten_list(tied))}." if tied else ""
+    also = f" Routers whose difference from it may be chance: {escape(shorten_list(tied))}." if tied else ""
     return f"**{escape(leader)} leads by {escape(metric)}.** {_compare(result, leader)}{also}"
 
 
