@@ -116,6 +116,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
     metrics = lookup.with_defaults("metric", "metric", arrays["metric"], DEFAULT_METRICS)
     _check_required(lookup, tree.get("requires", attrs.fields(General).requires.default))
     _check_selection(lookup, tables["selection"], metrics, preset)
+    _check_figures(lookup, arrays["report"])
     return {
         "feature_sets": sets,
         "routers": planned_routers(lookup, arrays["router"], sets, preset.get("router", {})),
@@ -221,6 +222,16 @@ def _check_selection(
     known = {*bare, *(m.registered.id for m in metrics)}
     if isinstance(by := asked["metric"], str) and by not in known:
         lookup.problem(("selection", "metric"), f"unknown metric {by!r}", did_you_mean(by, known))
+
+
+def _check_figures(lookup: Lookup, tables: list[Any]) -> None:
+    """Check the figures that reports name, which are drawn only after all cells have run."""
+    known = {r.name for r in lookup.registry.all("figure")}
+    for i, table in enumerate(tables):
+        names = table.get("figures") if isinstance(table, dict) else None
+        for name in names if isinstance(names, list) else ():
+            if isinstance(name, str) and name not in known:
+                lookup.problem(("report", i, "figures"), f"unknown figure {name!r}", did_you_mean(name, known))
 
 
 def _settings(lookup: Lookup, table: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from vlrb_plugins.shared.pages.tables import Cell, Column, Table, shortened
 
 LONGEST = 80
 MARKS: Mapping[str, Literal["", "best", "bad"]] = {"better": "best", "worse": "bad", "": ""}
+_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?")
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -72,16 +74,25 @@ def _pair(comparison: Comparison, pair: RunPair) -> dict[str, Any]:
 
 def _table(id: str, view: View, caption: str) -> Table:
     rows = []
+    numeric = [_holds(h, view) == "number" for h in view.headings]
     for number, row in enumerate(view.rows):
         marks = view.marks[number] if view.marks else {}
-        cells = zip(view.headings, row, strict=True)
-        rows.append(tuple(_cell(text, marks.get(heading, "")) for heading, text in cells))
+        cells = zip(view.headings, row, numeric, strict=True)
+        rows.append(tuple((_number_cell if n else _cell)(text, marks.get(h, "")) for h, text, n in cells))
     columns = tuple(Column(h, view.meanings.get(h, ""), _holds(h, view)) for h in view.headings)
     return Table(id=id, caption=caption, columns=columns, rows=tuple(rows))
 
 
 def _holds(heading: str, view: View) -> Literal["number", "name", "text"]:
     return "number" if heading not in view.names else "name"
+
+
+def _number_cell(text: str, verdict: str) -> Cell:
+    """Return a cell with the interval of its value under it, which sorts by its first number: of "<0.001", "+1.2", "12 → 15"."""
+    value, bracket, interval = text.partition(" [")
+    number = _NUMBER.search(value)
+    sort = number[0].replace(",", "") if number else ""
+    return Cell(value, mark=MARKS[verdict], detail=(f"[{interval}",) if bracket else (), sort=sort)
 
 
 def _cell(text: str, verdict: str) -> Cell:

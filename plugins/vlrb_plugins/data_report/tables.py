@@ -190,7 +190,7 @@ def _bounds(report: DataReport, whole: bool) -> tuple[tuple[Cell, ...], ...]:
     rows = {"Oracle": [*solved, *(d.oracle_accuracy for d in report.datasets)]}
     if any(guessing):
         rows["Oracle on multiple choice"] = [g.oracle if g else None for g in guessing]
-        rows["the same if all models guess"] = [g.guessing_oracle if g else None for g in guessing]
+        rows["Oracle if all models guess"] = [g.guessing_oracle if g else None for g in guessing]
     return tuple((Cell(name), *(Cell(percent(v)) for v in values)) for name, values in rows.items())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vlrb import Array, FinishedRun, Undefined
 from vlrb_plugins.figures.params import ModelsParams
-from vlrb_plugins.figures.style import GREY, described, ink_on, new_figure, plain_axes, shown_name
+from vlrb_plugins.figures.style import GREY, described, ink_on, new_figure, plain_axes, say_what_is_left_out, shown_name
 from vlrb_plugins.figures.values import call_shares, model_order, rows_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def draw_calls(params: ModelsParams) -> Callable[[FinishedRun], Figure | Undefin
 
 def _draw(run: FinishedRun, most: int) -> Figure | Undefined:
     count = len(run.samples.models)
-    found = {r.name: call_shares(run.chosen(r.name), count) for r in rows_of(run)[:MOST_ROWS]}
+    rows = rows_of(run)
+    found = {r.name: call_shares(run.chosen(r.name), count) for r in rows[:MOST_ROWS]}
     shares = {name: share for name, share in found.items() if share is not None}
     if not shares or count < 2:
         return Undefined("no router has chosen" if count > 1 else "there is a single model, which gets every call")
@@ -48,6 +49,7 @@ def _draw(run: FinishedRun, most: int) -> Figure | Undefined:
         title="model, by cost",
         title_fontsize=8.5,
     )
+    say_what_is_left_out(figure, rows=(len(rows[:MOST_ROWS]), len(rows)))
     tops = [f"{n} calls {run.samples.models[int(s.argmax())]} for {s.max():.0%}" for n, s in shares.items()]
     return described(figure, f"Share of calls per model. Most often, {', '.join(tops[:8])} of the samples.")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vlrb import Array, FinishedRun, Undefined
 from vlrb_plugins.figures.params import ModelsParams
-from vlrb_plugins.figures.style import described, ink_on, new_figure, shown_name
+from vlrb_plugins.figures.style import described, ink_on, new_figure, say_what_is_left_out, shown_name
 from vlrb_plugins.figures.values import dataset_accuracies, model_means, rows_of, tested_rows
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def draw_heatmap(params: ModelsParams) -> Callable[[FinishedRun], Figure | Undef
 
 
 def _draw(run: FinishedRun, most_models: int) -> Figure | Undefined:
-    datasets = _tested_datasets(run)
+    tested = _tested_datasets(run)
+    datasets = tested[:MOST_COLUMNS]
     if not datasets:
         return Undefined("no dataset has samples in test")
     blocks = _blocks(run, datasets, most_models)
@@ -43,6 +44,7 @@ def _draw(run: FinishedRun, most_models: int) -> Figure | Undefined:
     panels[0].tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     for label in panels[0].get_xticklabels():
         label.set_rotation_mode("anchor")
+    _say_what_is_cut(figure, run, most_models, len(tested))
     return described(
         figure,
         f"Accuracy of {len(names)} routers, reference points and single models on {len(datasets)} datasets: from {low:.0f} % "
@@ -50,9 +52,19 @@ def _draw(run: FinishedRun, most_models: int) -> Figure | Undefined:
     )
 
 
+def _say_what_is_cut(figure: Figure, run: FinishedRun, most_models: int, datasets: int) -> None:
+    routers, models = sum(r.kind == "router" for r in rows_of(run)), len(run.samples.models)
+    say_what_is_left_out(
+        figure,
+        routers=(min(routers, MOST_ROWS), routers),
+        models=(min(models, most_models), models),
+        datasets=(min(datasets, MOST_COLUMNS), datasets),
+    )
+
+
 def _tested_datasets(run: FinishedRun) -> list[str]:
     tested = {str(d) for rows in tested_rows(run) for d in np.unique(run.samples.datasets[rows])}
-    return [d for d in run.result.run.benchmark.datasets if d in tested][:MOST_COLUMNS]
+    return [d for d in run.result.run.benchmark.datasets if d in tested]
 
 
 def _blocks(run: FinishedRun, datasets: list[str], most_models: int) -> list[tuple[list[str], Array]]:

@@ -1,4 +1,4 @@
-"""The figure ``reliability``: estimates against what came true."""
+"""The figure ``reliability``: estimated against observed accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import attrs
 import numpy as np
 
 from vlrb import Array, FinishedRun, NoParams, Undefined
-from vlrb_plugins.figures.style import GREY, described, listed, look, new_figure, plain_axes, shown_name
+from vlrb_plugins.figures.style import (
+    GREY,
+    described,
+    legend_name,
+    listed,
+    look,
+    new_figure,
+    plain_axes,
+    say_what_is_left_out,
+)
 from vlrb_plugins.figures.values import estimated
 
 if TYPE_CHECKING:
@@ -45,7 +54,7 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
             found[router.label] = binned(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
     if not found:
         return Undefined("no router estimates how likely a model is to be right")
-    left_out = len(found) - MOST_ROUTERS
+    estimating = len(found)
     found = dict(list(found.items())[:MOST_ROUTERS])
     figure = new_figure(6.2, 5.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -54,16 +63,16 @@ def _draw(run: FinishedRun) -> Figure | Undefined:
     above.plot([0, 100], [0, 100], linestyle=(0, (4, 3)), color=GREY, linewidth=1.0)
     for number, (name, bins) in enumerate(found.items()):
         style = look(number)
-        text = f"{shown_name(name)} (mean gap {100 * bins.gap:.1f} points)"
+        text = f"{legend_name(name)} (mean gap {100 * bins.gap:.1f} points)"
         above.plot(100 * bins.estimate, 100 * bins.observed, **style, markersize=6, linewidth=1.4, label=text)
         below.plot(100 * bins.estimate, bins.counts, **style, markersize=4, linewidth=1.2)
     above.set(xlim=(-2, 102), ylim=(-2, 102), ylabel="observed accuracy %")
     figure.legend(loc="outside upper left", fontsize=8.5, frameon=False)
     below.set(xlabel="estimated probability of being right, in %", ylabel="samples")
     below.set_ylim(bottom=0)
-    more = f" {left_out} more routers estimate too." if left_out > 0 else ""
+    say_what_is_left_out(figure, routers=(len(found), estimating))
     gaps = listed(f"{name} {100 * b.gap:.1f}" for name, b in found.items())
-    return described(figure, f"Estimated against observed accuracy in ten bins. Mean gaps in points: {gaps}.{more}")
+    return described(figure, f"Estimated against observed accuracy in ten bins. Mean gaps in points: {gaps}.")
 
 
 def binned(estimate: Array, right: Array) -> Bins:

@@ -14,7 +14,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8579a", "#9a7400", "#7a6ad8", "#6
 """Okabe and Ito's colours, darkened or replaced where they fade: contrast of at least 3 on the light and the dark page."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
-"""As many as are told apart; their number has no factor in common with that of the colours."""
+"""As many as can be distinguished; their number has no factor in common with that of the colours."""
 
 GREY = "#7d8590"
 LONGEST = 28
@@ -50,6 +50,11 @@ def shown_name(name: str, limit: int = LONGEST) -> str:
     return text.replace("$", r"\$")
 
 
+def legend_name(name: str) -> str:
+    """Return a name as a legend shows it: matplotlib leaves out those that begin with an underscore."""
+    return f" {shown_name(name)}" if name.startswith("_") else shown_name(name)
+
+
 def look(number: int) -> dict[str, Any]:
     """Return colour and marker of the n-th series."""
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
@@ -71,8 +76,17 @@ def number_of(value: object) -> float | None:
 
 def described(figure: Figure, text: str) -> Figure:
     """Return the figure with a text that says in words what it shows: its label, which reports take for the alternative text."""
-    figure.set_label(text)
+    figure.set_label(f"{text} {figure.get_supxlabel()}".rstrip())
     return figure
+
+
+def say_what_is_left_out(figure: Figure, **counts: tuple[int, int]) -> None:
+    """Write under a figure how many things of a kind it shows, of how many, where it does not show all."""
+    texts = [
+        f"{shown:,} of {all_of_them:,} {what}" for what, (shown, all_of_them) in counts.items() if shown < all_of_them
+    ]
+    if texts:
+        figure.supxlabel(f"shown: {', '.join(texts)}", fontsize=8.5, color=GREY)
 
 
 def listed(items: Iterable[str], most: int = 8) -> str:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from vlrb import FinishedRun, RouterResult, Undefined
 from vlrb_plugins.figures.params import SweepParams
-from vlrb_plugins.figures.style import described, listed, look, new_figure, number_of, plain_axes, shown_name
+from vlrb_plugins.figures.style import (
+    described,
+    legend_name,
+    listed,
+    look,
+    new_figure,
+    number_of,
+    plain_axes,
+    say_what_is_left_out,
+    shown_name,
+)
 from vlrb_plugins.figures.values import point_text, swept_lines, value_text
 
 if TYPE_CHECKING:
@@ -34,6 +44,7 @@ def _draw(run: FinishedRun, metric: str) -> Figure | Undefined:
         return Undefined(
             "no router has a sweep of which two points were compared" if not swept else f"{metric} has no value there"
         )
+    routers = len(shown)
     shown = dict(list(shown.items())[:MOST_PANELS])
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
@@ -45,6 +56,7 @@ def _draw(run: FinishedRun, metric: str) -> Figure | Undefined:
         axes.set_visible(False)
     for axes in panels[::columns]:
         axes.set_ylabel(metric)
+    say_what_is_left_out(figure, sweeps=(len(shown), routers))
     best = [
         f"{label}: {point_text(p)} chosen with {v:.4g}"
         for label, points in shown.items()
@@ -67,7 +79,7 @@ def _draw_panel(axes: Any, label: str, points: Sequence[Point]) -> None:
     along, ticks, lines = swept_lines((point, (value, chosen)) for point, value, chosen in points)
     for number, (name, line) in enumerate(list(lines.items())[:MOST_LINES]):
         places, entries = zip(*line, strict=True)
-        axes.plot(places, [v for v, _ in entries], **look(number), linewidth=1.4, markersize=5, label=shown_name(name))
+        axes.plot(places, [v for v, _ in entries], **look(number), linewidth=1.4, markersize=5, label=legend_name(name))
         rings = [(x, v) for x, (v, chosen) in line if chosen]
         axes.plot([x for x, _ in rings], [v for _, v in rings], "o", color="black", fillstyle="none", markersize=12)
     step = -(-len(ticks) // MOST_TICKS)
@@ -76,4 +88,5 @@ def _draw_panel(axes: Any, label: str, points: Sequence[Point]) -> None:
     axes.set_xlabel(shown_name(along))
     axes.set_title(shown_name(label), fontsize=10)
     if len(lines) > 1:
-        axes.legend(fontsize=7.5, frameon=False)
+        cut = f"{MOST_LINES} of {len(lines)} lines" if len(lines) > MOST_LINES else None
+        axes.legend(fontsize=7.5, frameon=False, title=cut, title_fontsize=7.5)

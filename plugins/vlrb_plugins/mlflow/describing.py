@@ -57,8 +57,9 @@ def describe_run(run: RunInfo) -> str:
     benchmark, split = run.benchmark, run.split
     labels = list(dict.fromkeys(c.label for c in run.cells))
     synthetic = f"\n\n**Synthetic data:** {escape(benchmark.synthetic)}" if benchmark.synthetic else ""
+    limited = f" **Only part of the experiment:** {escape(run.limited)}." if run.limited else ""
     return (
-        f"**Compared:** {len(labels)} routers ({escape(shorten_list(labels))}) with the reference points.\n\n"
+        f"**Compared:** {len(labels)} routers ({escape(shorten_list(labels))}) with the reference points.{limited}\n\n"
         f"**Benchmark** `{benchmark.fingerprint[:12]}`: {benchmark.samples:,} samples of {len(benchmark.datasets)} datasets, "
         f"{len(benchmark.models)} models.{synthetic}\n\n{_describe_split(run.protocol, split)}"
     )
@@ -133,7 +134,7 @@ def _conclude(result: RunResult) -> str:
     if not leader:
         return f"**No router has a value of {escape(metric)}**, so none leads."
     tied = [r.label for r in result.routers if r.label != leader and _may_be_chance(result, r.label, leader, metric)]
-    also = f" Not told apart from it: {escape(shorten_list(tied))}." if tied else ""
+    also = f" Routers whose difference from it may be chance: {escape(shorten_list(tied))}." if tied else ""
     return f"**{escape(leader)} leads by {escape(metric)}.** {_compare(result, leader)}{also}"
 
 

@@ -188,7 +188,7 @@ def _show_tables(tables: Mapping[str, str], opens: bool) -> None:
 
 
 def _has_screen() -> bool:
-    """Tell whether a browser can open beside the terminal; without a display, Python would start one inside it."""
+    """Tell whether a browser can open in a window of its own; without a display, Python would start one inside the terminal."""
     named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
     return sys.stdout.isatty() and (named or sys.platform in ("darwin", "win32"))
 

@@ -10,7 +10,7 @@ from vlrb_plugins.reports.values import fixed
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", **{c: f"\\{c}" for c in "&%$#_{}"},
+    "|": r"\textbar{}", '"': r"{\char34}", "`": r"\textasciigrave{}", **{c: f"\\{c}" for c in "&%$#_{}"},
 }  # fmt: skip
 _HEADINGS = {
     "accuracy": (100.0, 2, r"Accuracy \%"),
@@ -54,7 +54,11 @@ def latex_table(result: RunResult, board: Leaderboard) -> str:
 
 def _line(board: Leaderboard, row: TableRow, headings: Sequence[str]) -> str:
     cells = [_value(row, board.headings.index(heading), heading) for heading in headings]
-    return " & ".join([_escaped(row.name), *cells]) + r" \\"
+    name = _escaped(row.name)
+    first = (
+        f"{{{name}}}" if name.startswith(("[", "*")) else name
+    )  # LaTeX would take it for an argument of the line before
+    return " & ".join([first, *cells]) + r" \\"
 
 
 def _value(row: TableRow, column: int, heading: str) -> str:

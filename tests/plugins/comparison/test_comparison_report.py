@@ -199,8 +199,8 @@ def test_significant_differences_are_marked() -> None:
     """Better and worse by the metric's own direction, not by the sign; others may be chance and carry no mark."""
     page = comparison_page(comparison(row("up", p=0.01), row("chance", p=0.2)))
 
-    assert len(re.findall(r'<td class="number best">', page)) == 1  # rank-score of the first row
-    assert len(re.findall(r'<td class="number bad">', page)) == 1  # its accuracy
+    assert len(re.findall(r'<td class="number best"', page)) == 1  # rank-score of the first row
+    assert len(re.findall(r'<td class="number bad"', page)) == 1  # its accuracy
 
 
 @pytest.mark.browser
@@ -213,3 +213,31 @@ def test_the_page_is_never_wider_than_the_window(width: int, tmp_path: Path) -> 
     seen = look_at(text, OVERFLOW, tmp_path, width)
 
     assert (seen.value, seen.console) == (0, ())
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("table", "column", "values"),
+    [
+        ("rows-1", 2, ["+0.1000", "+0.05000", "-0.2000"]),
+        ("rows-1", 3, ["0.900", "0.200", "<0.001"]),
+        ("calls-1", 1, ["20 → 21", "10", "0 → -1"]),
+    ],
+)
+def test_columns_of_differences_sort_by_their_numbers(
+    table: str, column: int, values: list[str], tmp_path: Path
+) -> None:
+    """Signs, intervals, "<" and arrows do not keep a heading from sorting."""
+    found = comparison(row("low", value=-0.2, p=0.9), row("high", value=0.1, p=0.0001), row("middle", p=0.2))
+    cells = f"[...page.querySelectorAll('#{table} ~ tbody tr')].map((r) => r.cells[{column}].firstChild.textContent)"
+    steps = f"(page.querySelectorAll('#{table} ~ thead th button')[{column}].click(), {cells})"
+
+    assert look_at(comparison_page(found), steps, tmp_path).value == values
+
+
+def test_intervals_stand_under_the_differences() -> None:
+    """The number to sort by is in the cell's data, since its text is none."""
+    page = comparison_page(comparison(row("good", p=0.0001)))
+
+    assert '<td class="number best" data-sort="0.05000">+0.05000<br><small>[+0.04000, +0.06000]</small></td>' in page
+    assert '<td class="number" data-sort="0.001">&lt;0.001</td>' in page

@@ -149,6 +149,10 @@ def test_500_models_and_60_routers_are_cut_to_what_can_be_read(tmp_path: Path) -
     assert any("other models" in text for text in calls)
     assert len({text for text in heat if text.startswith("model-")}) == 20
     assert len(run.figure("calls").axes[0].get_yticks()) == 40
+    assert "shown: 40 of 62 rows" in calls
+    assert "shown: 40 of 60 routers, 20 of 500 models" in heat
+    assert "shown: 7 of 60 routers" in texts_of(reliability := run.figure("reliability"))
+    assert reliability.get_label().endswith("shown: 7 of 60 routers")
 
 
 def test_any_name_is_shown_as_it_is(tmp_path: Path) -> None:
@@ -162,6 +166,13 @@ def test_any_name_is_shown_as_it_is(tmp_path: Path) -> None:
 
     assert shown_name("a\x1b$b") == r"a\x1b\$b"
     assert len(shown_name("x" * 300)) == 28
+
+
+def test_a_legend_has_names_with_an_underscore_too(tmp_path: Path) -> None:
+    """matplotlib would leave them out."""
+    texts = texts_of(made(tmp_path, routers=("_mine", "other")).figure("reliability"))
+
+    assert any(text.startswith(" _mine (mean gap") for text in texts)
 
 
 @pytest.mark.parametrize("paper", ["#ffffff", "#12161c"])

@@ -143,6 +143,12 @@ def test_a_running_run_is_described(study, database, read):
     assert runs["run"].info.run_name == "0102-030405 (study)"
 
 
+def test_a_first_try_is_described_as_one(study):
+    """Protects whoever compares runs from a run on part of the samples."""
+    run = attrs.evolve(study.run, experiment={**study.run.experiment, "limited": {"samples": 40}})
+    assert "**Only part of the experiment:** limited to" in describe_result(attrs.evolve(study.result(), run=run))
+
+
 @pytest.mark.parametrize(
     ("value", "p", "rises", "said"),
     [

@@ -58,6 +58,7 @@ def test_behind_equal_and_undefined(tmp_path: Path) -> None:
         in found(with_differences(run, behind, lost))[1]
     )
     assert found(with_differences(run, equal, lost))[1].startswith("It equals the best single model (dear)")
+    assert found(with_differences(run, equal, equal))[1].endswith("; it equals the runner-up, bad.")
     assert "one of them has no value" in found(with_differences(run, lost, lost))[1]
     assert "synthetic" not in found(run)[2]
 
@@ -68,6 +69,14 @@ def test_without_a_leader_failures_are_said(tmp_path: Path) -> None:
 
     assert lead == "No router has a rank score on test: 4 of 4 cells failed."
     assert "1 caution on the metrics" in limits
+
+
+def test_a_first_try_is_a_limit(tmp_path: Path) -> None:
+    """A run on part of the samples or routers says so."""
+    run = made_run(tmp_path, Made(synthetic=""))
+    info = attrs.evolve(run.result.run, experiment={**run.result.run.experiment, "limited": {"samples": 40}})
+
+    assert "the run is limited to 40 samples" in found(FinishedRun(attrs.evolve(run.result, run=info)))[2]
 
 
 def test_what_was_compared(tmp_path: Path) -> None:

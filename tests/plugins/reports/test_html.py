@@ -15,7 +15,7 @@ from made_run import Made, figure_registry, made_run
 from split_runs import FOLDS, SWEPT, run_splits
 
 from vlrb import FigureSpec, FinishedRun, NoParams, Undefined
-from vlrb.errors import ConfigError, DataError
+from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.plugins.plugin import Plugin, Selection
 from vlrb.plugins.registry import Registered, Registry
 from vlrb_plugins.reports.html.drawing import draw_figures, inline_svg
@@ -202,6 +202,8 @@ def test_whatever_a_run_holds_there_is_a_page(tmp_path: Path, case: str) -> None
     if case in ("failed", "undefined"):
         assert "No router has a rank score on test" in text
         assert "None: no router leads" in text
+    if case == "undefined":
+        assert "<small>nothing has a value here</small>" in text
 
 
 def test_500_models_make_a_page_below_3_mb(tmp_path: Path) -> None:
@@ -241,8 +243,22 @@ def test_figures_of_other_plugins_are_shown_too(tmp_path: Path) -> None:
     found = {drawn.name: drawn for drawn in shown}
 
     assert "no ink" in found["broken"].missing
+    assert found["broken"].error is not None
     assert 'aria-label="about mine"' in found["mine"].svg
     assert [f.name for f in files] == ["mine.svg", "mine.png"]
+
+
+def test_a_figure_that_raises_fails_the_report_after_the_page(tmp_path: Path) -> None:
+    """The page is there with the other figures, and the error reaches the command, which ends with a status for it."""
+
+    def broken(_: FinishedRun) -> Any:
+        raise RuntimeError("no ink")
+
+    run = with_figures(made_run(tmp_path, Made()), own_figure("broken", broken))
+
+    with pytest.raises(PluginError, match="no ink"):
+        HtmlReport(HtmlParams())(run, tmp_path / "reports")
+    assert "no ink" in (tmp_path / "reports/report.html").read_text(encoding="utf-8")
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:

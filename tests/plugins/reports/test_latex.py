@@ -51,7 +51,14 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
     assert line.startswith(
         r"a\_b\&c\%d\#e\{f\}\$g\textasciitilde{}h\textasciicircum{}i\textbackslash{}j\textless{}k\textgreater{}\textbar{}"
-        r"\textquotedbl{}\textasciigrave{} & "
+        r"{\char34}\textasciigrave{} & "
     )
     evolved = attrs.evolve(result, run=attrs.evolve(result.run, name="50 %\nx"))
     assert lines(evolved)[0].startswith("% 50 % x: test;")
+
+
+def test_a_name_does_not_become_an_argument_of_the_line_before(tmp_path: Path) -> None:
+    """After the end of a row, LaTeX reads a bracket or an asterisk as an argument."""
+    rows = lines(made_run(tmp_path, Made(routers=("[1]", "*x"))).result)
+
+    assert {row.partition(" & ")[0] for row in rows} >= {"{[1]}", "{*x}"}

@@ -88,7 +88,8 @@ def test_the_policy_stops_other_scripts_and_requests(render: Render, tmp_path: P
 def test_a_table_has_a_caption_scopes_and_a_box_that_scrolls(render: Render) -> None:
     """What a screen reader needs, and what keeps a wide table from widening the page."""
     table = Table(
-        id="n", caption="All", columns=TABLE.columns, rows=((name_cell("ב"), Cell("1.0", heat=5, mark="best")),),
+        id="n", caption="All", columns=TABLE.columns,
+        rows=((name_cell("ב"), Cell("1.0", heat=5, mark="best")), (name_cell("c"), Cell("–", whole="why"))),
         foot=((name_cell("sum"), Cell("–")),), heat=True,
     )  # fmt: skip
     page = render(table=table)
@@ -98,6 +99,7 @@ def test_a_table_has_a_caption_scopes_and_a_box_that_scrolls(render: Render) -> 
     assert page.count('scope="col"') == 2
     assert '<th scope="row"><bdi>ב</bdi></th>' in page
     assert '<td class="number best" style="--heat:5%">1.0</td>' in page
+    assert '<td class="number" title="why">–</td>' in page
     assert "<dt>a %</dt><dd>what a is</dd>" in page
 
 

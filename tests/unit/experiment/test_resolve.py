@@ -42,3 +42,12 @@ def test_folds_without_folds_to_choose_on_are_refused(tmp_path: Path, on: str) -
     assert "remove folds" in found[0].fix
     plan = make_plan(experiment(tmp_path, KEYED, '[selection]\non = "folds"\nfolds = 3\n'), ("no:mlflow",))
     assert plan.selection.inner_folds == 3
+
+
+def test_a_misspelt_figure_is_a_problem_of_the_file(tmp_path: Path) -> None:
+    """It would fail only after all cells have run."""
+    report = '[[report]]\nuse = "html"\nfigures = ["calls", "paretto"]\n'
+    (found,) = problems(tmp_path, KEYED, report)
+
+    assert (found.message, found.fix) == ("unknown figure 'paretto'", "did you mean 'pareto'?")
+    assert found.where.endswith("report[0].figures")

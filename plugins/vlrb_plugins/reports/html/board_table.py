@@ -6,7 +6,7 @@ import attrs
 
 from vlrb import Leaderboard, PointTable, RunResult, TableCell, TableRow, Undefined
 from vlrb_plugins.reports.values import interval_text, note_text, spread_text, value_text
-from vlrb_plugins.shared.pages.tables import UNKNOWN, Cell, Column, Table, name_cell
+from vlrb_plugins.shared.pages.tables import UNKNOWN, Cell, Column, Table, name_cell, shortened
 
 HEADINGS = {
     "accuracy": "accuracy %",
@@ -74,7 +74,7 @@ def _column(heading: str, summaries: dict[str, str], baseline: str) -> Column:
 
 def _value_cell(cell: TableCell, heading: str, *, marked: bool = False) -> Cell:
     if isinstance(cell.value, Undefined):
-        return Cell(UNKNOWN, whole=cell.value.reason)
+        return Cell(UNKNOWN, whole=cell.value.reason, detail=(shortened(cell.value.reason),))
     varies = cell.over_seeds or cell.over_splits
     lines = (spread_text(cell, heading) if varies else "", interval_text(cell, heading))
     return Cell(value_text(cell, heading), mark="best" if marked else "", detail=tuple(filter(None, lines)))

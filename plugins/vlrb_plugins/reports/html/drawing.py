@@ -29,7 +29,7 @@ _NO_GLYPH = ".*[Gg]lyph"
 
 @attrs.frozen(kw_only=True)
 class Drawn:
-    """A figure on the page: its SVG, or why there is none."""
+    """A figure on the page: its SVG, or why there is none; ``error`` where it raised."""
 
     name: str
     title: str
@@ -37,6 +37,7 @@ class Drawn:
     svg: str = ""
     wide: bool = False
     missing: str = ""
+    error: VlrbError | None = None
 
 
 def draw_figures(
@@ -53,6 +54,9 @@ def draw_figures(
     for number, name in enumerate(wanted):
         drawn = _figure(run, name, known=name in offered)
         about = Drawn(name=name, title=offered[name].title, caption=offered[name].summary)
+        if isinstance(drawn, VlrbError):
+            shown.append(attrs.evolve(about, missing=f"it could not be drawn: {drawn}", error=drawn))
+            continue
         if isinstance(drawn, Undefined):
             shown.append(attrs.evolve(about, missing=drawn.reason))
             continue
@@ -69,7 +73,7 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _figure(run: FinishedRun, name: str, *, known: bool) -> Any:
-    """Return a figure, or why there is none; one that fails leaves the others as they are."""
+    """Return a figure, why there is none, or its error: one that fails leaves the others as they are."""
     from matplotlib import style
 
     try:
@@ -79,7 +83,7 @@ def _figure(run: FinishedRun, name: str, *, known: bool) -> Any:
     except VlrbError as error:
         if not known:
             raise
-        return Undefined(f"it could not be drawn: {error}")
+        return error
 
 
 def _saved(figure: Any, *, png: bool) -> tuple[str, bytes]:

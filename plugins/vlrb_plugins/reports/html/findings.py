@@ -9,7 +9,7 @@ from vlrb_plugins.shared.pages.tables import shortened
 LONG = 60
 """Characters of a name in a sentence."""
 
-FEW_GROUPS = 100
+FEW_GROUPS = 200
 """Fewer groups of test samples than this are said to be few."""
 _SHARES = frozenset({"accuracy", "oracle-gap-closed", "mean-score"})
 
@@ -78,7 +78,7 @@ def _separation(run: FinishedRun, board: Leaderboard, leader: str) -> str:
     from_single = result.statistics.rows[leader].against.get("best-single", {}).get(metric)
     texts = []
     if from_single is None or isinstance(from_single.value, Undefined):
-        texts.append("There is no difference from the best single model to speak of, since one of them has no value")
+        texts.append("The difference from the best single model is undefined, since one of them has no value")
     elif from_single.value == 0:
         texts.append(f"It equals the best single model{_single_name(run)}")
     else:
@@ -89,7 +89,9 @@ def _separation(run: FinishedRun, board: Leaderboard, leader: str) -> str:
         result.statistics.rows[second].against.get(leader, {}).get(metric) if second in result.statistics.rows else None
     )
     if behind is not None and not isinstance(behind.value, Undefined):
-        texts.append(f"it leads the runner-up, {shortened(second, LONG)}, by {_difference(result, behind, -1)}")
+        name = shortened(second, LONG)
+        lead = f"leads the runner-up, {name}, by {_difference(result, behind, -1)}"
+        texts.append(f"it {lead if behind.value else f'equals the runner-up, {name}'}")
     elif len(result.routers) > 1:
         texts.append("no other router can be compared with it")
     return "; ".join(texts) + "."
@@ -149,6 +151,8 @@ def _limits(result: RunResult) -> str:
     """Return what limits the conclusion."""
     run, statistics = result.run, result.statistics
     limits = ["the data are synthetic"] if run.benchmark.synthetic else []
+    if run.limited:
+        limits.append(f"the run is {run.limited}")
     if 0 < statistics.groups < FEW_GROUPS:
         limits.append(f"the test samples are only {_count(statistics.groups, 'group')}")
     leaking = sum(one.group_also_in_train["test"] for one in run.split.whole)

@@ -63,7 +63,7 @@ def _tiles(result: RunResult) -> dict[str, str]:
         if accuracy is not None and not isinstance(accuracy, Undefined):
             tiles[f"accuracy of {what}"] = f"{percent(accuracy)} %"
         if cost is not None and not isinstance(cost, Undefined):
-            tiles[f"10,000 samples by {what}"] = f"{cost:.3g} USD"
+            tiles[f"cost of 10,000 samples with {what}"] = f"{cost:.3g} USD"
     return tiles
 
 

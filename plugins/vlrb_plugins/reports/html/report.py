@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlrb import FinishedRun, write_text
+from vlrb import FinishedRun, PluginError, write_text
 from vlrb_plugins.reports.html.drawing import draw_figures
 from vlrb_plugins.reports.html.page import run_page
 from vlrb_plugins.reports.html.params import HtmlParams
@@ -18,8 +18,13 @@ class HtmlReport:
         self._params = params
 
     def __call__(self, run: FinishedRun, directory: Path) -> Sequence[Path]:
-        """Write ``report.html`` and ``figures/NAME.svg`` and ``.png``."""
+        """Write ``report.html`` and ``figures/NAME.svg`` and ``.png``.
+
+        :raises PluginError: when figures failed; the page with the others is there
+        """
         params, page = self._params, directory / "report.html"
         figures, files = draw_figures(run, params.figures, directory / "figures", png=params.png)
         write_text(page, run_page(run, figures, params.samples))
+        if errors := [f.error for f in figures if f.error is not None]:
+            raise PluginError([problem for error in errors for problem in error.problems])
         return [page, *files]

@@ -1,6 +1,6 @@
 """The most telling test samples of a run, with what was chosen for them.
 
-The rule: the leader is held against the best single model, sample by sample.  Of four kinds of samples the same number is taken:
+The rule: the leader is compared with the best single model, sample by sample.  Of four kinds of samples the same number is taken:
 
 - won: the leader is right, the best single model is wrong; most saved first
 - lost: the leader is wrong, the best single model is right; most expensive choice of the leader first

@@ -67,7 +67,7 @@ def _refuse_vast_rows(path: Path, about: pq.FileMetaData) -> None:
 
 def check_schema(path: Path, schema: pa.Schema, columns: Sequence[Expected], findings: Findings) -> None:
     """Note columns that appear twice, are missing, or have a type that cannot hold what they should."""
-    names = Counter(schema.names)  # Arrow makes the list anew each time
+    names = Counter(schema.names)  # Arrow makes the list again each time
     for name in sorted(n for n, count in names.items() if count > 1):
         findings.add(f"has several columns {name!r}", str(path), "keep one of them")
     for column in columns:

@@ -7,7 +7,8 @@ for (const table of document.querySelectorAll(".box > table")) {
   const headings = [...table.tHead.rows[0].cells];
 
   const keys = (column, numeric) => atFirst.map((row) => {
-    const text = (row.cells[column].firstChild?.textContent ?? "").trim();
+    const cell = row.cells[column];
+    const text = (cell.dataset.sort ?? cell.firstChild?.textContent ?? "").trim();
     if (!numeric) return text;
     const number = Number(text.replaceAll(",", ""));
     return text === "" || Number.isNaN(number) ? null : number;

@@ -20,8 +20,8 @@ class Cell:
     """A cell of a table.
 
     ``heat`` is the depth of its colour, 0 to 100; ``mark`` says what is special: the ``best`` of its column, or ``bad``;
-    ``whole`` is the text in full where ``text`` is shortened; the lines of ``detail`` stand under it, smaller, such as an
-    interval, and do not count when the table is sorted.
+    ``whole`` is the text in full where ``text`` is shortened; ``sort`` is the number to sort by where ``text`` is not one;
+    the lines of ``detail`` stand under it, smaller, such as an interval, and do not count when the table is sorted.
     """
 
     text: str
@@ -29,6 +29,7 @@ class Cell:
     mark: Literal["", "best", "bad"] = ""
     whole: str = ""
     detail: tuple[str, ...] = ()
+    sort: str = ""
 
 
 @attrs.frozen
