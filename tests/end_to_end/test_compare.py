@@ -93,6 +93,17 @@ def test_a_run_is_reported_in_other_forms(runs: Any) -> None:
         assert runs.vlrb("report", "t", *arguments).status == 4
 
 
+def test_what_a_plugin_prints_at_import_is_not_on_stdout(runs: Any) -> None:
+    """Protects programs that read stdout: JSON, CSV and Markdown hold nothing else."""
+    runs.file("print('hello from the plugin')\n", "loud.py")
+    shown = runs.vlrb("-p", "loud.py", "report", "t", "--format", "csv")
+    assert shown.out.startswith("kind,name,router,")
+    assert "hello from the plugin" in shown.err
+    assert runs.vlrb("-p", "loud.py", "report", "t", "--json").json["schema"]
+    assert runs.vlrb("-p", "loud.py", "compare", "t", "u", "--json").json["schema"] == 1
+    assert runs.vlrb("-p", "loud.py", "compare", "t", "u", "--format", "md").out.startswith("# Comparison of runs\n")
+
+
 PAGE = """
 from vlrb import ReporterSpec, hookimpl, param, write_text
 import attrs

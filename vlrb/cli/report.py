@@ -33,18 +33,19 @@ FORMS = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: bool) -> int:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
     from vlrb.running.finished import FinishedRun
-    from vlrb.running.results import find_run, result_to_json
+    from vlrb.running.results import find_run, read_result, result_to_json
 
     if as_json and (opens or form):
         raise click.UsageError("--json prints the results: it goes with neither --format nor --open")
     if opens and form not in (None, "html"):
         raise click.UsageError(f"--open shows the page: it does not go with --format {form}")
     directory = find_run(given.places.runs, run_name)
-    registry = given.registry()
-    finished = FinishedRun.read(directory, given.places.cache, registry)
     if as_json:
-        echo_json({**result_to_json(finished.result), "run_directory": str(directory)})
+        echo_json({**result_to_json(read_result(directory)), "run_directory": str(directory)})
         return ExitCode.OK
+    with prints_to_stderr():
+        registry = given.registry()
+        finished = FinishedRun.read(directory, given.places.cache, registry)
     if opens or form == "html":
         return _write_page(registry, finished, opens)
     if form in FORMS:
