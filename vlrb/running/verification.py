@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array, frozen
+from vlrb.api.frozen import frozen
 from vlrb.api.json_data import to_json
 from vlrb.api.results import CellResult, RunResult
 from vlrb.api.routing import Timing
@@ -17,7 +17,7 @@ from vlrb.errors import ConfigError, DataError
 from vlrb.evaluation.metrics import cost_bounds
 from vlrb.evaluation.splits import leaking
 from vlrb.executor import Progress, quiet
-from vlrb.running.cell_files import ROUTED, read_routed
+from vlrb.running.cell_files import ROUTED
 from vlrb.running.finished import FinishedRun
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import select_points
@@ -96,19 +96,14 @@ def _recomputed_cell(stored: StoredRun, result: CellResult) -> CellResult:
         raise DataError(f"is damaged: {error!r}", where=str(result.directory / "cell.json"), fix=fix) from None
     scores, counts = {}, {}
     for name in ROUTED:
-        routed = read_routed(result.directory, name, context.ids(split, name), models)
-        _check_models(routed.choices, len(models), result, name)
+        routed = stored.finished.cell_choices(result, name)
+        if not np.array_equal(routed.rows, split.rows(name)):
+            file = f"cells/{result.directory.name}/{name}.parquet"
+            raise stored.finished.broken(file, f"holds other samples than {name}")
         on = context.evaluated([split], name)
         scores[name] = context.evaluator.scores(on, routed.choices, timings.get(name), routed.estimate)
         counts[name] = dict(zip(models, np.bincount(routed.choices, minlength=len(models)).tolist(), strict=True))
     return attrs.evolve(result, scores=scores, choices=counts)
-
-
-def _check_models(choices: Array, models: int, result: CellResult, name: str) -> None:
-    if choices.dtype.kind not in "iu" or (choices.size and not 0 <= choices.min() <= choices.max() < models):
-        what = f"holds choices that are not among the {models} models"
-        fix = "run the experiment again with --fresh, or restore the run's directory"
-        raise DataError(what, where=str(result.directory / f"{name}.parquet"), fix=fix)
 
 
 def _recomputed_run(stored: StoredRun, cells: tuple[CellResult, ...]) -> RunResult:
