@@ -18,6 +18,7 @@ from vlrb.api.statistics import Difference, Interval
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.running.cell_files import ROUTED, read_curve
 from vlrb.running.leaderboard import Leaderboard, TableCell, TableRow, leaderboard
+from vlrb.texts import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,11 +171,11 @@ def leaderboard_html(run: FinishedRun) -> str:
     board = leaderboard(run.result)
     shown = [i for i, heading in enumerate(board.headings) if not heading.startswith("accuracy ")]
     headings = ["#", "name", "kind", *(board.headings[i] for i in shown), "note"]
-    head = "".join(f'<th scope="col" style="{_CELL}">{escape(h)}</th>' for h in headings)
+    head = "".join(f'<th scope="col" style="{_CELL}">{_escaped(h)}</th>' for h in headings)
     body = "".join(_html_row(i, row, shown) for i, row in enumerate(board.rows[:MOST_ROWS], 1))
-    notes = "".join(f"<div>{escape(note)}</div>" for note in _notes(run, board))
+    notes = "".join(f"<div>{_escaped(note)}</div>" for note in _notes(run, board))
     return (
-        f'<div style="overflow-x:auto"><table><caption>{escape(board.title)}</caption><thead><tr>{head}</tr></thead>'
+        f'<div style="overflow-x:auto"><table><caption>{_escaped(board.title)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table><small>{notes}</small></div>"
     )
 
@@ -182,17 +183,21 @@ def leaderboard_html(run: FinishedRun) -> str:
 def _html_row(place: int, row: TableRow, shown: Sequence[int]) -> str:
     tied = f"tied with {' and '.join(row.tied)}" if row.tied else ""
     note = "; ".join(filter(None, (tied, row.note)))
-    texts = [_html_text(text) for text in (str(place), row.name, row.kind)]
+    texts = [_html_text(str(place)), _html_text(row.name, tag='th scope="row"'), _html_text(row.kind)]
     return f"<tr>{''.join(texts)}{''.join(_html_cell(row.cells[i]) for i in shown)}{_html_text(note, '12em')}</tr>"
 
 
-def _html_text(text: str, width: str = "") -> str:
-    return f'<td style="{_CELL};text-align:left;min-width:{width or 0}">{escape(text)}</td>'
+def _html_text(text: str, width: str = "0", tag: str = "td") -> str:
+    return f'<{tag} style="{_CELL};text-align:left;min-width:{width}">{_escaped(text)}</{tag[:2]}>'
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text, lines=False))
 
 
 def _html_cell(cell: TableCell) -> str:
     if isinstance(cell.value, Undefined):
-        return f'<td style="{_CELL}" title="{escape(cell.value.reason)}">–</td>'
+        return f'<td style="{_CELL}" title="{_escaped(cell.value.reason)}">–</td>'
     low_high = f"[{cell.interval.low:.3g}, {cell.interval.high:.3g}]" if cell.interval is not None else ""
     interval = f'<br><small style="white-space:nowrap">{low_high}</small>' if low_high else ""
     return f'<td style="{_CELL}">{cell.value:.4g}{interval}</td>'
