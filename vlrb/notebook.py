@@ -235,9 +235,10 @@ class _Given:
         return [LogSourceSpec(name=self.SOURCE, summary=what, factory=lambda _: self, params=_FolderParams)]
 
     def source(self, benchmark: Benchmark) -> Document:
-        """Return an experiment on a benchmark that is there already."""
+        """Return an experiment on a benchmark that is there already, which says how that was built."""
         table = {"use": f"{self.NAME}/{self.SOURCE}", "folder": str(benchmark.directory)}
-        return Document(DICT, {"name": self.label, "logs": table}, {})
+        policies = attrs.asdict(benchmark.manifest.policies)
+        return Document(DICT, {"name": self.label, "logs": table, "benchmark": policies}, {})
 
     def joined(self, document: Document, features: Sequence[Any] | Mapping[str, Any] | str | None) -> Document:
         """Return an experiment with the router in its first place."""

@@ -201,6 +201,17 @@ def test_an_object_is_evaluated_like_a_router(experiment: dict[str, Any]) -> Non
     assert vlrb.load_run(run.directory).result == run.result
 
 
+def test_a_run_on_a_benchmark_says_how_it_was_built(experiment: dict[str, Any]) -> None:
+    """Protects readers of experiment.json: it has the benchmark's own policies, not the defaults."""
+    policies = {"missing": "drop-sample", "correct_at": 0.5}
+    benchmark = vlrb.load_benchmark({**experiment, "benchmark": policies})
+    run = vlrb.evaluate(Strongest(), benchmark)
+    stored = json.loads((run.directory / "experiment.json").read_text(encoding="utf-8"))["benchmark"]
+
+    assert policies.items() <= stored.items()
+    assert run.result.run.benchmark.fingerprint == benchmark.fingerprint
+
+
 def test_an_experiment_gives_an_object_everything_but_its_routers(experiment: dict[str, Any], project: Any) -> None:
     """Of a file or a dict: logs, split, features; paths stay relative to the file, and its routers and tracking are left out."""
     (project.folder / "sub").mkdir()

@@ -63,6 +63,7 @@ def choices_frame(run: FinishedRun, names: Sequence[str], part: str) -> pd.DataF
 
     if part not in ROUTED:
         raise ConfigError(f"routers choose on dev and on test, not on {part!r}", fix=did_you_mean(str(part), ROUTED))
+    names = list(dict.fromkeys(names))
     every = [chosen for name in names for chosen in run.chosen(name, part)]
     samples, sizes = run.samples, [c.rows.size for c in every]
     rows, columns = (
@@ -78,7 +79,7 @@ def choices_frame(run: FinishedRun, names: Sequence[str], part: str) -> pd.DataF
     seeds = pd.array([c.seed for c in every], dtype="Int64")
     return pd.DataFrame(
         {
-            "name": repeated([c.name for c in every], list(dict.fromkeys(names))),
+            "name": repeated([c.name for c in every], names),
             "kind": repeated(kinds, ("router", "reference")),
             "split": repeated([c.split for c in every], list(dict.fromkeys(c.split for c in every))),
             "seed": seeds.take(np.repeat(np.arange(len(every)), sizes)),
