@@ -67,7 +67,8 @@ def verify_run(finished: FinishedRun, progress: Progress = quiet) -> Verificatio
     result, chosen_by = finished.result, finished.result.run.selection_metric
     if reason := stored.left_out.get(chosen_by):
         what = f"the selection metric {chosen_by!r} cannot be computed: {reason}"
-        raise ConfigError(what, where=str(finished.directory), fix="install its plugin, or do not block it")
+        fix = "install its plugin or name its file with -p, and do not block it"
+        raise ConfigError(what, where=str(finished.directory), fix=fix)
     cells = []
     for number, cell in enumerate(result.cells):
         cells.append(_recomputed_cell(stored, cell) if cell.status == "done" else cell)
