@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,15 @@ def test_the_page_of_a_run_opens(runs: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert (shown.status, shown.out) == (0, f"page: {page}\n")
     assert page.read_text(encoding="utf-8") == "samples False, new 7"
     assert not opened
+    monkeypatch.setenv("BROWSER", "some-browser")
     shown = runs.vlrb("-p", "no:reports", "-p", "paged.py", "report", "p", "--open")
     assert opened == [page.absolute().as_uri()]
+    assert f"no browser was found: open {page.absolute()}" in shown.err
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    shown = runs.vlrb("-p", "no:reports", "-p", "paged.py", "report", "p", "--open")
+    assert len(opened) == 1, "a browser without a display would take the terminal"
     assert f"no browser was found: open {page.absolute()}" in shown.err
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vlrb.cli.output import echo, echo_json, exit_status, prints_to_stderr, relative_path, show_reports
+from vlrb.cli.output import echo, echo_json, exit_status, has_display, prints_to_stderr, relative_path, show_reports
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ConfigError, ExitCode
 
@@ -73,7 +73,7 @@ def _opened(page: Path) -> bool:
     import webbrowser
 
     with prints_to_stderr():
-        return webbrowser.open(page.absolute().as_uri())
+        return has_display() and webbrowser.open(page.absolute().as_uri())
 
 
 def _print_file(registry: Registry, finished: FinishedRun, ending: str) -> int:
