@@ -131,7 +131,7 @@ def test_a_benchmark_is_built_once_and_read_from_its_folder(experiment: dict[str
     assert again.fingerprint == vlrb.load_benchmark(str(project.experiment(logs="samples = 40"))).fingerprint
     assert again.images[0] is not None
     assert repr(built) == f"<Benchmark {built.fingerprint[:12]}: 80 samples, 3 models>"
-    with pytest.raises(vlrb.ConfigError, match="is no benchmark"):
+    with pytest.raises(vlrb.ConfigError, match="is not a benchmark"):
         vlrb.load_benchmark(project.folder)
 
 

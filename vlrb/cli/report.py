@@ -77,7 +77,7 @@ def _opened(page: Path) -> bool:
 
 
 def _print_file(registry: Registry, finished: FinishedRun, ending: str) -> int:
-    """Print the file of the leaderboard with an ending, made anew."""
+    """Print the file of the leaderboard with an ending, made again."""
     reports = _reports(registry, finished, "leaderboard")
     with tempfile.TemporaryDirectory() as folder:
         with prints_to_stderr():

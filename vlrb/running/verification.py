@@ -1,4 +1,4 @@
-"""Computing everything that a run directory says anew from its choices, and comparing it with ``results.json``."""
+"""Recomputing everything that a run directory says from its choices, and comparing it with ``results.json``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Disagreement:
 
 @attrs.frozen
 class Verification:
-    """What came of computing a run's results anew.
+    """How the results of a run, recomputed, agree with those that it stored.
 
     ``values`` were compared, of which ``identical`` agree to the last bit, and those in ``disagreements`` by more than
     :data:`TOLERANCE`.  ``left_out``: metric -> why it cannot be computed.  ``timed`` metrics are computed from measured seconds,
@@ -58,7 +58,7 @@ class Verification:
 
 
 def verify_run(finished: FinishedRun, progress: Progress = quiet) -> Verification:
-    """Compute the results of a run anew from its choices, splits and outcomes, and compare them with what it stored.
+    """Recompute the results of a run from its choices, splits and outcomes, and compare them with what it stored.
 
     :raises DataError: naming a file that is missing or broken
     :raises ConfigError: when the plugin of the selection metric is missing
@@ -144,8 +144,7 @@ def _facts(result: RunResult) -> dict[str, Any]:
 
 def _compared(stored: Any, found: Any, place: Place = ()) -> Iterator[tuple[Place, Any, Any]]:
     """Yield place, stored and found of every value in either; an undefined value is one value."""
-    tables = [isinstance(v, Mapping) and "undefined" not in v for v in (stored, found)]
-    if all(tables):
+    if all(isinstance(v, Mapping) and "undefined" not in v for v in (stored, found)):
         for key in dict.fromkeys((*stored, *found)):
             yield from _compared(stored.get(key), found.get(key), (*place, str(key)))
     elif isinstance(stored, list | tuple) and isinstance(found, list | tuple) and len(stored) == len(found):

@@ -157,7 +157,7 @@ def _learning_rows(router: RouterResult) -> Iterator[tuple[Any, ...]]:
 
 
 def _as_number(value: Any) -> float:
-    """Return a parameter of a sweep; NaN for what is none, infinite ones are texts in files."""
+    """Return a parameter of a sweep; NaN for what is not a number; infinite ones are texts in files."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     return float(value) if value in ("inf", "-inf") else math.nan
