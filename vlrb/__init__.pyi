@@ -121,6 +121,7 @@ from vlrb.benchmark.manifest import Stages as Stages
 from vlrb.benchmark.matrices import Benchmark as Benchmark
 from vlrb.cli.output import echo as echo
 from vlrb.cli.output import echo_json as echo_json
+from vlrb.cli.output import has_display as has_display
 from vlrb.cli.output import passed_over as passed_over
 from vlrb.cli.output import progress_bars as progress_bars
 from vlrb.errors import ConfigError as ConfigError

@@ -66,7 +66,7 @@ def load_benchmark(
     if not isinstance(source, Mapping) and Path(source).is_dir():
         if not (Path(source) / "manifest.json").is_file():
             fix = "give a folder in the cache's folder benchmarks, or an experiment file"
-            raise ConfigError(f"the folder {source} is no benchmark", where="vlrb.load_benchmark", fix=fix)
+            raise ConfigError(f"the folder {source} is not a benchmark", where="vlrb.load_benchmark", fix=fix)
         return load(Path(source).absolute())
     with _working(_places(None, cache), jobs, progress) as (places, show):
         return build(make_plan(_document(source), _options(plugins)), places, jobs, show)
@@ -157,10 +157,7 @@ def evaluate(
     options = (*_options(plugins), *(() if mlflow else (f"no:{TRACKING}",)))
     built = benchmark if isinstance(benchmark, Benchmark) else None
     cache = built.directory.parents[1] if built is not None and cache is None else cache
-    own = (
-        given.source(benchmark) if isinstance(benchmark, Benchmark) else _alone(_document(benchmark, name=given.label))
-    )
-    document = _setting(own, sections)
+    document = _setting(given.experiment(benchmark), sections)
     document = document if mlflow else _untracked(document)
     with _working(_places(runs or tempfile.mkdtemp(prefix="vlrb-"), cache), None, progress) as (places, show):
         if built is None:
@@ -199,7 +196,7 @@ class _Given:
     def of(cls, router: Any, label: str, needs_features: bool) -> _Given:
         """Return the plugin of an object, which is copied.
 
-        :raises ConfigError: when the object is no router
+        :raises ConfigError: when the object is not a router
         """
         fix = "give an object with fit(train, dev, context) and route(queries); docs/notebook.md has an example"
         if isinstance(router, type):
@@ -234,10 +231,13 @@ class _Given:
         what = "a benchmark that was given to vlrb.evaluate"
         return [LogSourceSpec(name=self.SOURCE, summary=what, factory=lambda _: self, params=_FolderParams)]
 
-    def source(self, benchmark: Benchmark) -> Document:
-        """Return an experiment on a benchmark that is there already."""
+    def experiment(self, benchmark: Benchmark | Experiment) -> Document:
+        """Return an experiment without its routers, or one on a benchmark that is there already, with how that was built."""
+        if not isinstance(benchmark, Benchmark):
+            return _alone(_document(benchmark, name=self.label))
         table = {"use": f"{self.NAME}/{self.SOURCE}", "folder": str(benchmark.directory)}
-        return Document(DICT, {"name": self.label, "logs": table}, {})
+        policies = attrs.asdict(benchmark.manifest.policies)
+        return Document(DICT, {"name": self.label, "logs": table, "benchmark": policies}, {})
 
     def joined(self, document: Document, features: Sequence[Any] | Mapping[str, Any] | str | None) -> Document:
         """Return an experiment with the router in its first place."""

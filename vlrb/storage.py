@@ -31,7 +31,7 @@ PATIENCE = 2.0
 """Seconds for which a lock is waited for in silence."""
 
 CACHE_KINDS = ("benchmarks", "scores", "parts", "features", "cells", "work")
-"""Folders of the cache whose entries vlrb itself makes, and makes anew; other folders belong to plugins."""
+"""Folders of the cache whose entries vlrb itself makes, and makes again; other folders belong to plugins."""
 
 USES = "uses.json"
 """In a benchmark's folder: the parts and scores of the cache that it was made of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,17 @@ def test_a_run_is_reported_in_other_forms(runs: Any) -> None:
         assert runs.vlrb("report", "t", *arguments).status == 4
 
 
+def test_what_a_plugin_prints_at_import_is_not_on_stdout(runs: Any) -> None:
+    """Protects programs that read stdout: JSON, CSV and Markdown hold nothing else."""
+    runs.file("print('hello from the plugin')\n", "loud.py")
+    shown = runs.vlrb("-p", "loud.py", "report", "t", "--format", "csv")
+    assert shown.out.startswith("kind,name,router,")
+    assert "hello from the plugin" in shown.err
+    assert runs.vlrb("-p", "loud.py", "report", "t", "--json").json["schema"]
+    assert runs.vlrb("-p", "loud.py", "compare", "t", "u", "--json").json["schema"] == 1
+    assert runs.vlrb("-p", "loud.py", "compare", "t", "u", "--format", "md").out.startswith("# Comparison of runs\n")
+
+
 PAGE = """
 from vlrb import ReporterSpec, hookimpl, param, write_text
 import attrs
@@ -136,8 +148,15 @@ def test_the_page_of_a_run_opens(runs: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert (shown.status, shown.out) == (0, f"page: {page}\n")
     assert page.read_text(encoding="utf-8") == "samples False, new 7"
     assert not opened
+    monkeypatch.setenv("BROWSER", "some-browser")
     shown = runs.vlrb("-p", "no:reports", "-p", "paged.py", "report", "p", "--open")
     assert opened == [page.absolute().as_uri()]
+    assert f"no browser was found: open {page.absolute()}" in shown.err
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    shown = runs.vlrb("-p", "no:reports", "-p", "paged.py", "report", "p", "--open")
+    assert len(opened) == 1, "a browser without a display would take the terminal"
     assert f"no browser was found: open {page.absolute()}" in shown.err
 
 

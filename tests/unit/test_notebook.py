@@ -131,7 +131,7 @@ def test_a_benchmark_is_built_once_and_read_from_its_folder(experiment: dict[str
     assert again.fingerprint == vlrb.load_benchmark(str(project.experiment(logs="samples = 40"))).fingerprint
     assert again.images[0] is not None
     assert repr(built) == f"<Benchmark {built.fingerprint[:12]}: 80 samples, 3 models>"
-    with pytest.raises(vlrb.ConfigError, match="is no benchmark"):
+    with pytest.raises(vlrb.ConfigError, match="is not a benchmark"):
         vlrb.load_benchmark(project.folder)
 
 
@@ -199,6 +199,17 @@ def test_an_object_is_evaluated_like_a_router(experiment: dict[str, Any]) -> Non
     assert run.result.run.benchmark.fingerprint == benchmark.fingerprint
     assert run.benchmark is not None
     assert vlrb.load_run(run.directory).result == run.result
+
+
+def test_a_run_on_a_benchmark_says_how_it_was_built(experiment: dict[str, Any]) -> None:
+    """Protects readers of experiment.json: it has the benchmark's own policies, not the defaults."""
+    policies = {"missing": "drop-sample", "correct_at": 0.5}
+    benchmark = vlrb.load_benchmark({**experiment, "benchmark": policies})
+    run = vlrb.evaluate(Strongest(), benchmark)
+    stored = json.loads((run.directory / "experiment.json").read_text(encoding="utf-8"))["benchmark"]
+
+    assert policies.items() <= stored.items()
+    assert run.result.run.benchmark.fingerprint == benchmark.fingerprint
 
 
 def test_an_experiment_gives_an_object_everything_but_its_routers(experiment: dict[str, Any], project: Any) -> None:
@@ -329,13 +340,18 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_splits(tmp_path_factory.mktemp("results"), routers, more).files
 
 
-def named(text: str) -> set[str]:
-    return set(re.findall(r"`([^`\n]+)`", text))
+def named(section: str) -> set[str]:
+    """Return the names in a section of docs/results.md, "" for what comes before the first heading."""
+    sections = re.split(
+        r"^## (.*)$", "\n## \n" + (ROOT / "docs" / "results.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    texts = {heading.strip("`"): text for heading, text in zip(sections[1::2], sections[2::2], strict=True)}
+    return set(re.findall(r"`([^`\n]+)`", texts[section]))
 
 
 def test_every_file_and_column_is_described(directory: Path) -> None:
-    """docs/results.md names all files of a run, all columns of its tables and the keys of its JSON files."""
-    known = named((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
+    """docs/results.md names all files of a run, and all columns of its tables in the section on them."""
+    known = named("") | named("Cells")
     files = {f.relative_to(directory) for f in directory.rglob("*") if f.is_file()}
     assert {f"figures/NAME{f.suffix}" if "figures" in f.parts else f.name for f in files} <= known
     assert {f"{f.parts[0]}/" if f.parts[0] != "cells" else "cells/CELL/" for f in files if len(f.parts) > 1} <= known
@@ -345,19 +361,18 @@ def test_every_file_and_column_is_described(directory: Path) -> None:
             assert all(re.fullmatch(r"id|fold-\d,inner-\d", c) for c in columns)
             continue
         found = {re.sub(r":.*", ":COLUMN" if c.startswith("by:") else ":MODEL", c) for c in columns}
-        assert found <= known, file
+        assert found <= named("Cells" if "cells" in file.parts else "Samples and splits"), file
     header = (directory / "reports" / "leaderboard.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert set(header.split(",")) <= known
+    assert set(header.split(",")) <= named("reports/leaderboard.csv")
 
 
 def test_every_key_is_described(directory: Path) -> None:
-    """The keys of cell.json, plan.json, benchmark.json and results.json, and those of its lists."""
-    known = named((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
+    """The keys of cell.json, plan.json, benchmark.json and results.json, and those of its lists, each in its section."""
     results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
     tables = [results, results["run"], *results["cells"], *results["routers"], *results["references"]]
     tables += [results["statistics"], next(iter(results["statistics"]["rows"].values())), results["routers"][0]["test"]]
+    assert {key for table in tables for key in table} <= named("results.json") | named("Cells")
     for file in (directory / "plan.json", directory / "benchmark.json", *directory.glob("cells/*/cell.json")):
-        tables.append(json.loads(file.read_text(encoding="utf-8")))
-        tables += [tables[-1]["cell"]] if file.name == "cell.json" else []
-
-    assert {key for table in tables for key in table} <= known
+        table = json.loads(file.read_text(encoding="utf-8"))
+        own = file.name == "cell.json"
+        assert {*table, *(table["cell"] if own else ())} <= named("Cells" if own else file.name), file

@@ -41,8 +41,8 @@ def compare(given: Given, names: tuple[str, ...], form: str | None, output: Path
     form = form or (output.suffix.removeprefix(".") if output else "terminal")
     if output and form not in FORMS:
         raise click.UsageError(f"--output writes one of these: {', '.join(FORMS)}; name one with --format")
-    registry = given.registry()
     with prints_to_stderr():
+        registry = given.registry()
         directories = [find_run(given.places.runs, name) for name in names]
         found = compare_runs([FinishedRun.read(d, given.places.cache, registry) for d in directories])
     if as_json:

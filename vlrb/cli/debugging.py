@@ -23,7 +23,7 @@ def check_debugger(jobs: int | None) -> None:
     if jobs is not None and jobs > 1:
         raise click.UsageError("--pdb works in one process only: leave out --jobs, or set it to 1", ctx)
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
-        what = "--pdb needs a terminal for what you type and for what it answers: stdin or stderr is none"
+        what = "--pdb needs a terminal for what you type and for what it answers: stdin or stderr is not one"
         raise click.UsageError(f"{what}; use --debug to print tracebacks", ctx)
 
 

@@ -76,6 +76,12 @@ def relative_path(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def has_display() -> bool:
+    """Tell whether a browser can open next to the terminal; without a display, Python would start one inside it."""
+    named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return named or sys.platform in ("darwin", "win32")
+
+
 def passed_over(ignored: Mapping[str, str]) -> list[str]:
     """Return a line per reason for which files were passed over; --json lists every file."""
     by_reason: dict[str, list[str]] = {}

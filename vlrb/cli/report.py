@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vlrb.cli.output import echo, echo_json, exit_status, prints_to_stderr, relative_path, show_reports
+from vlrb.cli.output import echo, echo_json, exit_status, has_display, prints_to_stderr, relative_path, show_reports
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ConfigError, ExitCode
 
@@ -33,18 +33,19 @@ FORMS = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: bool) -> int:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
     from vlrb.running.finished import FinishedRun
-    from vlrb.running.results import find_run, result_to_json
+    from vlrb.running.results import find_run, read_result, result_to_json
 
     if as_json and (opens or form):
         raise click.UsageError("--json prints the results: it goes with neither --format nor --open")
     if opens and form not in (None, "html"):
         raise click.UsageError(f"--open shows the page: it does not go with --format {form}")
     directory = find_run(given.places.runs, run_name)
-    registry = given.registry()
-    finished = FinishedRun.read(directory, given.places.cache, registry)
     if as_json:
-        echo_json({**result_to_json(finished.result), "run_directory": str(directory)})
+        echo_json({**result_to_json(read_result(directory)), "run_directory": str(directory)})
         return ExitCode.OK
+    with prints_to_stderr():
+        registry = given.registry()
+        finished = FinishedRun.read(directory, given.places.cache, registry)
     if opens or form == "html":
         return _write_page(registry, finished, opens)
     if form in FORMS:
@@ -72,11 +73,11 @@ def _opened(page: Path) -> bool:
     import webbrowser
 
     with prints_to_stderr():
-        return webbrowser.open(page.absolute().as_uri())
+        return has_display() and webbrowser.open(page.absolute().as_uri())
 
 
 def _print_file(registry: Registry, finished: FinishedRun, ending: str) -> int:
-    """Print the file of the leaderboard with an ending, made anew."""
+    """Print the file of the leaderboard with an ending, made again."""
     reports = _reports(registry, finished, "leaderboard")
     with tempfile.TemporaryDirectory() as folder:
         with prints_to_stderr():

@@ -1,4 +1,4 @@
-"""``vlrb verify``: a run's results, computed anew from its directory."""
+"""``vlrb verify``: a run's results, recomputed from its directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def verify(given: Given, run_name: str, as_json: bool) -> int:
-    """Compute every metric, interval, difference and rank of a finished RUN anew from its choices, and compare.
+    """Recompute every metric, interval, difference and rank of a finished RUN from its choices, and compare.
 
     Neither logs nor cache are needed. The exit status is 4 if something differs.
     """

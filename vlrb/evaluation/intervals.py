@@ -34,7 +34,7 @@ class Settings:
     """How a table is compared.
 
     Every row is compared with each of ``others`` that has a value, and with the leader by the metric ``selection``.  ``pairs``:
-    (row, other) whose differences are asked for besides; without ``others``, instead.
+    (row, other) whose differences are asked for too; without ``others``, instead of these.
     """
 
     others: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Work for an executor: all tasks are done, or it is blamed; a plan that goes to other processes, where plugins are loaded anew."""
+"""Work for an executor: all tasks are done, or it is blamed; a plan that goes to other processes, which load plugins again."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _place(where: str, key: object) -> str:
 
 def _key(key: object, where: str) -> str:
     if not isinstance(key, str) or not is_text(key):
-        raise ConfigError(f"has the key {short_repr(key)}, which is no text", where=where, fix="use texts as keys")
+        raise ConfigError(f"has the key {short_repr(key)}, which is not a text", where=where, fix="use texts as keys")
     return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else _text(key)
 
 

@@ -30,7 +30,7 @@ CORE = "vlrb"
 EVERY = "vlrb.*"
 """All public names of the core: whoever asks for names by ``import *`` or with ``getattr`` may reach them."""
 FORMAT = 2
-"""Of the memory of imports; another one is written anew."""
+"""Of the memory of imports; another one is written again."""
 REMEMBERED = 1000
 """Contents of files whose imports are kept for the next process."""
 
@@ -210,7 +210,7 @@ class Sources:
         return self._files[path]
 
     def _recall(self) -> None:
-        with contextlib.suppress(OSError, ValueError, RecursionError):  # a broken memory is written anew
+        with contextlib.suppress(OSError, ValueError, RecursionError):  # a broken memory is written again
             if self._memory is not None:
                 kept = json.loads(self._memory().read_text(encoding="utf-8"))
                 if isinstance(kept, dict) and kept.get("format") == FORMAT and _are_imports(kept.get("imports")):

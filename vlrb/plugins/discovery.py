@@ -138,7 +138,7 @@ def _load_error(error: BaseException) -> str:
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Compiles a plugin file anew each time: Python's cache misses an edit that keeps size and second."""
+    """Compiles a plugin file each time: Python's cache misses an edit that keeps size and second."""
 
     def get_code(self, fullname: str) -> Any:  # noqa: ARG002
         return self.source_to_code(self.get_data(self.path), self.path)

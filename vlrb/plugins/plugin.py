@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Selection:
-    """Which plugins to load besides the installed ones, and which not: what ``-p`` and the environment say."""
+    """Which plugins to load in addition to the installed ones, and which not: what ``-p`` and the environment say."""
 
     extra: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()

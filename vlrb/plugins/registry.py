@@ -116,7 +116,7 @@ def missing_requirements(component: Component) -> tuple[str, ...]:
     def is_installed(package: str) -> bool:
         try:
             return importlib.util.find_spec(package) is not None
-        except (ImportError, ValueError):  # a part of a missing package; a text that is no name of one
+        except (ImportError, ValueError):  # a part of a missing package; a text that is not the name of one
             return False
 
     return tuple(r for r in component.requires if not is_installed(r))

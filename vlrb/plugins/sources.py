@@ -32,7 +32,7 @@ NEVER: Mapping[str, str] = {
     "vlrb.texts": "shows texts and errors; escapes stand in tables and messages only",
     "vlrb.redact": "leaves secrets out of what is written and shown",
     "vlrb.running.views": "shows the results of a finished run in a notebook",
-    "vlrb.running.leaderboard": "shows numbers; the reports of a finished run are written anew each time",
+    "vlrb.running.leaderboard": "shows numbers; the reports of a finished run are written again each time",
 }
 """Modules and packages that count in no key -> why they cannot change a number.  What only they import counts in none either."""
 

@@ -174,24 +174,36 @@ class FinishedRun:
         :raises DataError: naming a file that is missing or broken
         """
         file = f"cells/{result.directory.name}/{part}.parquet"
-        table = self.table(file)
-        try:
-            rows, choices = self.samples.rows(table.column("id")), sealed(table.column("choice").to_numpy())
-        except KeyError as error:
-            raise self.broken(
-                file, f"holds a sample that evaluated.parquet lacks, or no such column: {error}"
-            ) from None
+        table, rows, choices = self._choices_of(file, "choice")
         cell, estimate = result.cell, estimate_of(table, self.samples.models)
-        return Choices(cell.label, cell.outer_name, cell.seed, rows, choices, estimate)
+        return Choices(cell.label, cell.outer_name, cell.seed, rows, sealed(choices), estimate)
 
     def _reference_choices(self, name: str, part: str) -> tuple[Choices, ...]:
-        table = self.table("references.parquet")
+        file = "references.parquet"
+        table, rows, chosen = self._choices_of(file, name, "split")
         parts = np.array(table.column("split").to_pylist(), dtype=object)
         several = "split_name" in table.column_names
         splits = np.array(table.column("split_name").to_pylist() if several else [""] * len(parts), dtype=object)
-        rows, chosen = self.samples.rows(table.column("id")), table.column(name).to_numpy()
+        if unknown := set(splits) - {s.name for s in self.result.run.split.each}:
+            raise self.broken(file, f"names a split that results.json lacks: {unknown.pop()!r}")
         inside = [(split, (splits == split) & (parts == part)) for split in dict.fromkeys(splits.tolist())]
         return tuple(Choices(name, split, None, sealed(rows[m]), sealed(chosen[m])) for split, m in inside if m.any())
+
+    def _choices_of(self, file: str, column: str, *others: str) -> tuple[pa.Table, Array, Array]:
+        """Return a table of choices, the rows of its samples, and one of its columns, whose models exist.
+
+        :param others: columns that it must have too
+        """
+        table, models = self.table(file), len(self.samples.models)
+        try:
+            rows, choices, *_ = self.samples.rows(table.column("id")), *map(table.column, (column, *others))
+        except KeyError as error:
+            what = f"holds a sample that evaluated.parquet lacks, or no such column: {error}"
+            raise self.broken(file, what) from None
+        chosen = choices.to_numpy()
+        if chosen.dtype.kind not in "iu" or (chosen.size and not 0 <= chosen.min() <= chosen.max() < models):
+            raise self.broken(file, f"holds choices that are not among the {models} models")
+        return table, rows, chosen
 
     def leaderboard(self) -> pd.DataFrame:
         """Return the leaderboard as a DataFrame: a row per router and reference point, the best first.

@@ -52,7 +52,8 @@ class StoredRun:
         metrics, left_out = stored_metrics(finished)
         if not metrics:
             what = f"no plugin is loaded that has any of its metrics: {', '.join(left_out)}"
-            raise ConfigError(what, where=str(finished.directory), fix="install the plugins, or do not block them")
+            fix = "install the plugins or name their files with -p, and do not block them"
+            raise ConfigError(what, where=str(finished.directory), fix=fix)
         plan = _stored_plan(finished, metrics)
         chosen = [m for m in metrics if m.spec.name == finished.result.run.selection_metric]
         evaluator = Evaluator(benchmark, metrics, (chosen or metrics)[0], plan.statistics.by)

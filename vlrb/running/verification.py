@@ -1,4 +1,4 @@
-"""Computing everything that a run directory says anew from its choices, and comparing it with ``results.json``."""
+"""Recomputing everything that a run directory says from its choices, and comparing it with ``results.json``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array, frozen
+from vlrb.api.frozen import frozen
 from vlrb.api.json_data import to_json
 from vlrb.api.results import CellResult, RunResult
 from vlrb.api.routing import Timing
@@ -17,7 +17,7 @@ from vlrb.errors import ConfigError, DataError
 from vlrb.evaluation.metrics import cost_bounds
 from vlrb.evaluation.splits import leaking
 from vlrb.executor import Progress, quiet
-from vlrb.running.cell_files import ROUTED, read_routed
+from vlrb.running.cell_files import ROUTED
 from vlrb.running.finished import FinishedRun
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import select_points
@@ -43,7 +43,7 @@ class Disagreement:
 
 @attrs.frozen
 class Verification:
-    """What came of computing a run's results anew.
+    """How the results of a run, recomputed, agree with those that it stored.
 
     ``values`` were compared, of which ``identical`` agree to the last bit, and those in ``disagreements`` by more than
     :data:`TOLERANCE`.  ``left_out``: metric -> why it cannot be computed.  ``timed`` metrics are computed from measured seconds,
@@ -58,7 +58,7 @@ class Verification:
 
 
 def verify_run(finished: FinishedRun, progress: Progress = quiet) -> Verification:
-    """Compute the results of a run anew from its choices, splits and outcomes, and compare them with what it stored.
+    """Recompute the results of a run from its choices, splits and outcomes, and compare them with what it stored.
 
     :raises DataError: naming a file that is missing or broken
     :raises ConfigError: when the plugin of the selection metric is missing
@@ -67,7 +67,8 @@ def verify_run(finished: FinishedRun, progress: Progress = quiet) -> Verificatio
     result, chosen_by = finished.result, finished.result.run.selection_metric
     if reason := stored.left_out.get(chosen_by):
         what = f"the selection metric {chosen_by!r} cannot be computed: {reason}"
-        raise ConfigError(what, where=str(finished.directory), fix="install its plugin, or do not block it")
+        fix = "install its plugin or name its file with -p, and do not block it"
+        raise ConfigError(what, where=str(finished.directory), fix=fix)
     cells = []
     for number, cell in enumerate(result.cells):
         cells.append(_recomputed_cell(stored, cell) if cell.status == "done" else cell)
@@ -96,19 +97,14 @@ def _recomputed_cell(stored: StoredRun, result: CellResult) -> CellResult:
         raise DataError(f"is damaged: {error!r}", where=str(result.directory / "cell.json"), fix=fix) from None
     scores, counts = {}, {}
     for name in ROUTED:
-        routed = read_routed(result.directory, name, context.ids(split, name), models)
-        _check_models(routed.choices, len(models), result, name)
+        routed = stored.finished.cell_choices(result, name)
+        if not np.array_equal(routed.rows, split.rows(name)):
+            file = f"cells/{result.directory.name}/{name}.parquet"
+            raise stored.finished.broken(file, f"holds other samples than {name}")
         on = context.evaluated([split], name)
         scores[name] = context.evaluator.scores(on, routed.choices, timings.get(name), routed.estimate)
         counts[name] = dict(zip(models, np.bincount(routed.choices, minlength=len(models)).tolist(), strict=True))
     return attrs.evolve(result, scores=scores, choices=counts)
-
-
-def _check_models(choices: Array, models: int, result: CellResult, name: str) -> None:
-    if choices.dtype.kind not in "iu" or (choices.size and not 0 <= choices.min() <= choices.max() < models):
-        what = f"holds choices that are not among the {models} models"
-        fix = "run the experiment again with --fresh, or restore the run's directory"
-        raise DataError(what, where=str(result.directory / f"{name}.parquet"), fix=fix)
 
 
 def _recomputed_run(stored: StoredRun, cells: tuple[CellResult, ...]) -> RunResult:
@@ -148,8 +144,7 @@ def _facts(result: RunResult) -> dict[str, Any]:
 
 def _compared(stored: Any, found: Any, place: Place = ()) -> Iterator[tuple[Place, Any, Any]]:
     """Yield place, stored and found of every value in either; an undefined value is one value."""
-    tables = [isinstance(v, Mapping) and "undefined" not in v for v in (stored, found)]
-    if all(tables):
+    if all(isinstance(v, Mapping) and "undefined" not in v for v in (stored, found)):
         for key in dict.fromkeys((*stored, *found)):
             yield from _compared(stored.get(key), found.get(key), (*place, str(key)))
     elif isinstance(stored, list | tuple) and isinstance(found, list | tuple) and len(stored) == len(found):

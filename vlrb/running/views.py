@@ -18,6 +18,7 @@ from vlrb.api.statistics import Difference, Interval
 from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.running.cell_files import ROUTED, read_curve
 from vlrb.running.leaderboard import Leaderboard, TableCell, TableRow, leaderboard
+from vlrb.texts import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,7 @@ def choices_frame(run: FinishedRun, names: Sequence[str], part: str) -> pd.DataF
 
     if part not in ROUTED:
         raise ConfigError(f"routers choose on dev and on test, not on {part!r}", fix=did_you_mean(str(part), ROUTED))
+    names = list(dict.fromkeys(names))
     every = [chosen for name in names for chosen in run.chosen(name, part)]
     samples, sizes = run.samples, [c.rows.size for c in every]
     rows, columns = (
@@ -77,7 +79,7 @@ def choices_frame(run: FinishedRun, names: Sequence[str], part: str) -> pd.DataF
     seeds = pd.array([c.seed for c in every], dtype="Int64")
     return pd.DataFrame(
         {
-            "name": repeated([c.name for c in every], list(dict.fromkeys(names))),
+            "name": repeated([c.name for c in every], names),
             "kind": repeated(kinds, ("router", "reference")),
             "split": repeated([c.split for c in every], list(dict.fromkeys(c.split for c in every))),
             "seed": seeds.take(np.repeat(np.arange(len(every)), sizes)),
@@ -155,7 +157,7 @@ def _learning_rows(router: RouterResult) -> Iterator[tuple[Any, ...]]:
 
 
 def _as_number(value: Any) -> float:
-    """Return a parameter of a sweep; NaN for what is none, infinite ones are texts in files."""
+    """Return a parameter of a sweep; NaN for what is not a number; infinite ones are texts in files."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     return float(value) if value in ("inf", "-inf") else math.nan
@@ -170,11 +172,11 @@ def leaderboard_html(run: FinishedRun) -> str:
     board = leaderboard(run.result)
     shown = [i for i, heading in enumerate(board.headings) if not heading.startswith("accuracy ")]
     headings = ["#", "name", "kind", *(board.headings[i] for i in shown), "note"]
-    head = "".join(f'<th scope="col" style="{_CELL}">{escape(h)}</th>' for h in headings)
+    head = "".join(f'<th scope="col" style="{_CELL}">{_escaped(h)}</th>' for h in headings)
     body = "".join(_html_row(i, row, shown) for i, row in enumerate(board.rows[:MOST_ROWS], 1))
-    notes = "".join(f"<div>{escape(note)}</div>" for note in _notes(run, board))
+    notes = "".join(f"<div>{_escaped(note)}</div>" for note in _notes(run, board))
     return (
-        f'<div style="overflow-x:auto"><table><caption>{escape(board.title)}</caption><thead><tr>{head}</tr></thead>'
+        f'<div style="overflow-x:auto"><table><caption>{_escaped(board.title)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table><small>{notes}</small></div>"
     )
 
@@ -182,17 +184,21 @@ def leaderboard_html(run: FinishedRun) -> str:
 def _html_row(place: int, row: TableRow, shown: Sequence[int]) -> str:
     tied = f"tied with {' and '.join(row.tied)}" if row.tied else ""
     note = "; ".join(filter(None, (tied, row.note)))
-    texts = [_html_text(text) for text in (str(place), row.name, row.kind)]
+    texts = [_html_text(str(place)), _html_text(row.name, tag='th scope="row"'), _html_text(row.kind)]
     return f"<tr>{''.join(texts)}{''.join(_html_cell(row.cells[i]) for i in shown)}{_html_text(note, '12em')}</tr>"
 
 
-def _html_text(text: str, width: str = "") -> str:
-    return f'<td style="{_CELL};text-align:left;min-width:{width or 0}">{escape(text)}</td>'
+def _html_text(text: str, width: str = "0", tag: str = "td") -> str:
+    return f'<{tag} style="{_CELL};text-align:left;min-width:{width}">{_escaped(text)}</{tag[:2]}>'
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text, lines=False))
 
 
 def _html_cell(cell: TableCell) -> str:
     if isinstance(cell.value, Undefined):
-        return f'<td style="{_CELL}" title="{escape(cell.value.reason)}">–</td>'
+        return f'<td style="{_CELL}" title="{_escaped(cell.value.reason)}">–</td>'
     low_high = f"[{cell.interval.low:.3g}, {cell.interval.high:.3g}]" if cell.interval is not None else ""
     interval = f'<br><small style="white-space:nowrap">{low_high}</small>' if low_high else ""
     return f'<td style="{_CELL}">{cell.value:.4g}{interval}</td>'

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from vlrb import ConfigError, TrackingError
+from vlrb import ConfigError, TrackingError, echo, has_display
 from vlrb_plugins.mlflow.addresses import DEFAULT_URI, VARIABLE, Address, in_memory
 from vlrb_plugins.mlflow.failures import unusable
 from vlrb_plugins.mlflow.store import environment, load_mlflow
@@ -57,8 +57,10 @@ def ui(uri: str, host: str, port: int, experiment: str, opens: bool) -> None:
             _wait_until_open(process, host, port)
             click.echo(f"MLflow UI of {address.shown} ({address.source}): http://{host}:{port} (Ctrl-C ends it)")
             server = f"http://{host}:{port}"
-            with contextlib.suppress(TrackingError):  # the UI is there all the same
+            try:
                 _show_tables(_tables(address, server, server, experiment), opens)
+            except TrackingError as error:  # the UI is there all the same
+                echo(f"no run table can be shown: {error}", err=True)
             status = process.wait()
             raise TrackingError(f"the MLflow UI ended by itself with status {status}", where=address.source, fix=_ABOVE)
         except KeyboardInterrupt:
@@ -181,16 +183,10 @@ def _show_tables(tables: Mapping[str, str], opens: bool) -> None:
         click.echo(f"{what}: {table}")
     if not tables:
         click.echo("no run of vlrb is tracked there yet", err=True)
-    elif opens and _has_screen():
+    elif opens and sys.stdout.isatty() and has_display():
         thread = threading.Thread(target=webbrowser.open, args=(tables["runs"],), daemon=True)
         thread.start()
         thread.join(OPENING_SECONDS)  # some browsers are waited for until they are closed
-
-
-def _has_screen() -> bool:
-    """Tell whether a browser can open in a window of its own; without a display, Python would start one inside the terminal."""
-    named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
-    return sys.stdout.isatty() and (named or sys.platform in ("darwin", "win32"))
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

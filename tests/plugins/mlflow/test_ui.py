@@ -19,6 +19,7 @@ import pytest
 
 from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowPlugin
+from vlrb_plugins.mlflow import ui as page
 
 # MLflow reads with what SQLAlchemy calls deprecated; inside the plugin this is silenced, here MLflow is read back
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -249,6 +250,31 @@ def test_the_browser(start, study, database, tmp_path, option, opened):
     os.close(ours)
     assert shown.exists() == opened
     assert not opened or "viewStateShareKey=vlrb-runs" in shown.read_text()
+
+
+def test_why_no_run_table_is_shown(monkeypatch, tmp_path, capsys, free_port):
+    """Protects who waits for the address of the run table: the UI stays open, and stderr says why there is none."""
+
+    class Process:
+        pid = 0
+
+        def wait(self) -> int:
+            raise KeyboardInterrupt
+
+    def fail(*_: object) -> None:
+        raise TrackingError("the server is too slow", where="here", fix="wait")
+
+    (tmp_path / "mlflow.db").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(page.subprocess, "Popen", lambda *_, **__: Process())
+    for name in ("load_mlflow", "_wait_until_open", "_end_group"):
+        monkeypatch.setattr(page, name, lambda *_: None)
+    monkeypatch.setattr(page, "_tables", fail)
+    page.ui.callback(uri="", host="127.0.0.1", port=free_port, experiment="", opens=True)
+    said = capsys.readouterr()
+    assert "MLflow UI of" in said.out
+    assert "no run table can be shown: here: the server is too slow" in said.err
 
 
 def test_no_such_experiment(start, study, database):

@@ -45,7 +45,7 @@ def test_what_python_adds_becomes_what_toml_has() -> None:
         ({"a": {"b": None}}, r"dict: a.b: is None.*\n.*leave the key out"),
         ({"router": [{"k": {1}}]}, r"dict: router\[0\].k: is \{1\}"),
         ({"a": [1, object()]}, r"dict: a\[1\]: is <object"),
-        ({1: 2}, "dict: has the key 1, which is no text"),
+        ({1: 2}, "dict: has the key 1, which is not a text"),
         ({"a": {None: 2}}, "dict: a: has the key None"),
         ({"a": "\ud800"}, "dict: a: is "),
         ({"a": b"x"}, "dict: a: is b'x'"),

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from split_runs import FOLDS, SWEPT, SplitRun, run_splits
@@ -95,6 +96,55 @@ def test_a_damaged_directory_is_an_error_that_names_the_file(run: FinishedRun, t
         _ = FinishedRun.read(copy).samples
     with pytest.raises(DataError, match=r"no router 'keyd'(?s:.*)'keyed'"):
         run.chosen("keyd")
+
+
+def _changed(file: Path, column: str, value: object) -> None:
+    """Write a table with another value in the first row of a column, or without the column."""
+    table = pq.read_table(file)
+    at = table.column_names.index(column)
+    if value is None:
+        table = table.drop_columns([column])
+    else:
+        values = [value, *table.column(column).to_pylist()[1:]]
+        table = table.set_column(at, column, pa.array(values, table.schema.field(column).type))
+    pq.write_table(table, file)
+
+
+@pytest.mark.parametrize("name", ["keyed", "oracle"])
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("", 3, "holds choices that are not among the 3 models"),
+        ("", -1, "holds choices that are not among the 3 models"),
+        ("", None, "no such column"),
+        ("id", "tiny/unknown", "holds a sample that evaluated.parquet lacks"),
+    ],
+)
+def test_choices_that_cannot_be_are_an_error(
+    run: FinishedRun, tmp_path: Path, name: str, column: str, value: object, said: str
+) -> None:
+    """Of a cell and of a reference point alike: -1 does not count as the last model, and nothing ends in a traceback."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run.directory, copy)
+    own = name == "oracle"
+    file = copy / ("references.parquet" if own else f"cells/{run.router(name).cells[0]}/test.parquet")
+    _changed(file, column or ("oracle" if own else "choice"), value)
+
+    with pytest.raises(DataError, match=rf"{file.name}: .*{said}"):
+        FinishedRun.read(copy).chosen(name)
+
+
+@pytest.mark.parametrize(("column", "value"), [("split", None), ("split_name", "fold-9")])
+def test_reference_points_are_of_the_splits_of_the_run(
+    run: FinishedRun, tmp_path: Path, column: str, value: object
+) -> None:
+    """A file without the column, or with a split that the results lack, is named."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run.directory, copy)
+    _changed(copy / "references.parquet", column, value)
+
+    with pytest.raises(DataError, match="references.parquet"):
+        FinishedRun.read(copy).chosen("oracle")
 
 
 def with_figure(run: FinishedRun, spec: FigureSpec) -> FinishedRun:

@@ -70,6 +70,7 @@ def test_choices_can_be_of_some_and_on_dev(run: FinishedRun) -> None:
     dev = run.choices("keyed", "oracle", part="dev")
 
     assert set(dev["name"]) == {"keyed", "oracle"}
+    assert len(run.choices("keyed", "oracle", "keyed", part="dev")) == len(dev)
     assert len(run.choices("faulty")) == 0
     assert list(run.choices("faulty").columns) == list(dev.columns)
     with pytest.raises(DataError, match="'keyed'"):
@@ -95,13 +96,15 @@ def test_curves_hold_sweeps_learning_and_fits(run: FinishedRun) -> None:
 
 
 def test_html_is_escaped_and_says_what_is_missing(run: FinishedRun) -> None:
-    """Names with markup are shown; reasons, failures and the folder stand with the table."""
-    name, about = "<script>alert('x')</script>", run.result.run
+    """Names with markup and control characters are shown and head their rows; reasons, failures and the folder are there."""
+    name, about = "<script>alert('x')</script>\x1b[2J\u202e", run.result.run
     routers = tuple(attrs.evolve(r, label=name) if r.label == "keyed" else r for r in run.result.routers)
     text = FinishedRun(attrs.evolve(run.result, routers=routers))._repr_html_()
 
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "\\x1b[2J\\u202e</th>" in text
     assert "SYNTHETIC DATA: made up for the tests" in text
     assert about.benchmark.fingerprint[:12] in text
     assert f"cells failed, such as {next(c.cell.name for c in run.result.cells if c.status == 'failed')}" in text
