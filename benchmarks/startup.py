@@ -13,6 +13,7 @@ import time
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "python -c 'import click'": ["-c", "import click"],
+    "python -c 'import vlrb'": ["-c", "import vlrb"],
     "vlrb --help": ["-m", "vlrb", "--help"],
     "vlrb hooks": ["-m", "vlrb", "hooks"],
     "vlrb plugins": ["-m", "vlrb", "plugins"],

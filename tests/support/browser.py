@@ -64,3 +64,17 @@ def look_at(page: str, value: str, folder: Path, width: int = 390, height: int =
     assert found is not None, shown.stderr
     console = tuple(line for line in shown.stderr.splitlines() if ":CONSOLE" in line)
     return Seen(json.loads(unquote(found[1])), console)
+
+
+def dumped(address: str, folder: Path, seconds: int = 25) -> str:
+    """Return the elements of a page of a running server, as they are after some seconds of the page's own time."""
+    browser = find_browser()
+    if browser is None:
+        pytest.skip("no Chromium: install one, or name one in VLRB_BROWSER")
+    folder.mkdir()
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1600,1000")
+    waits = f"--virtual-time-budget={1000 * seconds}"
+    return subprocess.run(
+        [browser, *flags, f"--user-data-dir={folder / 'profile'}", waits, "--dump-dom", address],
+        capture_output=True, text=True, encoding="utf-8", timeout=180, check=True, env={**os.environ, "HOME": str(folder)},
+    ).stdout  # fmt: skip
