@@ -24,8 +24,9 @@ import numpy as np
 from vlrb.api.routing import Column, Features
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.evaluation.feature_store import KEY, FeatureStore
-from vlrb.evaluation.features import CHUNK, _assembled, encode
+from vlrb.evaluation.encoding import CHUNK
+from vlrb.evaluation.feature_store import KEY, FeatureStore, gather
+from vlrb.evaluation.features import encode
 from vlrb.executor import quiet
 from vlrb.experiment.plan import FeatureSet
 from vlrb.experiment.resolve import make_plan

@@ -145,6 +145,8 @@ from vlrb.executor import Listener as Listener
 from vlrb.executor import LocalExecutor as LocalExecutor
 from vlrb.executor import Report as Report
 from vlrb.executor import Task as Task
+from vlrb.executor import do_task as do_task
+from vlrb.executor import thread_environment as thread_environment
 from vlrb.experiment.strict import restore_value as restore_value
 from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure

@@ -15,6 +15,7 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
@@ -53,11 +54,12 @@ def stage(progress: Progress, what: str) -> Iterator[None]:
 
 @attrs.frozen
 class Task:
-    """One piece of work: its name in messages, its arguments, and the bytes that it works on."""
+    """One piece of work: its name in messages, its arguments, the bytes that it works on, and what it makes in the cache."""
 
     name: str
     arguments: tuple[Any, ...]
     size: int = 0
+    makes: Path | None = None
 
 
 @attrs.frozen
@@ -180,13 +182,16 @@ class LocalExecutor:
                         process.send(None)
                 if here is not None and waiting:
                     # the smallest, while others start; without others in their order
-                    _do(job, here, waiting.pop() if others else waiting.popleft(), listener)
+                    do_task(job, here, waiting.pop() if others else waiting.popleft(), listener)
                 _listen(running, listener, 0 if here is not None and waiting else LOOK)
                 interrupts.check()
 
 
-def _do(job: Job, made: Any, task: Task, listener: Listener) -> None:
-    """Do a task in this process."""
+def do_task(job: Job, made: Any, task: Task, listener: Listener) -> None:
+    """Do a task in this process.
+
+    :param made: what the job's ``make`` gives
+    """
     listener.started(task)
     report = Report(listener.progress, functools.partial(listener.log, task))
     result = _attempt(lambda: job.work(made, report, *task.arguments))

@@ -30,7 +30,7 @@ logger = logging.getLogger("vlrb")
 PATIENCE = 2.0
 """Seconds for which a lock is waited for in silence."""
 
-CACHE_KINDS = ("benchmarks", "scores", "parts", "features", "cells", "work")
+CACHE_KINDS = ("benchmarks", "scores", "parts", "features", "fused", "cells", "work")
 """Folders of the cache whose entries vlrb itself makes, and makes again; other folders belong to plugins."""
 
 USES = "uses.json"

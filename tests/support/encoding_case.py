@@ -167,7 +167,7 @@ class Case:
         table = f'encoders = [{{ use = "{use}", file = "{self.asked}"{", " * bool(more)}{more} }}]\nfusion = "concat"\n'
         made = self.plan(table, **plan)
         benchmark = build(made, self.places)
-        return encode(made.feature_sets["f"], benchmark, self.places, quiet), benchmark
+        return encode(made, "f", benchmark, self.places, quiet), benchmark
 
     def lines(self) -> list[str]:
         """Return what was asked since the last look."""

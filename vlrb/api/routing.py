@@ -7,6 +7,7 @@ Shapes: n samples, k candidate models.  The *quality matrix* ``Y[n, k]`` says wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -56,14 +57,42 @@ class Column:
 
 @attrs.frozen(eq=False)
 class Features:
-    """A float32 matrix [n, d] and its d columns.  NaN only in columns that may be missing."""
+    """A float32 matrix [n, d] and its d columns.  NaN only in columns that may be missing.
 
-    matrix: Array
+    Rows and columns that were taken of a matrix are copied when ``matrix`` is first asked for, and not before: a router that works
+    on few samples at a time, or needs few columns, needs memory for these only.
+    """
+
+    _whole: Array = attrs.field(alias="matrix")
     columns: tuple[Column, ...]
+    _rows: Array | None = attrs.field(default=None, alias="rows")
+    _places: Array | None = attrs.field(default=None, alias="places")
+
+    @cached_property
+    def matrix(self) -> Array:
+        """The values, float32[n, d]."""
+        matrix = self._whole
+        if self._rows is None and self._places is None:
+            return matrix
+        if self._places is not None:
+            rows = slice(None) if self._rows is None else self._rows[:, None]
+            return sealed(matrix[rows, self._places])
+        return sealed(matrix[self._rows])
 
     def take(self, rows: Array) -> Features:
         """Return the features of some rows."""
-        return Features(sealed(self.matrix[rows]), self.columns)
+        import numpy as np
+
+        of_whole = np.arange(len(self._whole)) if self._rows is None else self._rows
+        return Features(self._whole, self.columns, of_whole[rows], self._places)
+
+    def select(self, places: Sequence[int]) -> Features:
+        """Return some of the columns, by their places."""
+        import numpy as np
+
+        kept = np.asarray(places, dtype=np.intp)
+        columns = tuple(self.columns[j] for j in kept.tolist())
+        return Features(self._whole, columns, self._rows, kept if self._places is None else self._places[kept])
 
 
 @attrs.frozen(eq=False)
@@ -213,7 +242,7 @@ class Router(Protocol):
 
 @attrs.frozen(eq=False)
 class EncodedFeatures:
-    """What one encoder made of all samples, and what it looks at."""
+    """What one encoder made of some samples, and what it looks at."""
 
     features: Features
     modality: Literal["text", "image", "both"]
@@ -223,7 +252,7 @@ class Fusion(Protocol):
     """Makes one feature matrix of what several encoders made of the same samples."""
 
     def __call__(self, parts: Sequence[EncodedFeatures], /) -> Features:
-        """Return the fused features, a row per sample.
+        """Return the fused features, a row per sample, which does not depend on the other samples: they come in blocks.
 
         :raises DataError: when there are no encoders to fuse
         """

@@ -92,7 +92,9 @@ class Logs:
     def read(self, jobs: int, progress: Progress) -> None:
         """Read the parts that are not in the cache; the error holds the problems of all."""
         stale = [p for p in self.listing.parts if not _in_cache(self.folder(p) / "part.json")]
-        tasks = [Task(p.id, (p, self.keys[p.id]), sum(f.stat().st_size for f in p.files)) for p in stale]
+        tasks = [
+            Task(p.id, (p, self.keys[p.id]), sum(f.stat().st_size for f in p.files), self.folder(p)) for p in stale
+        ]
         run_tasks(self.builder, PartBuilder.read, tasks, jobs, "reading logs", progress)
 
     def score(self, parts: Iterable[Part], every: bool, jobs: int, progress: Progress) -> None:
@@ -103,7 +105,7 @@ class Logs:
             target = self.scores(part, every=every)
             if not _in_cache(target / "scores.json"):
                 size = 20 * rows_file(self.folder(part)).stat().st_size
-                tasks.append(Task(part.id, (self.folder(part), samples, target, every, part.id), size))
+                tasks.append(Task(part.id, (self.folder(part), samples, target, every, part.id), size, target))
         run_tasks(self.builder, score_part, tasks, jobs, "scoring answers", progress)
 
 

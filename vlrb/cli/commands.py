@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,18 @@ jobs_option = click.option(
     "--limit", type=click.IntRange(min=1), metavar="N",
     help="A first try on about N samples: whole groups, of each dataset the same share, always the same ones.",
 )  # fmt: skip
+@click.option(
+    "--shard", metavar="I/N",
+    help="Do what no other of N processes that share the cache is doing; auto: as the launcher (Slurm ...) numbers them. "
+    "Only the cache is written: a run without --shard joins, reports and tracks.",
+)  # fmt: skip
 @click.option("--debug", is_flag=True, help="Print the traceback of a router that fails, as soon as it does.")
 @click.option("--pdb", is_flag=True, help="Start Python's debugger where a router fails, and go on when it is left.")
 @as_json
 @click.pass_obj
 def run(
     given: Given, file: Path | None, jobs: int | None, fresh: tuple[str, ...], only: tuple[str, ...], limit: int | None,
-    debug: bool, pdb: bool, as_json: bool,
+    shard: str | None, debug: bool, pdb: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run an experiment: build, split, fit, evaluate, report and track.
 
@@ -70,6 +76,10 @@ def run(
     labels = [f for f in fresh if f] if fresh else None
     if pdb:
         check_debugger(jobs)
+    if shard is not None:
+        if fresh or pdb or jobs:
+            raise click.UsageError("--shard goes with none of --fresh, --jobs and --pdb", click.get_current_context())
+        return _run_shard(given, file, shard, debug, as_json, only=only, limit=limit or 0)
     given.places.check()
     with prints_to_stderr(), progress_bars() as progress:
         with stage(progress, "loading plugins"):
@@ -80,6 +90,23 @@ def run(
         outcome = execute(plan, given.places, jobs=jobs, fresh=labels, progress=progress, failed=failed)
     _show_outcome(outcome, as_json)
     return exit_status(outcome)
+
+
+def _run_shard(given: Given, file: Path, shard: str, debug: bool, as_json: bool, **more: Any) -> int:
+    from vlrb.cli.shard import shard_of, show_shard
+
+    numbers = shard_of(shard, os.environ)
+    given.places.check()
+    with prints_to_stderr(), progress_bars() as progress:
+        with stage(progress, "loading plugins"):
+            from vlrb.experiment.resolve import SHARDS
+            from vlrb.running.shards import execute_shard
+
+            plan = given.plan(file, weights=True, executor={"use": SHARDS, **numbers}, **more)
+        failed = failure_shown(progress.paused, debugger=False) if debug else quiet
+        outcome = execute_shard(plan, given.places, progress=progress, failed=failed)
+    show_shard(numbers, outcome, file, as_json)
+    return outcome.exit_code
 
 
 def _show_outcome(outcome: RunOutcome, as_json: bool) -> None:

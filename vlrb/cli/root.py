@@ -34,10 +34,11 @@ class Given:
     def registry(self) -> Registry:
         return load(Selection.of(self.plugins))
 
-    def plan(self, file: Path, *, weights: bool = False, only: tuple[str, ...] = (), limit: int = 0) -> Plan:
+    def plan(self, file: Path, **more: Any) -> Plan:
+        """Return the plan of an experiment file; ``more`` as :func:`vlrb.experiment.resolve.make_plan` takes it."""
         from vlrb.experiment.resolve import make_plan
 
-        return make_plan(file, self.plugins, weights=weights, only=only, limit=limit)
+        return make_plan(file, self.plugins, **more)
 
 
 class Root(click.Group):

@@ -1,4 +1,4 @@
-"""Encoded samples, kept by content in *chunks*: Arrow files that appear whole, so that a kill loses one chunk."""
+"""Features in the cache: encoded samples by content, in *chunks* that appear whole; and the matrix of a feature set."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import sys
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ import attrs
 import numpy as np
 import pyarrow as pa
 
-from vlrb.api.frozen import Array
-from vlrb.api.routing import Features
-from vlrb.storage import new_file
+from vlrb.api.frozen import Array, sealed
+from vlrb.api.routing import Column, Features
+from vlrb.errors import DataError
+from vlrb.storage import new_file, read_json, write_json
 
 logger = logging.getLogger("vlrb")
 KEY = np.dtype("S32")
@@ -42,15 +45,18 @@ class Chunk:
 
 @attrs.frozen(eq=False)
 class FeatureStore:
-    """The chunks of one encoder."""
+    """The chunks of one encoder; remembers which files this process, or the asking one, has seen."""
 
     folder: Path
     key: str
+    _seen: set[str] = attrs.field(factory=set, init=False)
+    _new: set[bytes] = attrs.field(factory=set, init=False)
 
     def chunks(self) -> list[Chunk]:
         """Return the chunks; an unusable file is renamed with a warning, so that its samples are encoded again."""
         found: list[Chunk] = []
         for file in sorted(self.folder.glob("*.arrow")):
+            self._seen.add(file.name)
             try:
                 chunk = self._read(file)
                 if found and chunk.columns != found[0].columns:
@@ -63,6 +69,22 @@ class FeatureStore:
                 with contextlib.suppress(FileNotFoundError):  # another process was quicker
                     file.rename(aside)
         return found
+
+    def present(self, keys: Array) -> Array:
+        """Return bool[m]: whether contents are in chunks that were written since all chunks were read."""
+        for file in self.folder.glob("*.arrow"):
+            if file.name not in self._seen:
+                self._seen.add(file.name)
+                with contextlib.suppress(OSError, ValueError, KeyError, IndexError):  # a broken one is found when all are read
+                    self._new.update(_mapped(file)[0].tolist())
+        return np.array([k in self._new for k in keys.tolist()], dtype=np.bool_)
+
+    def columns(self) -> str:
+        """Return the columns of the first usable chunk as JSON; empty where there is none."""
+        for file in sorted(self.folder.glob("*.arrow")):
+            with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+                return str(_mapped(file)[2]["columns"])
+        return ""
 
     def _read(self, file: Path) -> Chunk:
         keys, matrix, about = _mapped(file)
@@ -103,3 +125,92 @@ def columns_text(features: Features) -> str:
     return json.dumps(
         [[c.name, c.kind, c.may_be_missing, *([c.categories] if c.categories else [])] for c in features.columns]
     )
+
+
+@attrs.frozen(eq=False)
+class Gathered:
+    """What an encoder made of the samples of a benchmark, in a file of float32[n, d] in their order."""
+
+    file: Path
+    columns: tuple[Column, ...]
+    seconds_per_sample: float
+
+    def rows(self, rows: slice) -> Features:
+        """Return some rows."""
+        width = len(self.columns)
+        count, offset = (rows.stop - rows.start) * width, rows.start * width * 4
+        values = np.fromfile(self.file, np.float32, count, offset=offset)
+        return Features(sealed(values.reshape(-1, width)), self.columns)
+
+
+def gather(store: FeatureStore, keys: Array, file: Path) -> Gathered:
+    """Write the rows of samples in their order into a file, chunk by chunk.
+
+    :param keys: of the samples' contents
+    :raises DataError: when one is in no chunk
+    """
+    chunks = store.chunks()
+    contents, first = np.unique(np.concatenate([np.empty(0, KEY), *(c.keys for c in chunks)]), return_index=True)
+    if not np.isin(keys, contents).all():
+        fix = "run again: the samples are encoded again"
+        raise DataError("features disappeared from the cache while they were read", where=str(store.folder), fix=fix)
+    rows = first[np.searchsorted(contents, keys)]
+    starts = np.cumsum([0, *(len(c.keys) for c in chunks)])
+    owner = np.searchsorted(starts, rows, side="right") - 1
+    by_owner = np.argsort(owner, kind="stable")
+    of_chunks = np.split(by_owner, np.searchsorted(owner[by_owner], np.arange(1, len(chunks))))
+    with file.open("wb") as output:
+        for chunk, start, mine in zip(chunks, starts[:-1], of_chunks, strict=True):
+            if mine.size:
+                _put(output.fileno(), mine, chunk.rows()[rows[mine] - start])
+    seconds = np.array([c.seconds / len(c.keys) for c in chunks])[owner]
+    columns = tuple(Column(*c) for c in json.loads(chunks[0].columns))
+    return Gathered(file, columns, float(seconds.mean()))
+
+
+def _put(file: int, rows: Array, values: Array) -> None:
+    """Write rows to their places in a file."""
+    size = values.shape[1] * values.itemsize
+    for row, value in zip(rows.tolist(), values, strict=True):
+        os.pwrite(file, value.data, row * size)
+
+
+@attrs.frozen
+class FeatureMatrix:
+    """The matrix of a feature set of a benchmark, in a folder: ``matrix.npy`` and, written last, ``about.json``."""
+
+    folder: Path
+
+    def read(self) -> tuple[Features, float] | None:
+        """Return the features, mapped, and the seconds that encoding one sample took; None where they are not there.
+
+        :raises DataError: when the files are broken
+        """
+        if not (self.folder / "about.json").is_file():
+            return None
+        about = read_json(self.folder / "about.json")
+        try:
+            matrix = np.asarray(np.load(self.folder / "matrix.npy", mmap_mode="r", allow_pickle=False))
+            return Features(matrix, tuple(Column(*c) for c in about["columns"])), float(about["seconds_per_sample"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            fix = "delete the folder and run again"
+            raise DataError(f"cannot be read: {error}", where=str(self.folder), fix=fix) from None
+
+    @contextlib.contextmanager
+    def writer(self, n: int) -> Iterator[Callable[[Array], None]]:
+        """Yield a function that writes the next rows of n."""
+        with (self.folder / "matrix.npy").open("wb") as file:
+
+            def write(rows: Array) -> None:
+                if not file.tell():
+                    shape = (n, rows.shape[1])
+                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(np.ascontiguousarray(rows, "<f4").data)
+
+            yield write
+
+    def describe(self, columns: tuple[Column, ...], seconds: float) -> None:
+        """Write what the matrix holds."""
+        text = columns_text(Features(np.empty((0, len(columns)), np.float32), columns))
+        write_json(self.folder / "about.json", {"columns": json.loads(text), "seconds_per_sample": seconds})

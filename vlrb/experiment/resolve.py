@@ -48,6 +48,8 @@ DEFAULT_REPORTS = ("reports/leaderboard", "reports/html", "data-report/data-repo
 DEFAULT_SPLITTER = "splits/grouped"
 DEFAULT_COUNTER = "tokens/usage"
 DEFAULT_EXECUTOR = "executors/local"
+SHARDS = "executors/shards"
+"""The executor of ``vlrb run --shard``."""
 SPLIT_KEYS = tuple(field.name for field in attrs.fields(SplitSection))
 
 
@@ -59,6 +61,7 @@ def make_plan(
     only: Sequence[str] = (),
     limit: int = 0,
     objects: Mapping[str, Any] | None = None,
+    executor: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Read an experiment file, unless it has been read, load the plugins it needs, and resolve it.
 
@@ -69,10 +72,13 @@ def make_plan(
     :param only: labels of the routers to run; none: all
     :param limit: about how many samples to run on; 0: all
     :param objects: name -> further plugins, which are there in this process only
+    :param executor: what stands for the file's ``[executor]``
     :raises ConfigError: with all problems of the file
     :raises PluginError: when a plugin is broken
     """
     document = given if isinstance(given, Document) else read_document(given)
+    if executor is not None:
+        document = attrs.evolve(document, tree={**document.tree, "executor": dict(executor)})
     for kind in KEYS:
         core_sources(kind)
     registry = load(Selection.of(tuple(options), document.plugin_files()), objects=objects)

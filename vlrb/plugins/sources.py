@@ -54,6 +54,7 @@ KEYS: Mapping[str, Counted] = {
         {
             "vlrb.benchmark.matrices": "gives what encoders look at, which is hashed for every sample",
             "vlrb.storage": "writes the files, and every file carries a checksum",
+            "vlrb.evaluation.splits": "splits samples; encoders see none of it",
             "vlrb.api.components": "declares records; encoders see none of them",
         },
     ),

@@ -13,7 +13,7 @@ from vlrb.api.frozen import frozen
 from vlrb.api.results import CellInfo
 from vlrb.api.routing import Labelled
 from vlrb.benchmark.matrices import Benchmark
-from vlrb.evaluation.features import Encoded, encode, feature_folders
+from vlrb.evaluation.features import Encoded, encode, feature_folders, fused_folder
 from vlrb.evaluation.inner_splits import inner_splits, refit_split
 from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
 from vlrb.evaluation.splits import Split, Splitting
@@ -128,6 +128,10 @@ class RunContext:
         """Return the folder of a cell in the cache."""
         return self.places.cache / "cells" / cell.key[:20]
 
+    def fit_folder(self, cell: CellInfo) -> Path:
+        """Return the folder in the cache of a cell's fit, which other points of its sweep may share."""
+        return self.places.cache / "cells" / (cell.fit_key or cell.key)[:20]
+
     def work_folder(self, cell: CellInfo) -> Path:
         """Return the folder from which a killed fit resumes: the router's ``router/`` and the journal of its curve."""
         return self.places.cache / "work" / cell.key[:20]
@@ -141,7 +145,9 @@ class RunContext:
         sets = [self.plan.feature_sets[n] for n in {c.features for c in cells} if n]
         keys = [key[:20] for key in dict.fromkeys(k for c in cells for k in (c.key, c.fit_key) if k)]
         features = sorted({n for s in sets for n in feature_folders(s)})
-        return {"benchmarks": [self.benchmark.directory.name], "features": features, "cells": keys, "work": keys}
+        fused = sorted({fused_folder(s, self.benchmark) for s in sets})
+        cells = {"cells": keys, "work": keys}
+        return {"benchmarks": [self.benchmark.directory.name], "features": features, "fused": fused, **cells}
 
     def forget(self, cell: CellInfo) -> None:
         """Remove a cell and its work from the cache; runs that have it keep their own copies."""
@@ -155,12 +161,15 @@ class RunContext:
         """Tell whether the cell's result is in the cache."""
         return mark_used(self.folder(cell)) and (self.folder(cell) / "cell.json").is_file()
 
-    def encoded(self, name: str, progress: Progress) -> Encoded:
-        """Return a feature set of all samples; the last one asked for is kept in memory."""
+    def encoded(self, name: str, progress: Progress, jobs: int | None = None) -> Encoded:
+        """Return a feature set of all samples; the last one asked for is kept.
+
+        :param jobs: tasks at a time, by the experiment's executor; None: what is lacking is made in this process
+        """
         if name not in self._encoded:
             self._encoded.clear()
             self._labelled.clear()
-            self._encoded[name] = encode(self.plan.feature_sets[name], self.benchmark, self.places, progress)
+            self._encoded[name] = encode(self.plan, name, self.benchmark, self.places, progress, jobs)
         return self._encoded[name]
 
     def labelled(self, cell: CellInfo, name: str, encoded: Encoded | None) -> Labelled:

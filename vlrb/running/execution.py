@@ -46,14 +46,10 @@ class CellsInProgress:
         """
         context = self.context
         self._asked.extend(cells)
-        waiting = self._with_features([c for c in cells if not self._take_over(c)])
-        threads = max(1, available_threads() // jobs)
-        tasks = [Task(c.name, (c, threads)) for c in waiting]
-        shared = (PortablePlan(context.plan), context.places, context.benchmark.directory, context.splitting)
-        here = context if jobs < 2 else None
-        listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
-        limits = Limits(jobs, isolated=jobs > 1, threads=threads)
-        do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on), tasks, listener, here, limits)
+        waiting = self._with_features([c for c in cells if not self._take_over(c)], jobs)
+        run_cells(
+            context, waiting, jobs, Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
+        )
         return tuple(self._results[c.name] for c in cells)
 
     def _take_over(self, cell: CellInfo) -> bool:
@@ -64,21 +60,11 @@ class CellsInProgress:
             self._end(cell, reused=True)
             return True
 
-    def _with_features(self, cells: Sequence[CellInfo]) -> list[CellInfo]:
+    def _with_features(self, cells: Sequence[CellInfo], jobs: int) -> list[CellInfo]:
         """Make the features that cells need, once; cells whose features cannot be made fail.  Return the others."""
-        failed: dict[str | None, str] = {}
-        for name in dict.fromkeys(c.features for c in cells if c.features):
-            try:
-                with stage(self.progress, f"features {name}"):
-                    self.context.encoded(name, self.progress)
-            except StorageError:
-                raise
-            except VlrbError as error:
-                failure = Failure.of(error)
-                failed[name] = failure.text
-                self.failed(f"feature set {name!r}", failure)
+        failed = make_features(self.context, cells, jobs, self.progress, self.failed)
         for cell in (c for c in cells if c.features in failed):
-            self._end(cell, f"feature set {cell.features!r}: {failed[cell.features]}")
+            self._end(cell, failed[cell.features])
         return [c for c in cells if c.features not in failed]
 
     def _task_started(self, task: Task) -> None:
@@ -111,30 +97,73 @@ class CellsInProgress:
         self.progress("cells", len(self._results), len(self._asked))
 
     def _adopted(self, cell: CellInfo, directory: Path, reused: bool) -> CellResult:
-        context, split = self.context, self.context.scored_split(cell)
-        adopt_cell(context.folder(cell), directory)
+        adopt_cell(self.context.folder(cell), directory)
         (directory / "error.txt").unlink(missing_ok=True)
-        models = [c.name for c in context.benchmark.candidates]
-        about = read_json(directory / "cell.json")
-        timing = {name: Timing(**t) for name, t in about["timing"].items()}
-        scores, counts = {}, {}
-        for name in ROUTED:
-            routed = read_routed(directory, name, context.ids(split, name), models)
-            on = context.evaluated([split], name)
-            scores[name] = context.evaluator.scores(on, routed.choices, timing[name], routed.estimate)
-            counts[name] = np.bincount(routed.choices, minlength=len(models)).tolist()
-        return CellResult(
-            cell=cell,
-            status="done",
-            reused=reused,
-            directory=directory,
-            scores=scores,
-            fit_seconds=about["fit_seconds"],
-            timing=timing["test"],
-            choices={n: dict(zip(models, c, strict=True)) for n, c in counts.items()},
-            hardware=about["hardware"],
-            chosen=about["chosen"],
-        )
+        return cell_result(self.context, cell, directory, reused)
+
+
+def make_features(
+    context: RunContext,
+    cells: Sequence[CellInfo],
+    jobs: int,
+    progress: Progress,
+    failed: Callable[[str, Failure], None],
+) -> dict[str | None, str]:
+    """Make the features that cells need, once; return feature set -> why it could not be made.
+
+    :param failed: called with the name of a feature set that has failed, at once
+    """
+    errors: dict[str | None, str] = {}
+    for name in dict.fromkeys(c.features for c in cells if c.features):
+        try:
+            with stage(progress, f"features {name}"):
+                context.encoded(name, progress, jobs)
+        except StorageError:
+            raise
+        except VlrbError as error:
+            failure = Failure.of(error)
+            errors[name] = f"feature set {name!r}: {failure.text}"
+            failed(f"feature set {name!r}", failure)
+    return errors
+
+
+def run_cells(context: RunContext, cells: Sequence[CellInfo], jobs: int, listener: Listener) -> None:
+    """Have the experiment's executor run cells, whose features are there; their results are in the cache then."""
+    threads = max(1, available_threads() // jobs)
+    tasks = [Task(c.name, (c, threads), makes=context.fit_folder(c)) for c in cells]
+    shared = (PortablePlan(context.plan), context.places, context.benchmark.directory, context.splitting)
+    here = context if jobs < 2 else None
+    limits = Limits(jobs, isolated=jobs > 1, threads=threads)
+    do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on), tasks, listener, here, limits)
+
+
+def cell_result(context: RunContext, cell: CellInfo, directory: Path, reused: bool) -> CellResult:
+    """Return the result of a cell whose files are in a folder.
+
+    :param reused: whether it was known before
+    """
+    split = context.scored_split(cell)
+    models = [c.name for c in context.benchmark.candidates]
+    about = read_json(directory / "cell.json")
+    timing = {name: Timing(**t) for name, t in about["timing"].items()}
+    scores, counts = {}, {}
+    for name in ROUTED:
+        routed = read_routed(directory, name, context.ids(split, name), models)
+        on = context.evaluated([split], name)
+        scores[name] = context.evaluator.scores(on, routed.choices, timing[name], routed.estimate)
+        counts[name] = np.bincount(routed.choices, minlength=len(models)).tolist()
+    return CellResult(
+        cell=cell,
+        status="done",
+        reused=reused,
+        directory=directory,
+        scores=scores,
+        fit_seconds=about["fit_seconds"],
+        timing=timing["test"],
+        choices={n: dict(zip(models, c, strict=True)) for n, c in counts.items()},
+        hardware=about["hardware"],
+        chosen=about["chosen"],
+    )
 
 
 def _unpacked(sent: PortablePlan, places: Places, directory: Path, splitting: Splitting) -> RunContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vlrb import ExecutorSpec, LocalExecutor, NoParams, hookimpl
+from vlrb_plugins.executors.shards import SharedExecutor, ShardParams
 
 
 def local(_: NoParams) -> LocalExecutor:
@@ -12,5 +13,13 @@ def local(_: NoParams) -> LocalExecutor:
 
 @hookimpl
 def vlrb_executors() -> list[ExecutorSpec]:
-    """Return the executor ``local``."""
-    return [ExecutorSpec(name="local", summary="processes of this machine", factory=local)]
+    """Return the executors ``local`` and ``shards``."""
+    return [
+        ExecutorSpec(name="local", summary="processes of this machine", factory=local),
+        ExecutorSpec(
+            name="shards",
+            summary="one of several processes that share a cache (vlrb run --shard)",
+            factory=SharedExecutor,
+            params=ShardParams,
+        ),
+    ]

@@ -7,7 +7,7 @@ import pytest
 from encoding_case import Case
 
 from vlrb.errors import DataError, PluginError
-from vlrb.evaluation import features
+from vlrb.evaluation import encoding
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_samples_that_cannot_be_encoded_are_named_at_once_and_the_others_kept(ca
 
 def test_an_endless_list_of_bad_samples_ends(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing can be read, the first few are enough."""
-    monkeypatch.setattr(features, "MOST_PROBLEMS", 1)
+    monkeypatch.setattr(encoding, "MOST_PROBLEMS", 1)
     with pytest.raises(DataError) as caught:
         case.encode(more='fault = "bad"')
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from encoding_case import Case
 
 from vlrb.benchmark.build import build
 from vlrb.errors import ConfigError, DataError, PluginError
-from vlrb.evaluation import features
-from vlrb.evaluation.features import content_keys, encode
+from vlrb.evaluation import encoding, features
+from vlrb.evaluation.encoding import content_keys
+from vlrb.evaluation.features import encode
 from vlrb.executor import quiet
 
 
@@ -111,7 +115,7 @@ def test_weights_that_nobody_can_tell_fail_the_features_only(case: Case) -> None
 
     assert identity["encoders"][0]["revision"] is None
     with pytest.raises(DataError, match="nobody knows the weights"):
-        encode(plan.feature_sets["f"], build(plan, case.places), case.places, quiet)
+        encode(plan, "f", build(plan, case.places), case.places, quiet)
 
 
 def test_features_of_another_version_are_not_used(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,16 +146,58 @@ def test_progress_counts_contents_and_begins_at_what_is_known(case: Case) -> Non
     case.encode(samples=20)
     plan = case.plan(f'encoders = [{{ use = "e-text", file = "{case.asked}" }}]', samples=40)
     seen: list[tuple[str, int, int]] = []
-    encode(plan.feature_sets["f"], build(plan, case.places), case.places, lambda *what: seen.append(what))
+    encode(plan, "f", build(plan, case.places), case.places, lambda *what: seen.append(what))
 
     assert seen == [("encoding with e-text", n, 40) for n in (20, 28, 36, 40)]
+
+
+@pytest.mark.parametrize("fusion", ["normalize-concat", "normalize-concat-interaction", "average"])
+def test_features_are_the_same_whatever_the_size_of_blocks(
+    case: Case, monkeypatch: pytest.MonkeyPatch, fusion: str
+) -> None:
+    """Fusing in blocks, which keeps the memory small, gives every bit that fusing all at once gives."""
+    plan = case.plan(f'encoders = ["e-text", "e-image"]\nfusion = "{fusion}"')
+    benchmark = build(plan, case.places)
+    whole = encode(plan, "f", benchmark, case.places, quiet).features.matrix.tobytes()
+    shutil.rmtree(case.places.cache / "fused")
+    monkeypatch.setattr(features, "BLOCK", 7)
+
+    assert encode(plan, "f", benchmark, case.places, quiet).features.matrix.tobytes() == whole
+
+
+def test_a_matrix_is_mapped_and_cannot_be_written(case: Case) -> None:
+    """Processes share its pages, and no router can change what the next one sees."""
+    encoded, _ = case.encode()
+    matrix = encoded.features.matrix
+
+    assert str(case.places.cache / "fused") in Path("/proc/self/maps").read_text(encoding="utf-8")
+    for array in (matrix, matrix[1:3], matrix.base):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_executor_encodes_in_groups(case: Case, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    """Groups of chunks are tasks, in other processes too: every content once, the same features, the same progress at the end."""
+    monkeypatch.setattr(encoding, "GROUP", 2)
+    plan = case.plan(f'encoders = [{{ use = "e-text", file = "{case.asked}" }}]\nfusion = "concat"\n')
+    benchmark, seen = build(plan, case.places), list[tuple[str, int, int]]()
+    encoded = encode(plan, "f", benchmark, case.places, lambda *what: seen.append(what), jobs)
+    asked = case.lines()
+    shutil.rmtree(case.places.cache / "features")
+    shutil.rmtree(case.places.cache / "fused")
+    alone = encode(plan, "f", benchmark, case.places, quiet)
+
+    assert len(asked) == 40
+    assert seen[-1] == ("encoding with e-text", 40, 40)
+    assert encoded.features.matrix.tobytes() == alone.features.matrix.tobytes()
 
 
 def test_a_fusion_without_dense_columns_says_so(case: Case) -> None:
     """That an encoder of images gives numbers only is known once it has run."""
     plan = case.plan('encoders = ["e-text", "e-pictured"]\nfusion = "average"')
     with pytest.raises(DataError, match="the encoders of image give none") as caught:
-        encode(plan.feature_sets["f"], build(plan, case.places), case.places, quiet)
+        encode(plan, "f", build(plan, case.places), case.places, quiet)
 
     assert caught.value.problems[0].where == "[features.f]"
 
@@ -168,7 +214,7 @@ def test_a_fusion_that_breaks_its_contract_is_blamed(case: Case, fault: str, sai
     """Its values are checked as an encoder's are: routers would make choices of NaN and infinity."""
     plan = case.plan(f'encoders = ["e-text"]\nfusion = {{ use = "odd", fault = "{fault}" }}')
     with pytest.raises(PluginError) as caught:
-        encode(plan.feature_sets["f"], build(plan, case.places), case.places, quiet)
+        encode(plan, "f", build(plan, case.places), case.places, quiet)
 
     assert f"fusion 'enc/odd' of plugin 'enc' {said}" in str(caught.value)
 
@@ -177,7 +223,7 @@ def test_only_text_does_not_encode_images(case: Case) -> None:
     """Nobody waits for features that are thrown away, nor needs their weights."""
     table = f'encoders = ["e-text", {{ use = "e-image", file = "{case.asked}" }}]\nfusion = "only-text"'
     plan = case.plan(table)
-    encoded = encode(plan.feature_sets["f"], build(plan, case.places), case.places, quiet)
+    encoded = encode(plan, "f", build(plan, case.places), case.places, quiet)
 
     assert encoded.features.matrix.shape == (80, 3)
     assert case.lines() == []
@@ -214,18 +260,17 @@ def test_feature_sets_that_cannot_be_are_refused(case: Case, table: str, said: s
 
 def test_the_weight_of_the_text_counts(case: Case) -> None:
     """text_weight reaches the fusion and the identity."""
-    sets = [
-        case.plan(
-            f'encoders = ["e-text", "e-image"]\nfusion = {{ use = "weighted-average", text_weight = {w} }}'
-        ).feature_sets["f"]
+    plans = [
+        case.plan(f'encoders = ["e-text", "e-image"]\nfusion = {{ use = "weighted-average", text_weight = {w} }}')
         for w in (0.0, 1.0)
     ]
+    sets = [p.feature_sets["f"] for p in plans]
     benchmark = build(case.plan('encoders = ["e-text"]'), case.places)
-    matrices = [encode(s, benchmark, case.places, quiet).features.matrix for s in sets]
+    matrices = [encode(p, "f", benchmark, case.places, quiet).features.matrix for p in plans]
     alone = []
     for modality in ("image", "text"):
-        one = case.plan(f'encoders = ["e-text", "e-image"]\nfusion = "only-{modality}"').feature_sets["f"]
-        alone.append(encode(one, benchmark, case.places, quiet).features)
+        one = case.plan(f'encoders = ["e-text", "e-image"]\nfusion = "only-{modality}"')
+        alone.append(encode(one, "f", benchmark, case.places, quiet).features)
 
     assert sets[0].identity() != sets[1].identity()
     assert all(np.allclose(m, a.matrix) for m, a in zip(matrices, alone, strict=True))
