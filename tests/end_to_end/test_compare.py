@@ -86,7 +86,7 @@ def test_a_run_is_verified_without_cache_and_logs(runs: Any) -> None:
 
 
 def test_a_run_is_reported_in_other_forms(runs: Any) -> None:
-    """Markdown and CSV are made anew and printed, so that old runs get new forms; nothing else is on stdout."""
+    """Markdown and CSV are made again and printed, so that old runs get new forms; nothing else is on stdout."""
     assert runs.vlrb("report", "t", "--format", "md").out.startswith("# t: test\n")
     assert runs.vlrb("report", "t", "--format", "csv").out.startswith("kind,name,router,")
     assert runs.vlrb("report", "t").out == runs.vlrb("report", "t", "--format", "terminal").out

@@ -59,7 +59,7 @@ def test_gaps_are_fine_where_a_column_may_have_them(case: Case) -> None:
 
 
 def test_samples_that_cannot_be_encoded_are_named_at_once_and_the_others_kept(case: Case) -> None:
-    """One report with sample ids; when they are mended, only they are encoded."""
+    """One report with sample ids; when they are corrected, only they are encoded."""
     with pytest.raises(DataError) as caught:
         case.encode(more='fault = "bad"')
     first = str(caught.value)

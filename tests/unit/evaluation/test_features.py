@@ -90,7 +90,7 @@ def test_other_parameters_are_other_features(case: Case, more: str, again: bool)
 
 
 def test_other_weights_are_other_features(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new revision is encoded anew and has another identity; going back finds the old one."""
+    """A new revision is encoded again and has another identity; going back finds the old one."""
     case.encode()
     case.lines()
     old = case.plan('encoders = ["e-text"]').feature_sets["f"].identity()

@@ -113,7 +113,7 @@ def test_what_differs_in_settings_has_key_paths(found: Comparison) -> None:
 
 
 def test_a_copy_under_another_name_differs_in_nothing(first: FinishedRun, tmp_path: Path) -> None:
-    """The same choices: every difference is 0, and the two are told apart by their folders."""
+    """The same choices: every difference is 0, and the two are named by their folders."""
     copy = copy_of(first, tmp_path)
     found = compare_runs([first, copy])
 
