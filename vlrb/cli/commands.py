@@ -93,6 +93,8 @@ def _show_outcome(outcome: RunOutcome, as_json: bool) -> None:
         show_reports(outcome.reports, outcome.finished)
         if outcome.already_finished:
             echo("finished before; --fresh runs it again")
+        if (page := outcome.reports.written(".html")) is not None:
+            echo(f"page: {relative_path(page)}")
         echo(f"results: {relative_path(result.run.directory)}")
     for cell in result.cells:
         if cell.status == "failed":

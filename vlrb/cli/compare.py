@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,18 +80,15 @@ def _write_form(reports: Reports, found: Comparison, form: str, output: Path | N
     """Print a comparison as one of the files that reports make of it, or write it."""
     from vlrb.storage import write_text
 
-    with tempfile.TemporaryDirectory() as folder:
-        with prints_to_stderr():
-            written = reports.write(found, Path(folder))
-        texts = [f.read_text(encoding="utf-8") for files in written.values() for f in files if f.suffix == f".{form}"]
-    if not texts:
+    with prints_to_stderr():
+        text = reports.content(found, f".{form}")
+    if text is None:
         if not reports.errors:
             raise ConfigError(f"no report on comparisons writes a file .{form}", fix="use another --format")
-        return
-    if output is None:
-        click.echo(texts[0], nl=False)
+    elif output is None:
+        click.echo(text, nl=False)
     else:
-        write_text(output, texts[0])
+        write_text(output, text)
         echo(f"comparison: {relative_path(output)}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,9 +59,8 @@ def _write_page(registry: Registry, finished: FinishedRun, opens: bool) -> int:
     """Write the page of a run, print its path, and open it if asked to."""
     reports = _reports(registry, finished, "html")
     with prints_to_stderr():
-        written = reports.write(finished, finished.directory / "reports")
-    pages = [f for files in written.values() for f in files if f.suffix == ".html"]
-    for page in pages[:1]:
+        reports.write(finished, finished.directory / "reports")
+    if (page := reports.written(".html")) is not None:
         echo(f"page: {relative_path(page)}")
         if opens and not _opened(page):
             echo(f"no browser was found: open {page}", err=True)
@@ -79,14 +77,11 @@ def _opened(page: Path) -> bool:
 def _print_file(registry: Registry, finished: FinishedRun, ending: str) -> int:
     """Print the file of the leaderboard with an ending, made again."""
     reports = _reports(registry, finished, "leaderboard")
-    with tempfile.TemporaryDirectory() as folder:
-        with prints_to_stderr():
-            written = reports.write(finished, Path(folder))
-        texts = [f.read_text(encoding="utf-8") for files in written.values() for f in files if f.suffix == ending]
-    if not texts and not reports.errors:
+    with prints_to_stderr():
+        text = reports.content(finished, ending)
+    if text is None and not reports.errors:
         raise ConfigError(f"the report 'leaderboard' writes no {ending} file", fix="use another --format")
-    for text in texts[:1]:
-        click.echo(text, nl=False)
+    click.echo(text or "", nl=False)
     return exit_status(reports)
 
 
