@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from split_runs import KEYED, SplitRun, accuracy, run_splits
 
@@ -127,3 +128,15 @@ def test_of_models_with_an_equal_value_the_cheaper_is_best(tmp_path: Path) -> No
     found = {r.name: r.test.scores["overall"] for r in run.result.references}
 
     assert found["best-single-by-metric"] == found["best-single"] == found["cheapest-single"]
+
+
+def test_the_best_single_model_by_the_metric_is_chosen_on_train_alone(tmp_path: Path) -> None:
+    """Where on test, whose answers are all wrong, another model would be best: the cheapest."""
+    more = "[split]\nuse = 'hold-out'\ndatasets = ['TinyB']\n[selection]\nmetric = 'accuracy'\n"
+    run = run_splits(tmp_path, KEYED, more, logs="wrong = 'TinyB'")
+    rows = pq.read_table(run.files / "references.parquet").to_pylist()
+    chosen = {run.result.run.benchmark.models[r["best-single-by-metric"]] for r in rows}
+    train = [run.known()[i] for i, part in run.parts("").items() if part == "train"]
+    right = {m: statistics.fmean(float(row[f"quality:{m}"]) for row in train) for m in run.result.run.benchmark.models}
+
+    assert chosen == {max(right, key=right.__getitem__)} == {"tiny-large"}
