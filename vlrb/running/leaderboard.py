@@ -197,7 +197,11 @@ def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str,
 def _curve_table(result: RunResult, router: RouterResult, overall: Sequence[Column]) -> PointTable:
     shown = [c for c in overall if c[0] in SWEPT]
     rows = tuple(
-        TableRow(f"train = {p.train_fraction:g}", "point", _table_cells(result, p.test, None, shown))
+        TableRow(
+            f"train = {p.train_fraction:g}",
+            "point",
+            _table_cells(result, p.test, RowStatistics({"overall": p.intervals}), shown),
+        )
         for p in router.curve
     )
     return PointTable(f"learning curve of {router.label}: test", tuple(c[0] for c in shown), rows)

@@ -13,6 +13,7 @@ from split_runs import KEYED, SplitRun, accuracy, run_splits
 
 from vlrb.api.results import Scores
 from vlrb.api.routing import Undefined
+from vlrb.api.statistics import Interval
 from vlrb.running.leaderboard import leaderboard
 from vlrb.running.routers import aggregate_scores
 
@@ -80,6 +81,20 @@ def test_points_of_a_learning_curve_stand_in_no_row(curves: SplitRun) -> None:
     assert [r.name for r in board.rows].count("keyed") == 1
     (table,) = board.curves
     assert [r.name for r in table.rows] == ["train = 0.3", "train = 0.6", "train = 1"]
+
+
+def test_points_of_a_learning_curve_have_intervals(curves: SplitRun) -> None:
+    """Of every metric and around its value; that of the whole train has those of the row."""
+    router = curves.router()
+    for point in router.curve:
+        interval = point.intervals["accuracy"]
+        assert isinstance(interval, Interval)
+        assert interval.low <= point.test.scores["overall"]["accuracy"] <= interval.high
+    assert router.curve[-1].intervals == curves.result.statistics.rows["keyed"].intervals["overall"]
+    assert router.curve[0].intervals != router.curve[-1].intervals
+    (table,) = leaderboard(curves.result).curves
+    shown = table.rows[0].cells[table.headings.index("accuracy")].interval
+    assert shown == router.curve[0].intervals["accuracy"]
 
 
 def test_smaller_parts_of_train_are_nested_and_tested_on_the_same_samples(curves: SplitRun) -> None:
