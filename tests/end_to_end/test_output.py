@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import pty
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -81,3 +84,33 @@ def test_a_kind_may_be_written_in_the_plural(project: Any) -> None:
     assert (wrong.status, "did you mean 'router'" in wrong.err) == (4, True)
     wrong = project.vlrb("list", "router", "knnn")
     assert (wrong.status, "did you mean 'knn'" in wrong.err) == (4, True)
+
+
+STAGES = {
+    "run": ("loading plugins", "listing logs"),
+    "check": ("loading plugins", "listing logs"),
+    "verify": ("loading plugins",),
+    "report": ("loading plugins",),
+    "compare": ("loading plugins", "comparing"),
+}
+
+
+def test_a_terminal_shows_what_takes_time_before_the_first_result(project: Any) -> None:
+    """Importing libraries and listing logs may take half a minute, in which a user must not think that nothing happens."""
+    file = project.experiment()
+    for command, stages in STAGES.items():
+        given = (file,) if command in ("run", "check") else ("t",)
+        if command == "compare":
+            project.vlrb("run", project.experiment('[[router]]\nuse = "strongest"\n'))
+            given = tuple(sorted(f.parent for f in project.folder.glob("runs/t/*/results.json")))
+        ours, theirs = pty.openpty()
+        process = project.process(command, *given, stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal any more
+            while data := os.read(ours, 4096):
+                seen += data
+        os.close(ours)
+
+        assert process.wait(60) == 0, seen
+        assert all(stage.encode() in seen for stage in stages), (command, seen)

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vlrb.cli.output import echo, echo_json, exit_status, has_display, prints_to_stderr, relative_path, show_reports
+from vlrb.cli.output import (
+    echo,
+    echo_json,
+    exit_status,
+    has_display,
+    prints_to_stderr,
+    progress_bars,
+    relative_path,
+    show_reports,
+)
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ConfigError, ExitCode
+from vlrb.executor import stage
 
 if TYPE_CHECKING:
     from vlrb.plugins.registry import Registry
@@ -31,7 +41,6 @@ FORMS = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 @click.pass_obj
 def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: bool) -> int:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
-    from vlrb.running.finished import FinishedRun
     from vlrb.running.results import find_run, read_result, result_to_json
 
     if as_json and (opens or form):
@@ -42,7 +51,9 @@ def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: 
     if as_json:
         echo_json({**result_to_json(read_result(directory)), "run_directory": str(directory)})
         return ExitCode.OK
-    with prints_to_stderr():
+    with prints_to_stderr(), progress_bars() as progress, stage(progress, "loading plugins"):
+        from vlrb.running.finished import FinishedRun
+
         registry = given.registry()
         finished = FinishedRun.read(directory, given.places.cache, registry)
     if opens or form == "html":
@@ -58,7 +69,7 @@ def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: 
 def _write_page(registry: Registry, finished: FinishedRun, opens: bool) -> int:
     """Write the page of a run, print its path, and open it if asked to."""
     reports = _reports(registry, finished, "html")
-    with prints_to_stderr():
+    with prints_to_stderr(), progress_bars() as progress, stage(progress, "writing reports"):
         reports.write(finished, finished.directory / "reports")
     if (page := reports.written(".html")) is not None:
         echo(f"page: {relative_path(page)}")
