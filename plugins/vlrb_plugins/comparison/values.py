@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from vlrb import CHANCE, Comparison, Difference, Interval, MetricValue, Undefined
+from vlrb import Comparison, Difference, Interval, MetricValue, Undefined
 
 PERCENT = ("accuracy", "mean-score", "oracle-gap-closed")
 HEADINGS = {"accuracy": "accuracy %", "cost-per-10k": "USD / 10k", "oracle-gap-closed": "gap closed %"}
@@ -41,27 +41,17 @@ def difference_text(difference: Difference | None, metric: str, *, interval: boo
     return texts[0] if len(texts) == 1 else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
-def p_of(difference: Difference | None) -> float | None:
-    """Return the p-value of a difference: corrected, or as it is for a reference point; None without one."""
-    if difference is None:
-        return None
-    p = difference.p if isinstance(difference.p_holm, Undefined) else difference.p_holm
-    return None if isinstance(p, Undefined) else p
-
-
 def p_text(difference: Difference | None) -> str:
     """Return a p-value with three digits."""
-    p = p_of(difference)
+    p = None if difference is None else difference.decisive_p
     return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def verdict_of(comparison: Comparison, difference: Difference | None, metric: str) -> str:
     """Return ``better``, ``worse``, or an empty text where the difference may be chance."""
-    p = p_of(difference)
     if (
         difference is None
-        or p is None
-        or p >= CHANCE
+        or difference.may_be_chance
         or isinstance(difference.value, Undefined)
         or not difference.value
     ):

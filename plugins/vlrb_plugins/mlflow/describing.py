@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 from vlrb import (
-    CHANCE,
     CellInfo,
     Difference,
     Interval,
@@ -141,7 +140,7 @@ def _conclude(result: RunResult) -> str:
 def _may_be_chance(result: RunResult, name: str, other: str, metric: str) -> bool:
     row = result.statistics.rows.get(name)
     difference = row.against.get(other, {}).get(metric) if row is not None else None
-    return difference is not None and not isinstance(difference.p_holm, Undefined) and difference.p_holm >= CHANCE
+    return difference is not None and difference.may_be_chance
 
 
 def _compare(result: RunResult, name: str) -> str:
@@ -162,14 +161,20 @@ def _differs(result: RunResult, baseline: str, difference: Difference) -> str:
     value = difference.value
     if isinstance(value, Undefined):
         return f"The difference from {escape(baseline)} is undefined: {escape(value.reason)}."
-    p = difference.p_holm if not isinstance(difference.p_holm, Undefined) else difference.p
+    p = difference.decisive_p
     text = f"Difference from {escape(baseline)}: {value:+.4g}{_interval(difference.interval)}"
-    if isinstance(p, Undefined):
+    if p is None:
         return f"{text}."
-    corrected = ", Holm" if p is difference.p_holm else ""
+    corrected = ", Holm" if difference.corrected else ""
     metric = selection_metric(result.run)
     rises = next((m.higher_is_better for m in result.run.metrics if m.name == metric), True)
-    said = "it may be chance" if p >= CHANCE else "better than chance explains" if (value > 0) == rises else "worse"
+    said = (
+        "it may be chance"
+        if difference.may_be_chance
+        else "better than chance explains"
+        if (value > 0) == rises
+        else "worse"
+    )
     return f"{text}, p = {p:.2g}{corrected}: {said}."
 
 

@@ -97,10 +97,8 @@ def _pair(result: RunResult, one: str, other: str) -> str:
         low_high = ""
         if isinstance(difference.interval, Interval):
             low_high = f" [{difference.interval.low * scale:.3f}, {difference.interval.high * scale:.3f}]"
-        how, p = "Holm", difference.p_holm
-        if isinstance(p, Undefined):
-            how, p = "uncorrected", difference.p
-        chance = "" if isinstance(p, Undefined) else f", p {p:.3f} ({how})"
+        how, p = "Holm" if difference.corrected else "uncorrected", difference.decisive_p
+        chance = "" if p is None else f", p {p:.3f} ({how})"
         texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{chance}")
     return f"{one} minus {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
 
