@@ -9,7 +9,9 @@ from pathlib import Path
 from vlrb import (
     AggregatedScores,
     Interval,
+    Leaderboard,
     MetricValue,
+    PointTable,
     RunResult,
     Undefined,
     leaderboard,
@@ -17,9 +19,9 @@ from vlrb import (
     printable,
     write_text,
 )
-from vlrb_plugins.reports.notes import leaderboard_notes
-from vlrb_plugins.reports.values import cell_text, note_text
+from vlrb_plugins.reports.notes import leaderboard_notes, note_text
 from vlrb_plugins.shared.markdown import in_markdown
+from vlrb_plugins.shared.values import cell_text, heading_of
 
 COLUMNS = (
     "kind",
@@ -71,7 +73,7 @@ def _markdown(result: RunResult) -> str:
         *(f"- {in_markdown(note)}" for note in leaderboard_notes(result, board)),
         "",
     ]
-    lines += ["| | " + " | ".join(("name", "kind", *board.headings, "note")) + " |"]
+    lines += ["| | " + " | ".join(("name", "kind", *_headings(result, board), "note")) + " |"]
     lines += ["|---" * 3 + "|---:" * len(board.headings) + "|---|"]
     for number, row in enumerate(board.rows, 1):
         cells = map(cell_text, row.cells, board.headings)
@@ -81,12 +83,21 @@ def _markdown(result: RunResult) -> str:
             + " |"
         )
     for sweep in (*board.sweeps, *board.curves):
-        lines += ["", f"## {in_markdown(sweep.title)}", "", "| " + " | ".join(("point", *sweep.headings, "")) + " |"]
+        lines += [
+            "",
+            f"## {in_markdown(sweep.title)}",
+            "",
+            "| " + " | ".join(("point", *_headings(result, sweep), "")) + " |",
+        ]
         lines += ["|---" + "|---:" * len(sweep.headings) + "|---|"]
         for row in sweep.rows:
             cells = map(cell_text, row.cells, sweep.headings)
             lines.append("| " + " | ".join((in_markdown(row.name), *cells, in_markdown(row.note))) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _headings(result: RunResult, table: Leaderboard | PointTable) -> list[str]:
+    return [in_markdown(heading_of(h, result.run.metrics)) for h in table.headings]
 
 
 def _cell(value: object) -> object:

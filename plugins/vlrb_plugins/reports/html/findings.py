@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from vlrb import FEW_GROUPS, Difference, FinishedRun, Interval, Leaderboard, MetricValue, RunResult, Undefined
-from vlrb_plugins.reports.values import fixed
 from vlrb_plugins.shared.pages.tables import shortened
+from vlrb_plugins.shared.values import SHARES, fixed
 
 LONG = 60
 """Characters of a name in a sentence."""
-
-_SHARES = frozenset({"accuracy", "oracle-gap-closed", "mean-score"})
 
 
 def findings_in_words(run: FinishedRun, board: Leaderboard) -> tuple[str, ...]:
@@ -135,7 +133,7 @@ def _between(result: RunResult, interval: Interval, metric: str) -> str:
 def _number(value: MetricValue | None, metric: str, *, points: bool = False, bare: bool = False) -> str:
     if value is None or isinstance(value, Undefined):
         return "undefined"
-    if metric in _SHARES:
+    if metric in SHARES:
         return fixed(100 * value, 1) + ("" if bare else " points" if points else " %")
     return fixed(value, 3) if abs(value) < 100 else f"{value:,.4g}"
 
