@@ -27,7 +27,7 @@ def test_names_stand_in_every_table_as_they_are(project: Any) -> None:
     lines = (run / "reports" / "leaderboard.md").read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
-    assert any(r"a\|b\`c\<b\>\*x\*" in line for line in table)
+    assert any(r"a\|b\`c&lt;b&gt;\*x\*" in line for line in table)
     with (run / "reports" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         names = {row["name"] for row in csv.DictReader(file)}
     assert {LABEL, "'=cmd()"} <= names

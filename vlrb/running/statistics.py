@@ -11,7 +11,7 @@ import numpy as np
 from vlrb.api.results import RouterResult
 from vlrb.api.returned import checked_cautions
 from vlrb.api.routing import OfMeans, Undefined, WithCautions
-from vlrb.api.statistics import Interval, Statistics
+from vlrb.api.statistics import FEW_GROUPS, Interval, Statistics
 from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row
 from vlrb.evaluation.intervals import Settings, overall_intervals, table_statistics
@@ -19,9 +19,6 @@ from vlrb.running.context import RunContext
 from vlrb.running.pooled import test_set
 from vlrb.running.routers import Seen
 from vlrb.texts import printable
-
-FEW_GROUPS = 200
-"""Below so many test groups, intervals are wide, and percentile intervals begin to be too narrow."""
 
 
 def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Sequence[str]) -> Statistics:

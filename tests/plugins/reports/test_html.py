@@ -82,6 +82,7 @@ def test_every_run_gets_the_page_and_its_figures(folds: FinishedRun) -> None:
     reports = folds.directory / "reports"
 
     assert {p.name for p in reports.iterdir()} >= {"report.html", "figures", "leaderboard.md", "leaderboard.tex"}
+    assert "| accuracy % | USD / 10k |" in (reports / "leaderboard.md").read_text(encoding="utf-8")
     assert {p.name for p in (reports / "figures").iterdir()} == {
         f"{name}.{form}" for name in ("pareto", "calls", "heatmap", "reliability", "sweeps") for form in ("svg", "png")
     }
