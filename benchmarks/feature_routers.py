@@ -151,7 +151,7 @@ def neighbours_part(rounds: int) -> None:
         "prknn, majority": lambda: majority.route(anew(test.queries)),
         "prknn after knn": lambda: pairwise.route(shared),
     }
-    title = f"{TEST:,} queries, {len(index.rows):,} train rows (taking the queries anew is part of it)"
+    title = f"{TEST:,} queries, {len(index.rows):,} train rows (taking the queries again is part of it)"
     table(title, seconds(cases, rounds), "bare product")
 
 

@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/features.py FOLDER [SAMPLES]      (default: 3,000 of the demo)
 
-FOLDER keeps the demo's logs and the cache of the benchmark; features are made anew.  With the extra ``hf`` installed, a small
+FOLDER keeps the demo's logs and the cache of the benchmark; features are made again.  With the extra ``hf`` installed, a small
 vision transformer with random weights stands for real ones: its images are prepared by the same code.
 """
 

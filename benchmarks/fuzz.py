@@ -119,7 +119,7 @@ def _warm_up() -> None:
 
 
 class Worker:
-    """A process that runs the command line, started anew after a fault and after ``EACH`` inputs."""
+    """A process that runs the command line, started again after a fault and after ``EACH`` inputs."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None

@@ -2,8 +2,9 @@
 
 Usage: python benchmarks/report.py RUN [ROUNDS]
 
-RUN is the folder of a run; one of the paper's size is made by `vlrb run` with `[logs] use = "demo"`, `samples = 30540`.  What is
-compared takes turns, after a first round that does not count: it imports matplotlib.
+RUN is the folder of a run; one of the paper's size is made by `vlrb run` with `[logs] use = "demo"`, `samples = 30540`.  Images
+are those of the cache that VLRB_CACHE names.  What is compared takes turns, after a first round that does not count: it imports
+matplotlib.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.running.finished import FinishedRun
+from vlrb.storage import Places
 
 FORMS = {"whole page": {}, "without figures": {"figures": ()}, "without samples": {"samples": 0}}
 
@@ -34,7 +36,7 @@ def main() -> None:
             report = ConfiguredComponent("reporter", found, found.record.params(**changed)).make("__call__")
             with tempfile.TemporaryDirectory() as folder:
                 began = time.perf_counter()
-                report(FinishedRun.read(Path(sys.argv[1]), registry=registry), Path(folder))
+                report(FinishedRun.read(Path(sys.argv[1]), Places.of(None, None).cache, registry), Path(folder))
                 times[form].append(time.perf_counter() - began)
                 sizes[form] = next(Path(folder).rglob("report.html")).stat().st_size
     bare = statistics.median(times["without figures"][1:])

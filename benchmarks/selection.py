@@ -17,6 +17,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,8 @@ def row(result: dict[str, object], label: str) -> str:
     interval, best = about["intervals"]["overall"]["rank-score"], about["against"]["best-single"]["rank-score"]
     chosen = " ".join(point.removeprefix("lambda=") for point in router["points"].values())
     rule = f"{router['rule']:<18}"
-    spread = f"{len(set(steps))} values, {statistics.pstdev(steps):.2f} steps"
+    others = len(steps) - max(Counter(steps).values())
+    spread = f"{others} of {len(steps)} differ, {statistics.pstdev(steps):.2f} steps"
     gain = f"{100 * best['value']:+.2f} (p {best['p']:.3f})" if isinstance(best["value"], float) else "-"
     shown = f"{100 * value:6.2f} [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
     return f"{shown}  {gain:<17} {rule} {spread:<22} {chosen}"

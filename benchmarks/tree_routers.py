@@ -128,7 +128,7 @@ def matrix(samples: Labelled) -> Any:
 
 
 def timed(what: str, work: Any, against: float | None = None) -> tuple[float, Any]:
-    """Do some work; print its seconds, and return those of CPU and what came of it."""
+    """Do some work; print its seconds, and return those of CPU and the result."""
     began, used = time.perf_counter(), time.process_time()
     done = work()
     seconds, used = time.perf_counter() - began, time.process_time() - used

@@ -103,6 +103,8 @@ from vlrb.api.splits import SplitRows as SplitRows
 from vlrb.api.splits import Splits as Splits
 from vlrb.api.splits import SplitSamples as SplitSamples
 from vlrb.api.splits import Splitter as Splitter
+from vlrb.api.statistics import CHANCE as CHANCE
+from vlrb.api.statistics import FEW_GROUPS as FEW_GROUPS
 from vlrb.api.statistics import Difference as Difference
 from vlrb.api.statistics import Interval as Interval
 from vlrb.api.statistics import RowStatistics as RowStatistics
@@ -160,7 +162,6 @@ from vlrb.running.comparison import compare_runs as compare_runs
 from vlrb.running.finished import Choices as Choices
 from vlrb.running.finished import EvaluatedSamples as EvaluatedSamples
 from vlrb.running.finished import FinishedRun as FinishedRun
-from vlrb.running.leaderboard import CHANCE as CHANCE
 from vlrb.running.leaderboard import ITSELF as ITSELF
 from vlrb.running.leaderboard import NO_BASELINE as NO_BASELINE
 from vlrb.running.leaderboard import NOT_SHOWN as NOT_SHOWN

@@ -70,6 +70,12 @@ PROBLEMS = [
         "'oracle' is the name of a reference point",
         "give the router another",
     ),
+    (
+        '[[router]]\nuse = "linear"\nmonitor = true',
+        "router[1].monitor: is now called 'early_stopping'",
+        "change the key",
+    ),
+    ('[[router]]\nuse = "mlp"\nmonitor = true', "router[1].monitor: is now called 'early_stopping'", "change the key"),
     ('[[router]]\nuse = "knn"\nfeatures = "big"', "unknown feature set 'big'", "known: default"),
     ('[[router]]\nuse = "random"\nfeatures = "default"', "router 'random' uses no features", "remove the key"),
     ('[[router]]\nuse = "cheapest"', "'cheapest' is taken by another router", "give one of them a label"),

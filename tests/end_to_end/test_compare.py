@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import vlrb
+
 CHEAPEST = '[[router]]\nuse = "cheapest"\n'
 RANDOM = '[[router]]\nuse = "random"\nlabel = "cheapest"\n'
 
@@ -86,12 +88,63 @@ def test_a_run_is_verified_without_cache_and_logs(runs: Any) -> None:
 
 
 def test_a_run_is_reported_in_other_forms(runs: Any) -> None:
-    """Markdown and CSV are made anew and printed, so that old runs get new forms; nothing else is on stdout."""
+    """Markdown and CSV are made again and printed, so that old runs get new forms; nothing else is on stdout."""
     assert runs.vlrb("report", "t", "--format", "md").out.startswith("# t: test\n")
     assert runs.vlrb("report", "t", "--format", "csv").out.startswith("kind,name,router,")
     assert runs.vlrb("report", "t").out == runs.vlrb("report", "t", "--format", "terminal").out
+    table = runs.vlrb("report", "t", "--format", "latex")
+    run = next(runs.folder.glob("runs/t/*/"))
+    assert (table.status, table.out) == (0, (run / "reports" / "leaderboard.tex").read_text(encoding="utf-8"))
+    assert "\\begin{tabular}" in table.out
     for arguments in (("--json", "--format", "md"), ("--json", "--open"), ("--open", "--format", "csv")):
         assert runs.vlrb("report", "t", *arguments).status == 4
+
+
+def test_the_bundled_page_of_a_run_is_made_again(runs: Any) -> None:
+    """It is where the run wrote it, and the same; only its path is printed."""
+    page = next(runs.folder.glob("runs/t/*/reports/report.html"))
+    before = page.read_bytes()
+    page.unlink()
+    shown = runs.vlrb("report", "t", "--format", "html")
+
+    assert (shown.status, shown.out) == (0, f"page: {page.relative_to(runs.folder)}\n"), shown.err
+    assert page.read_bytes() == before
+
+
+LACKING = {
+    "results.json": ["report t", "report t --format csv", "report t --format html", "report t --json", "verify t"],
+    "evaluated.parquet": ["report t --format html", "verify t", "compare t u"],
+}
+
+
+@pytest.mark.parametrize(("name", "command"), [(n, c) for n, commands in LACKING.items() for c in commands])
+def test_a_broken_run_directory_is_named(runs: Any, name: str, command: str) -> None:
+    """Exit status 4, a fix, no traceback; of an older version the folder is named, all of which is, of a lost file the file."""
+    file = next(runs.folder.glob(f"runs/t/*/{name}"))
+    if name == "results.json":
+        file.write_text('{"schema": 1}', encoding="utf-8")
+        said = f"{file.parent}: has schema version 1"
+    else:
+        file.unlink()
+        said = f"{file}: cannot be read"
+    shown = runs.vlrb(*command.split())
+
+    assert shown.status == 4, shown
+    assert f"error: {said}" in shown.err
+    assert "fix: " in shown.err
+    assert "Traceback" not in shown.out + shown.err
+
+
+def test_python_names_a_broken_run_directory_too(runs: Any) -> None:
+    """With the errors of the command line: results when the run is loaded, other files when they are asked for."""
+    folder = next(runs.folder.glob("runs/t/*/"))
+    run = vlrb.load_run("t", plugins="no:mlflow")
+    (folder / "evaluated.parquet").unlink()
+    with pytest.raises(vlrb.DataError, match="evaluated.parquet"):
+        _ = run.samples
+    (folder / "results.json").write_text('{"schema": 1}', encoding="utf-8")
+    with pytest.raises(vlrb.DataError, match=f"{folder.name}: has schema version 1"):
+        vlrb.load_run("t", plugins="no:mlflow")
 
 
 def test_what_a_plugin_prints_at_import_is_not_on_stdout(runs: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import pty
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -24,7 +27,7 @@ def test_names_stand_in_every_table_as_they_are(project: Any) -> None:
     lines = (run / "reports" / "leaderboard.md").read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
-    assert any(r"a\|b\`c\<b\>\*x\*" in line for line in table)
+    assert any(r"a\|b\`c&lt;b&gt;\*x\*" in line for line in table)
     with (run / "reports" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         names = {row["name"] for row in csv.DictReader(file)}
     assert {LABEL, "'=cmd()"} <= names
@@ -81,3 +84,33 @@ def test_a_kind_may_be_written_in_the_plural(project: Any) -> None:
     assert (wrong.status, "did you mean 'router'" in wrong.err) == (4, True)
     wrong = project.vlrb("list", "router", "knnn")
     assert (wrong.status, "did you mean 'knn'" in wrong.err) == (4, True)
+
+
+STAGES = {
+    "run": ("loading plugins", "listing logs"),
+    "check": ("loading plugins", "listing logs"),
+    "verify": ("loading plugins",),
+    "report": ("loading plugins",),
+    "compare": ("loading plugins", "comparing"),
+}
+
+
+def test_a_terminal_shows_what_takes_time_before_the_first_result(project: Any) -> None:
+    """Importing libraries and listing logs may take half a minute, in which a user must not think that nothing happens."""
+    file = project.experiment()
+    for command, stages in STAGES.items():
+        given = (file,) if command in ("run", "check") else ("t",)
+        if command == "compare":
+            project.vlrb("run", project.experiment('[[router]]\nuse = "strongest"\n'))
+            given = tuple(sorted(f.parent for f in project.folder.glob("runs/t/*/results.json")))
+        ours, theirs = pty.openpty()
+        process = project.process(command, *given, stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal any more
+            while data := os.read(ours, 4096):
+                seen += data
+        os.close(ours)
+
+        assert process.wait(60) == 0, seen
+        assert all(stage.encode() in seen for stage in stages), (command, seen)

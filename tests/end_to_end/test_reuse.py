@@ -63,7 +63,7 @@ def test_a_new_title_of_a_task_group_is_shown(project: Any) -> None:
 
 
 def test_an_executor_may_do_all_work_elsewhere(project: Any) -> None:
-    """Also with one job, where the asking process could do it: whatever tasks share can be made anew."""
+    """Also with one job, where the asking process could do it: whatever tasks share can be made again."""
     (project.folder / "elsewhere.py").write_text(
         "from vlrb import ExecutorSpec, hookimpl\n"
         "from vlrb.executor import LocalExecutor\n"
@@ -103,7 +103,7 @@ def test_groups_that_change_no_split_change_the_run(project: Any) -> None:
 
 
 def test_an_identical_finished_run_prints_its_result(project: Any) -> None:
-    """Running again does nothing anew and makes no second run directory."""
+    """A second run repeats no work and makes no second run directory."""
     count = project.folder / "fits"
     file = project.experiment(f'[[router]]\nuse = "counting"\nfile = "{count}"\n')
     first = project.vlrb("run", file)
@@ -222,7 +222,7 @@ def test_a_declaration_changes_only_the_keys_it_gives(project: Any) -> None:
 def test_a_router_in_a_package_is_redone_when_any_of_its_modules_changes(
     project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The code that decides may stand in another module than the one with the hooks; each process imports it anew."""
+    """The code that decides may stand in another module than the one with the hooks; each process imports it again."""
     package = tmp_path / "mypackage"
     package.mkdir()
     (package / "__init__.py").write_text("", encoding="utf-8")

@@ -128,6 +128,88 @@ def test_a_killed_run_of_folds_goes_on(project: Any) -> None:
     assert points == [[r["points"], r["test"]["scores"]["overall"]["rank-score"]] for r in shown.json["routers"]]
 
 
+ENCODER = """
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from vlrb import Column, EncoderSpec, Features, hookimpl, param
+
+
+@attrs.frozen
+class Params:
+    file: str = param()
+
+
+@attrs.frozen
+class Encoder:
+    params: Params
+
+    def encode(self, queries):
+        with Path(self.params.file).open("a", encoding="utf-8") as file:
+            file.write("".join(f"{text}|{hashes}\\n" for text, hashes in zip(queries.texts, queries.images.hashes)))
+        return Features(np.array([[len(text), ord(text[-1])] for text in queries.texts], np.float32), (Column("a"), Column("b")))
+
+
+@hookimpl
+def vlrb_encoders():
+    return [EncoderSpec(name="noting", summary="for tests", factory=Encoder, params=Params)]
+"""
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_features_are_encoded_once_whatever_the_folds(project: Any, jobs: str) -> None:
+    """Splits, inner folds, points, routers and processes share them: an encoder sees each distinct content once in all."""
+    asked = project.folder / "asked"
+    encoders = f'[features.default]\nencoders = [{{ use = "noting", file = "{asked}" }}]\n'
+    routers = '[[router]]\nuse = "knn"\nsweep = { k = [1, 5] }\n[[router]]\nuse = "kmeans"\n'
+    file = experiment(project, routers, FOLDS + encoders)
+    project.file(ENCODER, "noting.py")
+    text = file.read_text(encoding="utf-8").replace('"keyed.py"]', '"keyed.py", "noting.py"]')
+    shown = project.vlrb("run", project.file(text), "--jobs", jobs, "--json")
+    assert shown.status == 0, shown.err
+    seen = asked.read_text(encoding="utf-8").splitlines()
+    assert len(shown.json["cells"]) == 3 * (2 + 1) * 2 + 3
+    assert len(seen) == len(set(seen)) == 60, "the two datasets have the same questions and images"
+
+
+SPLITTER = """
+from pathlib import Path
+
+import numpy as np
+
+from vlrb import SplitRows, Splits, SplitterSpec, hookimpl
+
+
+def splitter(params):
+    def split(samples):
+        with Path("FILE").open("a", encoding="utf-8") as file:
+            file.write("split\\n")
+        rows = np.arange(len(samples.ids))
+        return Splits((SplitRows(rows[rows % 5 < 3], rows[rows % 5 == 3], rows[rows % 5 == 4]),), "by hand")
+
+    return split
+
+
+@hookimpl
+def vlrb_splitters():
+    return [SplitterSpec(name="noting", summary="for tests", factory=splitter)]
+"""
+
+
+def test_processes_that_run_cells_do_not_split_again(project: Any) -> None:
+    """They get the split: to make it may take long, as where texts are compared with each other."""
+    calls = project.folder / "calls"
+    file = experiment(project, SWEPT + '[[router]]\nuse = "random"\n', '[split]\nuse = "noting"\n')
+    project.file(SPLITTER.replace("FILE", str(calls)), "noting.py")
+    text = file.read_text(encoding="utf-8").replace('"keyed.py"]', '"keyed.py", "noting.py"]')
+    shown = project.vlrb("run", project.file(text), "--jobs", "2")
+
+    assert shown.status == 0, shown.err
+    assert calls.read_text(encoding="utf-8") == "split\n"
+
+
 BAD = [
     ("[split]\nfolds = 40\n", "", 4, "40 folds need at least 40 groups", "at most 30 folds"),
     ("[split]\nfolds = 3\ntest = 0.2\n", "", 4, "test and folds exclude each other", ""),

@@ -171,7 +171,7 @@ def vlrb_routers():
 
 
 def test_a_runs_folder_that_vanishes_ends_the_run(project: Any) -> None:
-    """It is not made anew with half of what was in it."""
+    """It is not made again with half of what was in it."""
     (project.folder / "vanishing.py").write_text(VANISHING, encoding="utf-8")
     file = project.experiment('[[router]]\nuse = "vanishing"\n')
     shown = project.vlrb("-p", "vanishing.py", "run", file)

@@ -17,6 +17,10 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OVERFLOW = "page.documentElement.scrollWidth - page.documentElement.clientWidth"
+GROUND = "window.getComputedStyle(page.body).backgroundColor"
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+DARK = "--blink-settings=preferredColorScheme=0"
+"""Chromium's --force-dark-mode leaves ``prefers-color-scheme`` alone."""
 
 _FRAME = """<!doctype html><meta charset="utf-8"><body style="margin:0">
 <iframe style="border:0;width:{width}px;height:{height}px" srcdoc="{page}"></iframe>
@@ -43,11 +47,11 @@ def find_browser() -> str | None:
     return os.environ.get("VLRB_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-def look_at(page: str, value: str, folder: Path, width: int = 390, height: int = 800) -> Seen:
+def look_at(page: str, value: str, folder: Path, width: int = 390, height: int = 800, *, dark: bool = False) -> Seen:
     """Return the value of an expression of JavaScript on a page that is ``width`` pixels wide, and what its console shows.
 
     The page is in a frame, since a window has a least width and the page's policy allows no other script; the expression may
-    use ``page`` (its document) and ``window``.
+    use ``page`` (its document) and ``window``.  ``dark``: for a reader who prefers dark pages.
     """
     browser = find_browser()
     if browser is None:
@@ -55,7 +59,7 @@ def look_at(page: str, value: str, folder: Path, width: int = 390, height: int =
     file = folder / "frame.html"
     text = _FRAME.format(page=html.escape(page), value=value, width=width, height=height)
     file.write_text(text, encoding="utf-8")
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr")
+    flags = (*FLAGS, "--enable-logging=stderr", *([DARK] if dark else []))
     shown = subprocess.run(
         [browser, *flags, f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri()],
         capture_output=True, text=True, encoding="utf-8", timeout=120, check=True, env={**os.environ, "HOME": str(folder)},
@@ -72,9 +76,8 @@ def dumped(address: str, folder: Path, seconds: int = 25) -> str:
     if browser is None:
         pytest.skip("no Chromium: install one, or name one in VLRB_BROWSER")
     folder.mkdir()
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1600,1000")
-    waits = f"--virtual-time-budget={1000 * seconds}"
+    flags = (*FLAGS, "--window-size=1600,1000", f"--virtual-time-budget={1000 * seconds}")
     return subprocess.run(
-        [browser, *flags, f"--user-data-dir={folder / 'profile'}", waits, "--dump-dom", address],
+        [browser, *flags, f"--user-data-dir={folder / 'profile'}", "--dump-dom", address],
         capture_output=True, text=True, encoding="utf-8", timeout=180, check=True, env={**os.environ, "HOME": str(folder)},
     ).stdout  # fmt: skip

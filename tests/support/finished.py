@@ -65,7 +65,7 @@ def split_info(made: str = "as the logs give it", leaking: int = 0, **more: Any)
 
 def statistics_of(**more: Any) -> Statistics:
     """Return statistics of no row."""
-    return Statistics(2000, 0.95, 0, 6, "best-single", **{"leader": "", "rows": {}, **more})
+    return Statistics(2000, 0.95, 0, 6, **{"baseline": "best-single", "leader": "", "rows": {}, **more})
 
 
 def routers_of(

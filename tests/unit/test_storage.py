@@ -18,7 +18,17 @@ import pytest
 
 from vlrb import storage as cache
 from vlrb.errors import ConfigError, DataError, StorageError
-from vlrb.storage import Places, lock_if_free, locked, mark_used, new_directory, new_file, read_json, write_json
+from vlrb.storage import (
+    Places,
+    lock_if_free,
+    locked,
+    mark_used,
+    new_directory,
+    new_file,
+    read_json,
+    write_json,
+    write_text,
+)
 
 
 def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -189,3 +199,13 @@ def test_any_name_that_the_file_system_takes_can_be_written(tmp_path: Path, name
     with new_directory(tmp_path / name):
         pass
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_files_can_hold_any_text(tmp_path: Path) -> None:
+    """A lone surrogate is an escape in a text file, and in JSON one that reads back."""
+    write_text(tmp_path / "a.txt", "\udcff\n")
+    write_json(tmp_path / "a.json", {"é\udcff": "\udcff"})
+
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "\\udcff\n"
+    assert read_json(tmp_path / "a.json") == {"é\udcff": "\udcff"}
+    assert json.loads((tmp_path / "a.json").read_bytes())

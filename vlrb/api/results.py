@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import attrs
 
 from vlrb.api.frozen import frozen
-from vlrb.api.routing import CostBounds, MetricValue, Timing
-from vlrb.api.statistics import Statistics
+from vlrb.api.routing import CostBounds, MetricValue, Timing, Undefined
+from vlrb.api.statistics import Interval, Statistics
 
 Scores = Mapping[str, Mapping[str, MetricValue]]
 """Scope -> metric -> value.  Scopes: ``overall``, ``group/SLUG``, ``dataset/SLUG``."""
@@ -107,10 +107,14 @@ class AggregatedScores:
 
 @attrs.frozen
 class CurvePoint:
-    """A point of a learning curve: the scores of a router that was fitted on a share of the groups of train."""
+    """A point of a learning curve: the scores of a router that was fitted on a share of the groups of train.
+
+    ``intervals``: metric -> interval over the test samples, overall.
+    """
 
     train_fraction: float
     test: AggregatedScores
+    intervals: Mapping[str, Interval | Undefined] = attrs.field(factory=dict, converter=frozen)
 
 
 @attrs.frozen

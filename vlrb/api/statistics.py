@@ -14,6 +14,12 @@ import attrs
 from vlrb.api.frozen import frozen
 from vlrb.api.routing import MetricValue, Undefined
 
+CHANCE = 0.05
+"""A difference whose p-value is at least this may be chance."""
+
+FEW_GROUPS = 200
+"""Below so many test groups, intervals are wide, and percentile intervals begin to be too narrow."""
+
 
 @attrs.frozen
 class Interval:
@@ -37,6 +43,23 @@ class Difference:
     p: float | Undefined
     p_holm: float | Undefined
     test: Literal["bootstrap", "mcnemar"] = "bootstrap"
+
+    @property
+    def corrected(self) -> bool:
+        """Whether the p-value that decides is corrected (Holm)."""
+        return not isinstance(self.p_holm, Undefined)
+
+    @property
+    def decisive_p(self) -> float | None:
+        """The p-value that decides: the corrected one, else ``p``; None where draws give none."""
+        p = self.p_holm if self.corrected else self.p
+        return None if isinstance(p, Undefined) else p
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether nothing tells apart two rows that have values: no p-value, or one of at least ``CHANCE``."""
+        p = self.decisive_p
+        return not isinstance(self.value, Undefined) and (p is None or p >= CHANCE)
 
 
 @attrs.frozen

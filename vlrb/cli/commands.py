@@ -120,6 +120,8 @@ def _show_outcome(outcome: RunOutcome, as_json: bool) -> None:
         show_reports(outcome.reports, outcome.finished)
         if outcome.already_finished:
             echo("finished before; --fresh runs it again")
+        if (page := outcome.reports.written(".html")) is not None:
+            echo(f"page: {relative_path(page)}")
         echo(f"results: {relative_path(result.run.directory)}")
     for cell in result.cells:
         if cell.status == "failed":
@@ -133,15 +135,17 @@ def _show_outcome(outcome: RunOutcome, as_json: bool) -> None:
 @click.pass_obj
 def check(given: Given, file: Path, as_json: bool) -> int:
     """Check an experiment file, the names of its logs, the weights that it needs and where it is tracked; run nothing."""
-    from vlrb.benchmark.read import PartBuilder
-    from vlrb.plugins.observers import Observers
-    from vlrb.redact import without_secrets
+    with prints_to_stderr(), progress_bars() as progress:
+        with stage(progress, "loading plugins"):
+            from vlrb.benchmark.read import PartBuilder
+            from vlrb.plugins.observers import Observers
+            from vlrb.redact import without_secrets
 
-    with prints_to_stderr():
-        plan = given.plan(file, weights=True)
-        builder = PartBuilder(plan, given.places)
-        listing = builder.list()
-        builder.keys(listing)  # a file that cannot be read is refused now
+            plan = given.plan(file, weights=True)
+        with stage(progress, "listing logs"):
+            builder = PartBuilder(plan, given.places)
+            listing = builder.list()
+            builder.keys(listing)  # a file that cannot be read is refused now
         observers = Observers(plan.registry)
         observers.call("vlrb_check", settings=plan.settings)
     datasets, models = ({getattr(p, kind) for p in listing.parts} - {""} for kind in ("dataset", "model"))
@@ -187,16 +191,16 @@ def build(
     given: Given, file: Path, jobs: int | None, no_review: bool, report_to: Path | None, export: Any, as_json: bool
 ) -> int:
     """Build an experiment's benchmark and report on its data."""
-    from vlrb.benchmark.build import build as build_benchmark
-    from vlrb.benchmark.built import BuiltBenchmark, find_exporter
-    from vlrb.plugins.blame import blame
-    from vlrb.running.reports import Reports
-    from vlrb.storage import read_json
-
     given.places.check()
     exported: list[str] = []
     with prints_to_stderr(), progress_bars() as progress:
         with stage(progress, "loading plugins"):
+            from vlrb.benchmark.build import build as build_benchmark
+            from vlrb.benchmark.built import BuiltBenchmark, find_exporter
+            from vlrb.plugins.blame import blame
+            from vlrb.running.reports import Reports
+            from vlrb.storage import read_json
+
             plan = given.plan(file)
         form = find_exporter(plan, *export) if export else None
         benchmark = build_benchmark(plan, given.places, jobs, progress)

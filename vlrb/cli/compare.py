@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from vlrb.cli.output import echo, echo_json, exit_status, prints_to_stderr, relative_path, show_reports
+from vlrb.cli.output import (
+    echo,
+    echo_json,
+    exit_status,
+    prints_to_stderr,
+    progress_bars,
+    relative_path,
+    show_reports,
+)
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ConfigError, ExitCode
+from vlrb.executor import stage
 
 if TYPE_CHECKING:
     from vlrb.api.comparison import Comparison
@@ -32,19 +40,21 @@ def compare(given: Given, names: tuple[str, ...], form: str | None, output: Path
 
     A RUN is a folder, or an experiment's name for its newest run.
     """
-    from vlrb.running.comparison import compare_runs
-    from vlrb.running.finished import FinishedRun
-    from vlrb.running.results import find_run
-
     if as_json and (form or output):
         raise click.UsageError("--json prints everything: it goes with neither --format nor --output")
     form = form or (output.suffix.removeprefix(".") if output else "terminal")
     if output and form not in FORMS:
         raise click.UsageError(f"--output writes one of these: {', '.join(FORMS)}; name one with --format")
-    with prints_to_stderr():
-        registry = given.registry()
-        directories = [find_run(given.places.runs, name) for name in names]
-        found = compare_runs([FinishedRun.read(d, given.places.cache, registry) for d in directories])
+    with prints_to_stderr(), progress_bars() as progress:
+        with stage(progress, "loading plugins"):
+            from vlrb.running.comparison import compare_runs
+            from vlrb.running.finished import FinishedRun
+            from vlrb.running.results import find_run
+
+            registry = given.registry()
+        with stage(progress, "comparing"):
+            directories = [find_run(given.places.runs, name) for name in names]
+            found = compare_runs([FinishedRun.read(d, given.places.cache, registry) for d in directories])
     if as_json:
         echo_json(comparison_to_json(found))
         return ExitCode.OK
@@ -81,18 +91,15 @@ def _write_form(reports: Reports, found: Comparison, form: str, output: Path | N
     """Print a comparison as one of the files that reports make of it, or write it."""
     from vlrb.storage import write_text
 
-    with tempfile.TemporaryDirectory() as folder:
-        with prints_to_stderr():
-            written = reports.write(found, Path(folder))
-        texts = [f.read_text(encoding="utf-8") for files in written.values() for f in files if f.suffix == f".{form}"]
-    if not texts:
+    with prints_to_stderr():
+        text = reports.content(found, f".{form}")
+    if text is None:
         if not reports.errors:
             raise ConfigError(f"no report on comparisons writes a file .{form}", fix="use another --format")
-        return
-    if output is None:
-        click.echo(texts[0], nl=False)
+    elif output is None:
+        click.echo(text, nl=False)
     else:
-        write_text(output, texts[0])
+        write_text(output, text)
         echo(f"comparison: {relative_path(output)}")
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vlrb.cli.output import echo, echo_json, exit_status, has_display, prints_to_stderr, relative_path, show_reports
+from vlrb.cli.output import (
+    echo,
+    echo_json,
+    exit_status,
+    has_display,
+    prints_to_stderr,
+    progress_bars,
+    relative_path,
+    show_reports,
+)
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ConfigError, ExitCode
+from vlrb.executor import stage
 
 if TYPE_CHECKING:
     from vlrb.plugins.registry import Registry
@@ -32,7 +41,6 @@ FORMS = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 @click.pass_obj
 def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: bool) -> int:
     """Print the leaderboard of a finished RUN: its folder, or an experiment's name for its newest run."""
-    from vlrb.running.finished import FinishedRun
     from vlrb.running.results import find_run, read_result, result_to_json
 
     if as_json and (opens or form):
@@ -43,7 +51,9 @@ def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: 
     if as_json:
         echo_json({**result_to_json(read_result(directory)), "run_directory": str(directory)})
         return ExitCode.OK
-    with prints_to_stderr():
+    with prints_to_stderr(), progress_bars() as progress, stage(progress, "loading plugins"):
+        from vlrb.running.finished import FinishedRun
+
         registry = given.registry()
         finished = FinishedRun.read(directory, given.places.cache, registry)
     if opens or form == "html":
@@ -59,10 +69,9 @@ def report(given: Given, run_name: str, form: str | None, opens: bool, as_json: 
 def _write_page(registry: Registry, finished: FinishedRun, opens: bool) -> int:
     """Write the page of a run, print its path, and open it if asked to."""
     reports = _reports(registry, finished, "html")
-    with prints_to_stderr():
-        written = reports.write(finished, finished.directory / "reports")
-    pages = [f for files in written.values() for f in files if f.suffix == ".html"]
-    for page in pages[:1]:
+    with prints_to_stderr(), progress_bars() as progress, stage(progress, "writing reports"):
+        reports.write(finished, finished.directory / "reports")
+    if (page := reports.written(".html")) is not None:
         echo(f"page: {relative_path(page)}")
         if opens and not _opened(page):
             echo(f"no browser was found: open {page}", err=True)
@@ -79,14 +88,11 @@ def _opened(page: Path) -> bool:
 def _print_file(registry: Registry, finished: FinishedRun, ending: str) -> int:
     """Print the file of the leaderboard with an ending, made again."""
     reports = _reports(registry, finished, "leaderboard")
-    with tempfile.TemporaryDirectory() as folder:
-        with prints_to_stderr():
-            written = reports.write(finished, Path(folder))
-        texts = [f.read_text(encoding="utf-8") for files in written.values() for f in files if f.suffix == ending]
-    if not texts and not reports.errors:
+    with prints_to_stderr():
+        text = reports.content(finished, ending)
+    if text is None and not reports.errors:
         raise ConfigError(f"the report 'leaderboard' writes no {ending} file", fix="use another --format")
-    for text in texts[:1]:
-        click.echo(text, nl=False)
+    click.echo(text or "", nl=False)
     return exit_status(reports)
 
 

@@ -9,6 +9,7 @@ import click
 from vlrb.cli.output import echo, echo_json, prints_to_stderr, progress_bars
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import DataError, ExitCode, Problem
+from vlrb.executor import stage
 
 if TYPE_CHECKING:
     from vlrb.running.verification import Verification
@@ -23,14 +24,16 @@ def verify(given: Given, run_name: str, as_json: bool) -> int:
 
     Neither logs nor cache are needed. The exit status is 4 if something differs.
     """
-    from vlrb.api.json_data import to_json
-    from vlrb.running.finished import FinishedRun
-    from vlrb.running.results import find_run
-    from vlrb.running.verification import verify_run
-
-    directory = find_run(given.places.runs, run_name)
     with prints_to_stderr(), progress_bars() as progress:
-        found = verify_run(FinishedRun.read(directory, None, given.registry()), progress)
+        with stage(progress, "loading plugins"):
+            from vlrb.api.json_data import to_json
+            from vlrb.running.finished import FinishedRun
+            from vlrb.running.results import find_run
+            from vlrb.running.verification import verify_run
+
+            directory = find_run(given.places.runs, run_name)
+            finished = FinishedRun.read(directory, None, given.registry())
+        found = verify_run(finished, progress)
     if as_json:
         echo_json({"schema": 1, "run_directory": str(directory), "agrees": not found.disagreements, **to_json(found)})
         return ExitCode.USAGE if found.disagreements else ExitCode.OK

@@ -53,9 +53,7 @@ def table_statistics(
     A row's value is the mean over test sets of the mean over seeds, in each draw too.  Scopes and metrics without values in draws
     (those of parts, of a metric that is not a function of means) are left out.
     """
-    numbers, strata = strata_of([t.groups for t in tests], [t.datasets for t in tests])
-    groups = [np.searchsorted(numbers, t.groups) for t in tests]
-    counts = draw_counts(strata, settings.draws, settings.seed)
+    numbers, strata, groups, counts = _draw(tests, settings.draws, settings.seed)
     intervals: dict[str, dict[str, dict[str, Interval | Undefined]]] = {r.name: {} for r in rows}
     overall: dict[str, Drawn] = {}
     fixed = {s: _without_variation(tests, groups, strata, s) for s in {OVERALL, *(s for t in tests for s in t.scopes)}}
@@ -72,6 +70,27 @@ def table_statistics(
     return Statistics(settings.draws, settings.level, settings.seed, numbers.size, base, leader, found)
 
 
+def overall_intervals(
+    tests: Sequence[TestSet], rows: Sequence[Row], metrics: Sequence[MeasuredMetric], settings: Settings
+) -> dict[str, dict[str, Interval | Undefined]]:
+    """Return row -> metric -> interval, overall, from the draws of :func:`table_statistics`."""
+    tests = [attrs.evolve(t, scopes={}) for t in tests]
+    _, strata, groups, counts = _draw(tests, settings.draws, settings.seed)
+    fixed = _without_variation(tests, groups, strata, OVERALL)
+    found: dict[str, dict[str, Interval | Undefined]] = {r.name: {} for r in rows}
+    for _, metric, drawn in drawn_values(tests, rows, metrics, groups, counts):
+        for row, interval in zip(rows, _intervals(drawn, fixed, settings.level), strict=True):
+            found[row.name][metric.name] = interval
+    return found
+
+
+def _draw(tests: Sequence[TestSet], draws: int, seed: int) -> tuple[Array, Array, list[Array], Array]:
+    """Return the groups of some test sets, their strata, the row of the counts of each sample, and the counts of all draws."""
+    numbers, strata = strata_of([t.groups for t in tests], [t.datasets for t in tests])
+    groups = [np.searchsorted(numbers, t.groups) for t in tests]
+    return numbers, strata, groups, draw_counts(strata, draws, seed)
+
+
 def standard_error(
     test: TestSet, evaluations: Sequence[Evaluation], metric: MeasuredMetric, draws: int, seed: int
 ) -> float:
@@ -79,9 +98,8 @@ def standard_error(
 
     It is NaN where fewer than two draws have a value.
     """
-    numbers, strata = strata_of([test.groups], [test.datasets])
-    groups, row = [np.searchsorted(numbers, test.groups)], Row("", True, (tuple(evaluations),))
-    counts = draw_counts(strata, draws, seed)
+    _, _, groups, counts = _draw([test], draws, seed)
+    row = Row("", True, (tuple(evaluations),))
     drawn = next(d for scope, _, d in drawn_values([test], [row], [metric], groups, counts) if scope == OVERALL)
     values = drawn.values[0, 1:]
     values = values[np.isfinite(values)]

@@ -230,7 +230,8 @@ class FinishedRun:
         """Return the points of all curves as a DataFrame: a row per point and metric.
 
         ``curve`` is ``sweep`` (points where they were compared; ``x`` is the parameter, where one was swept), ``learning``
-        (``x`` is the share of train) or ``fit`` (what the router of ``cell`` logged; ``x`` is the step).
+        (``x`` is the share of train; ``low`` and ``high`` are the ends of the interval) or ``fit`` (what the router of ``cell``
+        logged; ``x`` is the step).
 
         :raises DataError: naming a file that is broken
         """

@@ -15,8 +15,6 @@ from vlrb.api.statistics import Interval, RowStatistics
 SWEPT = ("accuracy", "cost-per-10k", "rank-score", "oracle-gap-closed")
 SHOWN = (*SWEPT, "requests-per-second")
 NOT_SHOWN = ("mean-score", "average-cost", "tokens-per-second", "routing-ms", "encoding-ms")
-CHANCE = 0.05
-"""A difference whose corrected p-value is at least this may be chance."""
 
 Column = tuple[str, str, str]
 """A heading, and the scope and metric of its values."""
@@ -147,10 +145,7 @@ def _tied(result: RunResult, name: str, statistics: RowStatistics | None, metric
     leader = result.statistics.leader
     for other in dict.fromkeys((result.statistics.baseline, "best-single", leader)):
         difference = statistics.against.get(other, {}).get(metric) if statistics is not None and other != name else None
-        if difference is None or isinstance(difference.value, Undefined):
-            continue
-        p = difference.p if isinstance(difference.p_holm, Undefined) else difference.p_holm
-        if isinstance(p, Undefined) or p >= CHANCE:
+        if difference is not None and difference.may_be_chance:
             found["best router" if other == leader else other] = None
     return tuple(found)
 
@@ -197,7 +192,11 @@ def _sweep_table(router: RouterResult, overall: Sequence[Column], selected: str,
 def _curve_table(result: RunResult, router: RouterResult, overall: Sequence[Column]) -> PointTable:
     shown = [c for c in overall if c[0] in SWEPT]
     rows = tuple(
-        TableRow(f"train = {p.train_fraction:g}", "point", _table_cells(result, p.test, None, shown))
+        TableRow(
+            f"train = {p.train_fraction:g}",
+            "point",
+            _table_cells(result, p.test, RowStatistics({"overall": p.intervals}), shown),
+        )
         for p in router.curve
     )
     return PointTable(f"learning curve of {router.label}: test", tuple(c[0] for c in shown), rows)

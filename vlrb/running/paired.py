@@ -16,7 +16,7 @@ from vlrb.api.statistics import Statistics
 from vlrb.evaluation.drawn_values import Row
 from vlrb.evaluation.intervals import Settings, table_statistics
 from vlrb.evaluation.metrics import EvaluatedRows
-from vlrb.running.pooled import test_set
+from vlrb.running.pooled import joined_estimate, test_set
 from vlrb.running.routers import aggregate_scores
 from vlrb.running.statistics import is_binary
 from vlrb.running.stored import StoredRun
@@ -98,12 +98,9 @@ def _evaluation(first: StoredRun, on: EvaluatedRows, chosen: Sequence[Choices]) 
     order = np.argsort(rows)
     places = order[np.searchsorted(rows[order], on.rows)]
     choices: Array = np.concatenate([c.choices for c in chosen])[places]
-    estimates = [c.estimate for c in chosen if c.estimate is not None]
-    estimate = None
-    if len(estimates) == len(chosen):
-        estimate = Estimate(
-            *(np.concatenate([getattr(e, n) for e in estimates])[places] for n in ("p_correct", "cost"))
-        )
+    estimate = joined_estimate([c.estimate for c in chosen])
+    if estimate is not None:
+        estimate = Estimate(estimate.p_correct[places], estimate.cost[places])
     return first.context.evaluator.evaluation(on, choices, None, estimate)
 
 

@@ -41,13 +41,18 @@ def pool_cells(context: RunContext, results: Sequence[CellResult], name: str = "
         read_routed(r.directory, name, context.ids(split, name), models)
         for r, split in zip(results, splits, strict=True)
     ]
-    estimates = [r.estimate for r in routed if r.estimate is not None]
-    estimate = None
-    if len(estimates) == len(routed):
-        estimate = Estimate(*(np.concatenate([getattr(e, n) for e in estimates]) for n in ("p_correct", "cost")))
+    estimate = joined_estimate([r.estimate for r in routed])
     timings = [r.timing for r in results if r.timing is not None] if name == "test" else []
     timing = _total(timings) if timings else None
     return Pooled(context.evaluated(splits, name), np.concatenate([r.choices for r in routed]), timing, estimate)
+
+
+def joined_estimate(each: Sequence[Estimate | None]) -> Estimate | None:
+    """Return the estimates of several cells, one after the other; None where one of them has none."""
+    known = [e for e in each if e is not None]
+    if len(known) < len(each):
+        return None
+    return Estimate(*(np.concatenate([getattr(e, name) for e in known]) for name in ("p_correct", "cost")))
 
 
 def test_set(context: RunContext, on: EvaluatedRows) -> TestSet:

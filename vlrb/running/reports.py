@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +23,14 @@ from vlrb.running.finished import FinishedRun
 
 @attrs.frozen(eq=False)
 class Reports:
-    """The reports on a run, a benchmark or a comparison; ``errors`` collects what failed in them."""
+    """The reports on a run, a benchmark or a comparison.
+
+    ``errors`` collects what failed in them, ``files`` what they wrote, by their names.
+    """
 
     chosen: tuple[ConfiguredComponent, ...]
     errors: list[VlrbError] = attrs.Factory(list)
+    files: dict[str, list[Path]] = attrs.Factory(dict)
 
     @classmethod
     def on(cls, subject: Literal["run", "benchmark", "comparison"], reports: Iterable[ConfiguredComponent]) -> Reports:
@@ -47,11 +52,21 @@ class Reports:
 
     def write(self, subject: Any, directory: Path) -> dict[str, list[Path]]:
         """Write all reports into a folder; return the files of each by its name."""
-        files = {}
         for chosen, report in self._made:
             with self._noted(), blame(chosen.plugin, f"writing report {chosen.registered.id!r}"):
-                files[chosen.spec.name] = checked_files(report(subject, directory), _label(chosen))
-        return files
+                self.files[chosen.spec.name] = checked_files(report(subject, directory), _label(chosen))
+        return self.files
+
+    def written(self, ending: str) -> Path | None:
+        """Return the first file with an ending that was written."""
+        return next((f for files in self.files.values() for f in files if f.suffix == ending), None)
+
+    def content(self, subject: Any, ending: str) -> str | None:
+        """Return the first file with an ending that the reports write, as text; None without one."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.write(subject, Path(folder))
+            file = self.written(ending)
+            return file.read_text(encoding="utf-8") if file is not None else None
 
     def texts(self, subject: Any) -> Iterator[str]:
         """Yield what is shown on the terminal, of the reports that give a text."""

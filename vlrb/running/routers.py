@@ -40,14 +40,17 @@ class _Tested:
 
 def router_results(
     context: RunContext, results: Sequence[CellResult], selected: Mapping[str, Mapping[str, Selected]]
-) -> tuple[tuple[RouterResult, ...], dict[str, Seen]]:
-    """Return the results of all routers, and label -> what the metrics saw, of those whose cells have not failed."""
+) -> tuple[tuple[RouterResult, ...], dict[str, Seen], dict[tuple[str, float], Seen]]:
+    """Return the results of all routers, and label -> what the metrics saw, of those whose cells have not failed.
+
+    Also (label, share of train) -> what they saw of the points of learning curves.
+    """
     by_label: dict[str, list[CellResult]] = {}
     for result in results:
         by_label.setdefault(result.cell.label, []).append(result)
     fractions = sorted({s.info.train_fraction for s in context.splitting.each})
     first = context.evaluator.selection.spec.name
-    routers, seen = [], {}
+    routers, seen, curves = [], {}, {}
     for label, cells in by_label.items():
         chosen = selected.get(label, {})
         standing = _standing(context, cells, selected)
@@ -55,6 +58,7 @@ def router_results(
         if 1.0 in tested:
             seen[label] = tested[1.0].seen
         curve = [CurvePoint(f, aggregate_scores(t.scores)) for f, t in tested.items()] if len(fractions) > 1 else []
+        curves.update({(label, point.train_fraction): tested[point.train_fraction].seen for point in curve})
         routers.append(
             RouterResult(
                 label=label,
@@ -67,7 +71,7 @@ def router_results(
                 curve=tuple(curve),
             )
         )
-    return tuple(routers), seen
+    return tuple(routers), seen, curves
 
 
 def _standing(

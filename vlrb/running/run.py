@@ -32,7 +32,7 @@ from vlrb.running.finished import FinishedRun
 from vlrb.running.reports import Reports
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import is_chosen, select_points
-from vlrb.running.statistics import run_statistics
+from vlrb.running.statistics import run_statistics, with_intervals_of_curves
 from vlrb.storage import Places, locked, sweep_cache, sweep_run
 
 TRACKING = "tracking"
@@ -257,7 +257,8 @@ def _run_cells(
     with stage(progress, "statistics"):
         choices = {part: reference_choices_of(context, part) for part in ROUTED}
         results.write_references(context, choices, run.directory)
-        routers, seen = router_results(context, cells, selected)
+        routers, seen, curves = router_results(context, cells, selected)
+        routers = with_intervals_of_curves(context, routers, curves)
         references, seen_references = reference_results(context, choices["test"])
         found = run_statistics(context, {**seen, **seen_references}, tuple(seen))
     result = RunResult(run, cells, routers, references, found, started, _now())

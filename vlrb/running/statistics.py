@@ -8,19 +8,17 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
+from vlrb.api.results import RouterResult
 from vlrb.api.returned import checked_cautions
 from vlrb.api.routing import OfMeans, Undefined, WithCautions
-from vlrb.api.statistics import Statistics
+from vlrb.api.statistics import FEW_GROUPS, Interval, Statistics
 from vlrb.errors import ConfigError, DataError, PluginError
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row
-from vlrb.evaluation.intervals import Settings, table_statistics
+from vlrb.evaluation.intervals import Settings, overall_intervals, table_statistics
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import test_set
 from vlrb.running.routers import Seen
 from vlrb.texts import printable
-
-FEW_GROUPS = 200
-"""Below so many test groups, intervals are wide, and percentile intervals begin to be too narrow."""
 
 
 def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Sequence[str]) -> Statistics:
@@ -48,6 +46,27 @@ def run_statistics(context: RunContext, seen: Mapping[str, Seen], routers: Seque
     missing = [_without_baseline(context)] if section.baseline not in seen else []
     cautions = (*missing, *_cautions(context, seen["best-single"], groups))
     return attrs.evolve(found, cautions=cautions, samples={"overall": float(np.mean(sizes)), **samples})
+
+
+def with_intervals_of_curves(
+    context: RunContext, routers: Sequence[RouterResult], seen: Mapping[tuple[str, float], Seen]
+) -> tuple[RouterResult, ...]:
+    """Return routers whose points of learning curves have intervals.
+
+    :param seen: (label, share of train) -> what the metrics saw
+    """
+    section, evaluator = context.plan.statistics, context.evaluator
+    settings = Settings((), evaluator.selection.spec.name, section.draws, section.level, section.seed)
+    metrics = [evaluator.measured(metric) for metric in context.plan.metrics]
+    found: dict[float, dict[str, dict[str, Interval | Undefined]]] = {}
+    for fraction in {share for _, share in seen}:
+        tests = [test_set(context, context.evaluated(splits, "test")) for splits in context.test_sets(fraction)]
+        rows = [Row(label, True, of_row) for (label, share), of_row in seen.items() if share == fraction]
+        found[fraction] = overall_intervals(tests, rows, metrics, settings)
+    return tuple(
+        attrs.evolve(r, curve=tuple(attrs.evolve(p, intervals=found[p.train_fraction][r.label]) for p in r.curve))
+        for r in routers
+    )
 
 
 def _without_baseline(context: RunContext) -> str:

@@ -21,7 +21,7 @@ from vlrb.running.cell_files import ROUTED
 from vlrb.running.finished import FinishedRun
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import select_points
-from vlrb.running.statistics import run_statistics
+from vlrb.running.statistics import run_statistics, with_intervals_of_curves
 from vlrb.running.stored import StoredRun
 from vlrb.storage import read_json
 
@@ -111,7 +111,8 @@ def _recomputed_run(stored: StoredRun, cells: tuple[CellResult, ...]) -> RunResu
     """Return the result that follows from the cells' choices."""
     context, result = stored.context, stored.finished.result
     selected = select_points(context, [c for c in cells if not c.cell.refit])
-    routers, seen = router_results(context, cells, selected)
+    routers, seen, curves = router_results(context, cells, selected)
+    routers = with_intervals_of_curves(context, routers, curves)
     references, seen_references = reference_results(context, reference_choices_of(context, "test"))
     statistics = run_statistics(context, {**seen, **seen_references}, tuple(seen))
     trains = [s.train for s in context.splitting.splits]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from vlrb.running.finished import FinishedRun
 
+NO_INTERVAL = (math.nan, math.nan)
 MOST_ROWS = 50
 """Rows of the leaderboard in HTML; the DataFrame has all."""
 _CELL = "padding:.15em .6em"
@@ -97,11 +98,12 @@ def curve_frame(run: FinishedRun) -> pd.DataFrame:
     """Return a row per point and metric of sweeps, learning curves and fits; see :meth:`FinishedRun.curve`."""
     import pandas as pd
 
-    names = ("curve", "name", "cell", "point", "x", "metric", "value", "times_chosen")
+    names = ("curve", "name", "cell", "point", "x", "metric", "value", "times_chosen", "low", "high")
     rows = [row for router in run.result.routers for row in (*_sweep_rows(run, router), *_learning_rows(router))]
     for result in run.result.cells:
         logged = read_curve(result.directory) if result.status == "done" else ()
-        rows += [("fit", result.cell.label, result.cell.name, "", step, name, v, None) for step, name, v in logged]
+        cell = result.cell
+        rows += [("fit", cell.label, cell.name, "", step, name, v, None, *NO_INTERVAL) for step, name, v in logged]
     frame = pd.DataFrame(rows, columns=list(names))
     return frame.astype({"x": "float64", "value": "float64", "times_chosen": "Int64"})
 
@@ -134,10 +136,13 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
 def _difference(found: Difference | None) -> dict[str, float]:
     if found is None:
         return dict.fromkeys(("difference", "low", "high", "p", "p_holm"), math.nan)
-    ends = (found.interval.low, found.interval.high) if isinstance(found.interval, Interval) else (math.nan, math.nan)
-    low, high = ends
+    low, high = _ends(found.interval)
     p, p_holm = _number(found.p), _number(found.p_holm)
     return {"difference": _number(found.value), "low": low, "high": high, "p": p, "p_holm": p_holm}
+
+
+def _ends(interval: Interval | Undefined | None) -> tuple[float, float]:
+    return (interval.low, interval.high) if isinstance(interval, Interval) else NO_INTERVAL
 
 
 def _sweep_rows(run: FinishedRun, router: RouterResult) -> Iterator[tuple[Any, ...]]:
@@ -146,14 +151,15 @@ def _sweep_rows(run: FinishedRun, router: RouterResult) -> Iterator[tuple[Any, .
         given = list(points.get(point.name, {}).values())
         x = _as_number(given[0]) if len(given) == 1 else math.nan
         for metric, value in point.values.items():
-            yield "sweep", router.label, "", point.name, x, metric, _number(value), point.times_chosen
+            yield "sweep", router.label, "", point.name, x, metric, _number(value), point.times_chosen, *NO_INTERVAL
 
 
 def _learning_rows(router: RouterResult) -> Iterator[tuple[Any, ...]]:
     for point in router.curve:
         name = f"train={point.train_fraction:g}"
         for metric, value in point.test.scores.get("overall", {}).items():
-            yield "learning", router.label, "", name, point.train_fraction, metric, _number(value), None
+            ends = _ends(point.intervals.get(metric))
+            yield "learning", router.label, "", name, point.train_fraction, metric, _number(value), None, *ends
 
 
 def _as_number(value: Any) -> float:

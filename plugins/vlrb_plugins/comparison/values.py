@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
-from vlrb import CHANCE, Comparison, Difference, Interval, MetricValue, Undefined
-
-PERCENT = ("accuracy", "mean-score", "oracle-gap-closed")
-HEADINGS = {"accuracy": "accuracy %", "cost-per-10k": "USD / 10k", "oracle-gap-closed": "gap closed %"}
+from vlrb import Comparison, Difference, Interval, MetricValue, TableCell, Undefined
+from vlrb_plugins.shared.values import cell_text, fixed, form_of
 
 
 def letter_of(place: int) -> str:
@@ -19,14 +16,8 @@ def letter_of(place: int) -> str:
 
 def value_text(value: MetricValue, metric: str, interval: Interval | Undefined | None = None) -> str:
     """Return a value of a metric, with its interval if one is given; ``-`` where it is undefined."""
-    if isinstance(value, Undefined):
-        return "-"
-    digits = _digits(value, metric)
-    text = _fixed(value, metric, digits)
-    if not isinstance(interval, Interval):
-        return text
-    low, high = (_fixed(v, metric, max(0, digits - 1)) for v in (interval.low, interval.high))
-    return f"{text} [{low}, {high}]"
+    found = interval if isinstance(interval, Interval) else None
+    return cell_text(TableCell(value, found), metric, frozenset({metric}))
 
 
 def difference_text(difference: Difference | None, metric: str, *, interval: bool = True) -> str:
@@ -36,32 +27,22 @@ def difference_text(difference: Difference | None, metric: str, *, interval: boo
     shown = [difference.value]
     if interval and isinstance(difference.interval, Interval):
         shown += [difference.interval.low, difference.interval.high]
-    digits = _digits(max(map(abs, shown)), metric)
-    texts = [("+" if v > 0 else "") + _fixed(v, metric, digits) for v in shown]
+    scale, digits = form_of(max(map(abs, shown)), metric)
+    texts = [("+" if v > 0 else "") + fixed(v * scale, digits) for v in shown]
     return texts[0] if len(texts) == 1 else f"{texts[0]} [{texts[1]}, {texts[2]}]"
-
-
-def p_of(difference: Difference | None) -> float | None:
-    """Return the p-value of a difference: corrected, or as it is for a reference point; None without one."""
-    if difference is None:
-        return None
-    p = difference.p if isinstance(difference.p_holm, Undefined) else difference.p_holm
-    return None if isinstance(p, Undefined) else p
 
 
 def p_text(difference: Difference | None) -> str:
     """Return a p-value with three digits."""
-    p = p_of(difference)
+    p = None if difference is None else difference.decisive_p
     return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def verdict_of(comparison: Comparison, difference: Difference | None, metric: str) -> str:
     """Return ``better``, ``worse``, or an empty text where the difference may be chance."""
-    p = p_of(difference)
     if (
         difference is None
-        or p is None
-        or p >= CHANCE
+        or difference.may_be_chance
         or isinstance(difference.value, Undefined)
         or not difference.value
     ):
@@ -79,27 +60,9 @@ def setting_text(value: Any) -> str:
     return json.dumps(_plain(value), ensure_ascii=False)
 
 
-def heading_of(metric: str) -> str:
-    """Return a metric's name with its unit."""
-    return HEADINGS.get(metric, metric)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
     if isinstance(value, float):
         return float(f"{value:.9g}")
     return {k: _plain(v) for k, v in value.items()} if hasattr(value, "items") else value
-
-
-def _digits(value: float, metric: str) -> int:
-    """Return how many digits after the point show about four significant ones; two of a percentage."""
-    if metric in PERCENT or value == 0 or not math.isfinite(value):
-        return 2
-    return max(0, min(8, 3 - math.floor(math.log10(abs(value)))))
-
-
-def _fixed(value: float, metric: str, digits: int) -> str:
-    """Return a number with so many digits after the point; what rounds to zero has no sign."""
-    text = f"{value * (100 if metric in PERCENT else 1):,.{digits}f}"
-    return text if any(c in "123456789n" for c in text) else text.removeprefix("-")

@@ -9,13 +9,13 @@ import attrs
 from vlrb import ChangedChoices, ComparedRow, Comparison, RunPair, Undefined
 from vlrb_plugins.comparison.values import (
     difference_text,
-    heading_of,
     letter_of,
     p_text,
     setting_text,
     value_text,
     verdict_of,
 )
+from vlrb_plugins.shared.values import heading_of
 
 SHOWN = ("accuracy", "cost-per-10k")
 """Metrics in the table of rows, after the selection metric."""
@@ -88,15 +88,17 @@ def rows_view(comparison: Comparison, pair: RunPair, *, joined: bool = False) ->
         shares = [f"{100 * r.choices.share:.1f}" if r.choices is not None else "-" for r in rows]
         columns.add("differ %", shares)
     metrics = metrics_of(comparison)
+    headings = {m: heading_of(m, comparison.metrics) for m in metrics}
     for metric in metrics if pair.paired else ():
         differences = [r.differences.get(metric) for r in rows]
         marks = [verdict_of(comparison, d, metric) for d in differences]
-        columns.add(f"{b} - {a}: {heading_of(metric)}", [difference_text(d, metric) for d in differences], marks)
+        texts = [difference_text(d, metric) for d in differences]
+        columns.add(f"{b} - {a}: {headings[metric]}", texts, marks)
         if metric == metrics[0]:
             columns.add("p", [p_text(d) for d in differences])
     joined = joined and pair.paired  # values of other samples have intervals of their own
     for metric in metrics:
-        heading, values = heading_of(metric), [_values(pair, r, metric) for r in rows]
+        heading, values = headings[metric], [_values(pair, r, metric) for r in rows]
         if joined:
             columns.add(f"{heading} {a} → {b}", [" → ".join(v) for v in values])
         else:

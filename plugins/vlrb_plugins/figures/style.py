@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlrb import Undefined, printable
+from vlrb_plugins.shared.pages.tables import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,10 +45,7 @@ def plain_axes(axes: Any, grid: str = "both") -> None:
 
 def shown_name(name: str, limit: int = LONGEST) -> str:
     """Return a name as a figure shows it: one line, shortened in the middle, a dollar sign as it is."""
-    text = printable(name, lines=False)
-    half = limit // 2
-    text = text if len(text) <= limit else f"{text[: limit - half]}…{text[-half + 1 :]}"
-    return text.replace("$", r"\$")
+    return shortened(printable(name, lines=False), limit).replace("$", r"\$")
 
 
 def legend_name(name: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 from vlrb import (
-    CHANCE,
     CellInfo,
     Difference,
     Interval,
@@ -17,12 +16,11 @@ from vlrb import (
     RunResult,
     SplitsInfo,
     Undefined,
-    printable,
     shorten_list,
 )
+from vlrb_plugins.shared.markdown import in_markdown
 
 LONGEST_RUN_NAME = 250
-_MARKUP = re.compile(r"([\\`*_\[\]#|~])")
 _STARTED = re.compile(r"\d{4}(\d{4}-\d{6})-")
 
 # --- names: the UI cuts them after some 15 characters, so that what differs comes first --------------------------------
@@ -56,10 +54,10 @@ def describe_run(run: RunInfo) -> str:
     """Return what is compared on what, as Markdown."""
     benchmark, split = run.benchmark, run.split
     labels = list(dict.fromkeys(c.label for c in run.cells))
-    synthetic = f"\n\n**Synthetic data:** {escape(benchmark.synthetic)}" if benchmark.synthetic else ""
-    limited = f" **Only part of the experiment:** {escape(run.limited)}." if run.limited else ""
+    synthetic = f"\n\n**Synthetic data:** {in_markdown(benchmark.synthetic)}" if benchmark.synthetic else ""
+    limited = f" **Only part of the experiment:** {in_markdown(run.limited)}." if run.limited else ""
     return (
-        f"**Compared:** {len(labels)} routers ({escape(shorten_list(labels))}) with the reference points.{limited}\n\n"
+        f"**Compared:** {len(labels)} routers ({in_markdown(shorten_list(labels))}) with the reference points.{limited}\n\n"
         f"**Benchmark** `{benchmark.fingerprint[:12]}`: {benchmark.samples:,} samples of {len(benchmark.datasets)} datasets, "
         f"{len(benchmark.models)} models.{synthetic}\n\n{_describe_split(run.protocol, split)}"
     )
@@ -68,7 +66,7 @@ def describe_run(run: RunInfo) -> str:
 def describe_result(result: RunResult) -> str:
     """Return what may be concluded, what was compared on what, and where the figures may mislead, as Markdown."""
     found = result.statistics
-    cautions = "".join(f"\n- {escape(text)}" for text in found.cautions)
+    cautions = "".join(f"\n- {in_markdown(text)}" for text in found.cautions)
     return (
         f"{_conclude(result)}\n\n{describe_run(result.run)}\n\n"
         f"**Intervals:** {100 * found.level:g} %, {found.draws:,} draws of {found.groups:,} groups of test samples."
@@ -85,8 +83,8 @@ def describe_cell(run: RunInfo, cell: CellInfo) -> str:
         _features(cell),
     )
     return (
-        f"**{escape(cell.label)}**: router {escape(cell.router)} ({escape(cell.dist)}), "
-        f"{escape(', '.join(filter(None, parts)))}.\n\n{_describe_benchmark(run)}"
+        f"**{in_markdown(cell.label)}**: router {in_markdown(cell.router)} ({in_markdown(cell.dist)}), "
+        f"{in_markdown(', '.join(filter(None, parts)))}.\n\n{_describe_benchmark(run)}"
     )
 
 
@@ -95,13 +93,7 @@ def describe_row(result: RunResult, name: str, summary: str, cell: CellInfo | No
     what = (
         f"router {cell.router} ({cell.dist}), {_features(cell)}" if cell is not None else f"reference point, {summary}"
     )
-    return f"**{escape(name)}**: {escape(what)}.\n\n{_compare(result, name)}\n\n{_describe_benchmark(result.run)}"
-
-
-def escape(text: str) -> str:
-    """Return a text in which nothing is Markdown or HTML."""
-    plain = printable(text, lines=False).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", plain)
+    return f"**{in_markdown(name)}**: {in_markdown(what)}.\n\n{_compare(result, name)}\n\n{_describe_benchmark(result.run)}"
 
 
 def _features(cell: CellInfo) -> str:
@@ -124,7 +116,7 @@ def _describe_split(protocol: str, split: SplitsInfo) -> str:
     leaks = sum(one.group_also_in_train["test"] for one in whole)
     leaking = f" {leaks:,} test samples share an image or a group with a train sample." if leaks else ""
     return (
-        f"**Protocol** {escape(protocol)}; **split** `{split.digest[:12]}` by {escape(split.use)} ({escape(split.made)}): "
+        f"**Protocol** {in_markdown(protocol)}; **split** `{split.digest[:12]}` by {in_markdown(f'{split.use} ({split.made})')}: "
         f"{times}{sizes} samples.{leaking}"
     )
 
@@ -132,16 +124,16 @@ def _describe_split(protocol: str, split: SplitsInfo) -> str:
 def _conclude(result: RunResult) -> str:
     leader, metric = result.statistics.leader, selection_metric(result.run)
     if not leader:
-        return f"**No router has a value of {escape(metric)}**, so none leads."
+        return f"**No router has a value of {in_markdown(metric)}**, so none leads."
     tied = [r.label for r in result.routers if r.label != leader and _may_be_chance(result, r.label, leader, metric)]
-    also = f" Routers whose difference from it may be chance: {escape(shorten_list(tied))}." if tied else ""
-    return f"**{escape(leader)} leads by {escape(metric)}.** {_compare(result, leader)}{also}"
+    also = f" Routers whose difference from it may be chance: {in_markdown(shorten_list(tied))}." if tied else ""
+    return f"**{in_markdown(leader)} leads by {in_markdown(metric)}.** {_compare(result, leader)}{also}"
 
 
 def _may_be_chance(result: RunResult, name: str, other: str, metric: str) -> bool:
     row = result.statistics.rows.get(name)
     difference = row.against.get(other, {}).get(metric) if row is not None else None
-    return difference is not None and not isinstance(difference.p_holm, Undefined) and difference.p_holm >= CHANCE
+    return difference is not None and difference.may_be_chance
 
 
 def _compare(result: RunResult, name: str) -> str:
@@ -153,7 +145,7 @@ def _compare(result: RunResult, name: str) -> str:
     if row is None or test is None:
         return "It has no values, since cells failed."
     value = test.scores["overall"].get(metric, Undefined("not computed"))
-    text = f"{escape(metric)} on test: {_number(value)}{_interval(row.intervals.get('overall', {}).get(metric))}."
+    text = f"{in_markdown(metric)} on test: {_number(value)}{_interval(row.intervals.get('overall', {}).get(metric))}."
     difference = row.against.get(baseline, {}).get(metric)
     return text if difference is None else f"{text} {_differs(result, baseline, difference)}"
 
@@ -161,20 +153,26 @@ def _compare(result: RunResult, name: str) -> str:
 def _differs(result: RunResult, baseline: str, difference: Difference) -> str:
     value = difference.value
     if isinstance(value, Undefined):
-        return f"The difference from {escape(baseline)} is undefined: {escape(value.reason)}."
-    p = difference.p_holm if not isinstance(difference.p_holm, Undefined) else difference.p
-    text = f"Difference from {escape(baseline)}: {value:+.4g}{_interval(difference.interval)}"
-    if isinstance(p, Undefined):
+        return f"The difference from {in_markdown(baseline)} is undefined: {in_markdown(value.reason)}."
+    p = difference.decisive_p
+    text = f"Difference from {in_markdown(baseline)}: {value:+.4g}{_interval(difference.interval)}"
+    if p is None:
         return f"{text}."
-    corrected = ", Holm" if p is difference.p_holm else ""
+    corrected = ", Holm" if difference.corrected else ""
     metric = selection_metric(result.run)
     rises = next((m.higher_is_better for m in result.run.metrics if m.name == metric), True)
-    said = "it may be chance" if p >= CHANCE else "better than chance explains" if (value > 0) == rises else "worse"
+    said = (
+        "it may be chance"
+        if difference.may_be_chance
+        else "better than chance explains"
+        if (value > 0) == rises
+        else "worse"
+    )
     return f"{text}, p = {p:.2g}{corrected}: {said}."
 
 
 def _number(value: object) -> str:
-    return f"undefined ({escape(value.reason)})" if isinstance(value, Undefined) else f"{value:.4g}"
+    return f"undefined ({in_markdown(value.reason)})" if isinstance(value, Undefined) else f"{value:.4g}"
 
 
 def _interval(interval: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlrb import Leaderboard, RunResult, TableRow, Undefined, leaderboard, printable, write_text
-from vlrb_plugins.reports.values import fixed
+from vlrb_plugins.shared.values import fixed, heading_of
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -32,7 +32,7 @@ def latex_table(result: RunResult, board: Leaderboard) -> str:
     """Return the table: reference points above, routers below, the best first; it needs the package booktabs."""
     shown = [h for h in _HEADINGS if h in board.headings]
     groups = [h for h in board.headings if h.startswith("accuracy ")]
-    heads = [_HEADINGS[h][2] for h in shown] + [f"{_escaped(h.removeprefix('accuracy '))} \\%" for h in groups]
+    heads = [_HEADINGS[h][2] for h in shown] + [_escaped(heading_of(h, ())) for h in groups]
     blocks = [
         [_line(board, row, [*shown, *groups]) for row in board.rows if row.kind == kind]
         for kind in ("reference", "router")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vlrb import CHANCE, ITSELF, NO_BASELINE, Interval, Leaderboard, RunResult, SplitsInfo, Undefined
+from vlrb import CHANCE, ITSELF, NO_BASELINE, Interval, Leaderboard, RunResult, SplitsInfo, TableRow, Undefined
+from vlrb_plugins.shared.values import SHARES
 
 GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 
@@ -10,6 +11,12 @@ GROUPINGS = {"group": "the logs' groups", "image": "image", "text": "text"}
 def leaderboard_notes(result: RunResult, board: Leaderboard) -> tuple[str, ...]:
     """Return the lines that say what the figures are."""
     return (*_figures(result), *_statistics(result, board), *_failures(result), *_ordered_by(board), *_reasons(board))
+
+
+def note_text(row: TableRow) -> str:
+    """Return the note of a row, with what it is tied with."""
+    tied = f"tied with {' and '.join(row.tied)}" if row.tied else ""
+    return "; ".join(filter(None, (tied, row.note)))
 
 
 def _figures(result: RunResult) -> list[str]:
@@ -93,14 +100,12 @@ def _pair(result: RunResult, one: str, other: str) -> str:
         difference = found.get(metric)
         if difference is None or isinstance(difference.value, Undefined):
             continue
-        scale, unit = (100.0, " points") if metric == "accuracy" else (1.0, "")
+        scale, unit = (100.0, " points") if metric in SHARES else (1.0, "")
         low_high = ""
         if isinstance(difference.interval, Interval):
             low_high = f" [{difference.interval.low * scale:.3f}, {difference.interval.high * scale:.3f}]"
-        how, p = "Holm", difference.p_holm
-        if isinstance(p, Undefined):
-            how, p = "uncorrected", difference.p
-        chance = "" if isinstance(p, Undefined) else f", p {p:.3f} ({how})"
+        how, p = "Holm" if difference.corrected else "uncorrected", difference.decisive_p
+        chance = "" if p is None else f", p {p:.3f} ({how})"
         texts.append(f"{metric} {difference.value * scale:+.3f}{unit}{low_high}{chance}")
     return f"{one} minus {other}: {'; '.join(texts) or 'undefined, since one of them has no value'}"
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlrb import (
     AggregatedScores,
     Interval,
+    Leaderboard,
     MetricValue,
+    PointTable,
     RunResult,
     Undefined,
     leaderboard,
@@ -18,10 +19,9 @@ from vlrb import (
     printable,
     write_text,
 )
-from vlrb_plugins.reports.notes import leaderboard_notes
-from vlrb_plugins.reports.values import cell_text, note_text
-
-_MARKUP = re.compile(r"[\\`*_|<>\[\]~&]")
+from vlrb_plugins.reports.notes import leaderboard_notes, note_text
+from vlrb_plugins.shared.markdown import in_markdown
+from vlrb_plugins.shared.values import cell_text, heading_of
 
 COLUMNS = (
     "kind",
@@ -67,26 +67,37 @@ def write_leaderboard(result: RunResult, directory: Path) -> list[Path]:
 
 def _markdown(result: RunResult) -> str:
     board = leaderboard(result)
-    lines = [f"# {_plain(board.title)}", "", *(f"- {_plain(note)}" for note in leaderboard_notes(result, board)), ""]
-    lines += ["| | " + " | ".join(("name", "kind", *board.headings, "note")) + " |"]
+    lines = [
+        f"# {in_markdown(board.title)}",
+        "",
+        *(f"- {in_markdown(note)}" for note in leaderboard_notes(result, board)),
+        "",
+    ]
+    lines += ["| | " + " | ".join(("name", "kind", *_headings(result, board), "note")) + " |"]
     lines += ["|---" * 3 + "|---:" * len(board.headings) + "|---|"]
     for number, row in enumerate(board.rows, 1):
         cells = map(cell_text, row.cells, board.headings)
         lines.append(
-            "| " + " | ".join((str(number), _plain(row.name), row.kind, *cells, _plain(note_text(row)))) + " |"
+            "| "
+            + " | ".join((str(number), in_markdown(row.name), row.kind, *cells, in_markdown(note_text(row))))
+            + " |"
         )
     for sweep in (*board.sweeps, *board.curves):
-        lines += ["", f"## {_plain(sweep.title)}", "", "| " + " | ".join(("point", *sweep.headings, "")) + " |"]
+        lines += [
+            "",
+            f"## {in_markdown(sweep.title)}",
+            "",
+            "| " + " | ".join(("point", *_headings(result, sweep), "")) + " |",
+        ]
         lines += ["|---" + "|---:" * len(sweep.headings) + "|---|"]
         for row in sweep.rows:
             cells = map(cell_text, row.cells, sweep.headings)
-            lines.append("| " + " | ".join((_plain(row.name), *cells, _plain(row.note))) + " |")
+            lines.append("| " + " | ".join((in_markdown(row.name), *cells, in_markdown(row.note))) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _plain(text: str) -> str:
-    """Return a text as Markdown that shows it as it is: one line, no markup, no cell borders, no HTML."""
-    return _MARKUP.sub(r"\\\g<0>", printable(text, lines=False))
+def _headings(result: RunResult, table: Leaderboard | PointTable) -> list[str]:
+    return [in_markdown(heading_of(h, result.run.metrics)) for h in table.headings]
 
 
 def _cell(value: object) -> object:

@@ -38,13 +38,13 @@ def test_early_stopping_equals_the_reference(shared: Callable[[str], Path], case
         ([0.5, 0.5001, 0.50005, 0.5, 0.9], 1, 4),  # gains of no more than min_delta do not count
         ([0.5, 0.50011, 0.50015, 0.50022, 0.4, 0.4], 4, -1),  # each against the best, not against the epoch before
         ([0.1, 0.2, 0.3], 3, -1),
-        ([0.3, 0.2, 0.2, 0.4, 0.3, 0.3, 0.3, 0.9], 4, 7),  # counted anew after a better one
+        ([0.3, 0.2, 0.2, 0.4, 0.3, 0.3, 0.3, 0.9], 4, 7),  # counted again after a better one
         ([None, None, 0.1, None, 0.05, 0.0, 0.2], 3, 6),
         ([-0.5, -0.4, -0.6, -0.6, -0.6], 2, 5),  # scores below 0 are scores
     ],
 )
 def test_early_stopping_in_figures(scores: list[float | None], best: int, last: int) -> None:
-    """A better epoch starts the count anew; one without a value counts as not better."""
+    """A better epoch starts the count again; one without a value counts as not better."""
     assert stopped([Undefined("none") if s is None else s for s in scores]) == (best, last)
 
 

@@ -149,7 +149,7 @@ def test_rank_score_by_hand(right: float, cost: float, low: float, high: float, 
 )
 def test_rank_score_is_undefined_outside_its_formula(given: tuple[float, ...]) -> None:
     """Undefined for bounds that are not an interval, costs without a logarithm, impossible accuracies and a beta of 0 or
-    less or without a limit; bounds whose logarithms are equal are no interval either.
+    less or without a limit; bounds whose logarithms are equal are not an interval either.
     """
     value = rank_score(*given)
     assert isinstance(value, Undefined)
@@ -208,7 +208,7 @@ COSTS = st.one_of(st.just(0.0), st.floats(1e-9, 1e3))
 
 @st.composite
 def evaluations(draw: st.DrawFn) -> Evaluation:
-    """Draw an evaluation of few samples and models, free models and bounds that are no interval included."""
+    """Draw an evaluation of few samples and models, free models and bounds that are not an interval included."""
     n, k = draw(st.integers(1, 6)), draw(st.integers(1, 4))
 
     def matrix(elements: st.SearchStrategy[Any], kind: type) -> Any:

@@ -83,7 +83,7 @@ def test_baselines_and_reference_points_equal_the_reference_fitted_on_train(
 
 
 def test_hard_labels_equal_the_reference(data: dict[str, Any], shared: Callable[[str], Path]) -> None:
-    """The cheapest correct model; rows without one are told apart."""
+    """The cheapest correct model; rows without one are marked."""
     with np.load(shared("vectors/hard_targets.npz")) as vectors:
         expected, solved = vectors["labels_fallback"], vectors["has_correct"]
     labels = hard_labels(data["Y"].astype(bool), data["C"])

@@ -190,7 +190,7 @@ def test_markup_in_names_is_shown_as_it_is(shown: Any) -> None:
     assert "\x1b" not in page + markdown
     assert "\u202e" not in page + markdown + text
     assert "a\\|b\\*c\\`d\\`" in markdown
-    assert "<script>" not in markdown.replace("\\<", "")
+    assert "<script>" not in markdown
     assert "[bold]x[/bold]" in text
     assert "\x1b[31mred" not in text
 

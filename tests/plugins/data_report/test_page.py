@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from browser import OVERFLOW, look_at
+from browser import GROUND, OVERFLOW, look_at
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -184,13 +184,14 @@ def test_what_is_unknown_or_never_happened_takes_no_column() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 700, 1400])
-def test_the_page_is_never_wider_than_the_window(width: int, tmp_path: Path) -> None:
-    """Hostile names and everything unfolded, on a phone and on a desk; its console stays empty."""
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (700, False), (700, True), (1400, False)])
+def test_the_page_is_never_wider_than_the_window(width: int, dark: bool, tmp_path: Path) -> None:
+    """Hostile names and everything unfolded, on a phone and on a desk, in light or dark; its console stays empty."""
     text = data_page(report(*HOSTILE, datasets=HOSTILE, files=50)).replace("<details", "<details open")
-    seen = look_at(text, OVERFLOW, tmp_path, width)
+    seen = look_at(text, f"[{OVERFLOW}, {GROUND}]", tmp_path, width, dark=dark)
 
-    assert (seen.value, seen.console) == (0, ())
+    assert seen.value == [0, "rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)"]
+    assert seen.console == ()
 
 
 @pytest.mark.browser

@@ -237,7 +237,7 @@ def table() -> Image.Image:
 
 
 def test_kinds_of_images() -> None:
-    """A photograph, a page, a chart and a drawing are told apart by what they look like."""
+    """A photograph, a page, a chart and a drawing are distinguished by what they look like."""
     drawing = Image.new("RGB", (200, 200), "white")
     ImageDraw.Draw(drawing).line((20, 180, 180, 20), fill="black", width=3)
     rows, _ = looked_at(photo(), page(), chart(), drawing)

@@ -134,7 +134,7 @@ def test_saving_and_loading_is_exact(case: str, routers: Any, make: Any, tmp_pat
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_deterministic_and_changes_no_input(case: str, routers: Any, make: Any) -> None:
-    """The same seed and data, made anew, give the same router; numpy's and torch's global generators are not touched."""
+    """The same seed and data, made again, give the same router; numpy's and torch's global generators are not touched."""
     asked = make.random(40, seed=6).queries
     state = np.random.get_state()[1].tolist()  # type: ignore[union-attr,index]  # noqa: NPY002
     again = fitted(case, make)

@@ -168,7 +168,7 @@ def test_shared_neighbours_are_those_of_a_search_of_ones_own(make: Any) -> None:
 
 
 def test_what_differs_is_not_shared(make: Any) -> None:
-    """Another metric, other kept rows, other features, or queries taken anew: each is searched by itself."""
+    """Another metric, other kept rows, other features, or queries taken again: each is searched by itself."""
     train, asked = make.random(), make.random(50, seed=1).queries
     context = make.context(train)[0]
     first = Knn(KnnParams()).fit(train, train, context)

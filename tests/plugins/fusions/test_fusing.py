@@ -68,7 +68,7 @@ def test_several_encoders_of_a_modality_are_one_part() -> None:
 
 
 def test_an_encoder_used_twice_has_columns_of_two_names() -> None:
-    """Tree routers name columns; two of one name could not be told apart."""
+    """Tree routers name columns; two of one name could not be distinguished."""
     fused = fuse([dense("a", [[1.0]]), dense("a", [[2.0]])], "concat")
 
     assert [c.name for c in fused.columns] == ["a/0", "a/0#2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import signal
@@ -37,16 +38,61 @@ def addresses(project: Any, mlflow_database: Path, free_port: int) -> Iterator[d
     ui.communicate(timeout=60)
 
 
-def test_the_run_table_shows_what_a_reader_wants_first(addresses: dict[str, str], tmp_path: Path) -> None:
-    """Unexpanded, the run with its best router and headline values; filtered, exactly the rows of the leaderboard."""
-    runs = dumped(addresses["runs"], tmp_path / "seen-runs")
-    rows = dumped(addresses["leaderboards"], tmp_path / "seen-rows")
+def texts_of(page: str) -> list[str]:
+    """Return the texts of a page in their order."""
+    shown = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    return [html.unescape(text).strip() for text in re.findall(r">([^<>]+)<", shown) if text.strip()]
+
+
+def numbers_of(texts: list[str]) -> list[float]:
+    """Return those texts that are numbers."""
+    return [float(text) for text in texts if re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text)]
+
+
+def address_of(name: str, table: str, page: str) -> str:
+    """Return the address of the run that a table links to under a name."""
+    found = re.search(rf'href="(#[^"]*/runs/[0-9a-f]{{32}})"[^>]*><span[^>]*>{name}<', page)
+    assert found is not None, name
+    return f"{table.partition('#')[0]}{found[1]}"
+
+
+def test_the_run_table_shows_what_a_reader_wants_first(addresses: dict[str, str], project: Any, tmp_path: Path) -> None:
+    """Unexpanded, the run with its best router and its headline values; filtered, exactly the rows of the leaderboard."""
+    runs = texts_of(dumped(addresses["runs"], tmp_path / "seen-runs"))
+    page = dumped(addresses["leaderboards"], tmp_path / "seen-rows")
+    rows = texts_of(page)
+    (result,) = project.results()
+    leader = result["statistics"]["leader"]
+    scores = next(r["test"]["scores"]["overall"] for r in result["routers"] if r["label"] == leader)
 
     for heading in ("rank-score", "accuracy", "cost-per-10k"):
-        assert f">{heading}<" in runs
-        assert f">{heading}<" in rows
-    assert ">leader<" in runs
-    texts = " ".join(re.sub(r"<[^>]*>", " ", rows).split())
-    assert "7 matching runs" in texts, re.findall(r".{30}matching.{10}", texts)
+        assert heading in runs
+        assert heading in rows
+    assert "leader" in runs
+    row = runs[next(i for i, text in enumerate(runs) if re.fullmatch(rf"\d{{4}}-\d{{6}} {leader} \(t\)", text)) :]
+    assert leader in row
+    assert {scores[m] for m in ("rank-score", "accuracy", "cost-per-10k")} <= set(numbers_of(row))
+    assert rows[rows.index("matching runs") - 1] == "7"
     for name in ("knn", "cheapest", "oracle", "best-single", "best-single-by-metric"):
-        assert re.search(rf">{name} \d{{4}}-\d{{6}}<", rows), name
+        assert re.search(rf">{name} \d{{4}}-\d{{6}}<", page), name
+
+
+def test_what_the_tables_link_to_is_there(addresses: dict[str, str], project: Any, tmp_path: Path) -> None:
+    """A cell with its description and metrics, the run's files with the page, and the charts of the view, laid out."""
+    table = addresses["runs"]
+    rows = dumped(addresses["leaderboards"], tmp_path / "seen-rows")
+    cell = texts_of(dumped(address_of(r"knn \d{4}-\d{6}", table, rows), tmp_path / "seen-cell"))
+    runs = dumped(table, tmp_path / "seen-runs")
+    parent = address_of(r"\d{4}-\d{6} knn \(t\)", table, runs)
+    files = texts_of(dumped(f"{parent}/artifacts/reports/report.html", tmp_path / "seen-files"))
+    charts = texts_of(dumped(f"{table}&compareRunsMode=CHART", tmp_path / "seen-charts"))
+    (result,) = project.results()
+    scores = next(r["test"]["scores"]["overall"] for r in result["routers"] if r["label"] == "knn")
+
+    assert any("router feature-routers/knn" in text for text in cell), cell
+    assert any(text.startswith("rank-score on test: ") for text in cell), cell
+    for name in ("rank-score", "accuracy", "cost-per-10k"):
+        assert float(cell[cell.index(f"test/{name}") + 1]) == scores[name]
+    assert {"reports", "report.html", "reports/report.html", "leaderboard.csv", "results.json"} <= set(files)
+    assert int(charts[charts.index("Model metrics") + 1].strip("()")) >= 6, "scatter, four bars, parallel coordinates"
+    assert {"test", "test-low", "test-high", "test-vs-best-single"} <= set(charts)

@@ -113,7 +113,7 @@ def test_several_cells_have_a_run_for_their_router(several, rows, database, read
 
 
 def test_deviations_are_logged(several, database, read):
-    """Protects the spread over seeds and over repeated splits, which are told apart."""
+    """Protects the spread over seeds and over repeated splits, which have metrics of their own."""
     study = several(("seed-1", "seed-2"), (0, 1), ())
     result = study.result()
     test = attrs.evolve(result.routers[0].test, over_splits={"overall": {"accuracy": 1.25}})
@@ -161,7 +161,7 @@ def test_inner_folds_have_no_run(several, rows, database, read):
 
 
 def test_points_of_a_learning_curve_stand_for_nothing(several, rows):
-    """Protects the filter: a router that was fitted on a share of train is no row of the leaderboard."""
+    """Protects the filter: a router that was fitted on a share of train is not a row of the leaderboard."""
     study = several(points=())
     study.cells = (*study.cells, attrs.evolve(study.cells[0], train_fraction=0.1))
     study.run = attrs.evolve(study.run, cells=study.cells)

@@ -410,7 +410,7 @@ def test_kill_at_any_call(study, database, read, monkeypatch, call, count):
 
 
 def test_deleted_database(study, database, empty_database, read, python, monkeypatch):
-    """Protects that a store which is gone is filled anew, completely, whatever the state says."""
+    """Protects that a store which is gone is filled again, completely, whatever the state says."""
     earlier = python("Study(Path.cwd()).show()")
     assert earlier.communicate(timeout=60) == ("", "")
     (before,) = json.loads(study.state.read_text(encoding="utf-8")).values()
@@ -427,7 +427,7 @@ def test_deleted_database(study, database, empty_database, read, python, monkeyp
 
 
 def test_parent_deleted_in_mlflow(study, database, read):
-    """Protects a resumed run whose MLflow run somebody removed: it is logged anew, with its parameters."""
+    """Protects a resumed run whose MLflow run somebody removed: it is logged again, with its parameters."""
     study.show()
     store = read(database)
     for run_id in store.ids().values():

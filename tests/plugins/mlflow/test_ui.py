@@ -243,7 +243,7 @@ def test_the_browser(start, study, database, tmp_path, option, opened):
     environment = {**os.environ, "BROWSER": str(script)}
     arguments = command("ui", "--uri", address, option)
     subprocess.run(arguments, env=environment, capture_output=True, timeout=60, check=True)
-    assert not shown.exists(), "stdout is no terminal"
+    assert not shown.exists(), "stdout is not a terminal"
     ours, theirs = os.openpty()
     subprocess.run(arguments, env=environment, stdout=theirs, timeout=60, check=True)
     os.close(theirs)

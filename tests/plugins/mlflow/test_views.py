@@ -10,7 +10,7 @@ import pytest
 from vlrb.api.routing import Undefined
 from vlrb.api.statistics import Difference
 from vlrb_plugins.mlflow import MlflowPlugin
-from vlrb_plugins.mlflow.describing import cell_name, describe_result, escape, parent_name, row_name
+from vlrb_plugins.mlflow.describing import cell_name, describe_cell, describe_result, parent_name, row_name
 from vlrb_plugins.mlflow.rows import leaderboard_rows
 from vlrb_plugins.mlflow.views import LONGEST_VIEW, table_address, table_views
 
@@ -186,9 +186,10 @@ def test_without_a_leader(study, database, read):
     assert "No router has a value of accuracy" in parent.data.tags["mlflow.note.content"]
 
 
-def test_markup_in_names_is_text():
+def test_markup_in_names_is_text(study):
     """Protects the pages against names from logs: neither Markdown nor HTML in them has an effect."""
-    assert escape("<img src=x> *a* [b](c)\n`d`") == "&lt;img src=x&gt; \\*a\\* \\[b\\](c) \\`d\\`"
+    cell = attrs.evolve(study.cells[0], label="<img src=x> *a*")
+    assert "**&lt;img src=x&gt; \\*a\\***" in describe_cell(study.run, cell)
 
 
 def test_the_headline_is_logged_once_and_follows_the_leader(study, database, read):

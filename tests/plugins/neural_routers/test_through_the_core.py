@@ -36,7 +36,7 @@ def plugin(project: Any) -> list[str]:
 def test_all_four_learn_on_the_demo(project: Any, demo_bodies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """From 420 samples all four route far better than one model for all, or chance; they share two files of pixels.
 
-    The demo's subjects differ in who is good at them, and are told apart by their wording.  On 120 test samples the rank score
+    The demo's subjects differ in who is good at them, and can be recognised by their wording.  On 120 test samples the rank score
     of a router has a deviation of about 0.04.
     """
     monkeypatch.setattr(clusters, "MOST", 120)  # a map of all rows takes ten seconds

@@ -182,7 +182,7 @@ FOLDERS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
 
 @pytest.mark.parametrize("case", FOLDERS, ids=str)
 def test_broken_folders(prepared: Any, case: str) -> None:
-    """What is missing, broken or of another shape is named, with how to mend it."""
+    """What is missing, broken or of another shape is named, with a fix."""
     change, pieces = FOLDERS[case]
     change(prepared)
     error = str(prepared.refused("outcomes"))

@@ -65,7 +65,7 @@ def test_models_of_columns_are_resolved_in_linear_time(folder: Any, counted: typ
 
 
 def test_columns_of_a_parquet_file_are_checked_in_linear_time() -> None:
-    """Arrow makes the list of names anew each time it is asked for."""
+    """Arrow makes the list of names again each time it is asked for."""
 
     class Schema:
         asked = 0

@@ -100,7 +100,7 @@ LINES: dict[str, tuple[str, Any, list[str]]] = {
 
 @pytest.mark.parametrize("case", LINES, ids=str)
 def test_broken_lines(folder: Any, case: str) -> None:
-    """Each is named with file, line, column and value, and how to mend it; it is the second of three lines."""
+    """Each is named with file, line, column and value, and a fix; it is the second of three lines."""
     kind, change, pieces = LINES[case]
     (folder.path / "link.png").symlink_to("/etc/passwd")
     (folder.path / "circle.png").symlink_to(folder.path / "circle.png")

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from browser import OVERFLOW, look_at
+from browser import GROUND, OVERFLOW, look_at
 from made_run import Made, figure_registry, made_run
 from split_runs import FOLDS, SWEPT, run_splits
 
@@ -82,6 +82,7 @@ def test_every_run_gets_the_page_and_its_figures(folds: FinishedRun) -> None:
     reports = folds.directory / "reports"
 
     assert {p.name for p in reports.iterdir()} >= {"report.html", "figures", "leaderboard.md", "leaderboard.tex"}
+    assert "| accuracy % | USD / 10k |" in (reports / "leaderboard.md").read_text(encoding="utf-8")
     assert {p.name for p in (reports / "figures").iterdir()} == {
         f"{name}.{form}" for name in ("pareto", "calls", "heatmap", "reliability", "sweeps") for form in ("svg", "png")
     }
@@ -299,12 +300,13 @@ def test_a_directory_without_its_files_is_an_error_that_names_them(tmp_path: Pat
 @pytest.mark.parametrize("width", [1400, 700, 390])
 @pytest.mark.parametrize("case", ["folds", "hostile", "one"])
 def test_the_page_fits_its_window(folds: FinishedRun, page: str, tmp_path: Path, width: int, case: str) -> None:
-    """Nothing overflows sideways, also with every part unfolded; the console shows nothing; the leaderboard sorts by its values."""
+    """Nothing overflows sideways, also with every part unfolded, in light or dark; the console shows nothing."""
     text = page if case == "folds" else page_of(made_run(tmp_path, Made(**CASES[case])), tmp_path)
-    steps = f"(page.querySelectorAll('details').forEach((d) => d.open = true), {OVERFLOW})"
-    seen = look_at(text, steps, tmp_path, width=width)
+    steps = f"(page.querySelectorAll('details').forEach((d) => d.open = true), [{OVERFLOW}, {GROUND}])"
+    dark = (case, width) == ("folds", 700)
+    seen = look_at(text, steps, tmp_path, width=width, dark=dark)
 
-    assert seen.value == 0
+    assert seen.value == [0, "rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)"]
     assert seen.console == ()
 
 

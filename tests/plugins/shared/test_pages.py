@@ -85,6 +85,21 @@ def test_the_policy_stops_other_scripts_and_requests(render: Render, tmp_path: P
     assert sum("script" in line for line in seen.console) >= 2
 
 
+@pytest.mark.browser
+def test_printing_unfolds_every_part_and_folds_it_again(render: Render, tmp_path: Path) -> None:
+    """Paper cannot be unfolded; afterwards the page is as it was, with what the reader had open."""
+    page = render().replace("</main>", "<details open><summary>s</summary>x</details></main>")
+    steps = """(() => {
+      const open = () => [...page.querySelectorAll("details")].map((part) => part.open);
+      const after = (event) => (window.dispatchEvent(new window.Event(event)), open());
+      return [open(), after("beforeprint"), after("afterprint"), after("beforeprint"), after("afterprint")];
+    })()"""
+    seen = look_at(page, steps, tmp_path)
+
+    assert seen.value == [[False, True], [True, True]] * 2 + [[False, True]]
+    assert not seen.console
+
+
 def test_a_table_has_a_caption_scopes_and_a_box_that_scrolls(render: Render) -> None:
     """What a screen reader needs, and what keeps a wide table from widening the page."""
     table = Table(

@@ -72,7 +72,7 @@ def test_trees_that_only_do_harm_are_left_out(trees: Any, name: str) -> None:
 
 
 def test_names_are_safe_and_unique() -> None:
-    """Signs that a library refuses are replaced, and names that become equal are told apart."""
+    """Signs that a library refuses are replaced, and names that become equal are made distinct."""
     assert safe_names(["a/0", "a 0", "a_0", 'x"[]{}<>:,é', ""]) == ["a_0", "a_0_1", "a_0_2", "x_", "column"]
     names = safe_names(["a", "a", "a_1", "a"])
     assert len(set(names)) == 4

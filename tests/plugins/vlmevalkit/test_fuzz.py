@@ -29,7 +29,7 @@ COLUMNS += ["eval_match", "thinking", "output_tokens", "problem_index", "log", "
 
 
 def clean(logs: Any, act: Callable[[], Any], *places: Path) -> None:
-    """Run something that may fail, but only with errors that say where and how to mend it."""
+    """Run something that may fail, but only with errors that name the place and a fix."""
     try:
         act()
     except DataError as error:

@@ -68,7 +68,7 @@ def test_files_with_predictions(logs: Any, extension: str) -> None:
 
 @pytest.mark.parametrize(("rest", "extension"), OTHERS)
 def test_other_files(logs: Any, rest: str, extension: str) -> None:
-    """Summaries, intermediate files and left-overs are told apart from rows, with a reason."""
+    """Summaries, intermediate files and left-overs are not taken for rows, with a reason."""
     other = named(logs, rest, extension)
     assert (other.kind, bool(other.dataset)) == ("other", True)
     assert OTHERS[rest, extension] in other.reason

@@ -93,7 +93,7 @@ def test_unclosed_thoughts_are_counted(logs: Any, policy: str) -> None:
     ],
 )
 def test_failed_calls(logs: Any, text: str, failed: bool) -> None:
-    """The mark of a failed call is an answer like any other, and told apart from the others."""
+    """The mark of a failed call is an answer like any other, and counted separately."""
     (row,) = said(logs, text)
     assert row["failed"] is failed
 

@@ -54,7 +54,7 @@ def test_relevance_equals_the_reference(vectors: dict[str, Any], scale: int, fal
 
 
 def test_hard_labels_equal_the_reference(vectors: dict[str, Any], shared: Callable[[str], Path]) -> None:
-    """The cheapest correct model of 600 rows, and of the edge rows; rows without one are told apart."""
+    """The cheapest correct model of 600 rows, and of the edge rows; rows without one are marked."""
     with np.load(shared("vectors/hard_targets.npz")) as file:
         quality, cost, labels, solved = (file[k] for k in ("Y", "C", "labels_fallback", "has_correct"))
     found = hard_labels(quality.astype(bool), cost)

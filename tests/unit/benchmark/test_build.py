@@ -53,7 +53,7 @@ def test_a_plugins_error_in_a_reading_process_is_still_blamed_on_it(
 
 
 def test_only_what_changed_is_read_again(project: Any) -> None:
-    """Other prices or policies join anew, but read nothing; another reader reads all."""
+    """Other prices or policies join again, but read nothing; another reader reads all."""
     folder = project.folder / ".vlrb-cache" / "parts"
 
     def times() -> dict[str, int]:

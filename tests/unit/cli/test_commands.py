@@ -54,11 +54,3 @@ def test_build_exports_and_lists_what_it_wrote(project: Any) -> None:
     again = project.vlrb("build", file, "--export", "records", "out")
     assert (again.status, "--export" in again.err) == (ExitCode.USAGE, True)
     assert "did you mean 'records'" in project.vlrb("build", file, "--export", "record", "new").err
-
-
-def test_report_of_a_run_that_is_not_there_is_an_error(project: Any) -> None:
-    """With the place where runs are looked for."""
-    shown = project.vlrb("report", "nosuch")
-
-    assert (shown.status, shown.out) == (ExitCode.USAGE, "")
-    assert "nosuch" in shown.err

@@ -1,4 +1,4 @@
-"""Features: encoded once by content, fused, and refused where the plan cannot be."""
+"""Features: encoded once by content, fused, refused where the plan cannot be; encoders that break their contract are blamed."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_other_parameters_are_other_features(case: Case, more: str, again: bool)
 
 
 def test_other_weights_are_other_features(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new revision is encoded anew and has another identity; going back finds the old one."""
+    """A new revision is encoded again and has another identity; going back finds the old one."""
     case.encode()
     case.lines()
     old = case.plan('encoders = ["e-text"]').feature_sets["f"].identity()

@@ -423,7 +423,7 @@ def test_a_baseline_without_a_result_leaves_the_other_differences() -> None:
 
 
 def test_pairs_that_were_asked_for_are_corrected_together() -> None:
-    """Over all pairs that no other comparison holds: three of them with one p-value each are no three families."""
+    """Over all pairs that no other comparison holds: three of them with one p-value each are one family."""
     rng = np.random.default_rng(1)
     base = rng.integers(2, size=60)
     rows = [small.binary_row("base", base)]

@@ -171,3 +171,26 @@ def test_includes_in_a_circle_and_too_many_are_refused(tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_text('include = ["~nobody-of-this-name/x.toml"]', encoding="utf-8")
     with pytest.raises(ConfigError, match="home folder"):
         read_document(tmp_path / "odd.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[split]\nseed = 0xffffffffffffffffffff", "split.seed"),
+        ("[[router]]\nks = [1, 99999999999999999999]", "router[0].ks[1]"),
+        ("\nseeds = [" + "9" * 5000 + "]", ", line 3"),
+        (".".join("a" * 80) + " = 1", ", line 2"),
+    ],
+)
+def test_what_toml_cannot_hold_is_found_in_the_file(tmp_path: Path, text: str, place: str) -> None:
+    """Key or line of a number that is too large, and of a key with too many dots; no advice about Python's own limits."""
+    file = tmp_path / "a.toml"
+    file.write_text(f'name = "a"\n{text}\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_document(file)
+    problem = caught.value.problems[0]
+
+    assert problem.where.startswith(str(file))
+    assert problem.where.endswith(place)
+    assert problem.fix
+    assert "sys." not in problem.message

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vlrb.errors import DataError, PluginError, StorageError, VlrbError
+from vlrb.errors import STORAGE, DataError, ExitCode, PluginError, StorageError, VlrbError
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.plugin import Plugin
 
@@ -88,3 +88,62 @@ def test_only_the_plugins_steps_are_blamed_on_it() -> None:
     with pytest.raises(PluginError, match="not iterable"):
         list(blamed(3, PLUGIN, "reading"))  # type: ignore[arg-type]
     assert len(ended) == 2
+
+
+ODD: Any = [1, 2]
+
+
+class Down(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("bad"), Down("bad"), GeneratorExit("bad"), SystemExit("bad"), VlrbError("bad"), DataError([]),
+        DataError(ODD), OSError([], "bad"), BaseExceptionGroup("bad", [Down()]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_whatever_a_plugin_raises_is_its_fault(error: BaseException) -> None:
+    """Exit status 5 and the plugin's name, also for exceptions that no `except Exception` catches."""
+    with pytest.raises(PluginError) as caught, blame(PLUGIN, "working"):
+        raise error
+
+    assert "plugin 'p'" in str(caught.value)
+    assert caught.value.exit_code == ExitCode.PLUGIN
+
+
+def test_interrupts_and_errors_of_vlrb_are_nobodys_fault() -> None:
+    """An interrupt, an error about data and a full disk stay what they are; a plugin's own class becomes vlrb's."""
+
+    class Own(DataError):
+        pass
+
+    with pytest.raises(KeyboardInterrupt), blame(PLUGIN, "working"):
+        raise KeyboardInterrupt
+    with pytest.raises(DataError) as caught, blame(PLUGIN, "working"):
+        raise Own("the file is \udcff")
+    assert type(caught.value) is DataError
+    assert "\\udcff" in str(caught.value)
+    with pytest.raises(StorageError), blame(PLUGIN, "working"):
+        raise OSError(next(iter(STORAGE)), "full")
+
+
+def test_only_steps_of_a_plugins_iterator_are_blamed() -> None:
+    """What the core does with a value between two steps is not the plugin's; a hostile iterator is."""
+
+    def values() -> Any:
+        yield 1
+        raise Down("in the middle")
+
+    with pytest.raises(PluginError):
+        list(blamed(values(), PLUGIN, "yielding"))
+    with pytest.raises(PluginError):
+        list(blamed(None, PLUGIN, "yielding"))  # type: ignore[arg-type]
+    steps = blamed(iter([1, 2]), PLUGIN, "yielding")
+    assert next(steps) == 1
+    steps.close()
+    with pytest.raises(ZeroDivisionError):
+        for _ in blamed([1], PLUGIN, "yielding"):
+            raise ZeroDivisionError

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import attrs
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from finished_runs import OTHER, copy_of, make_run
-from scipy.stats import binomtest
-from split_runs import KEYED
+from finished_runs import copy_of, make_run
 
 from vlrb.api.comparison import ComparedRow, Comparison
 from vlrb.api.routing import Undefined
@@ -20,80 +17,11 @@ from vlrb.errors import ConfigError, DataError
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.running.comparison import compare_runs
-from vlrb.running.differing import differing_settings
 from vlrb.running.finished import FinishedRun
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """Return a run of three folds with two seeds and a sweep."""
-    return make_run(tmp_path_factory.mktemp("first"))
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """Return a run of the same folds with another parameter, no sweep, and one router more."""
-    return make_run(tmp_path_factory.mktemp("other"), OTHER)
-
-
-@pytest.fixture(scope="module")
-def found(first: FinishedRun, other: FinishedRun) -> Comparison:
-    return compare_runs([first, other])
 
 
 def row(found: Comparison, name: str, pair: int = 0) -> ComparedRow:
     return next(r for r in found.pairs[pair].rows if r.name == name and r.kind != "leaders")
-
-
-def test_differences_are_those_of_the_same_samples(found: Comparison, first: FinishedRun, other: FinishedRun) -> None:
-    """The other's value less the first's, both as their leaderboards have them, with an interval around it."""
-    keyed = row(found, "keyed")
-    for metric in ("accuracy", "cost-per-10k", "rank-score"):
-        a, b = (run.router("keyed").test.scores["overall"][metric] for run in (first, other))  # type: ignore[union-attr]
-        assert keyed.values[metric] == pytest.approx((a, b), abs=1e-12)
-        difference = keyed.differences[metric]
-        assert difference.value == pytest.approx(b - a, abs=1e-12)
-        assert isinstance(difference.interval, Interval)
-        assert difference.interval.low <= difference.value <= difference.interval.high
-    assert (found.pairs[0].paired, found.pairs[0].samples) == (True, 120)
-    assert found.pairs[0].notes == ()
-
-
-def test_choices_that_differ_are_counted(found: Comparison, first: FinishedRun, other: FinishedRun) -> None:
-    """Counted by sample id and seed from the files; calls are means over the seeds and add up to the samples."""
-    chosen = [
-        {(i, c.seed): int(m) for c in run.chosen("keyed") for i, m in zip(c.rows.tolist(), c.choices, strict=True)}
-        for run in (first, other)
-    ]
-    differ = sum(chosen[0][key] != chosen[1][key] for key in chosen[0])
-    right = [np.array([first.samples.quality[i, of[i, s]] for i, s in chosen[0]]) for of in chosen]
-    choices = row(found, "keyed").choices
-
-    assert choices is not None
-    assert (choices.compared, choices.differing) == (240, differ)
-    assert choices.share == differ / 240 > 0
-    assert (choices.gained, choices.lost) == (int((right[1] & ~right[0]).sum()), int((right[0] & ~right[1]).sum()))
-    calls = [list(of.values()).count(0) / 2 for of in chosen]
-    assert choices.calls[first.samples.models[0]] == tuple(calls)
-    assert [sum(c[i] for c in choices.calls.values()) for i in (0, 1)] == [120, 120]
-
-
-def test_reference_points_are_the_same(found: Comparison) -> None:
-    """They choose by rules that the routers do not touch: no choice differs, and each difference is 0."""
-    for name in ("oracle", "best-single"):
-        same = row(found, name)
-        assert same.choices is not None
-        assert same.choices.differing == 0
-        assert {d.value for m, d in same.differences.items() if m in ("accuracy", "rank-score")} == {0.0}
-
-
-def test_what_time_measures_is_shown_without_a_difference(found: Comparison, first: FinishedRun) -> None:
-    """Seconds do not depend on the drawn samples: the values are those that the runs stored."""
-    keyed, test = row(found, "keyed"), first.router("keyed").test
-
-    assert test is not None
-    assert keyed.values["routing-ms"][0] == test.scores["overall"]["routing-ms"]
-    assert "routing-ms" not in keyed.differences
 
 
 def test_rows_of_one_run_only_are_named(found: Comparison, first: FinishedRun, other: FinishedRun) -> None:
@@ -113,7 +41,7 @@ def test_what_differs_in_settings_has_key_paths(found: Comparison) -> None:
 
 
 def test_a_copy_under_another_name_differs_in_nothing(first: FinishedRun, tmp_path: Path) -> None:
-    """The same choices: every difference is 0, and the two are told apart by their folders."""
+    """The same choices: every difference is 0, and the two are named by their folders."""
     copy = copy_of(first, tmp_path)
     found = compare_runs([first, copy])
 
@@ -178,30 +106,6 @@ def test_repeated_splits_are_paired_where_they_test_the_same(tmp_path: Path) -> 
     assert pair.samples == 24
 
 
-def test_other_seeds_are_all_compared(first: FinishedRun, tmp_path: Path) -> None:
-    """Without a seed that both have, every pair of seeds counts."""
-    choices = row(compare_runs([first, make_run(tmp_path, top="seeds = [5, 6, 7]")]), "keyed").choices
-
-    assert choices is not None
-    assert choices.compared == 120 * 2 * 3
-
-
-def test_accuracy_is_tested_by_mcnemar_where_samples_are_independent(tmp_path: Path) -> None:
-    """Every sample a group of its own and one seed: the exact binomial test of the choices that became right or wrong."""
-    alone = '[split]\nfolds = 3\n[benchmark]\ndatasets = ["TinyA"]\n'
-    runs = [
-        make_run(tmp_path / name, routers, alone, "seeds = [1]", "images = false")
-        for name, routers in (("a", KEYED), ("b", OTHER))
-    ]
-    keyed = row(compare_runs(runs), "keyed")
-    difference, choices = keyed.differences["accuracy"], keyed.choices
-
-    assert choices is not None
-    assert difference.test == "mcnemar"
-    assert difference.p == binomtest(choices.gained, choices.gained + choices.lost).pvalue < 1
-    assert keyed.differences["rank-score"].test == "bootstrap"
-
-
 def test_a_router_that_failed_has_no_values(first: FinishedRun, tmp_path: Path) -> None:
     """Its row says why, and the other rows are compared."""
     broken = make_run(tmp_path, '[[router]]\nuse = "keyed"\nfile = "/nonexistent/x"\n')
@@ -262,16 +166,3 @@ def test_runs_without_anything_in_common_are_refused(first: FinishedRun, other: 
     strange = attrs.evolve(copy, result=attrs.evolve(copy.result, run=attrs.evolve(copy.result.run, benchmark=about)))
     with pytest.raises(DataError, match="no sample and no model in common"):
         compare_runs([first, strange])
-
-
-def test_settings_of_many_runs_stand_side_by_side(first: FinishedRun) -> None:
-    """A value per run; keys with dots are quoted, and tables of the same name are numbered."""
-    info = first.result.run
-    tables = [{"use": "p/a", "label": "a.b", "x": n} for n in (1, 2, 3)]
-    runs = [
-        attrs.evolve(info, experiment={**info.experiment, "router": [t], "report": [{"use": "r/x", "n": t["x"]}] * 2})
-        for t in tables
-    ]
-    differing = {d.key: d.values for d in differing_settings(runs)}
-
-    assert differing == {'router."a.b".x': (1, 2, 3), "report.x.n": (1, 2, 3), 'report."x 2".n': (1, 2, 3)}

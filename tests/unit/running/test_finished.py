@@ -176,7 +176,7 @@ def test_a_figure_is_drawn_by_name_with_its_parameters(run: FinishedRun) -> None
 
 
 def test_a_figure_that_fails_is_its_plugins_fault(run: FinishedRun) -> None:
-    """It raises, or returns something that is no figure."""
+    """It raises, or returns something other than a figure."""
     for draw in (lambda _run: 1 / 0, lambda _run: "a picture"):
         spec = FigureSpec(name="bad", title="Bad", summary="s", params=NoParams, factory=lambda _, draw=draw: draw)
         with pytest.raises(PluginError, match="'mine'"):

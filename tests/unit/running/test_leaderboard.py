@@ -7,10 +7,21 @@ from typing import Any
 
 import attrs
 import pytest
-from finished import cell, failed, finished_run, reference, result_of, seeded_cell, selecting, with_cells
+from finished import (
+    cell,
+    failed,
+    finished_run,
+    reference,
+    result_of,
+    seeded_cell,
+    selecting,
+    statistics_of,
+    with_cells,
+)
 
 from vlrb.api.results import CellResult, RunResult
 from vlrb.api.routing import Undefined
+from vlrb.api.statistics import Difference, Interval, RowStatistics
 from vlrb.running.leaderboard import Leaderboard, TableCell, leaderboard
 
 
@@ -191,3 +202,78 @@ def test_a_sweep_without_a_winner_says_so() -> None:
     assert found.rows[0].note == "every point has a failed cell"
     assert all(isinstance(c.value, Undefined) for c in found.rows[0].cells)
     assert found.sweeps == ()
+
+
+NO_P = Undefined("all samples are in one image group")
+CORRECTED = Undefined("not corrected")
+
+
+def compared(p: Any, p_holm: Any, value: Any = 0.1) -> dict[str, Difference]:
+    """Return a difference in the selection metric."""
+    return {"rank-score": Difference(value, Interval(0.0, 0.2, 2000), p, p_holm)}
+
+
+def ties(rows: dict[str, dict[str, dict[str, Difference]]], **more: Any) -> dict[str, tuple[str, ...]]:
+    """Return what rows are tied with, from their differences from other rows; ``r...`` are reference points."""
+    routers = [cell(name, rank_score=0.2, accuracy=0.5) for name in rows if not name.startswith("r")]
+    points = tuple(reference(name, overall={"rank-score": 0.2}) for name in rows if name.startswith("r"))
+    found = {name: RowStatistics({}, against) for name, against in rows.items()}
+    result = attrs.evolve(result_of(*routers, references=points), statistics=statistics_of(rows=found, **more))
+    return {row.name: row.tied for row in leaderboard(result).rows}
+
+
+def test_a_row_is_tied_where_its_corrected_difference_may_be_chance() -> None:
+    """The p-value of a router is Holm's, at 0.05; a smaller one, or an undefined difference, is no tie."""
+    single = {"best-single": compared(0.01, 0.04)}
+    found = ties(
+        {
+            "separated": single,
+            "chance": {"best-single": compared(0.02, 0.05)},
+            "no-draws": {"best-single": compared(NO_P, NO_P)},
+            "undefined": {"best-single": compared(NO_P, NO_P, NO_P)},
+        }
+    )
+
+    assert found == {
+        "separated": (),
+        "chance": ("best-single",),
+        "no-draws": ("best-single",),
+        "undefined": (),
+    }
+
+
+def test_reference_points_are_tied_by_their_own_p_value() -> None:
+    """They are not corrected, and stand in the same words as routers."""
+    found = ties(
+        {"r-near": {"best-single": compared(0.2, CORRECTED)}, "r-far": {"best-single": compared(0.01, CORRECTED)}}
+    )
+
+    assert found == {"r-near": ("best-single",), "r-far": ()}
+
+
+def test_rows_are_compared_with_baseline_best_single_and_best_router() -> None:
+    """Each of the three once, under the name that a reader knows it by; a row is not tied with itself."""
+    near = compared(0.9, 0.9)
+    rows = {
+        "a": {"base": near, "best-single": near},
+        "b": {"base": near, "best-single": near, "a": near},
+        "base": {"a": near},
+    }
+    found = ties(rows, baseline="base", leader="a")
+
+    assert found == {
+        "a": ("base", "best-single"),
+        "b": ("base", "best-single", "best router"),
+        "base": ("best router",),
+    }
+
+
+def test_a_router_that_takes_several_places_says_which() -> None:
+    """From the draws; one that always takes the same has no such note."""
+    cells = [cell(name, rank_score=0.2, accuracy=0.5) for name in ("sure", "unsure")]
+    rows = {
+        name: RowStatistics({}, {}, {"rank-score": places}) for name, places in (("sure", (1, 1)), ("unsure", (1, 2)))
+    }
+    found = leaderboard(attrs.evolve(result_of(*cells), statistics=statistics_of(rows=rows)))
+
+    assert {r.name: r.note for r in found.rows} == {"sure": "", "unsure": "rank 1 to 2 of the routers"}

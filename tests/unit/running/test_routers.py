@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from split_runs import KEYED, SplitRun, accuracy, run_splits
 
 from vlrb.api.results import Scores
 from vlrb.api.routing import Undefined
+from vlrb.api.statistics import Interval
 from vlrb.running.leaderboard import leaderboard
 from vlrb.running.routers import aggregate_scores
 
@@ -81,6 +83,20 @@ def test_points_of_a_learning_curve_stand_in_no_row(curves: SplitRun) -> None:
     assert [r.name for r in table.rows] == ["train = 0.3", "train = 0.6", "train = 1"]
 
 
+def test_points_of_a_learning_curve_have_intervals(curves: SplitRun) -> None:
+    """Of every metric and around its value; that of the whole train has those of the row."""
+    router = curves.router()
+    for point in router.curve:
+        interval = point.intervals["accuracy"]
+        assert isinstance(interval, Interval)
+        assert interval.low <= point.test.scores["overall"]["accuracy"] <= interval.high
+    assert router.curve[-1].intervals == curves.result.statistics.rows["keyed"].intervals["overall"]
+    assert router.curve[0].intervals != router.curve[-1].intervals
+    (table,) = leaderboard(curves.result).curves
+    shown = table.rows[0].cells[table.headings.index("accuracy")].interval
+    assert shown == router.curve[0].intervals["accuracy"]
+
+
 def test_smaller_parts_of_train_are_nested_and_tested_on_the_same_samples(curves: SplitRun) -> None:
     """In the split file of the run; the accuracy of a point is that of its own cells."""
     for fold in ("fold-1", "fold-2"):
@@ -127,3 +143,15 @@ def test_of_models_with_an_equal_value_the_cheaper_is_best(tmp_path: Path) -> No
     found = {r.name: r.test.scores["overall"] for r in run.result.references}
 
     assert found["best-single-by-metric"] == found["best-single"] == found["cheapest-single"]
+
+
+def test_the_best_single_model_by_the_metric_is_chosen_on_train_alone(tmp_path: Path) -> None:
+    """Where on test, whose answers are all wrong, another model would be best: the cheapest."""
+    more = "[split]\nuse = 'hold-out'\ndatasets = ['TinyB']\n[selection]\nmetric = 'accuracy'\n"
+    run = run_splits(tmp_path, KEYED, more, logs="wrong = 'TinyB'")
+    rows = pq.read_table(run.files / "references.parquet").to_pylist()
+    chosen = {run.result.run.benchmark.models[r["best-single-by-metric"]] for r in rows}
+    train = [run.known()[i] for i, part in run.parts("").items() if part == "train"]
+    right = {m: statistics.fmean(float(row[f"quality:{m}"]) for row in train) for m in run.result.run.benchmark.models}
+
+    assert chosen == {max(right, key=right.__getitem__)} == {"tiny-large"}

@@ -20,15 +20,9 @@ from vlrb.running.verification import verify_run
 LABELLED = OTHER.replace("spread = 0.3", 'label = "other"')
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """Return a run of three folds with two seeds and a sweep."""
-    return make_run(tmp_path_factory.mktemp("verified"))
-
-
 @pytest.fixture
-def copy(run: FinishedRun, tmp_path: Path) -> FinishedRun:
-    return copy_of(run, tmp_path)
+def copy(first: FinishedRun, tmp_path: Path) -> FinishedRun:
+    return copy_of(first, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +44,9 @@ def test_every_value_is_found_again(routers: str, more: str, tmp_path: Path) -> 
     assert found.left_out == {}
 
 
-def test_what_measures_time_is_named(run: FinishedRun) -> None:
+def test_what_measures_time_is_named(first: FinishedRun) -> None:
     """Its seconds cannot be computed again."""
-    assert verify_run(run).timed == ("requests-per-second", "tokens-per-second", "routing-ms", "encoding-ms")
+    assert verify_run(first).timed == ("requests-per-second", "tokens-per-second", "routing-ms", "encoding-ms")
 
 
 @pytest.mark.parametrize(
@@ -144,15 +138,15 @@ def test_broken_files_are_named(copy: FinishedRun) -> None:
         verify_run(FinishedRun.read(copy.directory, None, copy.registry))
 
 
-def test_metrics_without_a_plugin_are_left_out(run: FinishedRun) -> None:
+def test_metrics_without_a_plugin_are_left_out(first: FinishedRun) -> None:
     """The others are still compared; without the selection metric nothing can be chosen."""
-    registry = run.registry
+    registry = first.registry
     assert registry is not None
 
     def without(name: str) -> FinishedRun:
         metrics = tuple(r for r in registry.records["metric"] if r.name != name)
         records = {**registry.records, "metric": metrics}
-        return attrs.evolve(run, registry=attrs.evolve(registry, records=records))
+        return attrs.evolve(first, registry=attrs.evolve(registry, records=records))
 
     found = verify_run(without("mean-score"))
     assert (set(found.left_out), found.disagreements) == ({"mean-score"}, ())

@@ -90,6 +90,8 @@ def test_curves_hold_sweeps_learning_and_fits(run: FinishedRun) -> None:
     assert sweep["times_chosen"].sum() == 3
     assert sweep["value"].tolist() == [p.values["accuracy"] for p in run.router("keyed").sweep]
     assert learning["x"].tolist() == [0.5, 1.0]
+    assert ((learning["low"] <= learning["value"]) & (learning["value"] <= learning["high"])).all()
+    assert sweep["low"].isna().all()
     assert set(fits["cell"]) == {c.cell.name for c in run.result.cells if c.cell.label == "peeking"}
     assert set(fits["metric"]) == {"dev", "draw", "names"}
     assert curve["times_chosen"].dtype == pd.Int64Dtype()

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
-from vlrb import Leaderboard, PointTable, RunResult, TableCell, TableRow, Undefined
-from vlrb_plugins.reports.values import interval_text, note_text, spread_text, value_text
+from vlrb import Leaderboard, MetricInfo, PointTable, RunResult, TableCell, TableRow, Undefined
+from vlrb_plugins.reports.notes import note_text
 from vlrb_plugins.shared.pages.tables import UNKNOWN, Cell, Column, Table, name_cell, shortened
+from vlrb_plugins.shared.values import heading_of, interval_text, spread_text, value_text
 
-HEADINGS = {
-    "accuracy": "accuracy %",
-    "cost-per-10k": "USD / 10k",
-    "oracle-gap-closed": "gap closed %",
-    "requests-per-second": "requests/s",
-}
 LONG = 60
 
 
 def board_table(result: RunResult, board: Leaderboard) -> Table:
     """Return the leaderboard: a row's intervals stand under its values, the best of the routers in each column is marked."""
-    summaries = {m.name: m.summary for m in result.run.metrics}
     best = _best_places(result, board)
     rows = [
         (
@@ -35,7 +31,7 @@ def board_table(result: RunResult, board: Leaderboard) -> Table:
         Column(
             "name", "a router; or a reference point, which looks at labels or chooses one model for all samples", "name"
         ),
-        *(_column(h, summaries, result.statistics.baseline) for h in board.headings),
+        *(_column(h, result) for h in board.headings),
     )
     level = f"{100 * result.statistics.level:g} %"
     caption = (
@@ -45,7 +41,7 @@ def board_table(result: RunResult, board: Leaderboard) -> Table:
     return Table(id="leaderboard-table", caption=caption, columns=columns, rows=tuple(rows))
 
 
-def points_table(number: int, points: PointTable) -> Table:
+def points_table(number: int, points: PointTable, metrics: Sequence[MetricInfo]) -> Table:
     """Return the points of a sweep or of a learning curve."""
     rows = [
         (Cell(r.name), *(_value_cell(c, h) for c, h in zip(r.cells, points.headings, strict=True)), Cell(r.note))
@@ -53,7 +49,7 @@ def points_table(number: int, points: PointTable) -> Table:
     ]
     columns = (
         Column("point", holds="name"),
-        *(_column(h, {}, "") for h in points.headings),
+        *(Column(heading_of(h, metrics)) for h in points.headings),
         Column("note", holds="name"),
     )
     return Table(id=f"points-{number}", caption=points.title, columns=columns, rows=tuple(rows))
@@ -64,12 +60,13 @@ def _row_cell(row: TableRow) -> Cell:
     return attrs.evolve(name_cell(row.name, LONG), detail=tuple(filter(None, (kind, note_text(row)))))
 
 
-def _column(heading: str, summaries: dict[str, str], baseline: str) -> Column:
+def _column(heading: str, result: RunResult) -> Column:
+    meaning = next((m.summary for m in result.run.metrics if m.name == heading), "")
     if heading.startswith("vs "):
-        return Column(heading, f"difference from {baseline} in the first column, on the same samples")
+        meaning = f"difference from {result.statistics.baseline} in the first column, on the same samples"
     if heading.startswith("accuracy "):
-        return Column(f"{heading.removeprefix('accuracy ')} %", "accuracy on these samples")
-    return Column(HEADINGS.get(heading, heading), summaries.get(heading, ""))
+        meaning = "accuracy on these samples"
+    return Column(heading_of(heading, result.run.metrics), meaning)
 
 
 def _value_cell(cell: TableCell, heading: str, *, marked: bool = False) -> Cell:

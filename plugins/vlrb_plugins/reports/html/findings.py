@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from vlrb import CHANCE, Difference, FinishedRun, Interval, Leaderboard, MetricValue, RunResult, Undefined
-from vlrb_plugins.reports.values import fixed
+from vlrb import FEW_GROUPS, Difference, FinishedRun, Interval, Leaderboard, MetricValue, RunResult, Undefined
 from vlrb_plugins.shared.pages.tables import shortened
+from vlrb_plugins.shared.values import SHARES, fixed
 
 LONG = 60
 """Characters of a name in a sentence."""
-
-FEW_GROUPS = 200
-"""Fewer groups of test samples than this are said to be few."""
-_SHARES = frozenset({"accuracy", "oracle-gap-closed", "mean-score"})
 
 
 def findings_in_words(run: FinishedRun, board: Leaderboard) -> tuple[str, ...]:
@@ -121,11 +117,10 @@ def _difference(result: RunResult, found: Difference, sign: int) -> str:
         if value * sign < 0:  # the words say on which side, the numbers how far
             low, high = -high, -low
         texts.append(_between(result, Interval(low, high, found.interval.draws), metric))
-    p, how = (found.p, "uncorrected") if isinstance(found.p_holm, Undefined) else (found.p_holm, "Holm")
-    if not isinstance(p, Undefined):
+    p, how = found.decisive_p, "Holm" if found.corrected else "uncorrected"
+    if p is not None:
         texts.append(f"p < 0.001, {how}" if p < 0.001 else f"p = {p:.3f}, {how}")
-    chance = isinstance(p, Undefined) or p >= CHANCE
-    said = "which may be chance" if chance else "more than chance explains"
+    said = "which may be chance" if found.may_be_chance else "more than chance explains"
     how_sure = f" ({'; '.join(texts)})" if texts else ""
     return f"{_number(abs(value), metric, points=True)}{how_sure}, {said}"
 
@@ -138,7 +133,7 @@ def _between(result: RunResult, interval: Interval, metric: str) -> str:
 def _number(value: MetricValue | None, metric: str, *, points: bool = False, bare: bool = False) -> str:
     if value is None or isinstance(value, Undefined):
         return "undefined"
-    if metric in _SHARES:
+    if metric in SHARES:
         return fixed(100 * value, 1) + ("" if bare else " points" if points else " %")
     return fixed(value, 3) if abs(value) < 100 else f"{value:,.4g}"
 

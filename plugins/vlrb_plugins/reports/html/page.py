@@ -31,7 +31,7 @@ def run_page(run: FinishedRun, figures: Sequence[Drawn], samples: int) -> str:
         "findings": findings_in_words(run, board),
         "tiles": _tiles(result),
         "board": board_table(result, board),
-        "points": [points_table(n, p) for n, p in enumerate((*board.sweeps, *board.curves))],
+        "points": [points_table(n, p, result.run.metrics) for n, p in enumerate((*board.sweeps, *board.curves))],
         "notes": _notes(result, board),
         "figures": [(f, Markup(f.svg)) for f in figures if f.svg],
         "missing": [f for f in figures if f.missing],

@@ -43,3 +43,15 @@ for (const table of document.querySelectorAll(".box > table")) {
     });
   });
 }
+
+// Paper cannot be unfolded: all parts are open while the page is printed.
+const unfolded = [];
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details:not([open])")) {
+    part.open = true;
+    unfolded.push(part);
+  }
+});
+addEventListener("afterprint", () => {
+  for (const part of unfolded.splice(0)) part.open = false;
+});

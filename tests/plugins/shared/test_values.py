@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from vlrb import MetricValue, TableCell, Undefined
-from vlrb_plugins.reports.values import cell_text, fixed
+from vlrb import MetricInfo, MetricValue, TableCell, Undefined
+from vlrb_plugins.shared.values import SHARES, cell_text, fixed, heading_of
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from vlrb_plugins.reports.values import cell_text, fixed
     [
         ("accuracy", 0.12345, "12.35"),
         ("oracle-gap-closed", -0.5, "-50.00"),
+        ("mean-score", 0.5, "50.00"),
         ("accuracy STEM", 1.0, "100.00"),
         ("rank-score", 0.0123456, "0.01235"),
         ("cost-per-10k", 12.3456, "12.35"),
@@ -44,3 +45,16 @@ def test_deviations_have_the_digits_of_their_value() -> None:
 def test_zero_has_no_sign(value: float, text: str) -> None:
     """A value that rounds to zero is not shown as `-0.00000000`."""
     assert cell_text(TableCell(value), "rank-score") == text
+
+
+def test_headings_say_the_unit() -> None:
+    """Protects readers from a percentage without its sign; a metric of another plugin keeps its name and has its declared unit."""
+    metrics = [
+        MetricInfo("own", "USD", False, ""),
+        MetricInfo("bare", "", True, ""),
+        MetricInfo("accuracy", "", True, ""),
+    ]
+    names = ("own", "bare", "accuracy", "accuracy STEM", "cost-per-10k", "rank-score", "vs strongest")
+    shown = ["own (USD)", "bare", "accuracy %", "STEM %", "USD / 10k", "rank-score", "vs strongest"]
+    assert [heading_of(name, metrics) for name in names] == shown
+    assert all(heading_of(name, metrics).endswith(" %") for name in SHARES)

@@ -19,6 +19,9 @@ def test_intervals_and_tests_keep_their_level(population: Population) -> None:
 
     assert {name for name, share in held.items() if not 0.90 <= share <= 0.99} == set()
     assert {name for name, share in rejected.items() if not share <= 0.10} == set()
+    assert {name for name, share in rejected.items() if name.startswith("bootstrap") and not share} == set(), (
+        "never rejects"
+    )
 
 
 def test_ignoring_groups_is_noticed() -> None:
