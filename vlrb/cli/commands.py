@@ -74,12 +74,12 @@ def run(
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.", click.get_current_context())
     labels = [f for f in fresh if f] if fresh else None
-    if pdb:
-        check_debugger(jobs)
     if shard is not None:
         if fresh or pdb or jobs:
             raise click.UsageError("--shard goes with none of --fresh, --jobs and --pdb", click.get_current_context())
         return _run_shard(given, file, shard, debug, as_json, only=only, limit=limit or 0)
+    if pdb:
+        check_debugger(jobs)
     given.places.check()
     with prints_to_stderr(), progress_bars() as progress:
         with stage(progress, "loading plugins"):

@@ -36,8 +36,9 @@ def test_rows_and_columns_of_rows_and_columns(steps: list[tuple[str, list[int]]]
     assert features.matrix.tolist() == expected.tolist()
     assert features.matrix.shape == expected.shape
     assert [c.name for c in features.columns] == names
-    with pytest.raises(ValueError, match="WRITEABLE|writeable"):
-        features.matrix.flags.writeable = True
+    if expected.size:
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            features.matrix.flags.writeable = True
 
 
 def test_nothing_is_copied_before_it_is_asked_for() -> None:
