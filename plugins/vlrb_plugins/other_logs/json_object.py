@@ -117,7 +117,8 @@ class _Text:
                 if self.ended or not self._may_go_on(error):
                     raise self.error(str(error)) from None
             else:
-                if end < len(self.text) or self.ended:  # else it may be a part of a number
+                cut = isinstance(value, int | float) and end > len(self.text) - _TAIL  # 1.5 may be a part of 1.5e-7
+                if self.ended or not cut:
                     size, self.at = end - self.at, end
                     return size, value
             if len(self.text) - self.at > LONGEST_LINE:

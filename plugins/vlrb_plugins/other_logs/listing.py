@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -70,7 +70,7 @@ class ChosenLogs(Generic[T]):
         if not problems:
             names.report(self.root, ("dataset", "model"), problems)
         chosen = {pair: self._choose(pair, logs, passed, problems) for pair, logs in sorted(by_pair.items())}
-        samples = self._sample_parts(chosen, names, problems)
+        samples = list(self._sample_parts(chosen, names, problems))
         problems.stop_if_any()
         outcomes = [Part(f"outcomes/{d}/{m}", "outcomes", (log.path,), d, m) for (d, m), log in chosen.items()]
         return Listing((*samples, *outcomes), passed)
@@ -102,7 +102,7 @@ class ChosenLogs(Generic[T]):
 
     def _sample_parts(
         self, chosen: Mapping[tuple[str, str], FoundLog], names: Names, problems: Findings
-    ) -> Iterable[Part]:
+    ) -> Iterator[Part]:
         by_dataset: dict[str, dict[str, FoundLog]] = {}
         for (dataset, model), log in chosen.items():
             by_dataset.setdefault(dataset, {})[model] = log

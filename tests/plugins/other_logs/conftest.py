@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -151,12 +150,23 @@ class Logs:
         (batch,) = self.batches(kind, part, **params)
         return dict(json.loads(batch.schema.metadata[b"counts"]))
 
+    def rows_if_any(self, kind: str, part: str, **params: Any) -> list[dict[str, Any]]:
+        """Read the parts of samples or outcomes as rows, none where they are refused with place and fix."""
+        problems: Sequence[Any] = ()
+        rows = []
+        try:
+            rows = self.read(kind, part, **params)
+        except DataError as error:
+            problems = error.problems
+        assert all(p.where and p.fix for p in problems)
+        return rows
+
     def refused(self, kind: str, part: str = "outcomes", **params: Any) -> str:
         """Read logs that cannot be used; every problem has a place and a fix."""
         with pytest.raises(DataError) as caught:
             self.read(kind, part, **params)
         assert all(p.where and p.fix for p in caught.value.problems), caught.value
-        return "; ".join(" | ".join(attrs.astuple(p)) for p in caught.value.problems)
+        return "; ".join(f"{p.message} | {p.where} | {p.fix}" for p in caught.value.problems)
 
 
 @pytest.fixture
