@@ -191,9 +191,20 @@ def _prediction_of(row: Mapping[str, Any], places: str | tuple[str, ...]) -> str
     places = (places,) if isinstance(places, str) else places
     for place in filter(None, places):
         if isinstance(value := value_at(row, place), str):
+            _check_only_answer(row, place)
             return check_text(value, place, "")
     if any(places):
         what = f"has no text at {' or '.join(map(repr, filter(None, places)))}"
         fix = 'name its place by prediction in the table of the task; "" if the lines hold no texts, as of likelihoods'
         raise WrongValueError(what, fix)
     return None
+
+
+def _check_only_answer(row: Mapping[str, Any], place: str) -> None:
+    """Refuse a text that is one of several: the score is of all of them, and so are the tokens."""
+    steps = place.split(".")
+    for i in range(1, len(steps)):
+        outer = ".".join(steps[:i])
+        if isinstance(several := value_at(row, outer), list) and len(several) > 1:
+            fix = "log one answer to each sample, without repeats or rounds"
+            raise WrongValueError(f"{outer!r} holds {len(several)} answers, and the score is of all of them", fix)

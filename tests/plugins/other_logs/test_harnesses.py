@@ -252,6 +252,15 @@ def test_answers_without_a_score(logs: Any) -> None:
     assert (score_only["prediction"], score_only["score"]) == (None, 1.0)
 
 
+@pytest.mark.parametrize("resps", [[["a", "b"]], [["a"], ["b"]]])
+def test_several_answers_to_a_sample(logs: Any, resps: Any) -> None:
+    """Repeats and rounds are refused: one of the texts would be scored and priced by the values of all."""
+    logs.lm_eval([logs.line(resps=resps)])
+    assert "holds 2 answers, and the score is of all of them" in logs.refused(LM)
+    logs.lmms_eval([logs.lmms_line(resps=["a", "b"])])
+    assert "'resps' holds 2 answers" in logs.refused(LMMS)
+
+
 def test_several_gold_answers(logs: Any) -> None:
     """A list becomes one in JSON notation, as scorers read it; a list of one is its text."""
     logs.lm_eval([logs.line(0, gold=["a", 'b"c']), logs.line(1, gold=["d"]), logs.line(2, gold=4)])
