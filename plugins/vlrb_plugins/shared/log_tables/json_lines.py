@@ -42,7 +42,7 @@ def json_lines(path: Path, findings: Findings) -> Iterator[tuple[int, int, dict[
 def _object(line: bytes, path: Path, number: int, findings: Findings) -> dict[str, Any] | None:
     where = f"{path}, line {number}"
     try:
-        value = _DECODER.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        value = DECODER.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
         findings.add(f"is not encoded as UTF-8: {error}", where, "save the file as UTF-8")
     except (ValueError, RecursionError) as error:
@@ -64,7 +64,7 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def shorten_value(value: object) -> str:
