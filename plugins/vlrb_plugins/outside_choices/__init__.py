@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import attrs
-
 from vlrb import ReporterSpec, RouterSpec, hookimpl
-
-
-@attrs.frozen
-class ChoicesParams:
-    """Where the choices are; the key of a cell holds what the file says, not where it is."""
-
-    path: Path = attrs.field(
-        kw_only=True,
-        metadata={
-            "help": "file of choices, .jsonl or .csv, with split, id and model of every dev and test question",
-            "same_numbers": True,
-        },
-    )
+from vlrb_plugins.outside_choices.params import ChoicesParams
 
 
 @hookimpl

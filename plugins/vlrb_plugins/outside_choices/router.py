@@ -11,9 +11,9 @@ import attrs
 import numpy as np
 
 from vlrb import Array, DataError, FitContext, Labelled, Queries, did_you_mean, shorten_list
-from vlrb_plugins.outside_choices import ChoicesParams
 from vlrb_plugins.outside_choices.choices_file import Choice, at_line, read_choices
 from vlrb_plugins.outside_choices.ids import is_of_split, question_ids, split_key
+from vlrb_plugins.outside_choices.params import ChoicesParams
 from vlrb_plugins.shared.fitted import read_saved, refuse_other_models, write_saved
 from vlrb_plugins.shared.log_tables.findings import Findings
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from vlrb.errors import DataError
-from vlrb_plugins.outside_choices import ChoicesParams
 from vlrb_plugins.outside_choices.choices_file import read_choices
+from vlrb_plugins.outside_choices.params import ChoicesParams
 from vlrb_plugins.outside_choices.router import load, revision
 
 FOLDS, SEEDS = "[split]\nfolds = 3\n", "[split]\nseeds = [1, 2]\n"
