@@ -114,7 +114,6 @@ from vlrb.api.targets import kept_rows as kept_rows
 from vlrb.api.targets import relevance as relevance
 from vlrb.api.targets import soft_targets as soft_targets
 from vlrb.api.targets import solved_rows as solved_rows
-from vlrb.benchmark.built import BuiltBenchmark as BuiltBenchmark
 from vlrb.benchmark.manifest import Excluded as Excluded
 from vlrb.benchmark.manifest import PairFindings as PairFindings
 from vlrb.benchmark.manifest import PartSummary as PartSummary
@@ -135,6 +134,7 @@ from vlrb.errors import TrackingError as TrackingError
 from vlrb.errors import VlrbError as VlrbError
 from vlrb.errors import did_you_mean as did_you_mean
 from vlrb.errors import shorten_list as shorten_list
+from vlrb.evaluation.built import BuiltBenchmark as BuiltBenchmark
 from vlrb.evaluation.reference import cheapest_model as cheapest_model
 from vlrb.evaluation.reference import strongest_model as strongest_model
 from vlrb.evaluation.splits import groups_of as groups_of

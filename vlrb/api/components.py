@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,10 +13,8 @@ import attrs
 
 if TYPE_CHECKING:
     import click
-    import pyarrow as pa
 
     from vlrb.api.routing import Fitted
-    from vlrb.benchmark.matrices import Benchmark
 
 from vlrb.api.records import Dataset, Model, check_kebab
 from vlrb.errors import PluginError
@@ -120,14 +118,8 @@ class Component:
 class LogSourceSpec(Component):
     """A source of logs: ``factory(params) -> LogSource``.
 
-    A ``pathlib.Path`` in ``params`` is resolved against the experiment file's folder.  ``export(benchmark, folder, batches)``, if
-    given, writes a benchmark in the source's form into a new folder and returns the files; ``batches`` are the outcomes with
-    their predictions.
+    A ``pathlib.Path`` in ``params`` is resolved against the experiment file's folder.
     """
-
-    export: Callable[[Benchmark, Path, Iterable[pa.RecordBatch]], Sequence[Path]] | None = attrs.field(
-        default=None, converter=imported_late
-    )
 
 
 @attrs.frozen(kw_only=True)
@@ -210,15 +202,16 @@ class ReporterSpec(Component):
 
     The subject is a :class:`vlrb.FinishedRun`; with ``on="benchmark"`` the :class:`vlrb.BuiltBenchmark` of ``vlrb build``, which
     names the first file and prints the JSON files with ``--json``; with ``on="comparison"`` the :class:`vlrb.Comparison` of
-    ``vlrb compare``.  A :class:`vlrb.WithText` has a text for the terminal too.
+    ``vlrb compare``.  A :class:`vlrb.WithText` has a text for the terminal too.  With ``on="export"`` the subject is a
+    :class:`vlrb.BuiltBenchmark` too, and ``vlrb build --export NAME DIR`` alone asks for the report; it makes the folder.
     """
 
-    on: Literal["run", "benchmark", "comparison"] = attrs.field(default="run")
+    on: Literal["run", "benchmark", "comparison", "export"] = attrs.field(default="run")
 
     @on.validator
     def _known(self, _: Any, value: str) -> None:
-        if value not in ("run", "benchmark", "comparison"):
-            raise ValueError(f"on of {self.name!r} must be 'run', 'benchmark' or 'comparison', not {value!r}")
+        if value not in ("run", "benchmark", "comparison", "export"):
+            raise ValueError(f"on of {self.name!r} must be 'run', 'benchmark', 'comparison' or 'export', not {value!r}")
 
 
 @attrs.frozen(kw_only=True)

@@ -130,8 +130,10 @@ def _scalar(name: str, value: Any, who: str) -> str | int | float | bool | None:
     _refuse(f"{who}: {what}, not {short_repr(name)}: {short_repr(value)}")
 
 
-def checked_seconds(seconds: Any, who: str) -> float:
-    """Return the seconds of work that a router has borrowed."""
+def checked_seconds(seconds: Any, who: str) -> float | None:
+    """Return the seconds of work that a router has borrowed; None where it says that they are unknown."""
+    if seconds is None:
+        return None
     if not isinstance(seconds, numbers.Real) or not 0 <= (value := float(seconds)) < math.inf:
         _refuse(f"{who}: borrowed_seconds must be a finite number, at least 0, not {short_repr(seconds)}")
     return value

@@ -228,9 +228,12 @@ class WithKept(Protocol):
 
 @runtime_checkable
 class WithBorrowedTime(Protocol):
-    """A fitted router that reuses another router's work, whose ``borrowed_seconds`` are added to the last fit's or route's time."""
+    """A fitted router that reuses another router's work, whose ``borrowed_seconds`` are added to the last fit's or route's time.
 
-    borrowed_seconds: float
+    None after ``route`` says that the choices were made elsewhere in an unknown time: metrics of time are then undefined.
+    """
+
+    borrowed_seconds: float | None
 
 
 class Router(Protocol):

@@ -183,7 +183,7 @@ def check(given: Given, file: Path, as_json: bool) -> int:
 )  # fmt: skip
 @click.option(
     "--export", nargs=2, type=(str, PATH), metavar="FORM DIR",
-    help="Also write the benchmark in the form of a log source that can, such as records, into a new folder.",
+    help="Also write the benchmark into a new folder: as records, a log source's tables, or as queries, for routers from outside.",
 )  # fmt: skip
 @as_json
 @click.pass_obj
@@ -195,21 +195,23 @@ def build(
     exported: list[str] = []
     with prints_to_stderr(), progress_bars() as progress:
         with stage(progress, "loading plugins"):
+            from vlrb.api.returned import checked_files
             from vlrb.benchmark.build import build as build_benchmark
-            from vlrb.benchmark.built import BuiltBenchmark, find_exporter
+            from vlrb.evaluation.built import BuiltBenchmark, find_export
             from vlrb.plugins.blame import blame
             from vlrb.running.reports import Reports
             from vlrb.storage import read_json
 
             plan = given.plan(file)
-        form = find_exporter(plan, *export) if export else None
+        form = find_export(plan, *export) if export else None
         benchmark = build_benchmark(plan, given.places, jobs, progress)
         built = BuiltBenchmark(benchmark, plan, given.places, jobs, progress)
         reports = Reports.on("benchmark", map(_without_review, plan.reports) if no_review else plan.reports)
         written = reports.write(built, report_to or benchmark.directory)
         if form and export:
             with blame(form.plugin, f"exporting to {export[1]}"):
-                exported = [str(f) for f in form.record.export(benchmark, export[1], built.answers())]
+                files = form.make("__call__")(built, export[1])
+                exported = [str(f) for f in checked_files(files, f"report {form.registered.id!r}")]
     if as_json:
         files = [f for those in written.values() for f in those]
         document = {k: v for f in files if f.suffix == ".json" for k, v in read_json(f).items()}

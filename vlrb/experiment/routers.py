@@ -204,7 +204,8 @@ def check_weights(lookup: Lookup, routers: Iterable[PlannedRouter], sets: Mappin
 
 
 def _names_folder(chosen: ConfiguredComponent) -> bool:
-    """Tell whether all weights of a component are in folders that the file names, which resolving has made absolute."""
-    fields = [f.name for f in attrs.fields(type(chosen.params)) if f.metadata.get("folder_or_name")]
-    given = [value for name in fields if (value := getattr(chosen.params, name))]
+    """Tell whether all that a component begins with is in folders or files of the file, which resolving has made absolute."""
+    fields = {f.name: f.metadata.get("folder_or_name") for f in attrs.fields(type(chosen.params))}
+    values = {name: getattr(chosen.params, name) for name in fields}
+    given = [value for name, value in values.items() if value and (fields[name] or isinstance(value, Path))]
     return bool(given) and all(Path(value).is_absolute() for value in given)

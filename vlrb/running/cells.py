@@ -122,7 +122,7 @@ class _CellRun:
         with new_directory(target) as aside, threadpoolctl.threadpool_limits(self.threads), restored:
             began = time.perf_counter()
             fitted = self.fit(encoded, aside)
-            fit_seconds = time.perf_counter() - began + self.borrowed_seconds(fitted)
+            fit_seconds = time.perf_counter() - began + (self.borrowed_seconds(fitted) or 0.0)
             timings = {name: self.route(fitted, name, encoded, aside) for name in ROUTED}
             with self.blamed("telling what {} chose, and its device"):
                 chosen = (
@@ -137,7 +137,7 @@ class _CellRun:
                 "fit_seconds": fit_seconds,
                 "chosen": unstructure({**self.first_chosen, **chosen}),
                 "kept": unstructure(kept),
-                "timing": {name: attrs.asdict(t) for name, t in timings.items()},
+                "timing": {name: attrs.asdict(t) for name, t in timings.items() if t is not None},
                 "threads": self.threads,
                 "hardware": machine,
             }
@@ -214,8 +214,8 @@ class _CellRun:
         value = evaluator.select(evaluator.evaluation(self.dev, checked))
         return value if isinstance(value, Undefined) or evaluator.selection.spec.higher_is_better else -value
 
-    def route(self, fitted: Fitted, name: str, encoded: Encoded | None, folder: Path) -> Timing:
-        """Route the rows of a split, check the choices, and write them with the sample ids."""
+    def route(self, fitted: Fitted, name: str, encoded: Encoded | None, folder: Path) -> Timing | None:
+        """Route the rows of a split, check the choices, and write them with the sample ids; return the time if it is known."""
         context, who = self.context, self.who
         order = context.benchmark.places(self.split.rows(name))
         queries = context.labelled(self.cell, name, encoded).queries
@@ -225,7 +225,7 @@ class _CellRun:
             routed = fitted.route(queries)
             seconds = time.perf_counter() - began
             choices = returned.checked_choices(routed, len(queries), len(models), who)
-        seconds += self.borrowed_seconds(fitted)
+        borrowed = self.borrowed_seconds(fitted)
         matrices: dict[str, Array] = {}
         with self.blamed(f"scoring {name} with {{}}"):
             if isinstance(fitted, routing.WithScores):
@@ -238,10 +238,10 @@ class _CellRun:
         columns = {f"{kind}:{m}": matrix[back, j] for kind, matrix in matrices.items() for j, m in enumerate(models)}
         _write_routed(folder / f"{name}.parquet", context.ids(self.split, name), choices[back], models, columns)
         encode_seconds = encoded.seconds_per_sample * len(queries) if encoded is not None else 0.0
-        return Timing(len(queries), seconds, encode_seconds)
+        return None if borrowed is None else Timing(len(queries), seconds + borrowed, encode_seconds)
 
-    def borrowed_seconds(self, fitted: object) -> float:
-        """Return the seconds of work for another router that the last fit or route reused."""
+    def borrowed_seconds(self, fitted: object) -> float | None:
+        """Return the seconds of work for another router that the last fit or route reused; None where the time is unknown."""
         with self.blamed("telling the time that {} has borrowed"):
             if isinstance(fitted, routing.WithBorrowedTime):
                 return returned.checked_seconds(fitted.borrowed_seconds, self.who)

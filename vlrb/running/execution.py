@@ -150,7 +150,7 @@ def cell_result(context: RunContext, cell: CellInfo, directory: Path, reused: bo
     for name in ROUTED:
         routed = read_routed(directory, name, context.ids(split, name), models)
         on = context.evaluated([split], name)
-        scores[name] = context.evaluator.scores(on, routed.choices, timing[name], routed.estimate)
+        scores[name] = context.evaluator.scores(on, routed.choices, timing.get(name), routed.estimate)
         counts[name] = np.bincount(routed.choices, minlength=len(models)).tolist()
     return CellResult(
         cell=cell,
@@ -159,7 +159,7 @@ def cell_result(context: RunContext, cell: CellInfo, directory: Path, reused: bo
         directory=directory,
         scores=scores,
         fit_seconds=about["fit_seconds"],
-        timing=timing["test"],
+        timing=timing.get("test"),
         choices={n: dict(zip(models, c, strict=True)) for n, c in counts.items()},
         hardware=about["hardware"],
         chosen=about["chosen"],

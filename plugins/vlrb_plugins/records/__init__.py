@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlrb import LogSourceSpec, hookimpl
+from vlrb import LogSourceSpec, ReporterSpec, hookimpl
 from vlrb_plugins.records.params import MmrBenchParams, RecordsParams
 
 
@@ -15,7 +15,6 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
             summary="a table of samples and a table of outcomes, in Parquet or JSON lines",
             factory="vlrb_plugins.records.source:RecordsSource",
             params=RecordsParams,
-            export="vlrb_plugins.records.export:export_benchmark",
         ),
         LogSourceSpec(
             name="mmr-bench",
@@ -23,4 +22,17 @@ def vlrb_log_sources() -> list[LogSourceSpec]:
             factory="vlrb_plugins.records.mmr_bench:MmrBenchSource",
             params=MmrBenchParams,
         ),
+    ]
+
+
+@hookimpl
+def vlrb_reporters() -> list[ReporterSpec]:
+    """Return the export ``records``."""
+    return [
+        ReporterSpec(
+            name="records",
+            summary="the benchmark as the tables that the log source `records` reads (`vlrb build --export records DIR`)",
+            on="export",
+            factory="vlrb_plugins.records.export:records_export",
+        )
     ]

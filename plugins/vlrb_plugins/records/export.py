@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -14,9 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vlrb import Array, Benchmark, DataError, cache_directory, locked, new_directory, shorten_list, write_text
+from vlrb import Array, Benchmark, DataError, NoParams, shorten_list, write_text
 from vlrb_plugins.records.columns import OUTCOME_TABLE, SAMPLE_TABLE, SYNTHETIC_KEY, VERSION, VERSION_KEY
+from vlrb_plugins.shared.export_folder import export_folder
 from vlrb_plugins.shared.log_tables.arrays import repeated_pairs
+
+if TYPE_CHECKING:
+    from vlrb import BuiltBenchmark
 
 FILES = ("samples.parquet", "outcomes.parquet", "models.toml")
 ROW_GROUP_BYTES = 32 * 1024**2
@@ -29,6 +32,11 @@ ANSWER_COLUMNS = ("prediction", "thinking", "judged", "rotations", "failed", "ju
 """What the benchmark does not hold, and is taken from the given outcomes."""
 
 _FROM_MATRICES = ("score", "cost", "input_tokens", "output_tokens")
+
+
+def records_export(_: NoParams) -> Callable[[BuiltBenchmark, Path], Sequence[Path]]:
+    """Return the export of ``vlrb build --export records``, with the models' answers."""
+    return lambda built, folder: export_benchmark(built.benchmark, folder, built.answers())
 
 
 def export_benchmark(
@@ -47,21 +55,12 @@ def export_benchmark(
     :raises DataError: when the folder is not empty, or ``outcomes`` lack a pair of the benchmark or hold it twice
     """
     target = directory.resolve()
-    _check_empty(target)
-    lock = cache_directory() / "exports" / hashlib.sha256(str(target).encode()).hexdigest()[:20]
-    with locked(lock), new_directory(target) as aside:
+    with export_folder(target) as aside:
         _write_samples(benchmark, aside / FILES[0])
         batches = _scored_batches(benchmark) if outcomes is None else _answered_batches(benchmark, outcomes)
         _write_outcomes(benchmark, batches, aside / FILES[1])
         write_text(aside / FILES[2], models_toml(benchmark))
-        _check_empty(target)
     return tuple(target / name for name in FILES)
-
-
-def _check_empty(target: Path) -> None:
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        what = "is not empty" if target.is_dir() else "is not a folder"
-        raise DataError(what, where=str(target), fix="name a new folder; nothing is ever overwritten")
 
 
 def _marked(fields: Iterable[pa.Field], benchmark: Benchmark) -> pa.Schema:

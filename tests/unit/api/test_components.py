@@ -73,7 +73,7 @@ def test_a_report_on_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="build") as caught:
         ReporterSpec(name="r", summary="", factory=print, on="build")  # type: ignore[arg-type]
 
-    assert str(caught.value) == "on of 'r' must be 'run', 'benchmark' or 'comparison', not 'build'"
+    assert str(caught.value) == "on of 'r' must be 'run', 'benchmark', 'comparison' or 'export', not 'build'"
 
 
 def test_a_factory_that_is_a_function_stays_what_it_is() -> None:

@@ -225,11 +225,12 @@ def test_other_metrics_are_refused(value: Any) -> None:
         checked_metric(value, "metric")
 
 
-@pytest.mark.parametrize("seconds", [NAN, float("inf"), -1, "1", None, 1j])
+@pytest.mark.parametrize("seconds", [NAN, float("inf"), -1, "1", 1j])
 def test_borrowed_time_is_finite(seconds: Any) -> None:
-    """It is added to a time that tables show."""
+    """It is added to a time that tables show; None says that the time is unknown."""
     with pytest.raises(PluginError):
         checked_seconds(seconds, "router")
+    assert checked_seconds(None, "router") is None
 
 
 @pytest.mark.parametrize("act", ["outside", "removed", "file", "link", "inside", "fifo"])

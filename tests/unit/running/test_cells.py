@@ -209,6 +209,14 @@ def test_time_that_was_borrowed_counts(work: Work, monkeypatch: pytest.MonkeyPat
         work.run(Fitted(more={"borrowed_seconds": -100.0}), context)
 
 
+def test_a_time_that_is_unknown_is_no_number(work: Work) -> None:
+    """A router whose choices were made elsewhere has no timing; its fit took what it took."""
+    about = read_json(work.run(Fitted(more={"borrowed_seconds": None}), work.context()) / "cell.json")
+
+    assert about["timing"] == {}
+    assert 0 <= about["fit_seconds"] < 100
+
+
 @pytest.mark.parametrize(("said", "borrowed"), [(0.25, 0.25), (3, 3.0), (0.0, 0.0)])
 def test_borrowed_time_is_what_the_router_says(work: Work, said: float, borrowed: float) -> None:
     """None where it says nothing."""

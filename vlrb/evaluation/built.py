@@ -1,4 +1,4 @@
-"""A built benchmark with its logs: what reports on it ask for, and writing it in the form of a log source."""
+"""A built benchmark with its logs and splits: what reports on it and exports ask for."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from vlrb.benchmark.matrices import Benchmark
 from vlrb.benchmark.read import iterate_rows, read_rows
 from vlrb.benchmark.score import read_scores, scorer_of
 from vlrb.errors import ConfigError, did_you_mean
+from vlrb.evaluation.splits import Splitting, make_splits
 from vlrb.executor import Progress, quiet
-from vlrb.experiment.plan import Plan
-from vlrb.plugins.registry import Registered
+from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.storage import Places
 
 ROWS_AT_ONCE = 100_000
@@ -28,7 +28,7 @@ ANSWERS = ("id", "dataset", "model", "prediction", "thinking", "judged", "rotati
 
 @attrs.frozen(eq=False)
 class BuiltBenchmark:
-    """A benchmark and the logs that it was made of."""
+    """A benchmark, the logs that it was made of, and the experiment's splits of it."""
 
     benchmark: Benchmark
     _plan: Plan
@@ -39,6 +39,11 @@ class BuiltBenchmark:
     @cached_property
     def _logs(self) -> Logs:
         return Logs(self._plan, self._places)
+
+    @cached_property
+    def splitting(self) -> Splitting:
+        """Return the experiment's splits, made when they are first asked for."""
+        return make_splits(self.benchmark, self._plan.splitter, self._plan.split)
 
     def verdicts(self) -> Iterator[tuple[str, str, pa.Table]]:
         """Score every answer that the logs hold a verdict of; yield dataset, model, and a row for each of these answers.
@@ -78,15 +83,16 @@ class BuiltBenchmark:
                 yield kept.drop_columns(["id"]).append_column("key", keys)
 
 
-def find_exporter(plan: Plan, name: str, folder: Path) -> Registered:
-    """Return the log source that writes the form ``name``, before any work is done for it.
+def find_export(plan: Plan, name: str, folder: Path) -> ConfiguredComponent:
+    """Return the report that writes the form ``name``, before any work is done for it.
 
     :raises ConfigError: when there is none, or the folder is there and holds something
     """
-    forms = {r.name: r for r in plan.registry.all("log-source") if r.record.export is not None}
-    if name not in forms:
+    forms = {r.name: r for r in plan.registry.all("reporter") if r.record.on == "export"}
+    if name not in forms and all(name != r.id for r in forms.values()):
         raise ConfigError(f"{name!r} is not a form to export to", where="--export", fix=did_you_mean(name, forms))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fix = "name a new folder, or empty this one"
         raise ConfigError(f"{folder} exists and is not an empty folder", where="--export", fix=fix)
-    return forms[name]
+    found = ConfiguredComponent.default(plan.registry, "reporter", name)
+    return next((r for r in plan.reports if r.registered.id == found.registered.id), found)
