@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import attrs
 import numpy as np
 
 from vlrb.api.routing import Column, Features
@@ -26,9 +25,9 @@ from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.encoding import CHUNK
 from vlrb.evaluation.feature_store import KEY, FeatureStore, gather
-from vlrb.evaluation.features import encode
+from vlrb.evaluation.features import BLOCK, encode
 from vlrb.executor import quiet
-from vlrb.experiment.plan import FeatureSet
+from vlrb.experiment.plan import Plan
 from vlrb.experiment.resolve import make_plan
 from vlrb.storage import Places
 from vlrb_plugins.fusions.fusing import fuse
@@ -67,8 +66,8 @@ def tiny_model(folder: Path) -> str:
     return f'{{ use = "vision-transformer", path = "{folder / "model"}" }}'
 
 
-def sets(folder: Path, samples: int) -> tuple[dict[str, FeatureSet], Benchmark]:
-    """Return a feature set for every encoder, and the benchmark."""
+def sets(folder: Path, samples: int) -> tuple[Plan, dict[str, str], Benchmark]:
+    """Return a plan, encoder -> the name of its feature set there, and the benchmark."""
     encoders = {name: f'"{name}"' for name in OFFLINE}
     model = tiny_model(folder)
     encoders |= {"vision-transformer (tiny)": model} if model else {}
@@ -76,31 +75,32 @@ def sets(folder: Path, samples: int) -> tuple[dict[str, FeatureSet], Benchmark]:
     text = f'name = "features"\nrequires = []\n[logs]\nuse = "demo"\nsamples = {samples}\n{tables}'
     (folder / "features.toml").write_text(text, encoding="utf-8")
     plan = make_plan(folder / "features.toml")
-    made = {name: plan.feature_sets[f"f{i}"] for i, name in enumerate(encoders)}
-    return made, build(plan, Places.of(None, str(folder / "cache")))
+    made = {name: f"f{i}" for i, name in enumerate(encoders)}
+    return plan, made, build(plan, Places.of(None, str(folder / "cache")))
 
 
 def without_last(benchmark: Benchmark) -> Benchmark:
     """Return a benchmark without its last sample."""
-    return attrs.evolve(benchmark, samples=benchmark.samples.slice(0, len(benchmark) - 1))
+    return benchmark.take(np.arange(len(benchmark) - 1))
 
 
 def work(folder: Path, samples: int) -> None:
     """Print what encoding costs against decoding, what is cached, and one sample more."""
-    chosen, benchmark = sets(folder, samples)
+    plan, chosen, benchmark = sets(folder, samples)
     places = Places.of(None, str(folder / "cache"))
-    shutil.rmtree(places.cache / "features", ignore_errors=True)
+    for kind in ("features", "fused"):
+        shutil.rmtree(places.cache / kind, ignore_errors=True)
     n = len(benchmark)
     print(f"{n:,} samples, {os.cpu_count()} CPUs, chunks of {CHUNK}")
     with timed("decoding all images, in threads", n) as bare, ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda i: [image.convert("RGB") for image in benchmark.images[i]], range(n)))
     for name, one in chosen.items():
         with timed(f"{name}, all but one", n, bare[0], "decoding"):
-            encode(one, without_last(benchmark), places, quiet)
+            encode(plan, one, without_last(benchmark), places, quiet)
         with timed(f"{name}, one sample more", 1):
-            encode(one, benchmark, places, quiet)
+            encode(plan, one, benchmark, places, quiet)
         with timed(f"{name}, all known", n):
-            encode(one, benchmark, places, quiet)
+            encode(plan, one, benchmark, places, quiet)
 
 
 def reading(folder: Path) -> None:
@@ -124,10 +124,11 @@ def reading(folder: Path) -> None:
         files.append(folder / f"{width}.npy")
     with timed("bare arrays read and put side by side", n) as bare:
         np.hstack([np.load(f) for f in files])
-    with timed("chunks checked and put in order", n, bare[0], "bare"):
-        parts = [_assembled(keys, s.chunks(), s).features for s in stores]
-    with timed("fused: normalize-concat", n, bare[0], "bare"):
-        fuse(parts, "normalize-concat")
+    with timed("chunks checked and put in order, in files", n, bare[0], "bare"):
+        parts = [gather(s, keys, folder / f"gathered-{s.key}") for s in stores]
+    with timed("fused in blocks: normalize-concat", n, bare[0], "bare"):
+        for start in range(0, n, BLOCK):
+            fuse([p.rows(slice(start, min(start + BLOCK, n))) for p in parts], "normalize-concat")
     for store in stores:
         shutil.rmtree(store.folder)
 

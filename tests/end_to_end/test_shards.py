@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 ROUTERS = "".join(
-    f'[[router]]\nuse = "counting"\nlabel = "slow-{i}"\nfile = "fits-{i}"\nwait = 0.4\nchoice = {i % 3}\n' for i in range(4)
+    f'[[router]]\nuse = "counting"\nlabel = "slow-{i}"\nfile = "fits-{i}"\nwait = 0.4\nchoice = {i % 3}\n'
+    for i in range(4)
 )
 KNN = '[features.f]\nencoders = ["hashed-text"]\n[[router]]\nuse = "knn"\nfeatures = "f"\nsweep = { k = [3, 5] }\n'
 
@@ -87,7 +88,7 @@ def test_a_cell_that_fails_is_told_and_the_others_are_done(project: Any) -> None
 def test_a_shard_begins_at_its_share(count: int) -> None:
     """So that shards that start together meet as late as they can; together they begin everywhere."""
     from vlrb import Job, Listener, Task
-    from vlrb_plugins.executors.shards import SharedExecutor, ShardParams
+    from vlrb_plugins.executors.shards import ShardParams, SharedExecutor
 
     tasks = [Task(f"t{i}", (i,), makes=Path(f"nowhere/{i}")) for i in range(10)]
     firsts = []

@@ -75,7 +75,9 @@ class FeatureStore:
         for file in self.folder.glob("*.arrow"):
             if file.name not in self._seen:
                 self._seen.add(file.name)
-                with contextlib.suppress(OSError, ValueError, KeyError, IndexError):  # a broken one is found when all are read
+                with contextlib.suppress(
+                    OSError, ValueError, KeyError, IndexError
+                ):  # a broken one is found when all are read
                     self._new.update(_mapped(file)[0].tolist())
         return np.array([k in self._new for k in keys.tolist()], dtype=np.bool_)
 

@@ -146,8 +146,8 @@ class RunContext:
         keys = [key[:20] for key in dict.fromkeys(k for c in cells for k in (c.key, c.fit_key) if k)]
         features = sorted({n for s in sets for n in feature_folders(s)})
         fused = sorted({fused_folder(s, self.benchmark) for s in sets})
-        cells = {"cells": keys, "work": keys}
-        return {"benchmarks": [self.benchmark.directory.name], "features": features, "fused": fused, **cells}
+        whole = {"benchmarks": [self.benchmark.directory.name], "features": features, "fused": fused}
+        return {**whole, "cells": keys, "work": keys}
 
     def forget(self, cell: CellInfo) -> None:
         """Remove a cell and its work from the cache; runs that have it keep their own copies."""

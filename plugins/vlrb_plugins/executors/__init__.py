@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vlrb import ExecutorSpec, LocalExecutor, NoParams, hookimpl
-from vlrb_plugins.executors.shards import SharedExecutor, ShardParams
+from vlrb_plugins.executors.shards import ShardParams, SharedExecutor
 
 
 def local(_: NoParams) -> LocalExecutor:

@@ -16,6 +16,8 @@ from vlrb import Job, Limits, Listener, LocalExecutor, Task, do_task, lock_if_fr
 
 logger = logging.getLogger("vlrb")
 
+UNLIMITED = Limits()
+
 PAUSE = 1.0
 """Seconds between looks at pieces that others are doing."""
 
@@ -43,7 +45,7 @@ class SharedExecutor:
         self.params = params
 
     def run(
-        self, job: Job, tasks: Sequence[Task], listener: Listener, here: Any = None, *, limits: Limits = Limits()
+        self, job: Job, tasks: Sequence[Task], listener: Listener, here: Any = None, *, limits: Limits = UNLIMITED
     ) -> None:
         """Do all tasks, see :meth:`vlrb.Executor.run`; those that make nothing in the cache are done by every shard."""
         apart = [t for t in tasks if t.makes is None]

@@ -31,7 +31,11 @@ def test_rows_and_columns_of_rows_and_columns(steps: list[tuple[str, list[int]]]
             features, expected = features.take(places), expected[places]
         else:
             places = np.array([a % len(names) for a in asked], dtype=np.intp)
-            features, expected, names = features.select(places.tolist()), expected[:, places], [names[p] for p in places]
+            features, expected, names = (
+                features.select(places.tolist()),
+                expected[:, places],
+                [names[p] for p in places],
+            )
 
     assert features.matrix.tolist() == expected.tolist()
     assert features.matrix.shape == expected.shape
