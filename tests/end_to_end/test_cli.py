@@ -94,7 +94,7 @@ def test_a_benchmark_of_another_schema_or_a_broken_one_is_refused(project: Any) 
     manifest.write_text(text[:100], encoding="utf-8")
     assert "manifest.json: cannot be read" in project.vlrb("build", file).err
     manifest.write_text(text, encoding="utf-8")
-    table = manifest.parent / "quality.parquet"
+    table = manifest.parent / "quality.npy"
     table.write_bytes(table.read_bytes()[:50])
     shown = project.vlrb("build", file)
     assert (shown.status, "cannot be read" in shown.err) == (4, True)

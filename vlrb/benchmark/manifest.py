@@ -13,7 +13,7 @@ from vlrb.api.json_data import read_record
 from vlrb.api.records import Dataset
 from vlrb.api.routing import Candidate
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @attrs.frozen

@@ -1,4 +1,6 @@
-"""A finished benchmark: samples, quality, cost and tokens over sample-model pairs, on disk as Parquet and JSON.
+"""A finished benchmark: samples, quality, cost and tokens over sample-model pairs, on disk as Parquet, NumPy arrays and JSON.
+
+The arrays are mapped: processes of a machine share their pages, and what is not looked at is not read.
 
 Rows are sorted by sample id, columns by model name; everything was joined by these, once, in :mod:`vlrb.benchmark.build`.
 """
@@ -28,7 +30,7 @@ from vlrb.storage import read_parquet
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
 MOST_VALUES = 100
 """Values of a column for each of which metrics are computed."""
-_TYPES = {"quality": np.bool_, "score": np.float64, "cost": np.float64}
+_TYPES = {"quality": "|b1", "score": "<f8", "cost": "<f8", "input_tokens": "<i8", "output_tokens": "<i8"}
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -209,15 +211,11 @@ def sample_column(samples: pa.Table, name: str, where: str) -> tuple[str | None,
 
 
 def write(directory: Path, manifest: Manifest, samples: pa.Table, matrices: Mapping[str, Array]) -> None:
-    """Write a benchmark into a folder; unknown tokens become nulls; the manifest, with the fingerprint, comes last."""
+    """Write a benchmark into a folder; the manifest, with the fingerprint, comes last."""
     names = [m.name for m in manifest.models]
     pq.write_table(samples, directory / "samples.parquet", compression="zstd")
     for matrix in MATRICES:
-        values = matrices[matrix]
-        unknown = values < 0 if values.dtype.kind == "i" else np.zeros(values.shape, dtype=bool)
-        columns = {name: pa.array(values[:, j], mask=unknown[:, j]) for j, name in enumerate(names)}
-        table = pa.table({"id": samples.column("id"), **columns})
-        pq.write_table(table, directory / f"{matrix}.parquet", compression="zstd")
+        np.save(directory / f"{matrix}.npy", np.ascontiguousarray(matrices[matrix], _TYPES[matrix]))
     fingerprint = _fingerprint(names, samples, matrices)
     write_record(directory / "manifest.json", attrs.evolve(manifest, fingerprint=fingerprint))
 
@@ -225,23 +223,21 @@ def write(directory: Path, manifest: Manifest, samples: pa.Table, matrices: Mapp
 def load(directory: Path) -> Benchmark:
     """Load a benchmark; the error says which file is missing, broken or of another schema version."""
     manifest = read_manifest(directory)
-    names = [m.name for m in manifest.models]
     try:
         samples = read_parquet(directory / "samples.parquet")
-        matrices = {m: _matrix(directory / f"{m}.parquet", names, _TYPES.get(m, np.int64)) for m in MATRICES}
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        shape = samples.num_rows, len(manifest.models)
+        matrices = {m: _mapped(directory / f"{m}.npy", shape, _TYPES[m]) for m in MATRICES}
+    except (OSError, ValueError, EOFError) as error:  # pyarrow.ArrowInvalid is a ValueError
         fix = "delete the folder and build again"
         raise DataError(f"cannot be read: {error}", where=str(directory), fix=fix) from None
     return Benchmark(directory, manifest, samples, **matrices)
 
 
-def _matrix(path: Path, names: Sequence[str], dtype: Any) -> Array:
-    file = pq.ParquetFile(path, memory_map=True)
-    matrix = np.empty((file.metadata.num_rows, len(names)), dtype=dtype)
-    for j, name in enumerate(names):
-        column = file.read(columns=[name]).column(0)
-        matrix[:, j] = (column.fill_null(-1) if column.null_count else column).to_numpy()
-    return sealed(matrix)
+def _mapped(path: Path, shape: tuple[int, int], dtype: str) -> Array:
+    matrix = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    if matrix.shape != shape or matrix.dtype != np.dtype(dtype):
+        raise ValueError(f"{path.name} holds {matrix.dtype} {list(matrix.shape)} instead of {dtype} {list(shape)}")
+    return matrix
 
 
 def _fingerprint(names: Sequence[str], samples: pa.Table, matrices: Mapping[str, Array]) -> str:

@@ -136,7 +136,7 @@ def test_models_are_part_of_the_fingerprint(tmp_path: Path, monkeypatch: pytest.
 def test_another_schema_and_broken_files_are_refused(tmp_path: Path) -> None:
     """The folder is named; nothing is guessed of what stands in it."""
     made = handmade.make(tmp_path)
-    (made.directory / "cost.parquet").write_bytes(b"cut off")
+    (made.directory / "cost.npy").write_bytes(b"cut off")
     with pytest.raises(DataError) as caught:
         benchmark.load(made.directory)
     assert caught.value.problems[0].where == str(made.directory)
