@@ -78,13 +78,17 @@ class Benchmark:
     @cached_property
     def images(self) -> Images:
         """Return the images of all samples."""
+        return Images(self._image_store, self.image_hashes, self.opaque_ids)
+
+    @cached_property
+    def _image_store(self) -> ImageStore:
         cache = self.directory.parents[1]
-        return Images(ImageStore(cache / f for f in self.manifest.images), self.image_hashes, self.opaque_ids)
+        return ImageStore(cache / f for f in self.manifest.images)
 
     @cached_property
     def opaque_ids(self) -> tuple[str, ...]:
         """Return what routers and encoders see instead of sample ids, which would name the dataset."""
-        return tuple(hashlib.sha256(i.encode()).hexdigest()[:24] for i in self.ids)
+        return _opaque(self.ids)
 
     def places(self, rows: Array) -> Array:
         """Return the places of rows in the order of their opaque ids, so that a place in a batch does not tell a row's dataset."""
@@ -104,14 +108,6 @@ class Benchmark:
                 problem = attrs.evolve(problem, message=message, where=where)
             problems.append(problem)
         return DataError(problems)
-
-    @cached_property
-    def _queries(self) -> Queries:
-        """What routers see of all samples."""
-        column = self.samples.column
-        options = [tuple((o["letter"], o["text"]) for o in os or ()) for os in column("options").to_pylist()]
-        texts, hints = column("question").to_pylist(), column("hint").fill_null("").to_pylist()
-        return Queries(self.opaque_ids, texts, options, hints, self.images, self.candidates)
 
     @property
     def fingerprint(self) -> str:
@@ -145,7 +141,12 @@ class Benchmark:
 
     def queries(self, rows: Array, features: Features | None = None) -> Queries:
         """Return what a router may see of some samples, with the features of exactly these rows."""
-        return attrs.evolve(self._queries.take(rows), features=features)
+        column = self.samples.take(pa.array(rows)).column
+        ids = _opaque(column("id").to_pylist())
+        images = Images(self._image_store, [tuple(h) for h in column("images").to_pylist()], ids)
+        options = [tuple((o["letter"], o["text"]) for o in os or ()) for os in column("options").to_pylist()]
+        texts, hints = column("question").to_pylist(), column("hint").fill_null("").to_pylist()
+        return Queries(ids, texts, options, hints, images, self.candidates, features)
 
     def labelled(self, rows: Array, features: Features | None = None) -> Labelled:
         """Return some samples with what is known of every candidate on them."""
@@ -185,6 +186,10 @@ class Benchmark:
             excluded={e.reason: e.count for e in self.manifest.excluded},
             total_tokens=self.manifest.total_tokens,
         )
+
+
+def _opaque(ids: Sequence[str]) -> tuple[str, ...]:
+    return tuple(hashlib.sha256(i.encode()).hexdigest()[:24] for i in ids)
 
 
 def total_tokens(inputs: Array, outputs: Array) -> int | None:
