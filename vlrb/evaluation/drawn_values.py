@@ -95,16 +95,21 @@ class Drawn:
     undefined: Mapping[int, Undefined]
 
 
+FromRows = Callable[[Sequence[MeasuredMetric], Sequence[Row], Sequence[Array], Array], list[Drawn]]
+
+
 def drawn_values(
     tests: Sequence[TestSet],
     rows: Sequence[Row],
     metrics: Sequence[MeasuredMetric],
     groups: Sequence[Array],
     counts: Array,
+    from_rows: FromRows | None = None,
 ) -> Iterator[tuple[str, MeasuredMetric, Drawn]]:
     """Yield scope, metric and values; a metric that is not a function of means has values overall only.
 
     :param groups: of each test set, the row of the counts that each sample's group has
+    :param from_rows: computes such metrics instead of :func:`values_from_rows`, to the same values
     """
     by_means = [m for m in metrics if isinstance(m.metric, OfMeans)]
     tables = [ColumnTable.of(t, position, rows, by_means) for position, t in enumerate(tests)]
@@ -117,7 +122,7 @@ def drawn_values(
                 yield scope, metric, _explained(drawn, metric, tests, rows, scope)
     others = [m for m in metrics if not isinstance(m.metric, OfMeans)]
     if others:
-        for metric, drawn in zip(others, _from_rows(others, rows, groups, counts), strict=True):
+        for metric, drawn in zip(others, (from_rows or values_from_rows)(others, rows, groups, counts), strict=True):
             yield OVERALL, metric, drawn
 
 
@@ -276,13 +281,20 @@ def take_rows(evaluation: Evaluation, index: Array, taken: dict[Any, Any]) -> Ev
     )
 
 
-def _from_rows(
-    metrics: Sequence[MeasuredMetric], rows: Sequence[Row], groups: Sequence[Array], counts: Array
+def values_from_rows(
+    metrics: Sequence[MeasuredMetric],
+    rows: Sequence[Row],
+    groups: Sequence[Array],
+    counts: Array,
+    known: Sequence[Mapping[int, Undefined]] | None = None,
 ) -> list[Drawn]:
-    """Return the values of metrics that are computed again on the rows of every draw."""
+    """Return the values of metrics that are computed again on the rows of every draw.
+
+    :param known: of each metric, position of a row -> why it has no value on the samples; then draw 0 is a draw like others
+    """
     shape = len(rows), counts.shape[1]
     values = [np.full(shape, np.nan) for _ in metrics]
-    undefined: list[dict[int, Undefined]] = [{} for _ in metrics]
+    undefined = [dict(k) for k in known] if known is not None else [dict[int, Undefined]() for _ in metrics]
     for draw in range(counts.shape[1]):
         if all(len(u) == len(rows) for u in undefined):
             break
@@ -300,7 +312,7 @@ def _from_rows(
                 found = _mean_value(metrics[i], drawn)
                 if not isinstance(found, Undefined):
                     values[i][r, draw] = found
-                elif draw == 0 or found.kind == "failed":
+                elif (draw == 0 and known is None) or found.kind == "failed":
                     undefined[i][r] = _without_time(metrics[i], row, found)
     return [Drawn(v, u) for v, u in zip(values, undefined, strict=True)]
 

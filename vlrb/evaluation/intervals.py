@@ -16,7 +16,7 @@ from vlrb.api.frozen import Array
 from vlrb.api.routing import Evaluation, Undefined
 from vlrb.api.statistics import Difference, Interval, RowStatistics, Statistics
 from vlrb.evaluation.bootstrap import OVERALL, draw_counts, strata_of
-from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, TestSet, drawn_values
+from vlrb.evaluation.drawn_values import Drawn, FromRows, MeasuredMetric, Row, TestSet, drawn_values
 
 TIE = 1e-13
 """Values that differ by less than this share of the largest are equal: what is left is the order of summation."""
@@ -46,18 +46,24 @@ class Settings:
 
 
 def table_statistics(
-    tests: Sequence[TestSet], rows: Sequence[Row], metrics: Sequence[MeasuredMetric], settings: Settings
+    tests: Sequence[TestSet],
+    rows: Sequence[Row],
+    metrics: Sequence[MeasuredMetric],
+    settings: Settings,
+    from_rows: FromRows | None = None,
 ) -> Statistics:
     """Return the statistics of all rows of a table; cautions are left empty.
 
     A row's value is the mean over test sets of the mean over seeds, in each draw too.  Scopes and metrics without values in draws
     (those of parts, of a metric that is not a function of means) are left out.
+
+    :param from_rows: as :func:`drawn_values` takes it
     """
     numbers, strata, groups, counts = _draw(tests, settings.draws, settings.seed)
     intervals: dict[str, dict[str, dict[str, Interval | Undefined]]] = {r.name: {} for r in rows}
     overall: dict[str, Drawn] = {}
     fixed = {s: _without_variation(tests, groups, strata, s) for s in {OVERALL, *(s for t in tests for s in t.scopes)}}
-    for scope, metric, drawn in drawn_values(tests, rows, metrics, groups, counts):
+    for scope, metric, drawn in drawn_values(tests, rows, metrics, groups, counts, from_rows):
         for row, interval in zip(rows, _intervals(drawn, fixed[scope], settings.level), strict=True):
             intervals[row.name].setdefault(scope, {})[metric.name] = interval
         if scope == OVERALL:
@@ -71,14 +77,18 @@ def table_statistics(
 
 
 def overall_intervals(
-    tests: Sequence[TestSet], rows: Sequence[Row], metrics: Sequence[MeasuredMetric], settings: Settings
+    tests: Sequence[TestSet],
+    rows: Sequence[Row],
+    metrics: Sequence[MeasuredMetric],
+    settings: Settings,
+    from_rows: FromRows | None = None,
 ) -> dict[str, dict[str, Interval | Undefined]]:
-    """Return row -> metric -> interval, overall, from the draws of :func:`table_statistics`."""
+    """Return row -> metric -> interval, overall, from the draws of :func:`table_statistics`; parameters as there."""
     tests = [attrs.evolve(t, scopes={}) for t in tests]
     _, strata, groups, counts = _draw(tests, settings.draws, settings.seed)
     fixed = _without_variation(tests, groups, strata, OVERALL)
     found: dict[str, dict[str, Interval | Undefined]] = {r.name: {} for r in rows}
-    for _, metric, drawn in drawn_values(tests, rows, metrics, groups, counts):
+    for _, metric, drawn in drawn_values(tests, rows, metrics, groups, counts, from_rows):
         for row, interval in zip(rows, _intervals(drawn, fixed, settings.level), strict=True):
             found[row.name][metric.name] = interval
     return found

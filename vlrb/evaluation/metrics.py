@@ -183,6 +183,10 @@ class Evaluator:
         except StorageError:
             raise
         except VlrbError as error:
-            if str(error) not in {str(e) for e in self.errors}:
-                self.errors.append(PluginError(error.problems))
+            self.note(PluginError(error.problems))
             raise
+
+    def note(self, error: PluginError) -> None:
+        """Keep what a metric raised for the end of the run, once."""
+        if str(error) not in {str(e) for e in self.errors}:
+            self.errors.append(error)

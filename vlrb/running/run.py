@@ -27,6 +27,7 @@ from vlrb.redact import without_secrets
 from vlrb.running import results
 from vlrb.running.cell_files import ROUTED
 from vlrb.running.context import RunContext
+from vlrb.running.drawing import SharedDraws
 from vlrb.running.execution import CellsInProgress
 from vlrb.running.finished import FinishedRun
 from vlrb.running.reports import Reports
@@ -254,13 +255,14 @@ def _run_cells(
         again = [context.refit(c.cell) for c in cells if c.status == "done" and is_chosen(c.cell, selected)]
         cells += in_progress.finish(again, jobs)
     results.check_directory(run.directory)
+    from_rows = SharedDraws(context, jobs, progress)
     with stage(progress, "statistics"):
         choices = {part: reference_choices_of(context, part) for part in ROUTED}
         results.write_references(context, choices, run.directory)
         routers, seen, curves = router_results(context, cells, selected)
-        routers = with_intervals_of_curves(context, routers, curves)
+        routers = with_intervals_of_curves(context, routers, curves, from_rows)
         references, seen_references = reference_results(context, choices["test"])
-        found = run_statistics(context, {**seen, **seen_references}, tuple(seen))
+        found = run_statistics(context, {**seen, **seen_references}, tuple(seen), from_rows)
     result = RunResult(run, cells, routers, references, found, started, _now())
     finished = FinishedRun(result, context.places.cache, context.plan.registry)
     reports = _write_reports(context.plan, finished, progress)
