@@ -287,7 +287,7 @@ def test_a_default_component_of_a_plugin_left_out(project: Any, plugin: str, rou
 
     assert shown.status == (4 if said else 0), shown.err
     assert f"{file}{said}" in shown.err if said.startswith(":") else said in shown.err
-    assert ("left out by -p no: or VLRB_DISABLE_PLUGINS" in shown.err) == bool(said)
+    assert ("left out by -p no:, VLRB_DISABLE_PLUGINS or only_plugins" in shown.err) == bool(said)
     assert "router[0].lable: unknown key" in misspelt.err
 
 

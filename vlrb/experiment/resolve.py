@@ -75,7 +75,8 @@ def make_plan(
     document = given if isinstance(given, Document) else read_document(given)
     for kind in KEYS:
         core_sources(kind)
-    registry = load(Selection.of(tuple(options), document.plugin_files()), objects=objects)
+    selection = Selection.of(tuple(options), document.plugin_files(), document.pinned_plugins())
+    registry = load(selection, objects=objects)
     registry.check()
     for scorer in registry.all("scorer"):  # which ones are used turns out when the logs are read
         scorer.plugin.sources(KEY_OF["scorer"])
@@ -114,6 +115,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
     section = {k: v for k, v in split.items() if k in SPLIT_KEYS} if isinstance(split, dict) else {}
     sets = feature_sets(lookup, tables["features"])
     metrics = lookup.with_defaults("metric", "metric", arrays["metric"], DEFAULT_METRICS)
+    _check_pinned(lookup)
     _check_required(lookup, tree.get("requires", attrs.fields(General).requires.default))
     _check_selection(lookup, tables["selection"], metrics, preset)
     _check_figures(lookup, arrays["report"])
@@ -195,12 +197,22 @@ def _statistics(lookup: Lookup, table: Any, routers: list[Any]) -> Any:
     return section
 
 
+def _check_pinned(lookup: Lookup) -> None:
+    """Check that the plugins which alone may be imported are there: a misspelt name would leave out what was meant."""
+    plugins = lookup.registry.plugins
+    known = {p.name for p in plugins}
+    for i, name in enumerate(lookup.document.pinned_plugins() or ()):
+        if name not in known | {f"{p.dist}/{p.name}" for p in plugins}:
+            fix = f"install it, or remove it; {did_you_mean(name, known)}"
+            lookup.problem(("only_plugins", i), f"no plugin {name!r} is installed", fix)
+
+
 def _check_required(lookup: Lookup, requires: Any) -> None:
     """Check the plugins without which the run is refused, whatever is wrong with other keys."""
     for i, name in enumerate(requires if isinstance(requires, list | tuple) else ()):
         if isinstance(name, str) and lookup.registry.plugin(name) is None:
             known = {p.name for p in lookup.registry.plugins if p.object is not None}
-            fix = f"install or unblock it, or remove it from requires; {did_you_mean(name, known)}"
+            fix = f"install, unblock or pin it, or remove it from requires; {did_you_mean(name, known)}"
             lookup.problem(("requires", i), f"plugin {name!r} is required and is not loaded", fix)
 
 
