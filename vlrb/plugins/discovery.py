@@ -69,6 +69,15 @@ def load(selection: Selection, *, commands_only: bool = False, objects: Mapping[
     return Registry(tuple(plugins), by_kind, selection)
 
 
+def dists_of_plugins() -> list[tuple[importlib.metadata.Distribution, dict[str, str]]]:
+    """Return each installed distribution that has plugins, with name -> module of these; none is imported."""
+    found: dict[str, tuple[importlib.metadata.Distribution, dict[str, str]]] = {}
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        if entry.dist is not None:
+            found.setdefault(entry.dist.name, (entry.dist, {}))[1][entry.name] = entry.module
+    return [found[name] for name in sorted(found)]
+
+
 def _installed(commands_only: bool) -> list[tuple[Plugin, Load]]:
     """Return the plugins of the entry points, sorted; a dist may be on the path twice (an editable install and its build)."""
     every = importlib.metadata.entry_points()  # one look at what is installed: it takes longer than all else here
