@@ -13,6 +13,7 @@ import click
 from vlrb.api import hookspecs
 from vlrb.api.components import KINDS, Component, Kind, toml_name
 from vlrb.api.records import Dataset
+from vlrb.cli.completion import LISTED, complete_component, complete_kind
 from vlrb.cli.output import echo, echo_json, prints_to_stderr
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ExitCode, did_you_mean
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from vlrb.plugins.plugin import Plugin
     from vlrb.plugins.registry import Registered, Registry
 
-LISTED: list[Any] = [kind for kind in KINDS if kind != "command"]
-
 
 def _kind(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Kind | None:
     """Return the name of a kind of component, which may be given in the plural."""
@@ -38,8 +37,8 @@ def _kind(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Ki
 
 
 @vlrb.command(name="list")
-@click.argument("kind", required=False, callback=_kind)
-@click.argument("name", required=False)
+@click.argument("kind", required=False, callback=_kind, shell_complete=complete_kind)
+@click.argument("name", required=False, shell_complete=complete_component)
 @as_json
 @click.pass_obj
 def list_(given: Given, kind: Kind | None, name: str | None, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vlrb.cli.completion import complete_run
 from vlrb.cli.output import echo, echo_json, exit_status, has_display, prints_to_stderr, relative_path, show_reports
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import ConfigError, ExitCode
@@ -22,7 +23,7 @@ FORMS = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 
 
 @vlrb.command()
-@click.argument("run_name", metavar="RUN")
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
 @click.option(
     "--format", "form", type=click.Choice(["terminal", "html", *FORMS]),
     help="html writes the report's page and prints its path; md, latex and csv print the leaderboard in that form.",

@@ -70,6 +70,12 @@ class Document:
         names = listed if isinstance(listed, list) else []
         return None if listed is None else tuple(n for n in names if isinstance(n, str))
 
+    def router_labels(self) -> tuple[str, ...]:
+        """Return the labels of the ``[[router]]`` tables, whatever else is wrong with these."""
+        tables = self.tree.get("router")
+        routers = [r for r in tables if isinstance(r, dict)] if isinstance(tables, list) else []
+        return tuple(str(r.get("label", str(r.get("use")).rpartition("/")[2])) for r in routers)
+
 
 def read_document(path: Path, text: str | None = None) -> Document:
     """Read an experiment file and the files it includes, each once.

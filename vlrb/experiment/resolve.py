@@ -128,7 +128,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
         "splitter": lookup.component("splitter", split, ("split",), default=DEFAULT_SPLITTER, other_keys=SPLIT_KEYS),
         "split": lookup.structured(section, SplitSection, ("split",)),
         "selection": lookup.structured(tables["selection"], SelectionSection, ("selection",)),
-        "statistics": _statistics(lookup, tables["statistics"], arrays["router"]),
+        "statistics": _statistics(lookup, tables["statistics"]),
         "logs": lookup.component("log-source", tables["logs"], ("logs",)),
         "counter": lookup.component(
             "token-counter", tables["tokens"], ("tokens",), key="counter", default=DEFAULT_COUNTER
@@ -183,12 +183,11 @@ def _benchmark(lookup: Lookup, table: Any) -> Any:
     return section
 
 
-def _statistics(lookup: Lookup, table: Any, routers: list[Any]) -> Any:
+def _statistics(lookup: Lookup, table: Any) -> Any:
     """Return the section, whose names must be rows of the leaderboard, whatever is wrong with the routers."""
     section = lookup.structured(table, StatisticsSection, ("statistics",))
     if section is not None:
-        tables = [r for r in routers if isinstance(r, dict)]
-        known = {*REFERENCES, *(str(r.get("label", str(r.get("use")).rpartition("/")[2])) for r in tables)}
+        known = {*REFERENCES, *lookup.document.router_labels()}
         asked = [("baseline", section.baseline), *(("pairs", name) for pair in section.pairs for name in pair)]
         for key, name in asked:
             if name not in known:
