@@ -308,6 +308,7 @@ def test_a_leaderboard_needs_no_report_on_data(project: Any) -> None:
         ("{'selection': 'x'}", "it returned 'x' for 'selection' instead of a table"),
         ("{'cost_bound': 'all'}", "the key 'cost_bound', which no experiment file has; did you mean 'cost_bounds'?"),
         ("{1: 1}", "it returned the key 1, which no experiment file has"),
+        ("{'only_plugins': []}", "the key 'only_plugins', which is read before plugins are loaded"),
     ],
 )
 def test_a_protocol_that_returns_no_keys_is_its_plugins_fault(project: Any, returned: str, said: str) -> None:

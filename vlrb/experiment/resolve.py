@@ -18,6 +18,7 @@ from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
 from vlrb.experiment.sections import (
     ARRAYS,
+    LOADING,
     TABLES,
     BenchmarkSection,
     General,
@@ -166,6 +167,8 @@ def _checked_preset(returned: Any) -> Mapping[str, Any]:
     tables = (*TABLES, "router")
     known = {toml_name(f.name) for f in attrs.fields(General)}.union(tables)
     for key, value in returned.items():
+        if key in LOADING:
+            raise TypeError(f"it returned the key {key!r}, which is read before plugins are loaded")
         if key not in known:
             raise TypeError(
                 f"it returned the key {key!r}, which no experiment file has; {did_you_mean(str(key), known)}"
