@@ -293,7 +293,7 @@ def test_a_default_component_of_a_plugin_left_out(project: Any, plugin: str, rou
 
     assert shown.status == (4 if said else 0), shown.err
     assert f"{file}{said}" in shown.err if said.startswith(":") else said in shown.err
-    assert ("left out by -p no: or VLRB_DISABLE_PLUGINS" in shown.err) == bool(said)
+    assert ("left out by -p no:, VLRB_DISABLE_PLUGINS or only_plugins" in shown.err) == bool(said)
     assert "router[0].lable: unknown key" in misspelt.err
 
 
@@ -314,6 +314,7 @@ def test_a_leaderboard_needs_no_report_on_data(project: Any) -> None:
         ("{'selection': 'x'}", "it returned 'x' for 'selection' instead of a table"),
         ("{'cost_bound': 'all'}", "the key 'cost_bound', which no experiment file has; did you mean 'cost_bounds'?"),
         ("{1: 1}", "it returned the key 1, which no experiment file has"),
+        ("{'only_plugins': []}", "the key 'only_plugins', which is read before plugins are loaded"),
     ],
 )
 def test_a_protocol_that_returns_no_keys_is_its_plugins_fault(project: Any, returned: str, said: str) -> None:

@@ -139,8 +139,11 @@ def test_plugins_shows_dist_version_and_what_is_broken(project: Any) -> None:
     assert states["raises"]["state"] == "broken"
     assert "not today" in states["raises"]["detail"]
     assert states["mlflow"]["state"] == "blocked"
+    provided = states["datasets"].pop("provides")["dataset"]
+    assert (len(provided), "MMStar" in provided) == (14, True)
     assert states["datasets"] == {
-        "name": "datasets", "dist": "vlrb", "version": states["models"]["version"], "state": "loaded", "detail": "14 datasets"
+        "name": "datasets", "dist": "vlrb", "version": states["models"]["version"], "state": "loaded",
+        "detail": "14 datasets", "observes": [], "settings": False,
     }  # fmt: skip
     shown = project.vlrb("-p", bad, "run", project.experiment())
     assert shown.status == 5

@@ -93,3 +93,19 @@ def test_the_plugin_is_listed_with_dist_and_version(environment: Path) -> None:
     mine = next(p for p in plugins if p["name"] == "myrouter")
     assert (mine["dist"], mine["version"], mine["state"]) == ("vlrb-myrouter", "1.0.0", "loaded")
     assert [p["name"] for r in routers if r["id"] == "myrouter/best-value" for p in r["parameters"]] == ["tolerance"]
+
+
+def test_installed_files_are_verified(environment: Path) -> None:
+    """What pip recorded of both wheels, scripts and compiled files included, is what lies there; an edit is found."""
+    vlrb = environment / "env" / "bin" / "vlrb"
+    found = {e["dist"]: e for e in json.loads(output(vlrb, "plugins", "--verify", "--json", cwd=environment))}
+    assert {dist: e["state"] for dist, e in found.items()} == {"vlrb": "unchanged", "vlrb-myrouter": "unchanged"}, found
+
+    where = "import vlrb_myrouter; print(vlrb_myrouter.__file__)"
+    edited = Path(output(environment / "env" / "bin" / "python", "-c", where, cwd=environment).strip())
+    kept = edited.read_text(encoding="utf-8")
+    edited.write_text(kept + "# edited\n", encoding="utf-8")
+    done = subprocess.run([vlrb, "plugins", "--verify"], cwd=environment, capture_output=True, text=True, check=False)
+    edited.write_text(kept, encoding="utf-8")
+    assert done.returncode == 5
+    assert f"changed: {edited.parent.name}/{edited.name}" in done.stdout

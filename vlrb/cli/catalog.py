@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,16 +13,18 @@ import click
 from vlrb.api import hookspecs
 from vlrb.api.components import KINDS, Component, Kind, toml_name
 from vlrb.api.records import Dataset
+from vlrb.cli.completion import LISTED, complete_component, complete_kind
 from vlrb.cli.output import echo, echo_json, prints_to_stderr
 from vlrb.cli.root import Given, as_json, vlrb
-from vlrb.errors import did_you_mean
-from vlrb.plugins.registry import missing_requirements
+from vlrb.errors import ExitCode, did_you_mean
+from vlrb.plugins.discovery import dists_of_plugins
+from vlrb.plugins.installed import verify_dist
+from vlrb.plugins.registry import implements, missing_requirements
+from vlrb.texts import printable
 
 if TYPE_CHECKING:
     from vlrb.plugins.plugin import Plugin
     from vlrb.plugins.registry import Registered, Registry
-
-LISTED: list[Any] = [kind for kind in KINDS if kind != "command"]
 
 
 def _kind(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Kind | None:
@@ -33,8 +37,8 @@ def _kind(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Ki
 
 
 @vlrb.command(name="list")
-@click.argument("kind", required=False, callback=_kind)
-@click.argument("name", required=False)
+@click.argument("kind", required=False, callback=_kind, shell_complete=complete_kind)
+@click.argument("name", required=False, shell_complete=complete_component)
 @as_json
 @click.pass_obj
 def list_(given: Given, kind: Kind | None, name: str | None, as_json: bool) -> None:
@@ -98,27 +102,81 @@ def _parameter(field: attrs.Attribute[Any]) -> dict[str, Any]:
 
 
 @vlrb.command()
+@click.option(
+    "--verify", is_flag=True, help="Compare the files of installed plugins with what pip recorded; import none."
+)
 @as_json
 @click.pass_obj
-def plugins(given: Given, as_json: bool) -> None:
-    """List the plugins: dist, version, and what is wrong with those that cannot be loaded."""
+def plugins(given: Given, verify: bool, as_json: bool) -> int:
+    """List the plugins: dist, version, what each provides, and what is wrong with those that cannot be loaded.
+
+    With --verify, the exit status is 5 if a file differs.
+    """
+    if verify:
+        return _verify_plugins(as_json)
     with prints_to_stderr():
         registry = given.registry()
     entries = [_plugin_entry(p, registry) for p in registry.plugins]
     if as_json:
         echo_json(entries)
-        return
+        return ExitCode.OK
     for entry in entries:
-        dist = f"{entry['dist']} {entry['version']}".strip()
-        echo(f"{entry['name']:<18} {dist:<24} {entry['state']:<8} {entry['detail']}")
+        dist = f" ({entry['dist']} {entry['version']})" if entry["version"] else ""
+        echo(f"{entry['name']}{dist}: {entry['state']}")
+        kinds = {f"{len(n)} {kind}{'s' * (len(n) > 1)}": ", ".join(n) for kind, n in entry["provides"].items()}
+        kinds |= {"error": entry["detail"]} if entry["state"] == "broken" else {}
+        kinds |= {"observes": ", ".join(entry["observes"])} if entry["observes"] else {}
+        kinds |= {"settings": f"[plugin.{entry['name']}]"} if entry["settings"] else {}
+        for what, names in kinds.items():
+            _echo_wrapped(f"{what}: {names}", "  ")
+    return ExitCode.OK
 
 
-def _plugin_entry(plugin: Plugin, registry: Registry) -> dict[str, str]:
+def _echo_wrapped(text: str, indent: str) -> None:
+    """Print a text on as many lines as the terminal needs for it; names and paths are never cut."""
+    width, deeper = shutil.get_terminal_size().columns, f"{indent}  "
+    lines = textwrap.wrap(
+        printable(text, lines=False),
+        max(width, len(deeper) + 1),
+        initial_indent=indent,
+        subsequent_indent=deeper,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        echo(line)
+
+
+def _plugin_entry(plugin: Plugin, registry: Registry) -> dict[str, Any]:
     state = "blocked" if plugin.blocked else "broken" if plugin.error else "loaded"
-    counts = {k: sum(r.plugin is plugin for r in registry.all(k)) for k in KINDS}
-    offers = ", ".join(f"{n} {k}{'s' if n > 1 else ''}" for k, n in counts.items() if n)
-    detail = plugin.error or ("" if plugin.blocked else offers or "observer")
-    return {"name": plugin.name, "dist": plugin.dist, "version": plugin.version, "state": state, "detail": detail}
+    provides = {k: [r.name for r in registry.all(k) if r.plugin is plugin] for k in KINDS}
+    provides = {kind: names for kind, names in provides.items() if names}
+    offers = ", ".join(f"{len(n)} {k}{'s' * (len(n) > 1)}" for k, n in provides.items())
+    return {
+        "name": plugin.name,
+        "dist": plugin.dist,
+        "version": plugin.version,
+        "state": state,
+        "detail": plugin.error or ("" if plugin.blocked else offers or "observer"),
+        "provides": provides,
+        "observes": [hook for hook in sorted(hookspecs.LIFECYCLE) if implements(plugin, hook)],
+        "settings": plugin.settings is not None,
+    }
+
+
+def _verify_plugins(as_json: bool) -> int:
+    """Say which files of installed plugins are not those that were installed; return the exit status."""
+    verified = [verify_dist(dist, modules) for dist, modules in dists_of_plugins()]
+    if as_json:
+        echo_json([attrs.asdict(v) for v in verified])
+    for each in () if as_json else verified:
+        said = each.reason or f"{each.files:,} files recorded"
+        _echo_wrapped(f"{each.dist} {each.version}: {each.state} ({said})", "")
+        lists = {"changed": each.changed, "missing": each.missing, "extra": each.extra, "elsewhere": each.elsewhere}
+        for what, paths in lists.items():
+            for path in paths:
+                echo(f"  {what}: {path}")
+    return ExitCode.PLUGIN if any(v.state == "differs" for v in verified) else ExitCode.OK
 
 
 @vlrb.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from vlrb.cli.completion import complete_label
 from vlrb.cli.debugging import check_debugger, failure_shown
 from vlrb.cli.output import (
     echo,
@@ -40,11 +41,11 @@ jobs_option = click.option(
 @click.argument("file", required=False, metavar="FILE", type=PATH)
 @jobs_option
 @click.option(
-    "--fresh", is_flag=False, flag_value="", multiple=True, metavar="[LABEL]",
+    "--fresh", is_flag=False, flag_value="", multiple=True, metavar="[LABEL]", shell_complete=complete_label,
     help="Fit routers again although their results are known: all, or the one with this label (may be repeated).",
 )  # fmt: skip
 @click.option(
-    "--only", multiple=True, metavar="LABEL",
+    "--only", multiple=True, metavar="LABEL", shell_complete=complete_label,
     help="Run the router with this label (may be repeated) as if the file had no others.",
 )  # fmt: skip
 @click.option(

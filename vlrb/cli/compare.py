@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from vlrb.cli.completion import complete_run
 from vlrb.cli.output import (
     echo,
     echo_json,
@@ -30,7 +31,7 @@ FORMS = ("md", "html")
 
 
 @vlrb.command()
-@click.argument("names", metavar="RUN RUN...", nargs=-1, required=True)
+@click.argument("names", metavar="RUN RUN...", nargs=-1, required=True, shell_complete=complete_run)
 @click.option("--format", "form", type=click.Choice(["terminal", *FORMS]), help="Default: by the ending of --output.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write there.")
 @as_json

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vlrb.cli.completion import complete_run
 from vlrb.cli.output import (
     echo,
     echo_json,
@@ -31,7 +32,7 @@ FORMS = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 
 
 @vlrb.command()
-@click.argument("run_name", metavar="RUN")
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
 @click.option(
     "--format", "form", type=click.Choice(["terminal", "html", *FORMS]),
     help="html writes the report's page and prints its path; md, latex and csv print the leaderboard in that form.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import sys
@@ -12,13 +13,16 @@ import attrs
 import click
 
 from vlrb import __version__
-from vlrb.errors import ExitCode, PluginError, did_you_mean
+from vlrb.cli.completion import completions
+from vlrb.errors import ExitCode, PluginError, VlrbError, did_you_mean
 from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
 from vlrb.texts import accept_any_text, print_records
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from vlrb.experiment.plan import Plan
     from vlrb.plugins.registry import Registered, Registry
     from vlrb.storage import Places
@@ -73,10 +77,21 @@ class Root(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, with a did-you-mean for a misspelt one."""
+        if ctx.resilient_parsing:  # a shell asks for completions, and shows no errors
+            with contextlib.suppress(VlrbError):
+                return super().resolve_command(ctx, args)
+            return None, None, []
         name = args[0]
         if self.get_command(ctx, name) is None:
             raise click.UsageError(f"unknown command {name!r}; {did_you_mean(name, self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin so; plugins' commands by their summaries, without loading them."""
+        own = {name: command.get_short_help_str(80) for name, command in self.commands.items()}
+        known = own | {name: registered.record.summary for name, registered in self._of_plugins(ctx).items()}
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return completions(known, incomplete) + options
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; if the reader of stdout is gone (``| head``), that is no error, which click would exit with."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vlrb.cli.completion import complete_run
 from vlrb.cli.output import echo, echo_json, prints_to_stderr, progress_bars
 from vlrb.cli.root import Given, as_json, vlrb
 from vlrb.errors import DataError, ExitCode, Problem
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @vlrb.command()
-@click.argument("run_name", metavar="RUN")
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
 @as_json
 @click.pass_obj
 def verify(given: Given, run_name: str, as_json: bool) -> int:

@@ -64,6 +64,18 @@ class Document:
             for i, n in names.items()
         )
 
+    def pinned_plugins(self) -> tuple[str, ...] | None:
+        """Return ``only_plugins``, None where the file has no such key; what is not a text pins nothing, and is an error later."""
+        listed = self.tree.get("only_plugins")
+        names = listed if isinstance(listed, list) else []
+        return None if listed is None else tuple(n for n in names if isinstance(n, str))
+
+    def router_labels(self) -> tuple[str, ...]:
+        """Return the labels of the ``[[router]]`` tables, whatever else is wrong with these."""
+        tables = self.tree.get("router")
+        routers = [r for r in tables if isinstance(r, dict)] if isinstance(tables, list) else []
+        return tuple(str(r.get("label", str(r.get("use")).rpartition("/")[2])) for r in routers)
+
 
 def read_document(path: Path, text: str | None = None) -> Document:
     """Read an experiment file and the files it includes, each once.

@@ -19,7 +19,14 @@ from vlrb.api.records import Dataset
 from vlrb.api.results import MetricInfo
 from vlrb.errors import PluginError, VlrbError
 from vlrb.experiment.document import Document, KeyPath
-from vlrb.experiment.sections import BenchmarkSection, General, SelectionSection, SplitSection, StatisticsSection
+from vlrb.experiment.sections import (
+    LOADING,
+    BenchmarkSection,
+    General,
+    SelectionSection,
+    SplitSection,
+    StatisticsSection,
+)
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
 from vlrb.plugins.plugin import Plugin
@@ -219,7 +226,8 @@ class Plan:
     def resolved(self) -> dict[str, Any]:
         """Return the experiment with every default filled in, as JSON data."""
         return {
-            **{k: v for k, v in unstructure(self.general).items() if k not in ("plugins", "include")},
+            **{k: v for k, v in unstructure(self.general).items() if k not in LOADING},
+            **({} if self.general.only_plugins is None else {"only_plugins": list(self.general.only_plugins)}),
             "logs": _table(self.logs),
             "benchmark": unstructure(self.benchmark),
             "tokens": _table(self.counter, key="counter"),

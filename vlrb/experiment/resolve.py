@@ -18,6 +18,7 @@ from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter
 from vlrb.experiment.routers import check_weights, feature_sets, planned_routers
 from vlrb.experiment.sections import (
     ARRAYS,
+    LOADING,
     TABLES,
     BenchmarkSection,
     General,
@@ -81,7 +82,8 @@ def make_plan(
         document = attrs.evolve(document, tree={**document.tree, "executor": dict(executor)})
     for kind in KEYS:
         core_sources(kind)
-    registry = load(Selection.of(tuple(options), document.plugin_files()), objects=objects)
+    selection = Selection.of(tuple(options), document.plugin_files(), document.pinned_plugins())
+    registry = load(selection, objects=objects)
     registry.check()
     for scorer in registry.all("scorer"):  # which ones are used turns out when the logs are read
         scorer.plugin.sources(KEY_OF["scorer"])
@@ -120,6 +122,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
     section = {k: v for k, v in split.items() if k in SPLIT_KEYS} if isinstance(split, dict) else {}
     sets = feature_sets(lookup, tables["features"])
     metrics = lookup.with_defaults("metric", "metric", arrays["metric"], DEFAULT_METRICS)
+    _check_pinned(lookup)
     _check_required(lookup, tree.get("requires", attrs.fields(General).requires.default))
     _check_selection(lookup, tables["selection"], metrics, preset)
     _check_figures(lookup, arrays["report"])
@@ -132,7 +135,7 @@ def _resolved_parts(lookup: Lookup) -> dict[str, Any]:
         "splitter": lookup.component("splitter", split, ("split",), default=DEFAULT_SPLITTER, other_keys=SPLIT_KEYS),
         "split": lookup.structured(section, SplitSection, ("split",)),
         "selection": lookup.structured(tables["selection"], SelectionSection, ("selection",)),
-        "statistics": _statistics(lookup, tables["statistics"], arrays["router"]),
+        "statistics": _statistics(lookup, tables["statistics"]),
         "logs": lookup.component("log-source", tables["logs"], ("logs",)),
         "counter": lookup.component(
             "token-counter", tables["tokens"], ("tokens",), key="counter", default=DEFAULT_COUNTER
@@ -170,6 +173,8 @@ def _checked_preset(returned: Any) -> Mapping[str, Any]:
     tables = (*TABLES, "router")
     known = {toml_name(f.name) for f in attrs.fields(General)}.union(tables)
     for key, value in returned.items():
+        if key in LOADING:
+            raise TypeError(f"it returned the key {key!r}, which is read before plugins are loaded")
         if key not in known:
             raise TypeError(
                 f"it returned the key {key!r}, which no experiment file has; {did_you_mean(str(key), known)}"
@@ -187,12 +192,11 @@ def _benchmark(lookup: Lookup, table: Any) -> Any:
     return section
 
 
-def _statistics(lookup: Lookup, table: Any, routers: list[Any]) -> Any:
+def _statistics(lookup: Lookup, table: Any) -> Any:
     """Return the section, whose names must be rows of the leaderboard, whatever is wrong with the routers."""
     section = lookup.structured(table, StatisticsSection, ("statistics",))
     if section is not None:
-        tables = [r for r in routers if isinstance(r, dict)]
-        known = {*REFERENCES, *(str(r.get("label", str(r.get("use")).rpartition("/")[2])) for r in tables)}
+        known = {*REFERENCES, *lookup.document.router_labels()}
         asked = [("baseline", section.baseline), *(("pairs", name) for pair in section.pairs for name in pair)]
         for key, name in asked:
             if name not in known:
@@ -201,12 +205,22 @@ def _statistics(lookup: Lookup, table: Any, routers: list[Any]) -> Any:
     return section
 
 
+def _check_pinned(lookup: Lookup) -> None:
+    """Check that the plugins which alone may be imported are there: a misspelt name would leave out what was meant."""
+    plugins = lookup.registry.plugins
+    known = {p.name for p in plugins}
+    for i, name in enumerate(lookup.document.pinned_plugins() or ()):
+        if name not in known | {f"{p.dist}/{p.name}" for p in plugins}:
+            fix = f"install it, or remove it; {did_you_mean(name, known)}"
+            lookup.problem(("only_plugins", i), f"no plugin {name!r} is installed", fix)
+
+
 def _check_required(lookup: Lookup, requires: Any) -> None:
     """Check the plugins without which the run is refused, whatever is wrong with other keys."""
     for i, name in enumerate(requires if isinstance(requires, list | tuple) else ()):
         if isinstance(name, str) and lookup.registry.plugin(name) is None:
             known = {p.name for p in lookup.registry.plugins if p.object is not None}
-            fix = f"install or unblock it, or remove it from requires; {did_you_mean(name, known)}"
+            fix = f"install, unblock or pin it, or remove it from requires; {did_you_mean(name, known)}"
             lookup.problem(("requires", i), f"plugin {name!r} is required and is not loaded", fix)
 
 

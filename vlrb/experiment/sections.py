@@ -13,6 +13,8 @@ from vlrb.experiment.document import CONTROL, redacted_repr
 
 TABLES = ("logs", "benchmark", "tokens", "split", "features", "selection", "statistics", "executor", "plugin")
 ARRAYS = ("router", "metric", "report", "model", "dataset")
+LOADING = ("plugins", "only_plugins", "include")
+"""The keys of :class:`General` that say what is loaded; an experiment is resolved without them."""
 
 
 def is_file_name(name: str) -> bool:
@@ -44,6 +46,9 @@ class General:
     )
     requires: tuple[str, ...] = param(default=("mlflow",), help="plugins without which the run is refused")
     plugins: tuple[str, ...] = param(default=(), help="plugin files, relative to this file")
+    only_plugins: tuple[str, ...] | None = param(
+        default=None, help="the installed plugins that may be imported beyond the bundled ones; default: all"
+    )
     include: tuple[str, ...] = param(default=(), help="files that are merged into this one")
 
     @seeds.validator

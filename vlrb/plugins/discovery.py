@@ -1,7 +1,7 @@
 """Find and load plugins.
 
 vlrb's own loader over the entry-point group ``vlrb``: every failure is collected and names plugin, dist and version; two
-plugins of one name are an error; blocked plugins are never imported.
+plugins of one name are an error; plugins that are blocked or not pinned are never imported.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ def load(selection: Selection, *, commands_only: bool = False, objects: Mapping[
     :raises ConfigError: for an unknown name in ``-p no:NAME``
     """
     found = _installed(commands_only)
+    left_out = {p for p, _ in found if selection.pins_out(p.name, p.dist)}
     if not commands_only:
         found += [_not_installed(extra) for extra in selection.extra]
         _check_blocked(selection, [plugin for plugin, _ in found])
     found += [(Plugin(n, n, "", ""), functools.partial(_there_already, thing)) for n, thing in (objects or {}).items()]
     packages = frozenset(p.origin.partition(":")[0].partition(".")[0] for p, _ in found if p.version)
-    active = [p for p, _ in found if not selection.blocks(p.name, p.dist)]
+    active = [p for p, _ in found if p not in left_out and not selection.blocks(p.name, p.dist)]
     kinds = ("command",) if commands_only else tuple(KINDS)
     plugins, records = [], []
     for plugin, load_plugin in found:
@@ -66,6 +67,15 @@ def load(selection: Selection, *, commands_only: bool = False, objects: Mapping[
     kept = sorted((r for r in records if r[1].plugin not in clashes), key=lambda r: (r[1].name, r[1].plugin.name))
     by_kind = {kind: tuple(registered for k, registered in kept if k == kind) for kind in kinds}
     return Registry(tuple(plugins), by_kind, selection)
+
+
+def dists_of_plugins() -> list[tuple[importlib.metadata.Distribution, dict[str, str]]]:
+    """Return each installed distribution that has plugins, with name -> module of these; none is imported."""
+    found: dict[str, tuple[importlib.metadata.Distribution, dict[str, str]]] = {}
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        if entry.dist is not None:
+            found.setdefault(entry.dist.name, (entry.dist, {}))[1][entry.name] = entry.module
+    return [found[name] for name in sorted(found)]
 
 
 def _installed(commands_only: bool) -> list[tuple[Plugin, Load]]:

@@ -13,24 +13,36 @@ if TYPE_CHECKING:
     from vlrb.plugins.closure import Digest
 
 
+BUNDLED = "vlrb"
+"""The distribution whose plugins need no pin."""
+
+
 @attrs.frozen
 class Selection:
-    """Which plugins to load in addition to the installed ones, and which not: what ``-p`` and the environment say."""
+    """Which plugins to load in addition to the installed ones, and which not: what ``-p``, the environment and the file say.
+
+    ``only``: the installed plugins that may load beyond the bundled ones; None: all.
+    """
 
     extra: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, options: Sequence[str], files: Sequence[str] = ()) -> Selection:
-        """Make a selection from ``-p`` options, plugin files and ``VLRB_DISABLE_PLUGINS`` (comma-separated names)."""
+    def of(cls, options: Sequence[str], files: Sequence[str] = (), only: tuple[str, ...] | None = None) -> Selection:
+        """Make a selection from ``-p`` options, plugin files, ``VLRB_DISABLE_PLUGINS`` (comma-separated names) and pins."""
         blocked = [o.removeprefix("no:") for o in options if o.startswith("no:")]
         blocked += [n.strip() for n in os.environ.get("VLRB_DISABLE_PLUGINS", "").split(",") if n.strip()]
         extra = [str(Path(o).resolve()) if o.endswith(".py") else o for o in options if not o.startswith("no:")]
-        return cls(tuple(dict.fromkeys((*extra, *files))), tuple(dict.fromkeys(blocked)))
+        return cls(tuple(dict.fromkeys((*extra, *files))), tuple(dict.fromkeys(blocked)), only)
 
     def blocks(self, name: str, dist: str) -> bool:
         """Tell whether the plugin ``name`` of ``dist`` may not be imported."""
         return name in self.blocked or f"{dist}/{name}" in self.blocked
+
+    def pins_out(self, name: str, dist: str) -> bool:
+        """Tell whether the installed plugin ``name`` of ``dist`` may not be imported because others are pinned."""
+        return self.only is not None and dist != BUNDLED and {name, f"{dist}/{name}"}.isdisjoint(self.only)
 
 
 @attrs.frozen(eq=False)

@@ -78,7 +78,7 @@ class Registry:
             )
         known = {r.name for r in self.all(kind)} | ({r.id for r in self.all(kind)} if "/" in name else set())
         left_out = [p.name for p in self.plugins if p.blocked]
-        hint = f" (left out by -p no: or VLRB_DISABLE_PLUGINS: {', '.join(left_out)})" if left_out else ""
+        hint = f" (left out by -p no:, VLRB_DISABLE_PLUGINS or only_plugins: {', '.join(left_out)})" if left_out else ""
         raise ConfigError(f"there is no {kind} {name!r}", fix=did_you_mean(name, known) + hint)
 
     def settings_classes(self) -> dict[str, type]:

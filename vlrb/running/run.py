@@ -159,8 +159,9 @@ def _check_routers(plan: Plan, fresh: Sequence[str]) -> None:
 
 def _run_key(context: RunContext, cells: Sequence[CellInfo]) -> str:
     plan, manifest = context.plan, context.benchmark.manifest
-    # where a run is tracked and which processes do the work changes no result; reports stand below
-    experiment = {k: v for k, v in plan.resolved().items() if k not in ("plugin", "requires", "report", "executor")}
+    # where a run is tracked, which processes do the work and which plugins may load changes no result; reports stand below
+    aside = ("plugin", "requires", "only_plugins", "report", "executor")
+    experiment = {k: v for k, v in plan.resolved().items() if k not in aside}
     for section in ("benchmark", "split"):  # what a file expects only refuses
         experiment[section] = {k: v for k, v in experiment[section].items() if k != "expect"}
     parts = {

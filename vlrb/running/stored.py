@@ -21,7 +21,7 @@ from vlrb.errors import ConfigError, PluginError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Split, Splitting, split_digest
 from vlrb.experiment.plan import ConfiguredComponent, Plan
-from vlrb.experiment.sections import General, SelectionSection, StatisticsSection
+from vlrb.experiment.sections import LOADING, General, SelectionSection, StatisticsSection
 from vlrb.experiment.strict import restructure
 from vlrb.plugins.registry import Registry, missing_requirements
 from vlrb.running.context import RunContext
@@ -151,8 +151,8 @@ def _stored_plan(finished: FinishedRun, metrics: tuple[ConfiguredComponent, ...]
     :raises DataError: when the experiment lacks keys that this version knows
     """
     experiment = finished.result.run.experiment
-    known = {toml_name(f.name) for f in attrs.fields(General)} - {"plugins", "include"}
-    general = {"plugins": (), "include": (), **{k: v for k, v in experiment.items() if k in known}}
+    fields = {toml_name(f.name): f.default for f in attrs.fields(General)}
+    general = {k: experiment.get(k, v) for k, v in fields.items() if k in experiment or k in LOADING}
     empty: Any = None
     parts: dict[str, Any] = dict.fromkeys(
         ("document", "benchmark", "splitter", "split", "catalog", "logs", "counter", "executor"), empty

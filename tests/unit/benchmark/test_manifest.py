@@ -11,7 +11,7 @@ import handmade
 import pytest
 from written_logs import SMALL, Work, answer, answers, questions
 
-from vlrb.benchmark.manifest import Manifest, Stages, read_manifest
+from vlrb.benchmark.manifest import SCHEMA_VERSION, Manifest, Stages, read_manifest
 from vlrb.errors import DataError
 
 
@@ -60,7 +60,7 @@ def test_what_was_read_cannot_be_changed(directory: Path) -> None:
 def test_a_manifest_of_another_version_is_refused(directory: Path, schema: int | None) -> None:
     """Its numbers may mean something else: the error names the folder, which has to be built again."""
     change(directory, schema=schema)
-    with pytest.raises(DataError, match=f"has schema version {schema}, this vlrb reads 4") as caught:
+    with pytest.raises(DataError, match=f"has schema version {schema}, this vlrb reads {SCHEMA_VERSION}") as caught:
         read_manifest(directory)
 
     (problem,) = caught.value.problems

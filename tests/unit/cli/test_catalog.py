@@ -73,6 +73,33 @@ def test_a_plugin_that_cannot_be_loaded_is_warned_of(shown: Any, project: Any) -
     assert states["models"] == ("loaded", "17 models")
 
 
+def test_plugins_show_what_they_provide(shown: Any) -> None:
+    """Counts and names of each kind, and the hooks by which a plugin observes runs."""
+    entries = {e["name"]: e for e in shown("plugins", "--json").json}
+    assert entries["odd"]["provides"] == {"model": ["dear-one", "free-one"], "router": ["odd"]}
+    assert entries["vlmevalkit"]["provides"] == {"log-source": ["vlmevalkit"], "command": ["fetch"]}
+    assert (entries["odd"]["observes"], entries["odd"]["settings"]) == ([], False)
+    lines = shown("plugins").out.splitlines()
+
+    assert lines[lines.index("odd: loaded") :][:3] == [
+        "odd: loaded",
+        "  2 models: dear-one, free-one",
+        "  1 router: odd",
+    ]
+    assert "mlflow (vlrb 0.1.0): blocked" in lines
+
+
+@pytest.mark.parametrize("width", [1, 20, 61, 500])
+def test_plugins_are_shown_at_any_width(shown: Any, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Lines are wrapped between names, and no name is cut."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = shown("plugins").out.splitlines()
+    names = [n for e in shown("plugins", "--json").json for those in e["provides"].values() for n in those]
+
+    assert not set(names) - {word.strip(",") for line in lines for word in line.split()}
+    assert [line for line in lines if line.startswith(" ") and len(line) > width and " " in line.strip()] == []
+
+
 def test_commands_are_no_kind(shown: Any) -> None:
     """`vlrb --help` lists them."""
     assert "command" not in catalog.LISTED
