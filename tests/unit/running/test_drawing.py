@@ -10,7 +10,7 @@ import pytest
 from vlrb.errors import ExitCode
 from vlrb.running import drawing
 
-PLUGIN = '''
+PLUGIN = """
 import numpy as np
 from vlrb import MetricSpec, NoParams, Undefined, hookimpl
 
@@ -29,7 +29,7 @@ def vlrb_metrics():
     def spec(name):
         return MetricSpec(name=name, summary="s", factory=lambda _: lambda evaluation: metric(name, evaluation))
     return [spec(n) for n in ("median-cost", "sometimes", "fails")]
-'''
+"""
 ROUTERS = '[[router]]\nuse = "random"\n[[router]]\nuse = "cheapest"\n'
 
 
