@@ -18,6 +18,7 @@ from PIL import Image
 from vlrb.benchmark.read import key_with_named_files, write_named_files
 from vlrb.experiment.resolve import make_plan
 from vlrb.plugins.sources import KEYS, core_sources
+from vlrb.storage import Moment
 
 ROOT = Path(__file__).parents[2]
 OLD = time.time() - 40 * 86400
@@ -200,7 +201,9 @@ def test_every_file_that_a_reading_looked_for_is_watched(tmp_path: Path) -> None
         if not (tmp_path / key).is_dir():
             (tmp_path / key).mkdir()
             write_named_files(
-                tmp_path / key, [str(p) for p in ([first] if first.exists() else [first, fallback])], 2**62
+                tmp_path / key,
+                [str(p) for p in ([first] if first.exists() else [first, fallback])],
+                Moment(2**62, 2**62, 0),
             )
         assert key_with_named_files("key", tmp_path.joinpath) == key
         return key

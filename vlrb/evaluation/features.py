@@ -27,9 +27,10 @@ from vlrb.errors import DataError, PluginError, Problem, named_samples, shorten_
 from vlrb.evaluation.feature_store import KEY, Chunk, FeatureStore, columns_text
 from vlrb.executor import Progress
 from vlrb.experiment.plan import ConfiguredComponent, FeatureSet, digest_of
+from vlrb.locks import locked
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, write_json
+from vlrb.storage import Places, mark_used, write_json
 from vlrb.texts import is_text
 
 SCHEMA_VERSION = 2
