@@ -170,11 +170,11 @@ def test_a_directory_that_appears_meanwhile_is_replaced_whole(tmp_path: Path) ->
 @pytest.mark.parametrize("write", [new_directory, new_file])
 def test_whoever_finds_its_half_made_files_removed_says_why(tmp_path: Path, write: Any, fails: bool) -> None:
     """Another process has taken over its lock and removed what looked left; that is no plugin's fault."""
-    with pytest.raises(StorageError if write is new_directory or not fails else RuntimeError) as caught:
-        with write(tmp_path / "t") as aside:
-            cache.remove_path(aside)
-            if fails:
-                raise RuntimeError
+    expected = StorageError if write is new_directory or not fails else RuntimeError
+    with pytest.raises(expected) as caught, write(tmp_path / "t") as aside:
+        cache.remove_path(aside)
+        if fails:
+            raise RuntimeError
     if caught.type is StorageError:
         assert "another process took over" in str(caught.value)
 
