@@ -207,14 +207,14 @@ class _Lease:
         :param to_read: return True also where nothing can be written
         :raises StorageError: when there can be no lock
         """
-        limit, pause = time.monotonic() + seconds, 0.001
+        limit, pause = time.monotonic() + seconds, 0.0
         unsettled = time.monotonic() + 1
         try:
             while not self._take():
                 if time.monotonic() >= (limit if self.holder else max(limit, unsettled)):
                     return False
                 time.sleep(random.uniform(0.5, 1) * pause)
-                pause = min(2 * pause, POLL)
+                pause = min(2 * pause + 0.001, POLL)
         except OSError as error:
             if to_read and error.errno in READ_ONLY:
                 return True
