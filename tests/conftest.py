@@ -14,10 +14,9 @@ from typing import Any
 
 import attrs
 import pytest
-from filelock import FileLock
 from hypothesis import settings
 
-from vlrb import cli
+from vlrb import cli, locked
 
 # the time that one example takes says nothing on a busy machine
 settings.register_profile("vlrb", deadline=None)
@@ -129,7 +128,7 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "from vlrb_plugins.mlflow.addresses import Address\n"
         "load_mlflow(5.0); open_store(Place(Address.of('sqlite:///' + sys.argv[1]), 'other', 5.0))"
     )
-    with FileLock(file.with_suffix(".making")):
+    with locked(file):
         if not file.exists():
             aside = file.with_suffix(".aside")
             subprocess.run([sys.executable, "-c", code, str(aside)], check=True, capture_output=True, timeout=300)

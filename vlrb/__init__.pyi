@@ -152,6 +152,10 @@ from vlrb.executor import thread_environment as thread_environment
 from vlrb.experiment.strict import restore_value as restore_value
 from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure
+from vlrb.locks import lock_if_free as lock_if_free
+from vlrb.locks import lock_within as lock_within
+from vlrb.locks import locked as locked
+from vlrb.locks import remove_lock as remove_lock
 from vlrb.notebook import evaluate as evaluate
 from vlrb.notebook import load_benchmark as load_benchmark
 from vlrb.notebook import load_run as load_run
@@ -172,12 +176,10 @@ from vlrb.running.leaderboard import TableRow as TableRow
 from vlrb.running.leaderboard import leaderboard as leaderboard
 from vlrb.storage import CACHE_KINDS as CACHE_KINDS
 from vlrb.storage import USES as USES
+from vlrb.storage import Moment as Moment
 from vlrb.storage import Places as Places
-from vlrb.storage import acquire_lock as acquire_lock
 from vlrb.storage import cache_directory as cache_directory
 from vlrb.storage import discard_unless_used as discard_unless_used
-from vlrb.storage import lock_if_free as lock_if_free
-from vlrb.storage import locked as locked
 from vlrb.storage import new_directory as new_directory
 from vlrb.storage import new_file as new_file
 from vlrb.storage import read_json as read_json

@@ -24,12 +24,13 @@ from vlrb.executor import Progress, quiet
 from vlrb.experiment.document import Document, read_document
 from vlrb.experiment.resolve import make_plan
 from vlrb.experiment.toml_text import to_toml
+from vlrb.locks import locked
 from vlrb.plugins import discovery
 from vlrb.plugins.plugin import Selection
 from vlrb.running.finished import FinishedRun
 from vlrb.running.results import find_run
 from vlrb.running.run import RunOutcome, execute
-from vlrb.storage import Places, locked, remove_folder
+from vlrb.storage import Places, remove_folder
 from vlrb.texts import describe_error, short_repr
 
 if TYPE_CHECKING:

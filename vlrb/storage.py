@@ -1,4 +1,4 @@
-"""Where runs and the cache are, and how files get there: written under another name, then renamed, under locks."""
+"""Where runs and the cache are, and how files get there: written under another name, then renamed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,15 +24,16 @@ from vlrb.errors import STORAGE, ConfigError, DataError, StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from filelock import BaseFileLock
 
 logger = logging.getLogger("vlrb")
 
-PATIENCE = 2.0
-"""Seconds for which a lock is waited for in silence."""
-
 CACHE_KINDS = ("benchmarks", "scores", "parts", "features", "fused", "cells", "work")
 """Folders of the cache whose entries vlrb itself makes, and makes again; other folders belong to plugins."""
+
+CLOCK_TICK = 20_000_000
+"""Nanoseconds by which a file's times may lag behind the clock."""
+CLOCKS_DIFFER = 3600 * 10**9
+"""Nanoseconds by which the clocks of two machines may differ."""
 
 USES = "uses.json"
 """In a benchmark's folder: the parts and scores of the cache that it was made of."""
@@ -55,9 +57,14 @@ class Places:
     def check(self) -> None:
         """Try whether the folders can be made and written, so that it is told before any work is done.
 
+        A cache that is read-only may hold all that is needed.
+
         :raises ConfigError: naming the folder and the option
         """
         for option, folder in (("--runs", self.runs), ("--cache", self.cache)):
+            if folder is self.cache and folder.is_dir() and not os.access(folder, os.W_OK):
+                logger.info("the cache %s is read-only: nothing can be added to it", folder)
+                continue
             try:
                 with tempfile.TemporaryFile(dir=next(p for p in (folder, *folder.parents) if p.exists())):
                     pass
@@ -79,84 +86,16 @@ def cache_directory() -> Path:
 
 
 @contextlib.contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Hold the lock of ``target``, a file with its name; it ends with its process.
-
-    :raises StorageError: when there can be no lock
-    """
-    with _lock(target, PATIENCE) as is_held, contextlib.ExitStack() as stack:
-        if not is_held:
-            logger.warning("another process is working on %s: waiting for it", target)
-            stack.enter_context(_lock(target, -1))
-        yield
-
-
-@contextlib.contextmanager
-def lock_if_free(target: Path) -> Iterator[bool]:
-    """Hold the lock of ``target`` unless another process, or another part of this one, does; yield whether it is held.
-
-    :raises StorageError: when there can be no lock
-    """
-    with _lock(target, 0) as is_held:
-        yield is_held
-
-
-@contextlib.contextmanager
-def _lock(target: Path, timeout: float) -> Iterator[bool]:
-    """Hold the lock of ``target``; yield False if somebody else holds it for so many seconds (-1: wait as long as it takes)."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(target.with_name(f"{target.name}.lock"))
-    try:
-        if timeout:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        acquire_lock(lock, timeout)
-    except Timeout:
-        pass
-    except OSError as error:
-        raise StorageError.of(error, lock.lock_file) from None
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
-
-
-def acquire_lock(lock: BaseFileLock, timeout: float = -1) -> None:
-    """Acquire a lock of the operating system.
-
-    If there is none, filelock would fall back on a file that a killed process leaves behind.
-
-    :raises filelock.Timeout: when another process, or another part of this one, holds it for so many seconds
-    :raises OSError: when there can be no lock; ENOLCK if the file system has none
-    """
-    from filelock import SoftFileLock, Timeout
-
-    missing: BaseException | None = None
-    try:
-        lock.acquire(timeout=timeout)
-    except Timeout:
-        if not isinstance(lock, SoftFileLock):
-            raise
-    except (NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP):
-            raise
-        missing = error
-    if missing or isinstance(lock, SoftFileLock):
-        lock.release()
-        raise OSError(errno.ENOLCK, "the file system has no locks (flock)", lock.lock_file) from None
-
-
-@contextlib.contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """Yield the path of a file to write; it becomes ``target`` only when the block ends without an error.
 
     :raises StorageError: when the disk is full or fails
     """
-    aside = _aside(target)
+    aside = aside_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield aside
-        aside.replace(target)
+        _put_in_place(aside, target)
     except OSError as error:
         if error.errno in STORAGE:
             if str(error.filename) == str(aside):
@@ -164,7 +103,7 @@ def new_file(target: Path) -> Iterator[Path]:
             raise StorageError.of(error, target) from error
         raise
     finally:
-        _remove(aside)
+        remove_path(aside)
 
 
 @contextlib.contextmanager
@@ -173,16 +112,41 @@ def new_directory(target: Path) -> Iterator[Path]:
 
     Call it with the lock of ``target`` held.  What a killed process left is removed first.
 
-    :raises StorageError: when the disk is full or fails
+    :raises StorageError: when the disk is full or fails, or another process took over the lock
     """
     with new_file(target) as aside:
         _remove_leftovers(target)
         aside.mkdir()  # with the permissions of the user's umask, so that a group may share a cache
-        yield aside
-        _discard(target)
+        try:
+            yield aside
+        except Exception as error:
+            if aside.is_dir():
+                raise
+            raise _taken_over(target) from error
 
 
-def _aside(target: Path) -> Path:
+def _put_in_place(aside: Path, target: Path) -> None:
+    """Rename what is whole to its name; what stands there, perhaps since just now, is replaced as a whole."""
+    while True:
+        try:
+            aside.replace(target)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(aside):
+                raise _taken_over(target) from error
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            _discard(target)
+        else:
+            return
+
+
+def _taken_over(target: Path) -> StorageError:
+    what = "another process took over the work on it, while this one was stopped or its files were removed"
+    return StorageError(what, where=str(target), fix="run again: what is finished is kept")
+
+
+def aside_of(target: Path) -> Path:
+    """Return a new name next to a file or folder, under which it is written."""
     return target.with_name(f".{_short(target.name)}.{uuid.uuid4().hex[:12]}.partial")
 
 
@@ -191,7 +155,8 @@ def _short(name: str) -> str:
     return name if len(os.fsencode(name)) <= 100 else hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
 
 
-def _remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
+    """Remove a file or folder as far as that can be done."""
     with contextlib.suppress(OSError):  # an error before counts; what is left goes next time
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -202,21 +167,43 @@ def _remove(path: Path) -> None:
 def _remove_leftovers(target: Path) -> None:
     """Remove what killed processes have left of a target."""
     for left in target.parent.glob(f".{glob.escape(_short(target.name))}.*.partial"):
-        _remove(left)
+        remove_path(left)
 
 
 def _discard(folder: Path) -> None:
-    if folder.exists():
-        aside = _aside(folder)
-        with interrupts.held():
-            folder.rename(aside)
-            _remove(aside)
+    aside = aside_of(folder)
+    with interrupts.held(), contextlib.suppress(FileNotFoundError):
+        folder.rename(aside)
+        remove_path(aside)
 
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder all at once: a kill leaves no part of it under its name, and the rest goes next time."""
     _remove_leftovers(folder)
     _discard(folder)
+
+
+@attrs.frozen
+class Moment:
+    """A moment in ns since 1970, by this machine's clock and by that of a file system, which may be another machine's."""
+
+    here: int
+    there: int
+    device: int
+
+    @classmethod
+    def now(cls, folder: Path) -> Moment:
+        """Return the present, by the clock of a folder's file system too, as a new file there shows it."""
+        with tempfile.TemporaryFile(dir=folder) as file:
+            known = os.fstat(file.fileno())
+        return cls(time.time_ns(), known.st_mtime_ns, known.st_dev)
+
+    def of(self, device: int) -> int:
+        """Return the moment by the clock of a file's device, or one that is surely before it."""
+        if device == self.device:
+            return self.there - CLOCK_TICK
+        # a disk of this machine has a number; network file systems have none, and neither have some others
+        return self.here - (CLOCK_TICK if os.major(device) else CLOCKS_DIFFER)
 
 
 def mark_used(folder: Path) -> bool:
@@ -233,10 +220,10 @@ def mark_used(folder: Path) -> bool:
 def discard_unless_used(folder: Path, since: float) -> bool:
     """Remove a folder all at once unless it was marked as used; call it with its lock held.
 
-    :param since: seconds since 1970
+    :param since: seconds since 1970, by the file system's clock
     :return: whether it was removed
     """
-    aside = _aside(folder)
+    aside = aside_of(folder)
     try:
         if folder.stat().st_mtime > since:
             return False
@@ -244,25 +231,17 @@ def discard_unless_used(folder: Path, since: float) -> bool:
     except FileNotFoundError:
         return False
     if aside.stat().st_mtime > since:  # marked just now
-        aside.rename(folder)
-        return False
-    _remove(aside)
+        with contextlib.suppress(OSError):  # made again just now
+            aside.rename(folder)
+            return False
+    remove_path(aside)
     return True
-
-
-def sweep_cache(cache: Path) -> None:
-    """Remove folders that killed processes have left in the cache, unless somebody holds the lock of what one was for."""
-    for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
-        target = left.with_name(left.name[1:].rsplit(".", 2)[0])
-        with contextlib.suppress(StorageError), lock_if_free(target) as is_free:
-            if is_free:
-                _remove(left)
 
 
 def sweep_run(directory: Path) -> None:
     """Remove what killed processes have left in a run's folder; call it with the run's lock held."""
     for left in directory.rglob(".*.partial"):
-        _remove(left)
+        remove_path(left)
 
 
 def write_text(target: Path, text: str) -> None:

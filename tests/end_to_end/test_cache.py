@@ -18,6 +18,7 @@ from PIL import Image
 from vlrb.benchmark.read import key_with_named_files, write_named_files
 from vlrb.experiment.resolve import make_plan
 from vlrb.plugins.sources import KEYS, core_sources
+from vlrb.storage import Moment
 
 ROOT = Path(__file__).parents[2]
 OLD = time.time() - 40 * 86400
@@ -200,7 +201,9 @@ def test_every_file_that_a_reading_looked_for_is_watched(tmp_path: Path) -> None
         if not (tmp_path / key).is_dir():
             (tmp_path / key).mkdir()
             write_named_files(
-                tmp_path / key, [str(p) for p in ([first] if first.exists() else [first, fallback])], 2**62
+                tmp_path / key,
+                [str(p) for p in ([first] if first.exists() else [first, fallback])],
+                Moment(2**62, 2**62, 0),
             )
         assert key_with_named_files("key", tmp_path.joinpath) == key
         return key
@@ -244,3 +247,40 @@ def test_a_use_is_noted(project: Any, done: Path) -> None:
     assert project.vlrb("run", done, "--fresh").status == 0
     for kind in ("benchmarks", "features", "cells"):
         assert all(p.stat().st_mtime > OLD + 86400 for p in cached(project, kind)), kind
+
+
+READ_ONLY = """
+mount --bind .vlrb-cache .vlrb-cache && mount -o remount,bind,ro .vlrb-cache && exec "$@"
+"""
+
+
+def read_only(project: Any, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line where the cache is on a read-only file system."""
+    command = [sys.executable, "-m", "vlrb", *map(str, arguments)]
+    unshared = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
+    return subprocess.run(
+        [*unshared, *command], cwd=project.folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_a_read_only_cache_gives_what_it_holds(project: Any) -> None:
+    """A run of what is there needs no locks; one that must add something ends with the folder and what to do."""
+    if subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    routers = '[[router]]\nuse = "knn"\nsweep = { k = [1, 2] }\n'
+    file = project.experiment(routers, logs="samples = 20")
+    assert project.vlrb("run", file).status == 0
+    shutil.rmtree(project.folder / "runs")
+    before = sorted(project.folder.glob(".vlrb-cache/**/*"))
+
+    done = read_only(project, "run", file, "--json")
+    assert done.returncode == 0, done.stderr
+    assert all(cell["reused"] for cell in json.loads(done.stdout)["cells"])
+    assert sorted(project.folder.glob(".vlrb-cache/**/*")) == before
+
+    more = project.experiment(routers + '[[router]]\nuse = "cheapest"\n', logs="samples = 20")
+    done = read_only(project, "run", more, "--jobs", "2")
+    assert done.returncode == 4
+    assert str(project.folder / ".vlrb-cache" / "cells") in done.stderr
+    assert "read-only: use another folder" in done.stderr
+    assert "Traceback" not in done.stderr

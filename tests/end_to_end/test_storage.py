@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import resource
 import shutil
@@ -13,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pytest
 
-from vlrb.errors import STORAGE, PluginError, StorageError
+from vlrb.errors import PluginError, StorageError
+from vlrb.locks import locked, sweep_cache
 from vlrb.plugins.blame import blame
 from vlrb.plugins.plugin import Plugin
-from vlrb.storage import lock_if_free, locked, new_directory, new_file, sweep_cache
+from vlrb.storage import new_directory, new_file
 
 PLUGIN = Plugin("p", "d", "1", "p.py", object())
 
@@ -54,46 +53,6 @@ def test_files_and_folders_that_cannot_be_written_are_named(tmp_path: Path) -> N
     with pytest.raises(StorageError), new_directory(tmp_path / ("x" * 300)):
         pass
     assert not list(tmp_path.iterdir())
-
-
-def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder without rights, or a file system without locks, ends with the lock's path."""
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageError) as caught, locked(tmp_path / "file" / "x"):
-        pass
-    assert str(tmp_path / "file") in str(caught.value)
-
-    class NoLocks:
-        lock_file = "l.lock"
-
-        def acquire(self, **_: Any) -> None:
-            raise NotImplementedError
-
-        def release(self) -> None:
-            pass
-
-    monkeypatch.setattr(filelock, "FileLock", lambda _: NoLocks())
-    with pytest.raises(StorageError) as caught, locked(tmp_path / "y"):
-        pass
-    assert caught.value.problems[0].where == "l.lock"
-
-
-@pytest.mark.filterwarnings("ignore:flock not supported")
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP])
-def test_no_lock_that_outlives_its_process_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    """Where the system has no locks, a file that says so for ever is not taken for one."""
-
-    def missing(*_: Any) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "flock", missing)
-    for hold in (locked, lock_if_free):
-        with pytest.raises(StorageError) as caught, hold(tmp_path / "x"):
-            pass
-        assert caught.value.problems[0].where == str(tmp_path / "x.lock")
-        assert caught.value.problems[0].fix == STORAGE[errno.ENOLCK]
 
 
 def test_leftovers_go_unless_they_are_being_written(tmp_path: Path) -> None:

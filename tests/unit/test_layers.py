@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("redact", "texts"),
     ("errors",),
-    ("interrupts", "storage"),
+    ("interrupts", "storage", "locks"),
     ("executor",),
     ("api",),
     ("__init__",),

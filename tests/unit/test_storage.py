@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from vlrb import storage as cache
 from vlrb.errors import ConfigError, DataError, StorageError
+from vlrb.locks import locked, sweep_cache
 from vlrb.storage import (
+    Moment,
     Places,
-    lock_if_free,
-    locked,
     mark_used,
     new_directory,
     new_file,
@@ -67,29 +64,6 @@ def test_json_is_strict_and_a_broken_file_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "f")
 
 
-def test_whoever_waits_long_for_a_lock_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A user must not wonder why nothing happens."""
-    monkeypatch.setattr(cache, "PATIENCE", 0.05)
-    held, order = threading.Event(), []
-
-    def hold() -> None:
-        with locked(tmp_path / "t"):
-            held.set()
-            time.sleep(0.4)
-            order.append("first")
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    with caplog.at_level(logging.WARNING), locked(tmp_path / "t"):
-        order.append("second")
-    thread.join()
-    assert order == ["first", "second"]
-    assert "another process is working on" in caplog.text
-
-
 def test_places_come_from_options_then_environment_then_defaults(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -102,23 +76,6 @@ def test_places_come_from_options_then_environment_then_defaults(
     places.use()
     assert Places.of() == places == Places(tmp_path / "a", tmp_path / "b")
     assert cache.cache_directory() == tmp_path / "b"
-
-
-def test_a_lock_that_somebody_holds_is_not_waited_for(tmp_path: Path) -> None:
-    """Whoever only cleans up leaves what others work on."""
-    with locked(tmp_path / "t"), lock_if_free(tmp_path / "t") as free:
-        assert not free
-    with lock_if_free(tmp_path / "t") as free:
-        assert free
-
-
-def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """filelock would use a file that a killed process leaves behind, and everybody would wait for ever."""
-    monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
-    with pytest.raises(StorageError, match="has no locks"), locked(tmp_path / "t"):
-        pass
-
-    assert not (tmp_path / "t.lock").exists()
 
 
 def test_a_folder_in_use_is_not_discarded(tmp_path: Path) -> None:
@@ -140,7 +97,7 @@ def test_what_killed_processes_left_is_swept_unless_somebody_works_on_it(tmp_pat
     for name in ("held", "left"):
         (tmp_path / "cells" / f".{name}.0123.partial").mkdir(parents=True)
     with locked(tmp_path / "cells" / "held"):
-        cache.sweep_cache(tmp_path)
+        sweep_cache(tmp_path)
     assert [p.name for p in (tmp_path / "cells").glob(".*.partial")] == [".held.0123.partial"]
 
     (tmp_path / "cells" / ".results.json.1.partial").write_text("", encoding="utf-8")
@@ -209,3 +166,87 @@ def test_files_can_hold_any_text(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "\\udcff\n"
     assert read_json(tmp_path / "a.json") == {"é\udcff": "\udcff"}
     assert json.loads((tmp_path / "a.json").read_bytes())
+
+
+def test_a_directory_that_appears_meanwhile_is_replaced_whole(tmp_path: Path) -> None:
+    """One that was stopped for long may come to its end while another process writes the same."""
+    target = tmp_path / "t"
+    with new_directory(target) as aside:
+        (aside / "one").write_text("1", encoding="utf-8")
+        target.mkdir()
+        (target / "two").write_text("2", encoding="utf-8")
+    assert [p.name for p in target.iterdir()] == ["one"]
+
+    target.joinpath("one").unlink()
+    target.rmdir()
+    target.write_text("a file", encoding="utf-8")
+    with new_directory(target):
+        pass
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("write", [new_directory, new_file])
+def test_whoever_finds_its_half_made_files_removed_says_why(tmp_path: Path, write: Any, fails: bool) -> None:
+    """Another process has taken over its lock and removed what looked left; that is no plugin's fault."""
+    expected = StorageError if write is new_directory or not fails else RuntimeError
+    with pytest.raises(expected) as caught, write(tmp_path / "t") as aside:
+        cache.remove_path(aside)
+        if fails:
+            raise RuntimeError
+    if caught.type is StorageError:
+        assert "another process took over" in str(caught.value)
+
+
+def test_a_folder_that_was_marked_and_made_again_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two, the one that stands under the name."""
+    folder, rename = tmp_path / "t", Path.rename
+    folder.mkdir()
+    os.utime(folder, (1000, 1000))
+
+    def again(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if self == folder:
+            os.utime(target)
+            folder.mkdir()
+            (folder / "new").touch()
+        return moved
+
+    monkeypatch.setattr(Path, "rename", again)
+    cache.discard_unless_used(folder, 2000)
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+    assert (folder / "new").exists()
+
+
+AHEAD = [-600, 600]
+"""Seconds by which this machine's clock is ahead of the file system's."""
+
+
+def shift_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Make this machine's clock another one than that of its file systems."""
+    now, now_ns = time.time, time.time_ns
+    monkeypatch.setattr(time, "time", lambda: now() + seconds)
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() + int(seconds * 1e9))
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_moment_is_told_by_the_clock_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """On the file system where it was taken exactly; on another disk of this machine, and elsewhere surely before."""
+    real = time.time_ns()
+    shift_clock(monkeypatch, ahead)
+    moment = Moment.now(tmp_path)
+    second = 10**9
+    assert abs(moment.of(tmp_path.stat().st_dev) - real) < second
+    assert abs(moment.of(os.makedev(250, 1)) - real - ahead * second) < second
+    assert moment.of(os.makedev(0, 12345)) < real - 2000 * second
+
+
+def test_a_cache_that_is_read_only_is_no_error_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold all that is needed; runs are written elsewhere."""
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "cache")
+    Places(tmp_path / "runs", tmp_path / "cache").check()

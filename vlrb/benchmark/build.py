@@ -10,6 +10,7 @@ import resource
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -29,8 +30,9 @@ from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, PluginError, Problem, shorten_list
 from vlrb.executor import Progress, quiet, stage
 from vlrb.experiment.plan import Plan, digest_of
+from vlrb.locks import locked
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import USES, Places, locked, mark_used, new_directory, write_json
+from vlrb.storage import USES, Places, mark_used, new_directory, write_json
 
 NO_CHANGE = frozenset({"datasets", "models", "expect"})
 """Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
@@ -48,21 +50,10 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
         logs = Logs(plan, places)
     jobs = jobs or os.cpu_count() or 1
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
-    with locked(target):
-        found = (target / "manifest.json").is_file()
-        if not found or not all((places.cache / f).is_file() for f in read_manifest(target).images):
-            clock = _Clock()
-            logs.read(jobs, progress)
-            clock.note("read")
-            logs.score(logs.to_score.values(), logs.every, jobs, progress)
-            clock.note("score")
-            with new_directory(target) as aside, stage(progress, "joining logs"):
-                manifest, samples, matrices = _assemble(logs)
-                clock.note("join")
-                write_json(aside / USES, logs.uses())
-                manifest = attrs.evolve(manifest, stages=Stages(clock.seconds, clock.megabytes))
-                benchmark.write(aside, manifest, samples, matrices)
-        mark_used(target)
+    if not _is_built(target, places):  # a cache that is read-only may have it
+        with locked(target):
+            if not _is_built(target, places):
+                _write(target, logs, jobs, progress)
     with stage(progress, "loading the benchmark"):
         built = benchmark.load(target)
     _refuse_unasked(plan, built)
@@ -74,6 +65,27 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
             fix="use the logs, prices and [benchmark] keys that the fingerprint was published with, or remove expect",
         )
     return built
+
+
+def _write(target: Path, logs: Logs, jobs: int, progress: Progress) -> None:
+    """Read and score what is not in the cache, and join all."""
+    clock = _Clock()
+    logs.read(jobs, progress)
+    clock.note("read")
+    logs.score(logs.to_score.values(), logs.every, jobs, progress)
+    clock.note("score")
+    with new_directory(target) as aside, stage(progress, "joining logs"):
+        manifest, samples, matrices = _assemble(logs)
+        clock.note("join")
+        write_json(aside / USES, logs.uses())
+        manifest = attrs.evolve(manifest, stages=Stages(clock.seconds, clock.megabytes))
+        benchmark.write(aside, manifest, samples, matrices)
+
+
+def _is_built(target: Path, places: Places) -> bool:
+    """Tell whether the cache has a benchmark and its images, and mark it as used, so that nobody removes it."""
+    found = mark_used(target) and (target / "manifest.json").is_file()
+    return found and all((places.cache / f).is_file() for f in read_manifest(target).images)
 
 
 def _refuse_unasked(plan: Plan, built: Benchmark) -> None:

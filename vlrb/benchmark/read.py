@@ -8,8 +8,6 @@ hold, that is the part's key; otherwise the present stamps count in it.  A readi
 from __future__ import annotations
 
 import contextlib
-import math
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,9 +28,10 @@ from vlrb.benchmark import checks
 from vlrb.benchmark.manifest import SCHEMA_VERSION, LeftOut, PairCounts, PartFindings
 from vlrb.errors import DataError
 from vlrb.experiment.plan import Plan, digest_of
+from vlrb.locks import locked
 from vlrb.plugins.blame import blame, blamed
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, new_directory, read_json, write_json
+from vlrb.storage import Moment, Places, mark_used, new_directory, read_json, write_json
 
 SAMPLE_ROWS = pa.schema(
     [
@@ -60,8 +59,6 @@ NAMED_FILES = "named-files.json"
 """In a part's folder: path -> stamp of the files that its rows name."""
 
 CHANGED = "changed while it was read"
-CLOCK_TICK = 20_000_000
-"""Nanoseconds by which a file's times may lag behind the clock."""
 
 
 class PartBuilder:
@@ -114,7 +111,7 @@ class PartBuilder:
                 mark_used(target)
                 return
             with new_directory(target) as aside, contextlib.ExitStack() as writers:
-                began, notes = time.time_ns(), _Notes(part)
+                began, notes = Moment.now(aside), _Notes(part)
                 schema, images = OUTCOME_ROWS, None
                 if part.kind == "samples":
                     schema, images = SAMPLE_ROWS, writers.enter_context(ImageWriter(aside / "images.arrow"))
@@ -273,21 +270,21 @@ def _holds(known: Any, now: Any, counted: Any) -> bool:
     return known == now or (now is not None and known == [*now, CHANGED] and counted == now)
 
 
-def write_named_files(folder: Path, files: Iterable[str], began: int) -> None:
+def write_named_files(folder: Path, files: Iterable[str], began: Moment) -> None:
     """Write the stamps of the files that a part names, if any.
 
-    :param began: when reading began, in ns since 1970; a file changed since may have been read before, and is marked as changed
+    :param began: when reading began; a file changed since may have been read before, and is marked as changed
     """
-    stamps = {path: _named(path, began - CLOCK_TICK) for path in files}
+    stamps = {path: _named(path, began) for path in files}
     if stamps:
         write_json(folder / NAMED_FILES, stamps)
 
 
-def _named(path: str, began: float = math.inf) -> list[Any] | None:
+def _named(path: str, began: Moment | None = None) -> list[Any] | None:
     """Return size and time of change of a file, with a mark if it has changed since; None for a missing file."""
     try:
         known = Path(path).stat()
     except (OSError, ValueError):
         return None
-    changed = max(known.st_mtime_ns, known.st_ctime_ns) >= began
+    changed = began is not None and max(known.st_mtime_ns, known.st_ctime_ns) >= began.of(known.st_dev)
     return [known.st_size, known.st_mtime_ns, *([CHANGED] if changed else [])]

@@ -16,9 +16,10 @@ from vlrb.api.returned import checked_verdicts
 from vlrb.benchmark.checks import label_of
 from vlrb.benchmark.read import PartBuilder, iterate_rows, read_rows
 from vlrb.experiment.plan import ConfiguredComponent, Plan, digest_of
+from vlrb.locks import locked
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import locked, new_directory, read_parquet, write_json
+from vlrb.storage import new_directory, read_parquet, write_json
 
 REASON = pa.dictionary(pa.int32(), pa.string())
 SCORES = pa.schema([("value", pa.float64()), ("reason", REASON), ("unscorable", pa.bool_())])

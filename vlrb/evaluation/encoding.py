@@ -39,8 +39,9 @@ from vlrb.executor import (
 )
 from vlrb.experiment.plan import ConfiguredComponent, FeatureSet, Plan
 from vlrb.experiment.portable import PortablePlan, do_tasks
+from vlrb.locks import locked
 from vlrb.plugins.blame import blame, blamed
-from vlrb.storage import Places, locked
+from vlrb.storage import Places
 
 CHUNK = 128
 """Samples that are encoded and kept together."""
@@ -127,8 +128,6 @@ class Lacking:
         :raises DataError: naming the samples that cannot be encoded, when all others are
         :raises PluginError: when an encoder raises, or returns what it must not
         """
-        if not self.tasks:
-            return
         here = Encoders(self.chosen, benchmark, self.stores)
         shared = (PortablePlan(plan), self.places, benchmark.directory, self.chosen.name, self.stores)
         job, listener = Job(_unpacked, shared, _encode), Listener(self._ended, self.progress, log=self._logged)

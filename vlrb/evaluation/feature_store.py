@@ -66,7 +66,7 @@ class FeatureStore:
                 aside = file.with_suffix(".rejected")
                 done = f"it is renamed to {aside.name}, and its samples are encoded again"
                 logger.warning("%s cannot be used (%s): %s", file, error, done)
-                with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                with contextlib.suppress(OSError):  # another process was quicker, or the cache is read-only
                     file.rename(aside)
         return found
 

@@ -24,9 +24,10 @@ from vlrb.evaluation.encoding import Lacking, check_columns, content_keys, who_i
 from vlrb.evaluation.feature_store import FeatureMatrix, FeatureStore, columns_text, gather
 from vlrb.executor import Progress
 from vlrb.experiment.plan import FeatureSet, Plan, digest_of
+from vlrb.locks import locked
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import core_digest
-from vlrb.storage import Places, locked, mark_used, new_directory, write_json
+from vlrb.storage import Places, mark_used, new_directory, write_json
 
 SCHEMA_VERSION = 2
 
@@ -60,7 +61,9 @@ def encode(
     lacking = Lacking(chosen, stores, places, progress)
     for encoder in chosen.used:
         lacking.add(keys[encoder.spec.modality])
-    lacking.encode(plan, benchmark, jobs)
+    if lacking.tasks:
+        _describe(chosen, stores)
+        lacking.encode(plan, benchmark, jobs)
     with locked(target):
         found = FeatureMatrix(target).read()  # another process may have been at work
         if found is None:
@@ -88,12 +91,17 @@ def _stores(chosen: FeatureSet, places: Places) -> list[FeatureStore]:
         key = digest_of(identity)
         store = FeatureStore(places.cache / "features" / key[:20], key)
         mark_used(store.folder)
-        if not (store.folder / "encoder.json").is_file():
-            write_json(store.folder / "encoder.json", identity)
         stores.append(store)
     if problems:
         raise DataError(problems)
     return stores
+
+
+def _describe(chosen: FeatureSet, stores: list[FeatureStore]) -> None:
+    """Write into each encoder's folder what it is of."""
+    for encoder, store in zip(chosen.used, stores, strict=True):
+        if not (store.folder / "encoder.json").is_file():
+            write_json(store.folder / "encoder.json", _identity(chosen.encoder_identity(encoder)))
 
 
 def _identity(encoder: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pathlib import Path
 import attrs
 
 from vlrb import homes
+from vlrb.errors import StorageError
 from vlrb.storage import write_json
 
 CORE = "vlrb"
@@ -218,7 +219,7 @@ class Sources:
 
     def _remember(self) -> None:
         self._new = False
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StorageError):
             if self._memory is not None and self._memory().parent.is_dir():
                 imports = dict([*self._imports.items()][-REMEMBERED:])
                 write_json(self._memory(), {"format": FORMAT, "imports": imports})

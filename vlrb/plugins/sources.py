@@ -28,6 +28,7 @@ NEVER: Mapping[str, str] = {
     "vlrb.experiment": "reads and checks what the file asks for; every value of the plan stands in the keys",
     "vlrb.api.hookspecs": "declares the hooks: their names and documentation",
     "vlrb.interrupts": "ends work, and only whole results are kept",
+    "vlrb.locks": "makes processes wait for each other",
     "vlrb.plugins": "finds and calls plugins; which components it found stands in the keys, with versions and sources",
     "vlrb.texts": "shows texts and errors; escapes stand in tables and messages only",
     "vlrb.redact": "leaves secrets out of what is written and shown",

@@ -32,13 +32,14 @@ from vlrb.evaluation.splits import Split
 from vlrb.executor import Progress
 from vlrb.experiment.plan import DECISIONS, ConfiguredComponent
 from vlrb.experiment.strict import unstructure
+from vlrb.locks import locked
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import KEY_OF, core_sources
 from vlrb.plugins.surroundings import restore_surroundings
 from vlrb.running.cell_files import CURVE, JOURNAL, ROUTED, Log, estimate_of, journaling_log, write_curve
 from vlrb.running.cell_keys import DEVICE, SCHEMA_VERSION
 from vlrb.running.context import RunContext
-from vlrb.storage import locked, new_directory, read_json, read_parquet, remove_folder, write_json
+from vlrb.storage import new_directory, read_json, read_parquet, remove_folder, write_json
 from vlrb.texts import shorten_text
 
 CHANGED = "has changed since the run began: the cell is not kept, since its key may be that of other code"
@@ -69,6 +70,8 @@ def run_cell(context: RunContext, cell: CellInfo, threads: int, log: Log, progre
     if cell.fit_key:
         run_cell(context, attrs.evolve(cell, key=cell.fit_key, fit_key="", point={}), threads, log, progress)
     target = context.folder(cell)
+    if context.finished(cell):  # perhaps in a cache that is read-only
+        return
     with locked(target):
         if context.finished(cell):
             return

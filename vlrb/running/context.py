@@ -20,8 +20,9 @@ from vlrb.evaluation.splits import Split, Splitting
 from vlrb.executor import Progress
 from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter, Point
 from vlrb.experiment.strict import unstructure
+from vlrb.locks import locked
 from vlrb.running.cell_keys import cell_key
-from vlrb.storage import Places, locked, mark_used, remove_folder
+from vlrb.storage import Places, mark_used, remove_folder
 
 
 @attrs.frozen(eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Splitting, limited_benchmark
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, quiet, stage
 from vlrb.experiment.portable import PortablePlan, do_tasks
+from vlrb.locks import locked
 from vlrb.plugins.observers import Observers
 from vlrb.running.cell_files import ROUTED, read_routed
 from vlrb.running.cells import run_cell
 from vlrb.running.context import RunContext
 from vlrb.running.results import adopt_cell, check_directory
-from vlrb.storage import Places, locked, read_json, remove_folder, write_text
+from vlrb.storage import Places, read_json, remove_folder, write_text
 
 
 @attrs.frozen(eq=False)
@@ -53,10 +55,11 @@ class CellsInProgress:
         return tuple(self._results[c.name] for c in cells)
 
     def _take_over(self, cell: CellInfo) -> bool:
-        with locked(self.context.folder(cell)):  # nobody may remove it meanwhile
+        with locked(self.context.folder(cell), to_read=True):  # nobody may remove it meanwhile
             if not self.context.finished(cell):
                 return False
-            remove_folder(self.context.work_folder(cell))  # a kill may have come before it was gone
+            with contextlib.suppress(OSError):  # the cache may be read-only
+                remove_folder(self.context.work_folder(cell))  # a kill may have come before it was gone
             self._end(cell, reused=True)
             return True
 

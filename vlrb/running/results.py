@@ -22,7 +22,7 @@ from vlrb.errors import ConfigError, DataError, did_you_mean
 from vlrb.evaluation.splits import write_split
 from vlrb.redact import without_secrets, without_secrets_in_toml
 from vlrb.running.context import RunContext
-from vlrb.storage import new_file, write_json, write_text
+from vlrb.storage import Moment, new_file, write_json, write_text
 
 SCHEMA_VERSION = 2
 
@@ -61,7 +61,11 @@ def run_directory(runs: Path, name: str, key: str, *, fresh: bool) -> Path:
     known = [] if fresh else sorted(p for p in parent.glob(f"*-{key[:8]}*") if p.is_dir())
     if known:
         return known[-1]
-    first = parent / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{key[:8]}"
+    parent.mkdir(parents=True, exist_ok=True)
+    now = datetime.fromtimestamp(
+        Moment.now(parent).there // 10**9, UTC
+    )  # names sort by it, whichever machines made them
+    first = parent / f"{now:%Y%m%d-%H%M%S}-{key[:8]}"
     numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     directory = next(d for d in itertools.chain([first], numbered) if not d.exists())
     directory.mkdir(parents=True)

@@ -21,6 +21,7 @@ from vlrb.evaluation.metrics import Evaluator, cost_bounds
 from vlrb.evaluation.splits import limited_benchmark, make_splits
 from vlrb.executor import Failure, Progress, quiet, stage
 from vlrb.experiment.plan import Plan, digest_of, versions
+from vlrb.locks import locked, sweep_cache
 from vlrb.plugins.observers import Observers
 from vlrb.plugins.sources import core_digest
 from vlrb.redact import without_secrets
@@ -34,7 +35,7 @@ from vlrb.running.reports import Reports
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
 from vlrb.running.selection import is_chosen, select_points
 from vlrb.running.statistics import run_statistics, with_intervals_of_curves
-from vlrb.storage import Places, locked, sweep_cache, sweep_run
+from vlrb.storage import Places, sweep_run
 
 TRACKING = "tracking"
 """What observers do, as progress calls it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +81,7 @@ def _row(kind: str, entries: Sequence[Entry]) -> tuple[str, ...]:
     spare = [e for e in entries if not e.runs]
     runs = sorted({r for e in entries for r in e.runs})
     more = f" and {len(runs) - MOST_RUNS} more" if len(runs) > MOST_RUNS else ""
-    last = max(e.last_used for e in entries), min(e.last_used for e in entries)
+    last = min(e.age for e in entries), max(e.age for e in entries)
     used = " to ".join(dict.fromkeys(map(_age, last)))
     unneeded = f"{len(spare)} ({_size(sum(e.bytes for e in spare))})"
     size = _size(sum(e.bytes for e in entries))
@@ -100,8 +99,8 @@ def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
         echo(f"kept, as other processes are using them: {len(pruned.in_use)}")
 
 
-def _age(last_used: float) -> str:
-    days = int(max(0.0, time.time() - last_used) / 86400)
+def _age(seconds: float) -> str:
+    days = int(seconds / 86400)
     return "today" if days == 0 else f"{days} day{'' if days == 1 else 's'} ago"
 
 

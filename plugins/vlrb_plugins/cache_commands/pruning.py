@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from vlrb import CACHE_KINDS, USES, DataError, Places, discard_unless_used, lock_if_free, read_json
+from vlrb import CACHE_KINDS, USES, DataError, Moment, Places, discard_unless_used, lock_if_free, read_json, remove_lock
 
 DAY = 86400.0
 STALE = 3600.0
@@ -30,8 +30,8 @@ _PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
 class Entry:
     """An entry of the cache.
 
-    ``bytes`` are those of its files, ``freed`` of these the ones that no run directory holds too; ``last_used`` is in seconds since
-    1970; ``runs`` need the entry.
+    ``bytes`` are those of its files, ``freed`` of these the ones that no run directory holds too; ``age`` is in seconds since
+    the last use; ``runs`` need the entry.
     """
 
     kind: str
@@ -39,15 +39,14 @@ class Entry:
     path: Path
     bytes: int
     freed: int
-    last_used: float
+    age: float
     runs: tuple[str, ...]
     parts: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the entry as JSON data."""
         about = {"kind": self.kind, "name": self.name, "bytes": self.bytes, "runs": list(self.runs)}
-        age = max(0.0, time.time() - self.last_used) / DAY
-        return {**about, "days_since_last_use": round(age, 3), "of_a_plugin": self.kind not in CACHE_KINDS}
+        return {**about, "days_since_last_use": round(self.age / DAY, 3), "of_a_plugin": self.kind not in CACHE_KINDS}
 
 
 @attrs.frozen
@@ -65,9 +64,9 @@ def entries_of(places: Places) -> list[Entry]:
 
     :raises DataError: when it cannot be told what a run needs
     """
-    runs = _needs(places.runs)
+    runs, now = _needs(places.runs), _now(places.cache)
     found = [
-        _entry(path, runs.get((folder.name, path.name), set()))
+        _entry(path, runs.get((folder.name, path.name), set()), now)
         for folder in _folders(places.cache)
         for path in sorted(folder.iterdir())
         if not path.name.startswith(".") and path.suffix != ".lock"
@@ -85,9 +84,9 @@ def prune(places: Places, days: float, *, dry_run: bool = False) -> Pruned:
     :param dry_run: remove nothing, and return what would be removed
     :raises DataError: when it cannot be told what a run needs
     """
-    limit = time.time() - days * DAY
+    limit = _now(places.cache) - days * DAY
     entries = entries_of(places)
-    kept = [e for e in entries if e.runs or e.last_used > limit]
+    kept = [e for e in entries if e.runs or e.age < days * DAY]
     needed = {part for e in kept for part in e.parts} | {(e.kind, e.name) for e in kept}
     unneeded = [e for e in entries if e.kind in CACHE_KINDS and (e.kind, e.name) not in needed]
     gone: list[Entry] = []
@@ -137,7 +136,7 @@ def _used_by(plan: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"cells": [k[:20] for k in keys if k], "work": [k[:20] for k in keys if k]}
 
 
-def _entry(path: Path, runs: set[str]) -> Entry:
+def _entry(path: Path, runs: set[str], now: float) -> Entry:
     sizes = [(s.st_size, s.st_nlink) for s in _files(path)]
     parts: list[tuple[str, str]] = []
     if (path / USES).is_file():
@@ -148,17 +147,25 @@ def _entry(path: Path, runs: set[str]) -> Entry:
         path=path,
         bytes=sum(size for size, _ in sizes),
         freed=sum(size for size, links in sizes if links == 1),
-        last_used=_changed(path),
+        age=max(0.0, now - _changed(path, now)),
         runs=tuple(sorted(runs)),
         parts=tuple(parts),
     )
 
 
-def _changed(path: Path) -> float:
+def _now(cache: Path) -> float:
+    """Return the time by the clock of the cache's file system, which sets the times of entries."""
+    try:
+        return Moment.now(cache).there / 1e9
+    except OSError:  # read-only, or not there
+        return time.time()
+
+
+def _changed(path: Path, now: float) -> float:
     try:
         return path.stat().st_mtime
     except OSError:  # another process has just removed it
-        return time.time()
+        return now
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:
@@ -187,7 +194,7 @@ def _clean(cache: Path, dry_run: bool) -> tuple[list[Path], int]:
 
 def _leftovers(cache: Path) -> Iterator[Path]:
     """Yield half-made folders that nobody is working on, old half-written files, and locks of nothing."""
-    old = time.time() - STALE
+    now = _now(cache)
     for folder in _folders(cache):
         for path in sorted(folder.iterdir()):
             half = _PARTIAL.fullmatch(path.name)
@@ -199,19 +206,13 @@ def _leftovers(cache: Path) -> Iterator[Path]:
                 yield path
     if cache.is_dir():
         own = [f for kind in CACHE_KINDS for f in (cache / kind).glob("*/.*.partial")]
-        yield from (f for f in [*cache.glob(".*.partial"), *own] if f.is_file() and _changed(f) < old)
+        yield from (f for f in [*cache.glob(".*.partial"), *own] if f.is_file() and _changed(f, now) < now - STALE)
 
 
 def _removed(path: Path) -> bool:
-    """Remove a leftover; one that another process works on stays.  The lock of a half-made folder is held by the caller.
-
-    Whoever opens a lock and gets it after it was removed tries again: filelock looks whether the file still has its name.
-    """
+    """Remove a leftover; one that another process works on stays.  The lock of a half-made folder is held by the caller."""
     if path.suffix == ".lock":
-        with lock_if_free(path.with_suffix("")) as held:
-            if held:
-                path.unlink(missing_ok=True)
-        return held
+        return remove_lock(path.with_suffix(""))
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -51,6 +51,8 @@ class DemoSource:
 
     def _write(self) -> None:
         target = self._tree()
+        if target.is_dir():
+            return
         with locked(target):
             if target.is_dir():
                 return

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from vlrb import TrackingError, acquire_lock
+from vlrb import StorageError, TrackingError, lock_within
 from vlrb_plugins.mlflow.addresses import Address, in_memory, with_file
 from vlrb_plugins.mlflow.failures import unusable
 
@@ -147,28 +147,20 @@ def _locked(place: Place) -> Iterator[None]:
 
     :raises TrackingError: when it cannot be made, or is held for long
     """
-    from filelock import FileLock, Timeout
-
     file = place.address.file
     assert file is not None
-    path = file.with_name(file.name + ".lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        acquire_lock(lock, LOCK_SECONDS)
-    except Timeout:
-        raise unusable(place.address, f"the lock {path} has been held for {LOCK_SECONDS:g} seconds") from None
-    except OSError as error:
+        with lock_within(file, LOCK_SECONDS) as is_held:
+            if not is_held:
+                raise unusable(place.address, f"the lock {file}.lock has been held for {LOCK_SECONDS:g} seconds")
+            yield
+    except StorageError as error:
         raise TrackingError(
-            f"MLflow at {place.address.shown} cannot be used: the file {path} cannot be locked: {error}; "
-            "the results on disk do not need it",
+            f"MLflow at {place.address.shown} cannot be used: {error.problems[0].where} cannot be locked: "
+            f"{error.problems[0].message}; the results on disk do not need it",
             where=place.address.source,
             fix="check the permissions of the folder, or name a store elsewhere; then run the same command again",
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _make_database(uri: str, file: Path) -> None:

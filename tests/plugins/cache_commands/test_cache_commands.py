@@ -120,6 +120,22 @@ def test_leftovers_of_killed_processes_go(project: Any, done: Path) -> None:
     assert not (parts / "nothing.lock").exists()
 
 
+@pytest.mark.parametrize("ahead", [-600, 600])
+def test_a_clock_that_differs_makes_nothing_older(
+    project: Any, done: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """Ages are those by the clock of the cache's file system, which another machine may have."""
+    shutil.rmtree(project.folder / "runs")
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    monkeypatch.setattr(time, "time_ns", lambda: int((now() + ahead) * 1e9))
+    (cell,) = cached(project, "cells")
+    os.utime(cell, (now() - 300, now() - 300))
+    assert 0.003 < next(e.age for e in entries_of(Places.of()) if e.path == cell) / 86400 < 0.01
+    assert cell not in [e.path for e in prune(Places.of(), 400 / 86400).entries]
+    assert cell in [e.path for e in prune(Places.of(), 200 / 86400).entries]
+
+
 def test_what_plugins_keep_and_earlier_plans(project: Any, done: Path) -> None:
     """Folders of plugins are listed and left alone; a plan that does not name its entries still keeps its cells."""
     own = project.folder / ".vlrb-cache" / "weights" / "w"

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import filelock
 import pytest
 
+from vlrb import locked
 from vlrb.errors import TrackingError
 from vlrb_plugins.mlflow import MlflowPlugin
 from vlrb_plugins.mlflow.addresses import Address
@@ -81,7 +81,7 @@ def test_file_store(refused, uri):
 def test_lock_that_is_held(refused, tmp_path, monkeypatch):
     """Protects the first run in a folder: who holds the lock of the new database is waited for, but not for ever."""
     monkeypatch.setattr("vlrb_plugins.mlflow.store.LOCK_SECONDS", 0.2)
-    with filelock.FileLock(tmp_path / "mlflow.db.lock"):
+    with locked(tmp_path / "mlflow.db"):
         said = refused()
     assert "mlflow.db.lock" in said
     assert "[plugin.mlflow] uri" in said
@@ -89,7 +89,7 @@ def test_lock_that_is_held(refused, tmp_path, monkeypatch):
 
 def test_lock_that_cannot_be_made(refused, tmp_path):
     """Protects a user whose folder does not let files be locked: the file is named."""
-    (tmp_path / "mlflow.db.lock").mkdir()
+    (tmp_path / "mlflow.db.lock").symlink_to("mlflow.db.lock")
     assert "mlflow.db.lock" in refused()
 
 

@@ -28,7 +28,7 @@ from vlrb.benchmark.read import (
 )
 from vlrb.errors import DataError
 from vlrb.experiment.resolve import make_plan
-from vlrb.storage import Places, read_json
+from vlrb.storage import Moment, Places, read_json
 
 
 def _number(**values: Any) -> list[dict[str, Any]]:
@@ -135,7 +135,7 @@ def test_a_part_is_read_once(work: Work) -> None:
 # --- the files in a part's key -------------------------------------------------------------------------------------------
 
 KEY = "k" * 64
-LATER = 10**10
+LATER = 7200 * 10**9
 """Nanoseconds after which nothing in the test changes."""
 
 
@@ -146,6 +146,11 @@ def picture(tmp_path: Path) -> Path:
     return file
 
 
+def at(nanoseconds: int) -> Moment:
+    """Return a moment that all clocks agree on."""
+    return Moment(nanoseconds, nanoseconds, 0)
+
+
 def key(folder: Path) -> str:
     return key_with_named_files(KEY, lambda k: folder / k)
 
@@ -154,7 +159,7 @@ def test_a_key_holds_while_the_files_that_rows_name_do(tmp_path: Path, picture: 
     """Another size or time, a file that is gone or has come: another key; as before again: the first."""
     missing = tmp_path / "missing"
     times = picture.stat().st_mtime_ns
-    write_named_files(tmp_path / KEY, [str(picture), str(missing)], time.time_ns() + LATER)
+    write_named_files(tmp_path / KEY, [str(picture), str(missing)], at(time.time_ns() + LATER))
     assert key(tmp_path) == KEY
 
     picture.write_bytes(b"12")
@@ -173,19 +178,35 @@ def test_a_key_holds_while_the_files_that_rows_name_do(tmp_path: Path, picture: 
 
 def test_a_file_that_changed_while_it_was_read_counts_as_changed(tmp_path: Path, picture: Path) -> None:
     """The rows may have been made of the old content: they are kept for nobody."""
-    write_named_files(tmp_path / KEY, [str(picture)], picture.stat().st_mtime_ns - 1)
+    write_named_files(tmp_path / KEY, [str(picture)], at(picture.stat().st_mtime_ns - 1))
 
+    assert key(tmp_path) != KEY
+
+
+@pytest.mark.parametrize("ahead", [-600, 600])
+def test_a_clock_that_differs_hides_no_change(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """A picture that changes while it is read, on a server whose clock is not this machine's; one from before counts as read."""
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + ahead * 10**9)
+    time.sleep(0.1)
+    began = Moment.now(tmp_path)
+    write_named_files(tmp_path / KEY, [str(picture)], began)
+    assert key(tmp_path) == KEY
+    picture.write_bytes(b"2")
+    write_named_files(tmp_path / KEY, [str(picture)], began)
     assert key(tmp_path) != KEY
 
 
 def test_a_second_reading_may_name_other_files(tmp_path: Path, picture: Path) -> None:
     """Its files are followed in turn."""
-    write_named_files(tmp_path / KEY, [str(picture)], time.time_ns() + LATER)
+    write_named_files(tmp_path / KEY, [str(picture)], at(time.time_ns() + LATER))
     picture.unlink()
     second = key(tmp_path)
     other = tmp_path / "other"
     other.write_bytes(b"1")
-    write_named_files(tmp_path / second, [str(other)], time.time_ns() + LATER)
+    write_named_files(tmp_path / second, [str(other)], at(time.time_ns() + LATER))
     assert key(tmp_path) == second
 
     other.write_bytes(b"12")
@@ -194,7 +215,7 @@ def test_a_second_reading_may_name_other_files(tmp_path: Path, picture: Path) ->
 
 def test_nothing_is_written_of_a_part_that_names_no_file(tmp_path: Path) -> None:
     """Its key is that of its own files."""
-    write_named_files(tmp_path / KEY, [], 0)
+    write_named_files(tmp_path / KEY, [], at(0))
 
     assert list(tmp_path.iterdir()) == []
     assert key(tmp_path) == KEY

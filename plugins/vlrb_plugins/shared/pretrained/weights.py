@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -200,17 +201,18 @@ def _digest(folder: Path) -> str:
     """
     files = sorted(f for p in (*WANTED, PICKLED) for f in folder.rglob(p) if not _hidden(f.relative_to(folder)))
     memory = cache_directory() / "weights" / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.json"
-    with locked(memory):
-        before = _remembered(memory)
-        now = {}
-        for file in files:
-            state = [file.stat().st_size, file.stat().st_mtime_ns]
-            name = file.relative_to(folder).as_posix()
-            old = before.get(name, [None, None])
-            now[name] = [state, old[1] if old[0] == state else _file_digest(file)]
-        if now != before:
-            write_json(memory, now)
-    content = json.dumps({name: digest for name, (_, digest) in now.items()}, sort_keys=True)
+    states = {f.relative_to(folder).as_posix(): [f.stat().st_size, f.stat().st_mtime_ns] for f in files}
+    known = _remembered(memory)
+    if {name: state for name, (state, _) in known.items()} != states:
+        with locked(memory, to_read=True):  # one process reads the files, also where nothing can be remembered
+            before = _remembered(memory)
+            for name, state in states.items():
+                old = before.get(name, [None, None])
+                known[name] = [state, old[1] if old[0] == state else _file_digest(folder / name)]
+            known = {name: known[name] for name in states}
+            if known != before and os.access(memory.parent, os.W_OK):
+                write_json(memory, known)
+    content = json.dumps({name: digest for name, (_, digest) in known.items()}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
@@ -239,6 +241,8 @@ def _converted(folder: Path, digest: str) -> Path:
     from safetensors.torch import save_file
 
     target = cache_directory() / "weights" / digest
+    if target.is_dir():
+        return target
     with locked(target):
         if not target.is_dir():
             with new_directory(target) as aside:
