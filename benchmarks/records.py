@@ -1,9 +1,10 @@
 """How time and memory grow with the number of samples of a benchmark from plain tables, in one run.
 
-Usage: python benchmarks/records.py FOLDER [SAMPLES ...]      (default: 10,000 100,000 1,000,000, with 50 models each)
+Usage: python benchmarks/records.py FOLDER [--folds] [SAMPLES ...]      (default: 10,000 100,000 1,000,000, with 50 models each)
 
 For each size it writes the tables, and then builds the benchmark and evaluates a constant router on it with ``vlrb run``, in a
-process of its own whose peak memory is taken.
+process of its own whose peak memory is taken.  With ``--folds`` it then does the same, from the logs, with five folds and two
+routers, one of which learns from features, and prints the time without that of fits, routing and encoding, against the first.
 """
 
 from __future__ import annotations
@@ -29,6 +30,17 @@ use = "records"
 path = "logs-{samples}"
 [[router]]
 use = "strongest"
+"""
+FOLDS = """
+[split]
+use = "grouped"
+train = 0.8
+dev = 0.2
+folds = 5
+[features.default]
+encoders = ["question-structure"]
+[[router]]
+use = "ovr"
 """
 MEASURE = (
     "import resource, sys\nfrom vlrb.cli import run\nstatus = run(sys.argv[1:])\n"
@@ -58,12 +70,15 @@ def write_logs(folder: Path, samples: int) -> None:
                 writer.write_table(pa.table(values, schema=schema))
 
 
-def measure(folder: Path, samples: int) -> tuple[float, float, dict[str, float]]:
-    """Return seconds and peak memory (GB) of a whole run, and the seconds of the build's stages."""
+def measure(folder: Path, samples: int, more: str = "") -> tuple[float, float, dict[str, float]]:
+    """Return seconds and peak memory (GB) of a whole run, and the seconds of the build's stages.
+
+    :param more: of the experiment file
+    """
     for name in ("runs", ".vlrb-cache"):
         shutil.rmtree(folder / name, ignore_errors=True)
     file = folder / f"{samples}.toml"
-    file.write_text(EXPERIMENT.format(samples=samples), encoding="utf-8")
+    file.write_text(EXPERIMENT.format(samples=samples) + more, encoding="utf-8")
     command = [sys.executable, "-c", MEASURE, "-p", "no:mlflow", "run", str(file), "--json"]
     began = time.perf_counter()
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
@@ -73,10 +88,31 @@ def measure(folder: Path, samples: int) -> tuple[float, float, dict[str, float]]
     return seconds, peak, json.loads(manifest.read_text(encoding="utf-8"))["stages"]["seconds"]
 
 
+def work_of_routers(folder: Path, samples: int) -> float:
+    """Return the seconds that the last run spent on fitting, routing and encoding."""
+    (file,) = folder.glob("runs/*/*/results.json")
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    timings = [c["timing"] for c in cells]
+    routing = sum(t["route_seconds"] for t in timings) * 2  # dev has as many samples as a fold's test
+    encoding = max(t["encode_seconds"] / t["requests"] for t in timings) * samples
+    return float(sum(c["fit_seconds"] for c in cells) + routing + encoding)
+
+
+def folds(folder: Path, samples: int, single: float) -> None:
+    """Print what five folds and two routers cost beyond the routers' own work, against a single run."""
+    seconds, peak, _ = measure(folder, samples, FOLDS)
+    own = work_of_routers(folder, samples)
+    rest = f"{seconds - own:.1f} s, {(seconds - own) / single:.2f} x the single run"
+    print(
+        f"{'':>9} five folds, two routers: {seconds:7.1f} s, without the routers' own {own:.1f} s: {rest}, peak {peak:.2f} GB"
+    )
+
+
 def main() -> None:
     """Print seconds, memory, and how each grows from one size to the next."""
     folder = Path(sys.argv[1]).absolute()
-    sizes = [int(s) for s in sys.argv[2:]] or [10_000, 100_000, 1_000_000]
+    arguments = [a for a in sys.argv[2:] if a != "--folds"]
+    sizes = [int(s) for s in arguments] or [10_000, 100_000, 1_000_000]
     before = None
     for samples in sizes:
         logs = folder / f"logs-{samples}"
@@ -90,6 +126,8 @@ def main() -> None:
             flush=True,
         )
         before = seconds
+        if "--folds" in sys.argv:
+            folds(folder, samples, seconds)
 
 
 if __name__ == "__main__":
