@@ -27,6 +27,7 @@ LAYERS = (
     ("running",),
     ("cli", "__main__"),
     ("notebook",),
+    ("testing",),
 )
 """A folder or module of the core may import those above it, and a folder its own; no two modules import each other."""
 
@@ -82,7 +83,7 @@ def layer(module: str) -> int:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_one_way(module: str) -> None:
-    """errors < api < plugins < experiment < benchmark < evaluation < running < cli < notebook."""
+    """errors < api < plugins < experiment < benchmark < evaluation < running < cli < notebook < testing."""
     too_high = [n for n in imported(MODULES[module]) if layer(n) > layer(module)]
 
     assert not too_high
