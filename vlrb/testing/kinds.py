@@ -22,6 +22,21 @@ from vlrb.testing.promises import (
 
 TABLES: Mapping[str, str] = {
     "router": "vlrb.testing.routers:ROUTER",
+    "encoder": "vlrb.testing.features:ENCODER",
+    "fusion": "vlrb.testing.features:FUSION",
+    "scorer": "vlrb.testing.answers:SCORER",
+    "token-counter": "vlrb.testing.answers:COUNTER",
+    "splitter": "vlrb.testing.measures:SPLITTER",
+    "metric": "vlrb.testing.measures:METRIC",
+    "log-source": "vlrb.testing.logs:LOGS",
+    "executor": "vlrb.testing.executors:EXECUTOR",
+    "reporter": "vlrb.testing.outputs:REPORT",
+    "figure": "vlrb.testing.outputs:FIGURE",
+    "protocol": "vlrb.testing.records:PROTOCOL",
+    "command": "vlrb.testing.records:COMMAND",
+    "dataset": "vlrb.testing.records:DATASET",
+    "model": "vlrb.testing.records:MODEL",
+    "observer": "vlrb.testing.observers:OBSERVER",
 }
 """Kind -> the table of its promises, imported when it is first used."""
 
@@ -56,12 +71,12 @@ def checks(kind: str, spec: Any, /, *, expected_failures: Mapping[str, str] | No
     @pytest.mark.parametrize("promise", table.promises, ids=table.names())
     def test_promise(promise: Any, tmp_path: Path) -> None:
         __tracebackhide__ = True
-        _try(table, promise, spec, params, tmp_path, expected)
+        try_promise(table, promise, spec, params, tmp_path, expected)
 
     return test_promise
 
 
-def _try(
+def try_promise(
     table: Table, promise: Any, spec: Any, params: Mapping[str, Any], folder: Path, expected: Mapping[str, str]
 ) -> None:
     """Try a promise in a test: it passes, fails, is expected to fail, or is skipped where there is nothing to try."""

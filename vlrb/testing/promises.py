@@ -129,10 +129,12 @@ def found_broken(table: Table, promise: Promise, spec: Any, parameters: Mapping[
     """Try a promise; return what was found instead of it, an empty text where it is kept.
 
     :raises NotPromised: when the component has nothing that the promise is about
+    :raises ConfigError: when it cannot be made with these parameters
     """
+    subject = table.subject(spec, parameters, folder)
     try:
-        promise.holds(table.subject(spec, parameters, folder))
-    except (KeyboardInterrupt, NotPromised, ConfigError):
+        promise.holds(subject)
+    except (KeyboardInterrupt, NotPromised):
         raise
     except Breach as found:
         return str(found)
@@ -154,15 +156,19 @@ def place_of(error: BaseException | None) -> str:
 
 def problem_of(table: Table, promise: Promise, spec: Any, found: str) -> Problem:
     """Return a broken promise as a problem."""
-    name = getattr(spec, "name", None) or getattr(spec, "__name__", None) or "it"
     what = f"breaks the promise {promise.name!r} ({promise.sentence.rstrip('.')}): {found}"
-    return Problem(what, f"{table.noun} {name!r}", promise.fix)
+    return Problem(what, f"{table.noun} {name_of(spec)!r}", promise.fix)
 
 
 def kept_after_all(table: Table, promise: Promise, spec: Any, reason: str) -> Problem:
     """Return the problem that an expected failure did not happen."""
     what = f"keeps the promise {promise.name!r}, which was expected to fail ({reason})"
-    return Problem(what, f"{table.noun} {spec.name!r}", "remove it from expected_failures")
+    return Problem(what, f"{table.noun} {name_of(spec)!r}", "remove it from expected_failures")
+
+
+def name_of(spec: Any) -> str:
+    """Return the name of a record, or of a module."""
+    return str(getattr(spec, "name", None) or getattr(spec, "__name__", None) or type(spec).__name__)
 
 
 def check_expected(table: Table, expected: Mapping[str, str]) -> None:

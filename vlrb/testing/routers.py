@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property, partial
 from typing import Any
@@ -15,9 +14,10 @@ from vlrb.api import routing
 from vlrb.api.frozen import Array
 from vlrb.api.returned import check_saved, checked_choices, checked_estimate, checked_scores, plain_array
 from vlrb.api.routing import Candidate, Features, Labelled, Queries
+from vlrb.testing.common import add_calm, add_rowwise, refuse_other
 from vlrb.testing.promises import NotPromised, Subject, Table, breach
 from vlrb.testing.samples import make_context, make_labelled, writable
-from vlrb.testing.surroundings import first_differing, raised, same_random_state, silent, untouched, without_pickle
+from vlrb.testing.surroundings import raised, untouched, without_pickle
 
 TRAIN, DEV, ASKED = 96, 32, 40
 
@@ -63,6 +63,19 @@ class RouterSubject(Subject):
         """Return a router fitted on the usual data."""
         return self.fit()
 
+    @property
+    def count(self) -> int:
+        """Return the number of queries to route."""
+        return len(self.asked)
+
+    def of_rows(self, rows: Array) -> dict[str, Array]:
+        """Return what the router makes of some queries."""
+        return self.results(self.fitted, self.asked.take(rows))
+
+    def work(self) -> None:
+        """Fit and route."""
+        self.results(self.fitted, self.asked)
+
     def checked(self, fitted: Any, queries: Queries) -> Array:
         """Return checked choices."""
         return checked_choices(fitted.route(queries), len(queries), len(queries.candidates), self.who)
@@ -87,18 +100,6 @@ def _made(count: int, candidates: int, features: bool, seed: int) -> Labelled:
     return make_labelled(count, candidates=candidates, features=features or None, seed=seed)
 
 
-def _refuse_other(expected: Mapping[str, Array], now: Mapping[str, Array], when: str, tolerance: float = 0.0) -> None:
-    """Refuse results that differ; ``tolerance`` is that of scores and estimates."""
-    for name in expected:
-        same = name == "route" or not tolerance or expected[name].shape != now[name].shape
-        if not same and np.allclose(expected[name], now[name], rtol=tolerance, atol=tolerance):
-            continue
-        row = first_differing(expected[name], now[name])
-        if row >= 0:
-            was, is_now = (values[name][row : row + 1].tolist() for values in (expected, now))
-            breach(f"{name} of query {row} is {is_now} {when}, and {was} otherwise")
-
-
 ROUTER = Table("router", partial(RouterSubject.of, "router"))
 
 
@@ -120,7 +121,7 @@ def raises_before_fit(router: RouterSubject) -> None:
 @ROUTER.promise("draw from context.rng, or from a generator seeded by context.seed, and from nothing else")
 def same_seed_same_choices(router: RouterSubject) -> None:
     """Two fits with the same data and seed choose the same, and score and estimate the same."""
-    _refuse_other(
+    refuse_other(
         router.results(router.fit(), router.asked), router.results(router.fit(), router.asked), "in another fit"
     )
 
@@ -137,32 +138,13 @@ def second_fit_forgets_the_first(router: RouterSubject) -> None:
         other, **{n: getattr(other, n)[:, ::-1].copy() for n in ("quality", "score", "cost")}
     )
     router.fit(reversed_models, router.part(DEV, 12), used)
-    _refuse_other(
+    refuse_other(
         {"route": new}, {"route": router.choices(router.fit(router=used), router.asked)}, "after an earlier fit"
     )
 
 
-@ROUTER.promise("let each query's choice depend on that query alone, not on its place in the batch")
-def order_does_not_matter(router: RouterSubject) -> None:
-    """A query gets the same choice wherever it stands among the others."""
-    n = len(router.asked)
-    expected = router.results(router.fitted, router.asked)
-    for order in (np.arange(n)[::-1], np.random.default_rng(5).permutation(n)):
-        now = router.results(router.fitted, router.asked.take(order))
-        back = np.argsort(order)
-        _refuse_other(expected, {k: v[back] for k, v in now.items()}, "in another order", 1e-5)
-
-
-@ROUTER.promise("let each query's choice depend on that query alone; what is to be learnt belongs to fit")
-def batch_does_not_matter(router: RouterSubject) -> None:
-    """A query gets the same choice alone and among others."""
-    n = len(router.asked)
-    expected = router.results(router.fitted, router.asked)
-    for size in (1, 7):
-        parts = [np.arange(i, min(i + size, n)) for i in range(0, n, size)]
-        found = [router.results(router.fitted, router.asked.take(rows)) for rows in parts]
-        joined = {k: np.concatenate([f[k] for f in found]) for k in expected}
-        _refuse_other(expected, joined, f"in batches of {size}", 1e-5)
+ALONE = "let each query's choice depend on that query alone; what is to be learnt belongs to fit"
+add_rowwise(ROUTER, "query", ALONE, tolerance=1e-5)
 
 
 @ROUTER.promise("copy what you want to change: features.matrix.copy(), train.quality.copy(), list(queries.texts)")
@@ -174,19 +156,7 @@ def inputs_untouched(router: RouterSubject) -> None:
         router.results(fitted, asked)
 
 
-@ROUTER.promise("draw from context.rng; where a library seeds itself globally, restore its state afterwards")
-def random_state_untouched(router: RouterSubject) -> None:
-    """``fit`` and ``route`` leave the global random states of Python, numpy and torch as they were."""
-    router.train, router.dev, router.asked  # made outside the block  # noqa: B018
-    with same_random_state():
-        router.results(router.fitted, router.asked)
-
-
-@ROUTER.promise("report by context.log and context.progress, and turn a library's own messages off")
-def prints_nothing(router: RouterSubject) -> None:
-    """``fit`` and ``route`` write nothing to stdout and stderr."""
-    with silent():
-        router.results(router.fitted, router.asked)
+add_calm(ROUTER, "fitting and routing")
 
 
 @ROUTER.promise("let it work with any number of candidates, one included: nothing is left to learn then")
@@ -252,7 +222,7 @@ def saved_and_loaded(router: RouterSubject) -> None:
         router.fitted.save(target / "router")
         check_saved(target, router.who)
         loaded = router.spec.load(target / "router")
-    _refuse_other(expected, router.results(loaded, router.asked), "after save and load")
+    refuse_other(expected, router.results(loaded, router.asked), "after save and load")
 
 
 @ROUTER.promise("return finite floats [n, k] whose argmax is what route() chooses, as vlrb.lift_choices makes them")
@@ -289,4 +259,4 @@ def two_threads(router: RouterSubject) -> None:
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(partial(router.choices, router.fitted), halves))
     for before, now in zip(expected, found, strict=True):
-        _refuse_other({"route": before}, {"route": now}, "when two threads route")
+        refuse_other({"route": before}, {"route": now}, "when two threads route")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
 import numpy as np
 import pyarrow as pa
 
-from vlrb.api.components import LogSourceSpec, param
+from vlrb.api.components import LogSourceSpec, RouterSpec, param
+from vlrb.api.decide import decide
+from vlrb.api.frozen import Array
 from vlrb.api.hookspecs import hookimpl
 from vlrb.api.logs import Catalog, Listing, Part
 from vlrb.api.records import Dataset, Model
-from vlrb.api.routing import Labelled
+from vlrb.api.routing import Estimate, FitContext, Labelled, Queries
 from vlrb.api.schemas import OUTCOMES, SAMPLES
+from vlrb.errors import DataError
 from vlrb.testing.samples import PRICES, make_labelled
 
 DATASETS = (Dataset(name="SmallCharts", group="charts"), Dataset(name="SmallPhotos", group="photos"))
@@ -85,6 +88,61 @@ def _outcomes(made: Labelled, model: str) -> list[dict[str, Any]]:
         }
         for i, (r, t) in enumerate(zip(right, tokens, strict=True))
     ]
+
+
+@attrs.frozen
+class ByWordParams:
+    """Parameters of ``by-word``."""
+
+    lambda_: float = param(default=0.0, when="route", help="weight of the cost")
+    fault: bool = param(default=False, help="whether the fit fails")
+
+
+@attrs.frozen(eq=False)
+class FittedByWord:
+    """Estimates by the first word of a question."""
+
+    params: ByWordParams
+    known: Mapping[str, Array]
+    mean: Array
+    cost: Array
+
+    def estimate(self, queries: Queries) -> Estimate:
+        """Return how often each model was right on questions with this first word, and its mean cost."""
+        right = np.array([self.known.get(_word(t), self.mean) for t in queries.texts]).reshape(-1, len(self.mean))
+        return Estimate(right, np.tile(self.cost, (len(queries), 1)))
+
+    def route(self, queries: Queries) -> Array:
+        """Return the best expected utility."""
+        return decide(self.estimate(queries), lambda_=self.params.lambda_)
+
+
+@attrs.frozen
+class ByWord:
+    """Learns which model is right on questions with which first word."""
+
+    params: ByWordParams
+
+    def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> FittedByWord:  # noqa: ARG002
+        """Count.
+
+        :raises DataError: when the parameters say so
+        """
+        if self.params.fault:
+            raise DataError("the fit fails, as it was asked to", where="fault", fix="set fault = false")
+        words = np.array([_word(t) for t in train.queries.texts], dtype=np.str_)
+        known = {w: train.quality[words == w].mean(axis=0) for w in np.unique(words).tolist()}
+        return FittedByWord(self.params, known, train.quality.mean(axis=0), train.cost.mean(axis=0))
+
+
+def _word(text: str) -> str:
+    return text.partition(" ")[0]
+
+
+@hookimpl
+def vlrb_routers() -> list[RouterSpec]:
+    """Return the router of the runs that reports are tried on."""
+    return [RouterSpec(name="by-word", summary="for tests of plugins", factory=ByWord, params=ByWordParams)]
 
 
 @hookimpl

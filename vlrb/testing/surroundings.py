@@ -113,16 +113,6 @@ def without_pickle() -> Iterator[None]:
             setattr(pickle, name, value)
 
 
-def first_differing(before: Any, now: Any) -> int:
-    """Return the number of the first row in which two arrays differ, -1 where none does; NaN equals NaN."""
-    one, other = np.asarray(before), np.asarray(now)
-    if one.shape != other.shape:
-        return 0
-    same = (one == other) | ((one != one) & (other != other))
-    rows = np.flatnonzero(~same.reshape(len(same), -1).all(axis=1)) if same.size else np.empty(0)
-    return int(rows[0]) if rows.size else -1
-
-
 def raised(work: Callable[[], Any]) -> BaseException | None:
     """Return what a call raises, None where it returns."""
     try:
