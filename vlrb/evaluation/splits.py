@@ -84,7 +84,7 @@ def make_splits(benchmark: Benchmark, splitter: ConfiguredComponent, section: Sp
     divide = splitter.make("__call__")
     who = f"splitter {splitter.registered.id!r} of {splitter.plugin.label}"
     with blame(splitter.plugin, f"splitting with {splitter.registered.id!r}"):
-        returned = _checked(divide(samples), samples, who)
+        returned = checked_splits(divide(samples), samples, who)
     whole = [_split(benchmark, returned, name, rows) for name, rows in returned.rows.items()]
     digests = [split.info.digest for split in whole]
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
@@ -127,7 +127,7 @@ def split_samples(benchmark: Benchmark) -> SplitSamples:
 
 
 @attrs.frozen(eq=False)
-class _Returned:
+class CheckedSplits:
     """What a splitter returned, checked: name -> part -> rows, ascending."""
 
     rows: dict[str, dict[str, Array]]
@@ -137,7 +137,7 @@ class _Returned:
     keeps_groups: bool
 
 
-def _checked(returned: Any, samples: SplitSamples, who: str) -> _Returned:
+def checked_splits(returned: Any, samples: SplitSamples, who: str) -> CheckedSplits:
     """Return plain splits; in each of them, every row must be in one part, once.
 
     :raises PluginError: naming what is wrong
@@ -162,7 +162,7 @@ def _checked(returned: Any, samples: SplitSamples, who: str) -> _Returned:
     tested = np.concatenate([parts["test"] for parts in rows.values()])
     if returned.pooled and np.unique(tested).size < tested.size:
         raise PluginError(f"{who} returned pooled=True but tests some samples twice", fix=FIX)
-    return _Returned(rows, sealed(groups), str.__str__(made), bool(returned.pooled), bool(returned.keeps_groups))
+    return CheckedSplits(rows, sealed(groups), str.__str__(made), bool(returned.pooled), bool(returned.keeps_groups))
 
 
 def _checked_names(names: Sequence[Any], who: str) -> list[str]:
@@ -194,7 +194,7 @@ def _integers(value: Any, what: str, who: str) -> Array:
 
 
 def _split(
-    benchmark: Benchmark, returned: _Returned, name: str, rows: Mapping[str, Array], fraction: float = 1.0
+    benchmark: Benchmark, returned: CheckedSplits, name: str, rows: Mapping[str, Array], fraction: float = 1.0
 ) -> Split:
     """Return a split with its digest and counts.
 

@@ -79,7 +79,7 @@ def records_of(plugin: Plugin, kind: str) -> list[Registered]:
         for record in records:
             if not isinstance(record, record_class):
                 raise PluginError(f"{hook} must return {record_class.__name__} records, not {type(record).__name__}")
-            _check_fields(record, hook)
+            check_fields(record, hook)
             if record.name in names:
                 raise PluginError(f"{hook} returns {record.name!r} twice")
             names.add(record.name)
@@ -104,7 +104,7 @@ _WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 """Annotation of a record's field -> what the value must be, and how to tell."""
 
 
-def _check_fields(record: Any, hook: str) -> None:
+def check_fields(record: Any, hook: str) -> None:
     # attrs replaces the types of fields as soon as anybody resolves them
     hints = {name: hint for c in reversed(type(record).__mro__) for name, hint in inspect.get_annotations(c).items()}
     for field in attrs.fields(type(record)):

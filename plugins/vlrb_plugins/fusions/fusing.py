@@ -21,6 +21,8 @@ class NamedFusion:
 
     def __call__(self, parts: Sequence[EncodedFeatures]) -> Features:
         """Return the fused features."""
+        if not parts:
+            raise DataError(f"fusion {self.name!r} has no features to fuse", fix="name an encoder in the feature set")
         return fuse([p.features for p in parts], self.name, [p.modality for p in parts], self.text_weight)
 
 
@@ -63,7 +65,7 @@ def fuse(parts: Sequence[Features], fusion: str, modalities: Sequence[str] = (),
 def _averaged(text: Features, image: Features, weight: float) -> Features:
     shared = min(len(text.columns), len(image.columns))
     matrix = np.float32(weight) * text.matrix[:, :shared] + np.float32(1 - weight) * image.matrix[:, :shared]
-    return Features(matrix, tuple(Column(f"average/{i}") for i in range(shared)))
+    return Features(matrix, tuple(_shared_columns("average", text, image)))
 
 
 def _interacting(text: Features, image: Features) -> Features:
@@ -74,8 +76,14 @@ def _interacting(text: Features, image: Features) -> Features:
     left, right = text.matrix[:, :shared], image.matrix[:, :shared]
     np.multiply(left, right, out=matrix[:, width : width + shared])
     np.abs(left - right, out=matrix[:, width + shared :])
-    more = tuple(Column(f"{name}/{i}") for name in ("product", "difference") for i in range(shared))
-    return Features(matrix, text.columns + image.columns + more)
+    more = (c for name in ("product", "difference") for c in _shared_columns(name, text, image))
+    return Features(matrix, (*text.columns, *image.columns, *more))
+
+
+def _shared_columns(name: str, text: Features, image: Features) -> list[Column]:
+    """Return the columns of what is computed from text and image: one may be missing where a column of either may."""
+    pairs = enumerate(zip(text.columns, image.columns, strict=False))
+    return [Column(f"{name}/{i}", may_be_missing=t.may_be_missing or v.may_be_missing) for i, (t, v) in pairs]
 
 
 def _beside(parts: Sequence[Features], unit: bool = False) -> Features:

@@ -35,8 +35,8 @@ _ABOVE = "see what MLflow printed above, then run the command again"
 @click.option(
     "--uri", default="", show_default=f"{VARIABLE}, else {DEFAULT_URI}", help="The store, as in [plugin.mlflow]."
 )
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the server listens on.")
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Its port.")
 @click.option("--experiment", default="", show_default="that of the latest run", help="The MLflow experiment to show.")
 @click.option("--open/--no-open", "opens", default=True, help="Open the run table in a browser, from a terminal.")
 def ui(uri: str, host: str, port: int, experiment: str, opens: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,10 @@ class _Halt(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ign
         return self._stopping.over(np.array(self.losses))
 
 
+_PREDICTING = threading.Lock()
+"""A booster whose parameters are being set cannot predict for another thread."""
+
+
 class XgboostBooster:
     """A booster in UBJSON: what predicts is read from the very bytes that are saved."""
 
@@ -99,8 +104,9 @@ class XgboostBooster:
 
     def margins(self, prepared: Any, threads: int, trees: int | None = None) -> Array:
         """Return float64[n]."""
-        self._booster.set_param({"nthread": threads})
-        margins = self._booster.predict(prepared, output_margin=True, iteration_range=(0, trees or 0))
+        with _PREDICTING:
+            self._booster.set_param({"nthread": threads})
+            margins = self._booster.predict(prepared, output_margin=True, iteration_range=(0, trees or 0))
         return np.asarray(margins, dtype=np.float64)
 
     def kept(self, trees: int) -> XgboostBooster:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vlrb.api.images import Images, ImageStore
-from vlrb.api.routing import Candidate, Labelled, Queries, Undefined
+from vlrb.api.routing import Undefined
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES
+from vlrb.testing import make_context, make_labelled
 from vlrb_plugins.baselines import routers
 from vlrb_plugins.metrics.rank import rank_score
 from vlrb_plugins.tokens import Cl100kParams
@@ -114,13 +114,11 @@ def test_the_baselines_learn_from_train() -> None:
     """Most right answers (1, 3, 2 of 4), and the smallest mean cost (4, 3 and 2.5 cents), not the most frequent smallest cost."""
     quality = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [0, 0, 0]], dtype=bool)
     cost = np.array([[1, 3, 2], [1, 3, 2], [1, 3, 2], [13, 3, 4]]) / 100
-    candidates = tuple(Candidate(name) for name in "abc")
-    ids = list("wxyz")
-    queries = Queries(ids, [""] * 4, [()] * 4, [""] * 4, Images(ImageStore([]), [()] * 4, ids), candidates, None)
-    train = Labelled(queries, quality, quality.astype(float), cost)
+    train = make_labelled(4, quality, cost)
+    context = make_context(train)
 
-    assert routers.Strongest().fit(train, train, None).route(queries).tolist() == [1] * 4  # type: ignore[arg-type]
-    assert routers.Cheapest().fit(train, train, None).route(queries).tolist() == [2] * 4  # type: ignore[arg-type]
+    assert routers.Strongest().fit(train, train, context).route(train.queries).tolist() == [1] * 4
+    assert routers.Cheapest().fit(train, train, context).route(train.queries).tolist() == [2] * 4
 
 
 # --- token counts -----------------------------------------------------------------------------------------------------------

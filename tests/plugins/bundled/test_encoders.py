@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vlrb.api.images import Images
 from vlrb.api.routing import Queries
+from vlrb.testing import make_queries
 from vlrb_plugins.encoders import HashedTextParams
 from vlrb_plugins.encoders.image import NAMES, ImageStatistics
 from vlrb_plugins.encoders.text import HashedText
 
 
-class Files:
-    """Stands in for an image store."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def put(self, image: Image.Image) -> str:
-        file = io.BytesIO()
-        image.save(file, "PNG")
-        self.files[str(len(self.files))] = file.getvalue()
-        return str(len(self.files) - 1)
-
-    def data(self, name: str) -> bytes:
-        return self.files[name]
-
-
-def queries(texts: list[str], images: list[tuple[str, ...]] | None = None, files: Any = None) -> Queries:
-    n = len(texts)
-    ids = [f"D/{i}" for i in range(n)]
-    options = [(("A", "yes"),)] * n
-    return Queries(ids, texts, options, [""] * n, Images(files, images or [()] * n, ids), ())
+def queries(texts: list[str], images: Sequence[Sequence[Any]] | None = None) -> Queries:
+    return make_queries(texts, options=[(("A", "yes"),)] * len(texts), images=images, candidates=0)
 
 
 def test_hashed_text_is_stateless_and_the_same_everywhere() -> None:
@@ -69,7 +50,6 @@ def test_hashed_text_sees_options_and_hints() -> None:
 
 def test_image_statistics_measure_what_they_name() -> None:
     """Size, aspect, brightness, colour and edges of images made to differ in one of them."""
-    files = Files()
     stripes = np.zeros((100, 200, 3), np.uint8)
     for row in range(4):
         stripes[row::8] = 255
@@ -79,12 +59,11 @@ def test_image_statistics_measure_what_they_name() -> None:
         "stripes": Image.fromarray(stripes),
         "large": Image.new("L", (800, 400), 255),
     }
-    names = {k: files.put(v) for k, v in made.items()}
-    matrix = ImageStatistics().encode(queries(["q"] * 4, [(n,) for n in names.values()], files))
+    matrix = ImageStatistics().encode(queries(["q"] * 4, [(image,) for image in made.values()]))
     column = {c.name.split("/")[1]: matrix.matrix[:, j] for j, c in enumerate(matrix.columns)}
     row = {
         k: dict(zip(column, values, strict=True))
-        for k, values in zip(names, np.array(list(column.values())).T, strict=True)
+        for k, values in zip(made, np.array(list(column.values())).T, strict=True)
     }
 
     assert row["large"]["log-width"] == pytest.approx(np.log(800))
@@ -98,9 +77,8 @@ def test_image_statistics_measure_what_they_name() -> None:
 
 def test_a_sample_without_images_has_gaps_and_several_are_averaged() -> None:
     """No image is not a black image: gaps in columns that may have them, and a count of 0."""
-    files = Files()
-    white, black = files.put(Image.new("RGB", (10, 10), "white")), files.put(Image.new("RGB", (10, 10), "black"))
-    features = ImageStatistics().encode(queries(["q"] * 3, [(), (white, black), (white,)], files))
+    white, black = Image.new("RGB", (10, 10), "white"), Image.new("RGB", (10, 10), "black")
+    features = ImageStatistics().encode(queries(["q"] * 3, [(), (white, black), (white,)]))
 
     assert features.matrix[:, 0].tolist() == [0, 2, 1]
     assert np.isnan(features.matrix[0, 1:]).all()
@@ -111,12 +89,11 @@ def test_a_sample_without_images_has_gaps_and_several_are_averaged() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "I;16", "LA"])
 def test_any_kind_of_image_is_taken(mode: str) -> None:
     """Black and white, palettes, transparency, 16 bits: finite numbers for each; and images of one pixel."""
-    files = Files()
     image = Image.new("RGB", (7, 5), (10, 200, 30))
     image = Image.new(mode, (7, 5)) if mode == "I;16" else image.convert(mode)
     if mode == "CMYK":
         image = image.convert("RGB")
     one = Image.new("RGB", (1, 1))
-    matrix = ImageStatistics().encode(queries(["q"] * 2, [(files.put(image),), (files.put(one),)], files)).matrix
+    matrix = ImageStatistics().encode(queries(["q"] * 2, [(image,), (one,)])).matrix
 
     assert np.isfinite(matrix).all()

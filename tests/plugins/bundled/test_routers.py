@@ -10,12 +10,12 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.api.images import Images, ImageStore
 from vlrb.api.routing import Candidate, Column, Features, Labelled, Queries
 from vlrb.api.targets import hard_labels
 from vlrb.evaluation import reference
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
+from vlrb.testing import make_queries
 from vlrb_plugins.baselines import routers
 from vlrb_plugins.fusions.fusing import fuse
 
@@ -32,11 +32,7 @@ class Context:
 
 
 def queries(matrix: Any) -> Queries:
-    n = len(matrix)
-    ids = [f"D/{i}" for i in range(n)]
-    images = Images(ImageStore([]), [()] * n, ids)
-    columns = tuple(Column(str(i)) for i in range(matrix.shape[1]))
-    return Queries(ids, [""] * n, [()] * n, [""] * n, images, CANDIDATES, Features(matrix, columns))
+    return make_queries([""] * len(matrix), candidates=CANDIDATES, features=matrix)
 
 
 def labelled(matrix: Any, quality: Any, cost: Any) -> Labelled:

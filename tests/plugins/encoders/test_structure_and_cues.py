@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -15,34 +15,17 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from vlrb.api.frozen import Array
-from vlrb.api.images import Images
 from vlrb.api.routing import Features, Queries
+from vlrb.testing import make_queries
 from vlrb_plugins.encoders import structure as s
 from vlrb_plugins.encoders import vlrb_encoders
 from vlrb_plugins.encoders.cues import KINDS, NUMERIC, VisualCues, cues
 from vlrb_plugins.encoders.structure import CATEGORICAL, TOPICS, QuestionStructure, language
 
 
-class Store:
-    """Stands in for an image store."""
-
-    def __init__(self, *images: Image.Image) -> None:
-        self.files = []
-        for image in images:
-            file = io.BytesIO()
-            image.save(file, "PNG")
-            self.files.append(file.getvalue())
-
-    def data(self, name: str) -> bytes:
-        """Return an image file."""
-        return self.files[int(name)]
-
-
-def queries(texts: list[str], images: list[tuple[str, ...]] | None = None, store: Any = None) -> Queries:
+def queries(texts: list[str], images: Sequence[Sequence[Any]] | None = None) -> Queries:
     """Return queries without options."""
-    n = len(texts)
-    ids = [str(i) for i in range(n)]
-    return Queries(ids, texts, [()] * n, [""] * n, Images(store, images or [()] * n, ids), ())
+    return make_queries(texts, images=images, candidates=0)
 
 
 def asked(text: str, options: tuple[str, ...] = (), hint: str = "") -> dict[str, Any]:
@@ -191,8 +174,7 @@ def test_columns_carry_their_kinds() -> None:
 
 def looked_at(*images: Image.Image) -> tuple[list[dict[str, float]], Features]:
     """Return what the columns say of images."""
-    store = Store(*images)
-    features = VisualCues().encode(queries(["q"] * len(images), [(str(i),) for i in range(len(images))], store))
+    features = VisualCues().encode(queries(["q"] * len(images), [(image,) for image in images]))
     names = [c.name.split("/")[1] for c in features.columns]
     return [dict(zip(names, row.tolist(), strict=True)) for row in features.matrix], features
 
@@ -299,8 +281,8 @@ def test_resolution_is_that_of_the_whole_image() -> None:
 
 def test_several_images_are_averaged_and_none_is_a_gap() -> None:
     """The kind is that of the first image; a sample without images is no black image."""
-    store = Store(photo(), page())
-    matrix = VisualCues().encode(queries(["q"] * 4, [("0",), ("1",), ("0", "1"), ()], store)).matrix
+    one, other = photo(), page()
+    matrix = VisualCues().encode(queries(["q"] * 4, [(one,), (other,), (one, other), ()])).matrix
 
     assert np.allclose(matrix[2, :-1], (matrix[0, :-1] + matrix[1, :-1]) / 2, atol=1e-5)
     assert matrix[2, -1] == matrix[0, -1]

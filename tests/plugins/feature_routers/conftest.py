@@ -10,8 +10,8 @@ import attrs
 import numpy as np
 import pytest
 
-from vlrb.api.images import Images, ImageStore
 from vlrb.api.routing import Candidate, Column, CostBounds, Features, FitContext, Labelled, Queries
+from vlrb.testing import make_features, make_queries
 from vlrb_plugins.fusions.fusing import fuse
 from vlrb_plugins.metrics.rank import rank_score
 
@@ -31,15 +31,11 @@ class Make:
 
     def queries(self, matrix: Any, models: int = 5, *, missing: bool = False) -> Queries:
         """Return queries with these features (None: without)."""
-        n = 0 if matrix is None else len(matrix)
-        ids = [f"D/{i}" for i in range(n)]
-        features = None
+        n, features = 0 if matrix is None else len(matrix), None
         if matrix is not None:
-            matrix = np.array(matrix, np.float32)
-            matrix.flags.writeable = False
-            features = Features(matrix, tuple(Column(str(i), "dense", missing) for i in range(matrix.shape[1])))
-        images = Images(ImageStore([]), [()] * n, ids)
-        return Queries(ids, [""] * n, [()] * n, [""] * n, images, self.candidates(models), features)
+            columns = [Column(str(i), "dense", missing) for i in range(np.shape(matrix)[1])]
+            features = make_features(matrix, columns)
+        return make_queries([""] * n, candidates=self.candidates(models), features=features)
 
     def candidates(self, models: int) -> tuple[Candidate, ...]:
         """Return candidates m0, m1, ..."""

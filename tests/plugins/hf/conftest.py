@@ -20,8 +20,8 @@ pytest.importorskip("sentence_transformers")
 import torch
 import transformers
 
-from vlrb.api.images import Images
 from vlrb.api.routing import Queries
+from vlrb.testing import make_queries
 
 WORDS = (
     "what",
@@ -175,16 +175,14 @@ class Tiny:
         return str(len(self.files) - 1)
 
     def data(self, name: str) -> bytes:
-        """Return an image file, as an image store does."""
+        """Return an image file."""
         return self.files[name]
 
     def queries(self, texts: Sequence[str] = (), images: Sequence[tuple[str, ...]] = ()) -> Queries:
         """Return queries without options and hints."""
         n = len(texts) or len(images)
-        ids = [f"{i:024x}" for i in range(n)]
-        store: Any = self
-        pictures = Images(store, list(images) or [()] * n, ids)
-        return Queries(ids, list(texts) or [""] * n, [()] * n, [""] * n, pictures, ())
+        files = [[self.files[name] for name in of_sample] for of_sample in images]
+        return make_queries(list(texts) or [""] * n, images=files or None, candidates=0)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from vlrb.api.frozen import Array
-from vlrb.api.images import Images, ImageStore, ImageWriter
 from vlrb.api.routing import Candidate, CostBounds, FitContext, Labelled, MetricValue, Queries
+from vlrb.testing import make_queries
 
 HERE = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "safetensors"))
 collect_ignore_glob = [] if HERE else ["test_*.py"]
@@ -153,14 +153,12 @@ def write_shades(folder: Path, n: int, seed: int) -> Shades:
     rng = np.random.default_rng(seed)
     chart, light = rng.random(n) < 0.4, rng.random(n) < 0.5
     texts = [f"read the chart {i % 10}" if c else f"what is the shade {i % 10}" for i, c in enumerate(chart)]
-    file = folder / "images.arrow"
-    with ImageWriter(file) as writer:
-        hashes = [(writer.add(png(205 if is_light else 50, rng), str(i)).hash,) for i, is_light in enumerate(light)]
-    ids = [f"{i:04d}" for i in range(n)]
-    images = Images(ImageStore([file]), hashes, ids)
+    images = [(png(205 if is_light else 50, rng),) for is_light in light]
     options = [(("A", "yes"), ("B", "no"))] * n
     quality = np.tile(np.stack([~chart & light, ~chart & ~light, chart | (rng.random(n) < 0.25)], axis=1), 3)
-    return Shades(folder, Queries(ids, texts, options, [""] * n, images, CANDIDATES), quality)
+    ids = [f"{i:04d}" for i in range(n)]
+    queries = make_queries(texts, ids=ids, options=options, images=images, candidates=CANDIDATES)
+    return Shades(folder, queries, quality)
 
 
 DEV = slice(240, 320)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from vlrb.api.frozen import Array
-from vlrb.api.routing import Candidate, Labelled, Queries
+from vlrb.api.routing import Labelled
+from vlrb.testing import make_labelled, make_queries
 from vlrb_plugins.neural_routers import clusters, heads, objectives, tags
 from vlrb_plugins.neural_routers.objectives import Known
 from vlrb_plugins.neural_routers.params import ROUTERS, RouterdcParams, VlcParams, ZooterParams
@@ -21,12 +22,8 @@ INF = float("inf")
 
 def labelled(quality: Any, cost: Any) -> Labelled:
     """Return train rows of which only quality and cost matter."""
-    right = np.asarray(quality, dtype=np.bool_)
-    count = len(right)
-    candidates = tuple(Candidate(f"m{i}") for i in range(right.shape[1]))
-    texts = [str(i) for i in range(count)]
-    queries = Queries(texts, texts, [()] * count, [""] * count, None, candidates)  # type: ignore[arg-type]
-    return Labelled(queries, right, right.astype(float), np.broadcast_to(np.asarray(cost, dtype=float), right.shape))
+    count, models = np.shape(quality)
+    return make_labelled(make_queries([str(i) for i in range(count)], candidates=models), quality, cost)
 
 
 def known(train: Labelled, features: Array, texts: list[str] | None = None) -> Known:

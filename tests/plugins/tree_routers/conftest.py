@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from vlrb.api.frozen import Array
-from vlrb.api.images import Images, ImageStore
-from vlrb.api.routing import Candidate, Column, Features, Labelled, Queries
+from vlrb.api.routing import Candidate, Column, Labelled, Queries
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
+from vlrb.testing import make_features, make_queries
 from vlrb_plugins.tree_routers.calibration import sigmoid
 from vlrb_plugins.tree_routers.params import PARAMS
 
@@ -86,12 +86,7 @@ class Trees:
 
     def queries(self, matrix: Any, columns: Any = COLUMNS, candidates: Any = CANDIDATES) -> Queries:
         """Return queries with these features."""
-        matrix = np.asarray(matrix, np.float32)
-        matrix.flags.writeable = False
-        n = len(matrix)
-        ids = [str(i) for i in range(n)]
-        images = Images(ImageStore([]), [()] * n, ids)
-        return Queries(ids, [""] * n, [()] * n, [""] * n, images, candidates, Features(matrix, columns))
+        return make_queries([""] * len(matrix), candidates=candidates, features=make_features(matrix, columns))
 
     def drawn(self, n: int, seed: int, strength: float = 3.0) -> tuple[Labelled, Array]:
         """Return samples and the true chances float64[n, k].
