@@ -14,8 +14,9 @@ from PIL import Image
 from vlrb.api.frozen import Array
 from vlrb.api.routing import Column, EncodedFeatures, Features, Queries
 from vlrb.errors import VlrbError
+from vlrb.evaluation.checked_features import check_values, plain_features
+from vlrb.evaluation.encoding import looked_at
 from vlrb.evaluation.feature_store import columns_text
-from vlrb.evaluation.features import check_values, looked_at, plain_features
 from vlrb.testing.common import ODD_TEXTS, add_calm, add_rowwise, refuse_other
 from vlrb.testing.promises import NotPromised, Subject, Table, breach
 from vlrb.testing.samples import make_features, make_queries, writable
