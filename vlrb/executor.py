@@ -53,31 +53,46 @@ def stage(progress: Progress, what: str) -> Iterator[None]:
 
 @attrs.frozen
 class Task:
-    """One piece of work: its name in messages, its arguments, and the bytes that it works on."""
+    """One piece of work: its name in messages, its arguments, the bytes that it works on, and the resources of its worker.
+
+    ``resources`` are names and amounts, such as one GPU, for executors whose machines offer some.
+    """
 
     name: str
     arguments: tuple[Any, ...]
     size: int = 0
+    resources: Mapping[str, float] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class Report:
-    """How a task tells of its progress, and of values at a step (a router's curve)."""
+    """How a task tells of its progress, and of values at a step (a router's curve).
+
+    ``threads`` are those of its numerical libraries where the executor decides it; 0: as the task says.
+    """
 
     progress: Progress
     log: Callable[[int, Mapping[str, float]], None]
+    threads: int = 0
+
+
+def no_versions(*_: Any) -> Mapping[str, str]:
+    """Return nothing that must be the same elsewhere."""
+    return {}
 
 
 @attrs.frozen
 class Job:
     """What is done with each task, as functions of modules: ``work(make(*shared), report, *arguments)`` is its result.
 
-    ``make`` is called once in a process.
+    ``make`` is called once in a process.  ``versions(*shared)``, name -> version or digest, must be the same wherever the work is
+    done, which an executor with other machines checks.
     """
 
     make: Callable[..., Any]
     shared: tuple[Any, ...]
     work: Callable[..., Any]
+    versions: Callable[..., Mapping[str, str]] = no_versions
 
 
 @attrs.frozen(eq=False)

@@ -18,6 +18,7 @@ LAYERS = (
     ("errors",),
     ("interrupts", "storage"),
     ("executor",),
+    ("task_process",),
     ("api",),
     ("__init__",),
     ("plugins",),

@@ -15,7 +15,7 @@ from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Splitting, limited_benchmark
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, quiet, stage
-from vlrb.experiment.portable import PortablePlan, do_tasks
+from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.plugins.observers import Observers
 from vlrb.running.cell_files import ROUTED, read_routed
 from vlrb.running.cells import run_cell
@@ -48,12 +48,14 @@ class CellsInProgress:
         self._asked.extend(cells)
         waiting = self._with_features([c for c in cells if not self._take_over(c)])
         threads = max(1, available_threads() // jobs)
-        tasks = [Task(c.name, (c, threads)) for c in waiting]
+        resources = {r.label: r.resources for r in context.plan.routers}
+        tasks = [Task(c.name, (c, threads), resources=resources[c.label]) for c in waiting]
         shared = (PortablePlan(context.plan), context.places, context.benchmark.directory, context.splitting)
+        job = Job(_unpacked, shared, _work_on, plan_versions)
         here = context if jobs < 2 else None
         listener = Listener(self._task_ended, self.progress, self._task_started, self._task_logged)
         limits = Limits(jobs, isolated=jobs > 1, threads=threads)
-        do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on), tasks, listener, here, limits)
+        do_tasks(context.plan.executor, job, tasks, listener, here, limits)
         return tuple(self._results[c.name] for c in cells)
 
     def _take_over(self, cell: CellInfo) -> bool:
@@ -151,6 +153,6 @@ def _work_on(context: RunContext, report: Report, cell: CellInfo, threads: int) 
         what = f"cell {cell.name!r} is not in the plan: the experiment, a plugin or the weights changed during the run"
         raise ConfigError(what, where=str(context.plan.document.path), fix="run again")
     try:
-        run_cell(context, cell, threads, report.log, report.progress)
+        run_cell(context, cell, report.threads or threads, report.log, report.progress)
     except DataError as error:
         raise context.benchmark.naming(error) from error.__cause__
