@@ -365,7 +365,6 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
     print_records(level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its processes
     interrupts.install((signal.SIGTERM, signal.SIGHUP))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
     tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
     busy = threading.Event()
     lock = threading.Lock()
@@ -378,6 +377,7 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
     report = Report(functools.partial(send, "progress"), functools.partial(send, "log"))
     make = functools.cache(lambda: job.make(*job.shared))  # called in a task, which fails if it does
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
         threading.Thread(target=_receive, args=(pipe, tasks, busy), daemon=True).start()
         while (task := tasks.get()) is not None:
             busy.set()

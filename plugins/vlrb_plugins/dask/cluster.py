@@ -53,7 +53,8 @@ def main() -> None:
     import dask
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    dask.config.set({"distributed.worker.daemon": False})
+    # a worker may have children, and one that keeps dying is started again and again
+    dask.config.set({"distributed.worker.daemon": False, "distributed.deploy.lost-worker-timeout": "1000 days"})
     with tempfile.TemporaryDirectory(prefix="vlrb-dask-", ignore_cleanup_errors=True) as folder:
         asyncio.run(serve(int(sys.argv[1]), folder))
     os._exit(0)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
 from vlrb import Problem, Task, shorten_list
+
+AHEAD = 2
+"""Tasks that a worker has beyond those that it can do at a time, while its tasks are quick."""
+QUICK = 0.5
+"""Seconds from giving a task to its end."""
 
 Resources = tuple[tuple[str, float], ...]
 
@@ -21,6 +27,7 @@ class Worker:
     threads: int
     offers: Mapping[str, float]
     is_ready: bool = False
+    ahead: int = 0
     refused: Sequence[Problem] = ()
     running: dict[int, Attempt] = attrs.Factory(dict)
 
@@ -31,20 +38,21 @@ class Worker:
     def is_free(self, resources: Resources) -> bool:
         """Tell whether it has a free thread, and so much of everything left."""
         used = [a.task.resources for a in self.running.values()]
-        return len(used) < self.threads and all(
+        return len(used) < self.threads + (0 if resources else self.ahead) and all(
             self.offers.get(name, 0) - sum(u.get(name, 0) for u in used) >= amount for name, amount in resources
         )
 
 
 @attrs.frozen(eq=False)
 class Attempt:
-    """A task that a worker has."""
+    """A task that a worker has, since ``given``; it may wait there for another one."""
 
     index: int
     number: int
     mark: int
     task: Task
     worker: Worker
+    given: float = attrs.Factory(time.monotonic)
 
 
 @attrs.define(eq=False)
@@ -57,6 +65,7 @@ class Crew:
     _waiting: dict[Resources, deque[int]] = attrs.Factory(dict)
     _running: dict[int, Attempt] = attrs.Factory(dict)
     _attempts: dict[int, int] = attrs.Factory(dict)
+    _started: set[int] = attrs.Factory(set)
     _looking: dict[int, Worker] = attrs.Factory(dict)
     _logged: dict[int, int] = attrs.Factory(dict)
     _told_before: dict[int, int] = attrs.Factory(dict)
@@ -105,10 +114,17 @@ class Crew:
         """Return the attempt with this mark, if it is under way."""
         return self._running.get(mark)
 
+    def starts(self, attempt: Attempt) -> bool:
+        """Note that a task has started; return whether it is for the first time."""
+        is_first = attempt.index not in self._started
+        self._started.add(attempt.index)
+        return is_first
+
     def ended(self, attempt: Attempt) -> None:
         """Note that a worker no longer has a task."""
         del self._running[attempt.mark]
         del attempt.worker.running[attempt.mark]
+        attempt.worker.ahead = AHEAD if time.monotonic() - attempt.given < QUICK else 0
 
     def again(self, attempt: Attempt) -> None:
         """Let a task that has ended wait again; steps that it has told of are not told again."""
@@ -128,16 +144,20 @@ class Crew:
         self._looking.clear()
         self.workers.clear()
 
-    def remove_gone(self, there: Collection[str]) -> list[Attempt]:
-        """Remove the workers that are not there any more; return what they had."""
+    def take_from_gone(self, there: Collection[str]) -> list[Attempt]:
+        """Remove the workers that are not there any more; return what they were doing, and let what they had not begun wait again.
+
+        What they were doing are the first attempts: the news that one has started may have died with its worker.
+        """
         gone = [w for address, w in self.workers.items() if address not in there]
         for worker in gone:
             del self.workers[worker.address]
         self._looking = {mark: w for mark, w in self._looking.items() if w not in gone}
-        lost = [a for w in gone for a in w.running.values()]
-        for attempt in lost:
+        doing = [a for w in gone for a in [*w.running.values()][: w.threads]]
+        for attempt in doing:
             self.ended(attempt)
-        return lost
+        self.take_back([a for w in gone for a in w.running.values()])
+        return doing
 
     def is_new(self, attempt: Attempt, step: int) -> bool:
         """Tell whether a step has not been told by an earlier attempt, and note it."""

@@ -30,7 +30,7 @@ from vlrb_plugins.dask import DaskParams
 from vlrb_plugins.dask.connection import Connection, close_connection, connected, lost, within
 from vlrb_plugins.dask.crew import Attempt, Crew, Worker
 from vlrb_plugins.dask.inside import Expected
-from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, UNKNOWN, pack, unpack
+from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack, unpack
 from vlrb_plugins.dask.worker import do_task, end_job, take_job
 
 logger = logging.getLogger("vlrb")
@@ -41,11 +41,13 @@ LOOK = 0.5
 """Seconds between looks at the connection and for interrupts."""
 EVERY = 5.0
 """Seconds between looks at the list of workers, unless the scheduler tells of a change."""
+SILENT = 3.0
+"""Seconds for which nobody is told that no worker can do what is left: one may be about to join."""
 END = 5.0
 """Seconds for telling the workers that a job has ended."""
 INSTALL = 'install vlrb there as here, with its extra: pip install "vlrb[dask]"'
-WORKERS_CHANGED, DONE = "workers changed", "done"
-"""What is put among the workers' messages here: the list of workers is another one; a future is done, whatever came before."""
+WORKERS_CHANGED = "workers changed"
+"""What is put among the workers' messages here: the list of workers is another one."""
 
 
 @attrs.frozen
@@ -109,7 +111,9 @@ class _Work:
     queue: queue.SimpleQueue[tuple[Any, ...]] = attrs.Factory(queue.SimpleQueue)
     futures: dict[int, Any] = attrs.Factory(dict)
     looked: float = float("-inf")
+    swept: float = 0.0
     stuck: float = 0.0
+    has_warned: bool = False
     is_lost: bool = False
 
     @property
@@ -164,7 +168,7 @@ class _Work:
         except (OSError, TimeoutError):
             return  # the connection is looked at next
         self.looked = time.monotonic()
-        for attempt in self.crew.remove_gone(found):
+        for attempt in self.crew.take_from_gone(found):
             self.has_died(attempt, "the worker died, or the connection to it")
         for address, about in found.items():
             if address not in self.crew.workers:
@@ -178,8 +182,6 @@ class _Work:
 
     def give(self, attempt: Attempt) -> None:
         """Give a task to the worker that the crew has chosen."""
-        if attempt.number == 1:
-            self.listener.started(attempt.task)
         arguments = (self.topic, attempt.mark, pack(attempt.task), self.connection.params.threads)
         name = f"{attempt.task.name}-{attempt.mark}-{self.topic}"
         self.submit(attempt.mark, do_task, arguments, attempt.worker, dict(attempt.task.resources), name)
@@ -195,25 +197,28 @@ class _Work:
                 call, *arguments, key=key, workers=[worker.address], resources=resources, pure=False, retries=0
             )
         self.futures[mark] = future
-        future.add_done_callback(lambda done: self.queue.put((mark, DONE, done)))
 
     def take(self) -> None:
         """Take the messages that are there, or wait a little for one."""
+        done = []
+        if (
+            time.monotonic() - self.swept > LOOK
+        ):  # before the messages: what a worker told of a future comes before its end
+            self.swept = time.monotonic()
+            done = [(mark, future) for mark, future in self.futures.items() if future.done()]
         try:
             message = self.queue.get(timeout=LOOK)
             while True:
                 self.handle(*message)
                 message = self.queue.get_nowait()
         except queue.Empty:
-            return
+            for mark, future in done:
+                self.is_done(mark, self.futures.pop(mark, future))
 
     def handle(self, mark: int, kind: str, *content: Any) -> None:
         """Do what a message asks for; those of tasks that are another attempt by now say nothing."""
         if kind == WORKERS_CHANGED:
             self.looked = float("-inf")
-        elif kind == DONE:
-            self.futures.pop(mark, None)
-            self.is_done(mark, content[0])
         elif self.crew.looker(mark) is not None:
             self.has_looked(mark, kind, content)
         elif (attempt := self.crew.current(mark)) is not None:
@@ -252,7 +257,9 @@ class _Work:
 
     def has_told(self, attempt: Attempt, kind: str, content: tuple[Any, ...]) -> None:
         """Pass on what a task tells."""
-        if kind == PROGRESS:
+        if kind == STARTED:
+            self.start_task(attempt)
+        elif kind == PROGRESS:
             self.listener.progress(*content)
         elif kind == LOG:
             if self.crew.is_new(attempt, content[0]):
@@ -268,8 +275,14 @@ class _Work:
             self.crew.ended(attempt)
             self.has_died(attempt, content[0])
 
+    def start_task(self, attempt: Attempt) -> None:
+        """Tell the listener that a task has started, once."""
+        if self.crew.starts(attempt):
+            self.listener.started(attempt.task)
+
     def end_task(self, attempt: Attempt, result: Any) -> None:
         """Tell the listener the end of a task."""
+        self.start_task(attempt)
         self.crew.left.discard(attempt.index)
         self.listener.ended(attempt.task, result)
 
@@ -292,18 +305,20 @@ class _Work:
         :raises ConfigError: saying what is missing
         """
         if not self.crew.is_stuck:
-            self.stuck = 0.0
+            self.stuck, self.has_warned = 0.0, False
             return
         workers = self.crew.workers.values()
         refused = [p for worker in workers for p in worker.refused]
         if refused and not any(w.is_ready for w in workers):
             raise ConfigError(refused)
         limit = 0.0 if self.connection.cluster and workers else self.connection.params.timeout
-        if not self.stuck:
-            self.stuck = time.monotonic()
-            logger.warning("waiting up to %g s: %s", limit, self.crew.missing()[0].message)
-        elif time.monotonic() - self.stuck >= limit:
+        self.stuck = self.stuck or time.monotonic()
+        waited = time.monotonic() - self.stuck
+        if waited >= limit:
             raise ConfigError(self.crew.missing())
+        if waited >= SILENT and not self.has_warned:
+            self.has_warned = True
+            logger.warning("waiting up to %g s: %s", limit, self.crew.missing()[0].message)
 
     def end(self) -> None:
         """Cancel what is left, and have the workers drop the job; their tasks are interrupted."""

@@ -6,8 +6,8 @@ import pickle
 import zlib
 from typing import Any
 
-PROGRESS, LOG, ENDED, DIED, UNKNOWN = "progress", "log", "ended", "died", "unknown"
-"""The task's progress; values at a step; its result; its process died; the worker has no such job (it was started again)."""
+STARTED, PROGRESS, LOG, ENDED, DIED, UNKNOWN = "started", "progress", "log", "ended", "died", "unknown"
+"""The task begins; its progress; values at a step; its result; its process died; the worker has no such job (it began anew)."""
 
 
 def pack(value: Any) -> bytes:

@@ -19,7 +19,7 @@ import attrs
 
 from vlrb import Failure, Job, Listener, Task, TaskProcess
 from vlrb_plugins.dask.inside import open_job, step
-from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, UNKNOWN, pack
+from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack
 
 IDLE = 60.0
 """Seconds after which a job that nobody asks for is dropped: the asking process was killed."""
@@ -82,6 +82,7 @@ def _do(topic: str, mark: int, task: Task) -> None:
     if process is None:
         tell(UNKNOWN)
         return
+    tell(STARTED)
     results: list[Any] = []
     progress = _now_and_then(functools.partial(tell, PROGRESS))
     listener = Listener(lambda _, result: results.append(result), progress, log=lambda _, *values: tell(LOG, *values))
