@@ -107,6 +107,19 @@ def is_gone(pid: int) -> bool:
     return state == "Z"
 
 
+def alive_in_group(group: int) -> list[str]:
+    """Return the processes of a group that have not ended."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of = file.read_text(encoding="utf-8").rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(of) == group and state != "Z":
+            found.append(file.parent.name)
+    return found
+
+
 @attrs.define(eq=False)
 class Cluster:
     """A scheduler and workers, each a process."""
@@ -132,7 +145,7 @@ class Cluster:
             str(self.file),
         ]
         process = self._start("dask_scheduler", options, "scheduler", {})
-        wait_for(self.file.exists)
+        wait_for(lambda: self.file.exists() and self.file.read_text(encoding="utf-8").strip().endswith("}"))
         return process
 
     @property
