@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +43,9 @@ def work(_made: str, report: Any, what: str, *more: Any) -> Any:
     if what == "kill-worker":
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
+    if what == "sleep":
+        Path(more[0]).touch()
+        time.sleep(more[1])
     if what == "first-sleeps":  # until whoever waits for the file kills the worker
         file = Path(more[0])
         if file.exists():
@@ -180,3 +186,50 @@ class Cluster:
         for process in reversed(self.processes):
             process.kill()
             process.wait()
+
+
+class Wire:
+    """A connection between two sides that can be cut and mended: a port that leads to another one."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        self._to = (host, int(port))
+        self._ends: list[socket.socket] = []
+        self.is_cut = False
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                if self.is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._to)
+                self._ends += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Cut what there is, and refuse what comes."""
+        self.is_cut = True
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close all."""
+        self.cut()
+        self._server.close()
+        for end in self._ends:
+            end.close()

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dask_work import LIMIT, Cluster, Heard, alive_in_group, is_gone, job, wait_for
+from dask_work import LIMIT, Cluster, Heard, Wire, alive_in_group, is_gone, job, wait_for
 
 from vlrb import ConfigError, StorageError, Task
 from vlrb_plugins.dask import DaskParams
+from vlrb_plugins.dask.connection import close_connection
 from vlrb_plugins.dask.executor import DaskExecutor
 
 
@@ -214,6 +215,32 @@ def test_a_scheduler_that_dies_is_an_error(scheduler: Cluster, tmp_path: Path) -
         do(scheduler, [Task("a", ("first-sleeps", str(file)))], timeout=3.0)
     thread.join()
     assert "run the same command again" in str(caught.value)
+
+
+def test_a_connection_that_comes_back_is_used(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network that fails for a moment costs no run: what was under way is done, and told once."""
+    wire = Wire(cluster.address)
+    file = tmp_path / "sleeps"
+
+    def cut() -> None:
+        wait_for(file.exists)
+        wire.cut()
+        wait_for(lambda: "is lost" in caplog.text)
+        wire.is_cut = False
+
+    try:
+        thread = in_background(cut)
+        heard = do(None, [Task("a", ("sleep", str(file), 3.0)), Task("b", ("x",))], address=wire.address, timeout=LIMIT)
+        thread.join()
+        close_connection()
+    finally:
+        wire.close()
+
+    assert heard.results == {"a": "sleep", "b": "x"}
+    assert [c for c in heard.calls if c[0] == "started"].count(("started", "a")) == 1
+    assert "the connection to the Dask scheduler is back" in caplog.text
 
 
 def test_what_the_listener_raises_ends_the_work(cluster: Cluster, tmp_path: Path) -> None:
