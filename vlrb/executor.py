@@ -53,10 +53,7 @@ def stage(progress: Progress, what: str) -> Iterator[None]:
 
 @attrs.frozen
 class Task:
-    """One piece of work: its name in messages, its arguments, the bytes that it works on, and the resources of its worker.
-
-    ``resources`` are names and amounts, such as one GPU, for executors whose machines offer some.
-    """
+    """One piece of work: its name in messages, its arguments, the bytes that it works on, and what its machine must offer."""
 
     name: str
     arguments: tuple[Any, ...]

@@ -106,8 +106,7 @@ def connected(params: DaskParams, progress: Progress) -> Connection:
     what = "connecting to Dask"
     progress(what, 0, 0)
     try:
-        with interrupts.held():  # begun halfway, it could not be ended
-            _open.append(_connection(params))
+        _open.append(_connection(params))
     finally:
         progress(what, 1, 0)
     atexit.register(close_connection)

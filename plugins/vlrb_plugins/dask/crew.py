@@ -82,6 +82,7 @@ class Crew:
     def look(self, worker: Worker) -> int:
         """Return the mark of a worker's look at the job, without which it gets no task."""
         worker.is_ready, mark = False, next(self._marks)
+        self._looking = {m: w for m, w in self._looking.items() if w is not worker}
         self.workers[worker.address] = self._looking[mark] = worker
         return mark
 

@@ -226,12 +226,20 @@ class _Work:
 
     def is_done(self, mark: int, future: Any) -> None:
         """Notice futures that are done without a word of the worker; what a worker told comes before."""
-        if future.status == "cancelled":  # the connection was lost, or the worker is gone: both are noticed elsewhere
+        worker, attempt = self.crew.looker(mark), self.crew.current(mark)
+        if future.status in (
+            "cancelled",
+            "lost",
+        ):  # by another client; or the connection was lost, which is noticed next
+            if worker is not None:
+                self.admit(worker)
+            elif attempt is not None:
+                self.crew.take_back([attempt])
             return
         reason = repr(future.exception()) if future.status == "error" else "it ended without a result"
-        if self.crew.looker(mark) is not None:
+        if worker is not None:
             self.join_or_refuse(mark, [Problem(f"the worker cannot run vlrb: {reason}", fix=INSTALL)])
-        elif (attempt := self.crew.current(mark)) is not None:
+        elif attempt is not None:
             self.crew.ended(attempt)
             self.has_died(attempt, reason)
 
@@ -322,6 +330,8 @@ class _Work:
 
     def end(self) -> None:
         """Cancel what is left, and have the workers drop the job; their tasks are interrupted."""
+        if self.client.status != "running":
+            return
         with interrupts.held():
             workers = [w.address for w in self.crew.workers.values() if not w.refused]
             futures = list(self.futures.values()) if self.crew.left else []
