@@ -54,32 +54,47 @@ def stage(progress: Progress, what: str) -> Iterator[None]:
 
 @attrs.frozen
 class Task:
-    """One piece of work: its name in messages, its arguments, the bytes that it works on, and what it makes in the cache."""
+    """One piece of work: its name in messages, its arguments, the bytes that it works on.
+
+    ``makes``: what it makes in the cache; ``resources``: what its machine must offer.
+    """
 
     name: str
     arguments: tuple[Any, ...]
     size: int = 0
     makes: Path | None = None
+    resources: Mapping[str, float] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class Report:
-    """How a task tells of its progress, and of values at a step (a router's curve)."""
+    """How a task tells of its progress, and of values at a step (a router's curve).
+
+    ``threads`` are those of its numerical libraries where the executor decides it; 0: as the task says.
+    """
 
     progress: Progress
     log: Callable[[int, Mapping[str, float]], None]
+    threads: int = 0
+
+
+def no_versions(*_: Any) -> Mapping[str, str]:
+    """Return nothing that must be the same elsewhere."""
+    return {}
 
 
 @attrs.frozen
 class Job:
     """What is done with each task, as functions of modules: ``work(make(*shared), report, *arguments)`` is its result.
 
-    ``make`` is called once in a process.
+    ``make`` is called once in a process.  ``versions(*shared)``, name -> version or digest, must be the same wherever the work is
+    done, which an executor with other machines checks.
     """
 
     make: Callable[..., Any]
     shared: tuple[Any, ...]
     work: Callable[..., Any]
+    versions: Callable[..., Mapping[str, str]] = no_versions
 
 
 @attrs.frozen(eq=False)
@@ -355,7 +370,6 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
     print_records(level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its processes
     interrupts.install((signal.SIGTERM, signal.SIGHUP))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
     tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
     busy = threading.Event()
     lock = threading.Lock()
@@ -368,6 +382,7 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
     report = Report(functools.partial(send, "progress"), functools.partial(send, "log"))
     make = functools.cache(lambda: job.make(*job.shared))  # called in a task, which fails if it does
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
         threading.Thread(target=_receive, args=(pipe, tasks, busy), daemon=True).start()
         while (task := tasks.get()) is not None:
             busy.set()

@@ -15,6 +15,7 @@ LAYERS = (
     ("errors",),
     ("interrupts", "storage", "locks"),
     ("executor",),
+    ("task_process",),
     ("api",),
     ("__init__",),
     ("plugins",),
