@@ -130,7 +130,10 @@ class Lacking:
         """
         here = Encoders(self.chosen, benchmark, self.stores)
         shared = (PortablePlan(plan), self.places, benchmark.directory, self.chosen.name, self.stores)
-        job, listener = Job(_unpacked, shared, _encode, plan_versions), Listener(self._ended, self.progress, log=self._logged)
+        job, listener = (
+            Job(_unpacked, shared, _encode, plan_versions),
+            Listener(self._ended, self.progress, log=self._logged),
+        )
         if jobs is None:
             LocalExecutor().run(job, self.tasks, listener, here)
         else:
