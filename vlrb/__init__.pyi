@@ -149,7 +149,6 @@ from vlrb.executor import Progress as Progress
 from vlrb.executor import Report as Report
 from vlrb.executor import Task as Task
 from vlrb.executor import do_task as do_task
-from vlrb.executor import thread_environment as thread_environment
 from vlrb.experiment.strict import restore_value as restore_value
 from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure
@@ -189,6 +188,7 @@ from vlrb.storage import write_json as write_json
 from vlrb.storage import write_text as write_text
 from vlrb.task_process import TaskProcess as TaskProcess
 from vlrb.texts import printable as printable
+from vlrb.threads import thread_environment as thread_environment
 
 __version__: str
 

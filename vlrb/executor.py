@@ -24,6 +24,7 @@ from vlrb import interrupts
 from vlrb.errors import STORAGE, PluginError, StorageError, VlrbError
 from vlrb.interrupts import GRACE, end_in_time
 from vlrb.texts import accept_any_text, describe_error, print_records, traceback_of
+from vlrb.threads import thread_environment
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is; 0, 0 for work of unknown length, 1, 0 at its end."""
@@ -31,9 +32,6 @@ AHEAD = 2
 """Tasks that each of the other processes has: the current one and the next."""
 LOOK = 1.0
 """Seconds between checks that a silent process is still alive."""
-THREADS = (*(f"{n}_NUM_THREADS" for n in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")), "VECLIB_MAXIMUM_THREADS")
-"""Variables that numerical libraries read when they are loaded, which may be long after a call has set a limit."""
-
 largest_kilobytes = 0
 """The peak memory of the largest of the other processes so far."""
 
@@ -222,26 +220,6 @@ def _attempt(work: Callable[[], Any]) -> Any:
         raise
     except BaseException as error:
         return Failure.of(error)
-
-
-def available_threads() -> int:
-    """Return how many CPUs this process may use, or fewer where the environment says so (``OMP_NUM_THREADS``)."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(cpus, int(wanted)) if wanted.isdecimal() and int(wanted) > 0 else cpus
-
-
-@contextlib.contextmanager
-def thread_environment(threads: int) -> Iterator[None]:
-    """Limit the threads of libraries loaded, and of processes started, in a block."""
-    before = {name: os.environ[name] for name in THREADS if name in os.environ}
-    os.environ.update(dict.fromkeys(THREADS, str(threads)) if threads else {})
-    try:
-        yield
-    finally:
-        for name in THREADS:
-            os.environ.pop(name, None)
-        os.environ.update(before)
 
 
 @attrs.define(eq=False)

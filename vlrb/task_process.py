@@ -9,8 +9,9 @@ import threading
 
 import attrs
 
-from vlrb.executor import LOOK, Job, Listener, Task, _ended, _listen, _Process, _start, thread_environment
+from vlrb.executor import LOOK, Job, Listener, Task, _ended, _listen, _Process, _start
 from vlrb.interrupts import GRACE
+from vlrb.threads import thread_environment
 
 
 @attrs.frozen(eq=False)

@@ -14,6 +14,7 @@ LAYERS = (
     ("redact", "texts"),
     ("errors",),
     ("interrupts", "storage", "locks"),
+    ("threads",),
     ("executor",),
     ("task_process",),
     ("api",),

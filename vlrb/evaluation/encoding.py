@@ -35,13 +35,13 @@ from vlrb.executor import (
     Progress,
     Report,
     Task,
-    available_threads,
 )
 from vlrb.experiment.plan import ConfiguredComponent, FeatureSet, Plan
 from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.locks import locked
 from vlrb.plugins.blame import blame, blamed
 from vlrb.storage import Places
+from vlrb.threads import available_threads
 
 CHUNK = 128
 """Samples that are encoded and kept together."""

@@ -16,10 +16,11 @@ from vlrb.errors import PluginError
 from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, values_from_rows
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import limited_benchmark
-from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task
 from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.running.context import RunContext
 from vlrb.storage import Places
+from vlrb.threads import available_threads
 
 BLOCK = 50
 """Draws of a task."""

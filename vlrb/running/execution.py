@@ -15,7 +15,7 @@ from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Splitting, limited_benchmark
-from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, quiet, stage
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, quiet, stage
 from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.locks import locked
 from vlrb.plugins.observers import Observers
@@ -24,6 +24,7 @@ from vlrb.running.cells import run_cell
 from vlrb.running.context import RunContext
 from vlrb.running.results import adopt_cell, check_directory
 from vlrb.storage import Places, read_json, remove_folder, write_text
+from vlrb.threads import available_threads
 
 
 @attrs.frozen(eq=False)
