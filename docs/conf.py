@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,16 @@ templates_path = ["templates"]
 nitpicky = True
 
 
-def fresh(app: Any, name: str, source: list[str]) -> None:  # noqa: ARG001
+pages = cache(generate.pages)
+
+
+def fresh(_: Any, name: str, source: list[str]) -> None:
     """Take the reference from the code, whatever is checked in, and the contents from the lists of the first page."""
-    made = app.reference if hasattr(app, "reference") else setattr(app, "reference", generate.pages()) or app.reference
     folder, _, page = name.rpartition("/")
     if folder == "docs/reference":
-        source[0] = made[f"{page}.md"]
+        source[0] = pages()[f"{page}.md"]
+    if name == "changelog.d/README":  # of interest to contributors only: no page of the contents
+        source[0] = f"---\norphan: true\n---\n{source[0]}"
     if name == root_doc:
         source[0] += contents(source[0])
 

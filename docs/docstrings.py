@@ -6,8 +6,8 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
 from types import ModuleType
 from typing import Any
 
@@ -90,32 +90,91 @@ def fields_of(owner: type) -> list[attrs.Attribute[Any]]:
 
 def default_of(field: attrs.Attribute[Any]) -> str:
     """Return a field's default as code; ``required`` where there is none."""
+    found = made_default(field)
+    return found if isinstance(found, AsWritten) else code(repr(found))
+
+
+def made_default(field: attrs.Attribute[Any]) -> Any:
+    """Return a field's default, or a word for one that has no fixed value."""
     if field.default is attrs.NOTHING:
-        return "required"
-    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
-        if field.default.takes_self or field.default.factory not in (dict, list, tuple):
-            return "computed"
-        return code(repr(field.default.factory()))
-    return code(f"{field.default!r}")
+        return AsWritten("required")
+    if not isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
+        return field.default
+    empty = field.default.factory in (dict, list, tuple)
+    return field.default.factory() if empty else AsWritten("computed")
+
+
+def toml_default(field: attrs.Attribute[Any]) -> str:
+    """Return a parameter's default as TOML writes it; empty for one that is unset."""
+    found = made_default(field)
+    if found is None or isinstance(found, AsWritten):
+        return found or ""
+    return code(toml_value(found))
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {toml_value(v)}" for k, v in value.items()) + " }" if value else "{}"
+    return f"{value}"
+
+
+WORDS = {"str": "text", "bool": "true or false", "int": "integer", "float": "number", "Path": "path", "Any": "any value"}
+
+
+def toml_type(annotation: str) -> str:
+    """Return the type of a parameter in words."""
+    parts = [p.strip() for p in re.split(r"\|(?![^\[]*\])", annotation) if p.strip() != "None"]
+    return " or ".join(_toml_type(p) for p in parts)
+
+
+def _toml_type(part: str) -> str:
+    if found := re.fullmatch(r"(?:tuple|Sequence)\[(.*?)(?:, \.\.\.)?\]", part):
+        return f"list of ({toml_type(found[1])})" if "|" in found[1] else f"list of {toml_type(found[1])}"
+    if found := re.fullmatch(r"Literal\[(.*)\]", part):
+        return ", ".join(code(v.strip().replace("'", '"')) for v in found[1].split(","))
+    if part.startswith(("Mapping", "dict")):
+        return "table"
+    return WORDS.get(part, cell(part))
+
+
+class AsWritten(str):
+    """An annotation that a signature shows without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def signature_of(function: Any) -> str:
     """Return a function's signature without ``self``, as the source writes it."""
-    try:
-        text = str(inspect.signature(function)).replace("'", "").replace('"', "")
-    except ValueError:
-        return "()"
-    return re.sub(r"^\(self(, )?", "(", text)
+    signature = inspect.signature(function)
+    given = [p.replace(annotation=_written(p.annotation)) for p in signature.parameters.values() if p.name != "self"]
+    return str(signature.replace(parameters=given, return_annotation=_written(signature.return_annotation)))
+
+
+def _written(annotation: Any) -> Any:
+    return AsWritten(annotation) if isinstance(annotation, str) else annotation
 
 
 def methods_of(owner: type) -> list[tuple[str, Any]]:
-    """Return the public methods and properties that a class of vlrb itself defines, in the order of the source."""
+    """Return the public methods and properties that a class of vlrb itself defines, as functions, in the order of the source."""
     found = []
     for name, value in vars(owner).items():
         function = getattr(value, "fget", None) or getattr(value, "func", None) or getattr(value, "__func__", value)
         if not name.startswith("_") and inspect.isfunction(function) and function.__doc__:
-            found.append((name, value))
+            found.append((name, function))
     return found
+
+
+def is_property(value: Any) -> bool:
+    """Tell whether an attribute of a class is a property, cached or not."""
+    return isinstance(value, property | cached_property)
 
 
 @cache

@@ -25,11 +25,13 @@ from docstrings import (  # noqa: E402
     fields_of,
     fill,
     from_docstring,
+    is_property,
     methods_of,
-    plain,
     signature_of,
     summary,
     table,
+    toml_default,
+    toml_type,
 )
 
 import vlrb  # noqa: E402
@@ -86,14 +88,11 @@ def attrs_class(owner: type, level: str = "###") -> str:
 
 
 def methods(owner: type) -> str:
-    """Return a list of the methods of a class."""
+    """Return a list of the methods and properties of a class."""
     lines = []
-    for name, value in methods_of(owner):
-        function = getattr(value, "__func__", value)
-        shown = name + signature_of(function) if inspect.isfunction(function) else name
-        described = value.__doc__ if inspect.isfunction(value) else (getattr(value, "fget", None) or value.__func__).__doc__ \
-            if not hasattr(value, "func") else value.func.__doc__
-        lines.append(fill(f"`{shown}`: {summary(described)}", "- ", "  "))
+    for name, made in methods_of(owner):
+        shown = name if is_property(vars(owner)[name]) else name + signature_of(made)
+        lines.append(fill(f"`{shown}`: {summary(made.__doc__)}", "- ", "  "))
     return "\n".join(lines)
 
 
@@ -256,7 +255,7 @@ def parameters(owner: type) -> str:
     for f in fields_of(owner):
         when = " (a sweep over it fits once)" if f.metadata.get("when") == "route" else ""
         meaning = cell(f.metadata.get("help", "")) + when
-        rows.append((code(toml_name(f.name)), code(annotation_of(owner, f.name)), default_of(f), meaning))
+        rows.append((code(toml_name(f.name)), toml_type(annotation_of(owner, f.name)), toml_default(f), meaning))
     return table(("key", "type", "default", "meaning"), rows)
 
 
@@ -296,7 +295,7 @@ def experiment() -> str:
 
 def fields_table(owner: type) -> str:
     """Return a table of the fields of a record."""
-    rows = [(code(toml_name(f.name)), code(annotation_of(owner, f.name)), default_of(f)) for f in fields_of(owner)]
+    rows = [(code(toml_name(f.name)), toml_type(annotation_of(owner, f.name)), toml_default(f)) for f in fields_of(owner)]
     return table(("key", "type", "default"), rows)
 
 
