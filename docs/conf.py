@@ -18,7 +18,13 @@ author = "The vlrb authors"
 release = version = generate.vlrb.__version__
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md", "docs/reference/*.md", "changelog.d/README.md", "examples/vlrb-myrouter/README.md"]
+include_patterns = [
+    "*.md",
+    "docs/*.md",
+    "docs/reference/*.md",
+    "changelog.d/README.md",
+    "examples/vlrb-myrouter/README.md",
+]
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "vlrb"

@@ -98,6 +98,8 @@ def made_default(field: attrs.Attribute[Any]) -> Any:
     """Return a field's default, or a word for one that has no fixed value."""
     if field.default is attrs.NOTHING:
         return AsWritten("required")
+    if callable(field.default):
+        return AsWritten(code(field.default.__name__))
     if not isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
         return field.default
     empty = field.default.factory in (dict, list, tuple)
@@ -125,7 +127,14 @@ def toml_value(value: Any) -> str:
     return f"{value}"
 
 
-WORDS = {"str": "text", "bool": "true or false", "int": "integer", "float": "number", "Path": "path", "Any": "any value"}
+WORDS = {
+    "str": "text",
+    "bool": "true or false",
+    "int": "integer",
+    "float": "number",
+    "Path": "path",
+    "Any": "any value",
+}
 
 
 def toml_type(annotation: str) -> str:
@@ -183,7 +192,9 @@ def constants_of(module: ModuleType) -> dict[str, str]:
     body = ast.parse(inspect.getsource(module)).body
     found: dict[str, str] = {}
     for node, following in zip(body, [*body[1:], None], strict=True):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
         for target in targets:
             if isinstance(target, ast.Name):

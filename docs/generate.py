@@ -16,7 +16,7 @@ import attrs
 import click
 
 sys.path.insert(0, str(Path(__file__).parent))
-from docstrings import (  # noqa: E402
+from docstrings import (
     annotation_of,
     cell,
     code,
@@ -34,16 +34,15 @@ from docstrings import (  # noqa: E402
     toml_type,
 )
 
-import vlrb  # noqa: E402
-from vlrb.api import components, hookspecs, records, schemas  # noqa: E402
-from vlrb.api.components import KINDS, Component, toml_name  # noqa: E402
-from vlrb.cli import catalog, commands, compare, report, verify  # noqa: E402, F401  (they add their commands)
-from vlrb.cli.root import Given  # noqa: E402
-from vlrb.cli.root import vlrb as root  # noqa: E402
-from vlrb.experiment import sections  # noqa: E402
-from vlrb.plugins.discovery import load  # noqa: E402
-from vlrb.plugins.plugin import Selection  # noqa: E402
-from vlrb.storage import Places  # noqa: E402
+import vlrb
+from vlrb.api import components, hookspecs, records, schemas
+from vlrb.api.components import KINDS, toml_name
+from vlrb.cli import catalog, commands, compare, report, verify  # noqa: F401  (they add their commands)
+from vlrb.cli.root import vlrb as root
+from vlrb.errors import ExitCode
+from vlrb.experiment import sections
+from vlrb.plugins.discovery import load
+from vlrb.plugins.plugin import Selection
 
 COMMAND = "python docs/generate.py"
 FOLDER = Path(__file__).parent / "reference"
@@ -110,8 +109,9 @@ def specs() -> str:
     columns = []
     for name in ("SAMPLES", "SAMPLES_OPTIONAL", "OUTCOMES", "OUTCOMES_OPTIONAL"):
         rows = [(code(f.name), code(str(f.type))) for f in getattr(schemas, name)]
-        columns.append(joined(f"### {name}", from_docstring(constants_of(schemas)[name]), table(("column", "type"), rows)))
-    text = "What registration hooks return, and the columns of what log sources read. All names are imported by `from vlrb import NAME`."
+        said = from_docstring(constants_of(schemas)[name])
+        columns.append(joined(f"### {name}", said, table(("column", "type"), rows)))
+    text = "What registration hooks return, and the columns of what log sources read; `from vlrb import NAME` has them."
     functions = [function(n, getattr(components, n)) for n in ("param", "toml_name")]
     return page(
         "Records",
@@ -160,7 +160,8 @@ def api_name(name: str, module: ModuleType) -> str:
     """Return a section on a name of the public face."""
     value = getattr(module, name)
     if inspect.isclass(value) and value.__module__ == module.__name__:
-        return attrs_class(value) if attrs.has(value) else joined(f"### {name}", from_docstring(value.__doc__), methods(value))
+        said = from_docstring(value.__doc__)
+        return attrs_class(value) if attrs.has(value) else joined(f"### {name}", said, methods(value))
     if inspect.isfunction(value):
         return function(name, value)
     shown = repr(value)
@@ -184,8 +185,8 @@ def python() -> str:
         else:
             parts += [api_name(n, module) for n in homes[module_name]]
     text = (
-        "Every name that `vlrb` has for notebooks and plugins, by the module behind it. Import names from `vlrb` itself: modules "
-        "may move. [From Python](../notebook.md) introduces `run`, `load_run`, `load_benchmark` and `evaluate`."
+        "Every name that `vlrb` has for notebooks and plugins, by the module behind it. Import names from `vlrb` itself: "
+        "modules may move. [From Python](../notebook.md) introduces `run`, `load_run`, `load_benchmark` and `evaluate`."
     )
     return page("Python API", text, *parts)
 
@@ -225,10 +226,10 @@ def command_line() -> str:
     of_plugins = [command(r.name, r.record.load(), r.plugin.name) for r in bundled("command")]
     rows = [option(p) for p in root.params if isinstance(p, click.Option) and p.help]
     text = (
-        "`vlrb COMMAND --help` shows the same. Results go to stdout; log and progress go to stderr. `--json`, where a command has it, "
-        "prints JSON for programs."
+        "`vlrb COMMAND --help` shows the same. Results go to stdout; log and progress go to stderr. `--json`, where a "
+        "command has it, prints JSON for programs."
     )
-    codes = [(f"`{c.value}`", c.name.lower().replace("_", " ")) for c in vlrb_exit_codes()]
+    codes = [(f"`{c.value}`", c.name.lower().replace("_", " ")) for c in ExitCode]
     return page(
         "Command line",
         text,
@@ -237,13 +238,6 @@ def command_line() -> str:
         *of_plugins,
         "## Exit status\n\n" + table(("status", "meaning"), codes),
     )
-
-
-def vlrb_exit_codes() -> list[Any]:
-    """Return the exit statuses."""
-    from vlrb.errors import ExitCode
-
-    return list(ExitCode)
 
 
 # ---- the experiment file and its components
@@ -290,12 +284,15 @@ def experiment() -> str:
         if plugin.dist == "vlrb" and plugin.settings is not None:
             settings.append(joined(f"## [plugin.{plugin.name}]", parameters(plugin.settings)))
     text = "Every key of an experiment file. [The experiment file](../experiment.md) explains them."
-    return page("Keys of the experiment file", text, *parts, "## Tables that choose a component\n\n" + chosen, *records_of, *settings)
+    chosen = f"## Tables that choose a component\n\n{chosen}"
+    return page("Keys of the experiment file", text, *parts, chosen, *records_of, *settings)
 
 
 def fields_table(owner: type) -> str:
     """Return a table of the fields of a record."""
-    rows = [(code(toml_name(f.name)), toml_type(annotation_of(owner, f.name)), toml_default(f)) for f in fields_of(owner)]
+    rows = [
+        (code(toml_name(f.name)), toml_type(annotation_of(owner, f.name)), toml_default(f)) for f in fields_of(owner)
+    ]
     return table(("key", "type", "default"), rows)
 
 
@@ -323,8 +320,9 @@ def metrics() -> str:
         said += ["Overall only" if not record.per_subset else "Also per dataset and task group"]
         parts.append(component(r, "##", "\n".join(fill(f"{s}.", "- ", "  ") for s in said)))
     text = (
-        "n test samples; m(i) is the model that a router chooses for sample i; Y says whether a model's answer is correct (its score is "
-        "at least `[benchmark] correct_at`), S is the raw score, C the cost in USD. A metric without a value is *undefined*, with the reason."
+        "n test samples; m(i) is the model that a router chooses for sample i; Y says whether a model's answer is correct "
+        "(its score is at least `[benchmark] correct_at`), S is the raw score, C the cost in USD. A metric without a "
+        "value is *undefined*, with the reason."
     )
     return page("Metrics", text, *parts)
 
@@ -335,7 +333,8 @@ def other_components() -> str:
     for kind in ("splitter", "fusion", "scorer", "token-counter", "protocol", "executor", "reporter", "figure"):
         parts.append(f"## {kind.capitalize().replace('-', ' ')}s")
         parts += [component(r, "###") for r in bundled(kind)]
-    return page("Other components", "Bundled components of the kinds that have few. `vlrb list KIND NAME` shows the same.", *parts)
+    text = "Bundled components of the kinds that have few. `vlrb list KIND NAME` shows the same."
+    return page("Other components", text, *parts)
 
 
 def datasets_and_models() -> str:
@@ -348,7 +347,7 @@ def datasets_and_models() -> str:
         for m in (r.record for r in bundled("model"))
     ]
     models = table(("name in logs", "USD per million input tokens", "output tokens", "parameters, billions"), prices)
-    text = "The 14 datasets and 17 candidate models of VL-RouterBench. `[[dataset]]` and `[[model]]` add or change records."
+    text = "The datasets and candidate models of VL-RouterBench. `[[dataset]]` and `[[model]]` add or change records."
     return page("Datasets and models", text, "## Datasets\n\n" + table(header, rows), "## Models\n\n" + models)
 
 
@@ -359,7 +358,6 @@ def number(value: float | None) -> str:
 
 def pages() -> dict[str, str]:
     """Return the pages by the names of their files."""
-    click.Context(root, obj=Given((), Places.of(None, None)))
     listed = "Bundled {0}, with the keys of {1}. `vlrb list {2}` lists them with those of installed plugins."
     return {
         "hooks.md": hooks(),
@@ -370,7 +368,9 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics(),
         "routers.md": kind_page("router", "Routers", listed.format("routers", "`[[router]]`", "router")),
         "encoders.md": kind_page("encoder", "Encoders", listed.format("encoders", "`[features.NAME]`", "encoder")),
-        "log-sources.md": kind_page("log-source", "Log sources", listed.format("log sources", "`[logs]`", "log-source")),
+        "log-sources.md": kind_page(
+            "log-source", "Log sources", listed.format("log sources", "`[logs]`", "log-source")
+        ),
         "components.md": other_components(),
         "datasets-and-models.md": datasets_and_models(),
     }
@@ -391,8 +391,8 @@ def main(check: bool) -> None:
         if old := stale():
             raise click.ClickException(f"docs/reference is out of date ({', '.join(old)}); run: {COMMAND}")
         return
-    for old in FOLDER.glob("*.md"):
-        old.unlink()
+    for page_before in FOLDER.glob("*.md"):
+        page_before.unlink()
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
 

@@ -1,8 +1,8 @@
 """Draw docs/images/*.png from finished runs of the examples on synthetic data.
 
-    vlrb run examples/quickstart.toml
-    vlrb run examples/budget.toml
-    python docs/pictures.py
+vlrb run examples/quickstart.toml
+vlrb run examples/budget.toml
+python docs/pictures.py
 """
 
 from __future__ import annotations
