@@ -31,6 +31,8 @@ html_title = "vlrb"
 html_copy_source = False
 html_additional_pages = {"index": "first-page.html"}
 templates_path = ["templates"]
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
 nitpicky = True
 
 
@@ -53,9 +55,9 @@ def contents(text: str) -> str:
     found = []
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         title, _, rest = section.partition("\n")
-        pages = re.findall(r"\]\(([\w./-]+)\.md\)", rest)
-        lines = [p if not p.startswith("../") else f"/{p[3:]}" for p in dict.fromkeys(pages)]
-        found.append("\n".join(["", "```{toctree}", ":hidden:", f":caption: {title}", "", *lines, "```", ""]))
+        pages = re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md\)", rest)
+        lines = [f"{words} <{'/' + page[3:] if page.startswith('../') else page}>" for words, page in pages]
+        found.append("\n".join(["", "```{toctree}", ":hidden:", f":caption: {title}", "", *dict.fromkeys(lines), "```", ""]))
     return "\n".join(found)
 
 

@@ -1,7 +1,4 @@
-"""Write the reference, docs/reference/*.md, from what the code says of itself.
-
-``python docs/generate.py`` writes the pages, ``--check`` says whether they are what it would write.
-"""
+"""Write the reference, docs/reference/*.md, from what the code says of itself; ``--check`` says whether it is up to date."""
 
 from __future__ import annotations
 
@@ -279,10 +276,11 @@ def experiment() -> str:
         joined(f"## [[{name}]]", from_docstring(owner.__doc__), fields_table(owner))
         for name, owner in (("model", records.Model), ("dataset", records.Dataset))
     ]
-    settings = []
-    for plugin in load(Selection()).plugins:
-        if plugin.dist == "vlrb" and plugin.settings is not None:
-            settings.append(joined(f"## [plugin.{plugin.name}]", parameters(plugin.settings)))
+    settings = [
+        joined(f"## [plugin.{plugin.name}]", parameters(plugin.settings))
+        for plugin in load(Selection()).plugins
+        if plugin.dist == "vlrb" and plugin.settings is not None
+    ]
     text = "Every key of an experiment file. [The experiment file](../experiment.md) explains them."
     chosen = f"## Tables that choose a component\n\n{chosen}"
     return page("Keys of the experiment file", text, *parts, chosen, *records_of, *settings)

@@ -23,8 +23,8 @@ def draw(run: str, figure: str, name: str) -> None:
     """Draw a figure of the newest run of an experiment; the picture says that the data are synthetic."""
     found = vlrb.load_run(run)
     drawn = getattr(found.plot, figure)()
-    drawn.text(0.99, 0.005, f"synthetic data: {found.result.run.benchmark.synthetic}", ha="right", va="bottom", size=7)
-    drawn.savefig(FOLDER / name, dpi=90, facecolor="white", metadata={"Software": None})
+    drawn.text(0.99, -0.01, f"synthetic data: {found.result.run.benchmark.synthetic}", ha="right", va="top", size=8)
+    drawn.savefig(FOLDER / name, dpi=90, facecolor="white", bbox_inches="tight", metadata={"Software": None})
 
 
 if __name__ == "__main__":
