@@ -6,8 +6,11 @@ A comment in the line above a block says more: ``<!-- file: NAME -->`` writes it
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,10 +81,22 @@ def test_python_runs(project: Any, page: Path) -> None:
             project.file(untracked(block.text), block.mark.removeprefix("file: "))
         elif block.mark == "run":
             for line in block.text.splitlines():
-                shown = project.vlrb(*shlex.split(line, comments=True)[1:])
-                assert shown.status == 0, f"{block.place}: {line}: {shown.err}"
+                run_line(project, block, shlex.split(line, comments=True))
         elif block.language == "python":
             exec(compile(block.text, block.place, "exec"), names)
+
+
+def run_line(project: Any, block: Block, words: list[str]) -> None:
+    """Run a command of a page: vlrb in this process, Python in another."""
+    if words[0] == "vlrb":
+        shown = project.vlrb(*words[1:])
+        assert shown.status == 0, f"{block.place}: {words}: {shown.err}"
+        return
+    assert words[0] == "python", words
+    search = os.pathsep.join([str(project.folder), str(ROOT), str(ROOT / "plugins")])
+    environment = {**os.environ, "PYTHONPATH": search}
+    done = subprocess.run([sys.executable, *words[1:]], cwd=project.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{block.place}: {words}: {done.stdout}{done.stderr}"
 
 
 @pytest.fixture(scope="module")
