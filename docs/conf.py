@@ -57,7 +57,9 @@ def contents(text: str) -> str:
         title, _, rest = section.partition("\n")
         pages = re.findall(r"\[([^]]+)\]\(([\w./-]+)\.md\)", rest)
         lines = [f"{words} <{'/' + page[3:] if page.startswith('../') else page}>" for words, page in pages]
-        found.append("\n".join(["", "```{toctree}", ":hidden:", f":caption: {title}", "", *dict.fromkeys(lines), "```", ""]))
+        found.append(
+            "\n".join(["", "```{toctree}", ":hidden:", f":caption: {title}", "", *dict.fromkeys(lines), "```", ""])
+        )
     return "\n".join(found)
 
 
