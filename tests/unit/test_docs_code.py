@@ -99,7 +99,9 @@ def run_line(project: Any, block: Block, words: list[str]) -> None:
     assert words[0] == "python", words
     search = os.pathsep.join([str(project.folder), str(ROOT), str(ROOT / "plugins")])
     environment = {**os.environ, "PYTHONPATH": search}
-    done = subprocess.run([sys.executable, *words[1:]], cwd=project.folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *words[1:]], cwd=project.folder, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, f"{block.place}: {words}: {done.stdout}{done.stderr}"
 
 
