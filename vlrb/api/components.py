@@ -189,9 +189,14 @@ class RouterSpec(Component):
 
 @attrs.frozen(kw_only=True)
 class MetricSpec(Component):
-    """A metric: ``factory(params) -> Metric``; ``per_subset`` metrics are also computed per dataset and task group."""
+    """A metric: ``factory(params) -> Metric``; ``per_subset`` metrics are also computed per dataset and task group.
+
+    ``formula`` says how it is computed, ``source`` where it is defined: the reference shows both.
+    """
 
     unit: str = ""
+    formula: str = ""
+    source: str = ""
     higher_is_better: bool = True
     per_subset: bool = True
 
