@@ -128,9 +128,14 @@ def alive_in_group(group: int) -> list[str]:
 
 @attrs.define(eq=False)
 class Cluster:
-    """A scheduler and workers, each a process."""
+    """A scheduler and workers, each a process.
+
+    ``before``: name of a process -> the command that starts it elsewhere.
+    """
 
     folder: Path
+    host: str = "127.0.0.1"
+    before: Mapping[str, Sequence[str]] = attrs.Factory(dict)
     processes: list[subprocess.Popen[bytes]] = attrs.Factory(list)
 
     @property
@@ -142,7 +147,7 @@ class Cluster:
         """Start a scheduler, and wait for its file."""
         options = [
             "--host",
-            "127.0.0.1",
+            self.host,
             "--port",
             "0",
             "--no-dashboard",
@@ -175,7 +180,7 @@ class Cluster:
         folder.mkdir(exist_ok=True)
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{module}", *options],
+                [*self.before.get(name, ()), sys.executable, "-m", f"distributed.cli.{module}", *options],
                 cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment},
             )  # fmt: skip
         self.processes.append(process)

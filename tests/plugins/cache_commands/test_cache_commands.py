@@ -33,7 +33,7 @@ def done(project: Any) -> Path:
     """Return the experiment of a finished run, whose entries are forty days old."""
     path: Path = project.experiment('[[router]]\nuse = "knn"\n', logs="samples = 20")
     assert project.vlrb("run", path).status == 0
-    age(*(p for kind in ("parts", "benchmarks", "features", "cells") for p in cached(project, kind)))
+    age(*(p for kind in ("parts", "benchmarks", "features", "fused", "cells") for p in cached(project, kind)))
     return path
 
 
@@ -41,7 +41,7 @@ def test_the_list_says_which_run_needs_what(project: Any, done: Path) -> None:
     """Kinds, sizes, last use, and runs by name, as a table and as JSON."""
     entries = project.vlrb("cache", "list", "--json").json["entries"]
     (run,) = (f"t/{p.name}" for p in project.folder.glob("runs/t/2*"))
-    assert {e["kind"] for e in entries} >= {"parts", "benchmarks", "features", "cells"}
+    assert {e["kind"] for e in entries} >= {"parts", "benchmarks", "features", "fused", "cells"}
     odd = [e for e in entries if not (e["runs"] == [run] and e["bytes"] > 0 and 39 < e["days_since_last_use"] < 41)]
     assert odd == []
     shown = project.vlrb("cache", "list")
@@ -62,13 +62,13 @@ def test_what_no_run_needs_goes_when_nothing_has_used_it_of_late(project: Any, d
     shutil.rmtree(project.folder / "runs")
     assert len(cached(project, "cells")) == 1
     wanted = {e["name"] for e in project.vlrb("cache", "prune", "--dry-run", "--json").json["removed"]}
-    assert len(wanted) == sum(len(cached(project, k)) for k in ("parts", "benchmarks", "features", "cells"))
+    assert len(wanted) == sum(len(cached(project, k)) for k in ("parts", "benchmarks", "features", "fused", "cells"))
     os.utime(cached(project, "benchmarks")[0])
     shown = project.vlrb("cache", "prune", "--json")
-    assert {e["kind"] for e in shown.json["removed"]} == {"features", "cells"}
+    assert {e["kind"] for e in shown.json["removed"]} == {"features", "fused", "cells"}
     assert project.vlrb("cache", "prune", "--older-than", "50", "--json").json["removed"] == []
     assert project.vlrb("cache", "prune", "--older-than", "0").status == 0
-    assert not any(cached(project, k) for k in ("parts", "benchmarks", "features", "cells"))
+    assert not any(cached(project, k) for k in ("parts", "benchmarks", "features", "fused", "cells"))
     assert not list(project.folder.glob(".vlrb-cache/*/*.lock"))
     assert project.vlrb("run", done).status == 0
 
@@ -147,7 +147,7 @@ def test_what_plugins_keep_and_earlier_plans(project: Any, done: Path) -> None:
     plan.write_text(json.dumps(tree), encoding="utf-8")
     kinds = {e.kind for e in prune(Places.of(), 30).entries}
     assert own.is_dir()
-    assert kinds == {"parts", "benchmarks", "features"}
+    assert kinds == {"parts", "benchmarks", "features", "fused"}
     assert {e.kind for e in entries_of(Places.of())} == {"cells", "weights"}
     plan.write_text("[]", encoding="utf-8")
     shown = project.vlrb("cache", "prune")

@@ -396,7 +396,7 @@ def test_a_feature_set_of_text_and_image(
         )
         plan = make_plan(file)
         places = Places(tmp_path / "runs", tmp_path / "cache")
-        return encode(plan.feature_sets["f"], build(plan, places), places, lambda *what: seen.append(what))
+        return encode(plan, "f", build(plan, places), places, lambda *what: seen.append(what))
 
     first = made(4)
     worked = len(seen)
