@@ -149,7 +149,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.toml").write_text(EXPERIMENT.format(samples=samples), encoding="utf-8")
     vlrb(folder, "check", "build.toml")
-    (tree,) = (p for p in (folder / ".vlrb-cache" / "demo").glob(f"{samples}-*") if p.is_dir())
+    (tree,) = (p for p in (folder / ".vlrb-cache" / "demo").glob(f"{samples}-*") if p.suffix != ".lock")
     print(f"{samples:,} samples")
     compare(folder, tree, rounds)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

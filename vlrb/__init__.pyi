@@ -145,10 +145,10 @@ from vlrb.executor import Job as Job
 from vlrb.executor import Limits as Limits
 from vlrb.executor import Listener as Listener
 from vlrb.executor import LocalExecutor as LocalExecutor
+from vlrb.executor import Progress as Progress
 from vlrb.executor import Report as Report
 from vlrb.executor import Task as Task
 from vlrb.executor import do_task as do_task
-from vlrb.executor import thread_environment as thread_environment
 from vlrb.experiment.strict import restore_value as restore_value
 from vlrb.experiment.strict import restructure as restructure
 from vlrb.experiment.strict import unstructure as unstructure
@@ -187,7 +187,9 @@ from vlrb.storage import read_json as read_json
 from vlrb.storage import remove_folder as remove_folder
 from vlrb.storage import write_json as write_json
 from vlrb.storage import write_text as write_text
+from vlrb.task_process import TaskProcess as TaskProcess
 from vlrb.texts import printable as printable
+from vlrb.threads import thread_environment as thread_environment
 
 __version__: str
 

@@ -24,6 +24,7 @@ from vlrb import interrupts
 from vlrb.errors import STORAGE, PluginError, StorageError, VlrbError
 from vlrb.interrupts import GRACE, end_in_time
 from vlrb.texts import accept_any_text, describe_error, print_records, traceback_of
+from vlrb.threads import thread_environment
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is; 0, 0 for work of unknown length, 1, 0 at its end."""
@@ -31,9 +32,6 @@ AHEAD = 2
 """Tasks that each of the other processes has: the current one and the next."""
 LOOK = 1.0
 """Seconds between checks that a silent process is still alive."""
-THREADS = (*(f"{n}_NUM_THREADS" for n in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")), "VECLIB_MAXIMUM_THREADS")
-"""Variables that numerical libraries read when they are loaded, which may be long after a call has set a limit."""
-
 largest_kilobytes = 0
 """The peak memory of the largest of the other processes so far."""
 
@@ -54,32 +52,47 @@ def stage(progress: Progress, what: str) -> Iterator[None]:
 
 @attrs.frozen
 class Task:
-    """One piece of work: its name in messages, its arguments, the bytes that it works on, and what it makes in the cache."""
+    """One piece of work: its name in messages, its arguments, the bytes that it works on.
+
+    ``makes``: what it makes in the cache; ``resources``: what its machine must offer.
+    """
 
     name: str
     arguments: tuple[Any, ...]
     size: int = 0
     makes: Path | None = None
+    resources: Mapping[str, float] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class Report:
-    """How a task tells of its progress, and of values at a step (a router's curve)."""
+    """How a task tells of its progress, and of values at a step (a router's curve).
+
+    ``threads`` are those of its numerical libraries where the executor decides it; 0: as the task says.
+    """
 
     progress: Progress
     log: Callable[[int, Mapping[str, float]], None]
+    threads: int = 0
+
+
+def no_versions(*_: Any) -> Mapping[str, str]:
+    """Return nothing that must be the same elsewhere."""
+    return {}
 
 
 @attrs.frozen
 class Job:
     """What is done with each task, as functions of modules: ``work(make(*shared), report, *arguments)`` is its result.
 
-    ``make`` is called once in a process.
+    ``make`` is called once in a process.  ``versions(*shared)``, name -> version or digest, must be the same wherever the work is
+    done, which an executor with other machines checks.
     """
 
     make: Callable[..., Any]
     shared: tuple[Any, ...]
     work: Callable[..., Any]
+    versions: Callable[..., Mapping[str, str]] = no_versions
 
 
 @attrs.frozen(eq=False)
@@ -209,26 +222,6 @@ def _attempt(work: Callable[[], Any]) -> Any:
         return Failure.of(error)
 
 
-def available_threads() -> int:
-    """Return how many CPUs this process may use, or fewer where the environment says so (``OMP_NUM_THREADS``)."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(cpus, int(wanted)) if wanted.isdecimal() and int(wanted) > 0 else cpus
-
-
-@contextlib.contextmanager
-def thread_environment(threads: int) -> Iterator[None]:
-    """Limit the threads of libraries loaded, and of processes started, in a block."""
-    before = {name: os.environ[name] for name in THREADS if name in os.environ}
-    os.environ.update(dict.fromkeys(THREADS, str(threads)) if threads else {})
-    try:
-        yield
-    finally:
-        for name in THREADS:
-            os.environ.pop(name, None)
-        os.environ.update(before)
-
-
 @attrs.define(eq=False)
 class _Process:
     """Another process, its pipe, and its tasks, the current one first; ``told`` that no more tasks come."""
@@ -355,7 +348,6 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
     print_records(level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its processes
     interrupts.install((signal.SIGTERM, signal.SIGHUP))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
     tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
     busy = threading.Event()
     lock = threading.Lock()
@@ -368,6 +360,7 @@ def _serve(job: Job, pipe: Any, level: int) -> None:
     report = Report(functools.partial(send, "progress"), functools.partial(send, "log"))
     make = functools.cache(lambda: job.make(*job.shared))  # called in a task, which fails if it does
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
         threading.Thread(target=_receive, args=(pipe, tasks, busy), daemon=True).start()
         while (task := tasks.get()) is not None:
             busy.set()

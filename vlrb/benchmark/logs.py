@@ -19,7 +19,7 @@ from vlrb.benchmark.score import score_part, scorer_of, scores_folder
 from vlrb.errors import DataError, Problem
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task
 from vlrb.experiment.plan import Plan
-from vlrb.experiment.portable import PortablePlan, do_tasks
+from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.storage import Places, mark_used
 
 Step = Callable[..., None]
@@ -128,7 +128,7 @@ def run_tasks(
 
     jobs = min(jobs, len(tasks)) if sum(t.size for t in tasks) > PARALLEL_BYTES else 1
     plan = PortablePlan(attrs.evolve(builder.plan, routers=(), feature_sets={}))
-    job = Job(_start, (plan, builder.places, step), _attempt)
+    job = Job(_start, (plan, builder.places, step), _attempt, plan_versions)
     do_tasks(builder.plan.executor, job, tasks, Listener(ended, progress), (builder, step), Limits(jobs))
     refuse(dict.fromkeys(problem for found in results for problem in found))
 

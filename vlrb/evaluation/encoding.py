@@ -35,13 +35,13 @@ from vlrb.executor import (
     Progress,
     Report,
     Task,
-    available_threads,
 )
 from vlrb.experiment.plan import ConfiguredComponent, FeatureSet, Plan
-from vlrb.experiment.portable import PortablePlan, do_tasks
+from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.locks import locked
 from vlrb.plugins.blame import blame, blamed
 from vlrb.storage import Places
+from vlrb.threads import available_threads
 
 CHUNK = 128
 """Samples that are encoded and kept together."""
@@ -130,7 +130,10 @@ class Lacking:
         """
         here = Encoders(self.chosen, benchmark, self.stores)
         shared = (PortablePlan(plan), self.places, benchmark.directory, self.chosen.name, self.stores)
-        job, listener = Job(_unpacked, shared, _encode), Listener(self._ended, self.progress, log=self._logged)
+        job, listener = (
+            Job(_unpacked, shared, _encode, plan_versions),
+            Listener(self._ended, self.progress, log=self._logged),
+        )
         if jobs is None:
             LocalExecutor().run(job, self.tasks, listener, here)
         else:

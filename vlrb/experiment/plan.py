@@ -165,12 +165,16 @@ class Point:
 
 @attrs.frozen(eq=False)
 class PlannedRouter:
-    """A ``[[router]]`` table: its label, features, and the points of its sweep (one without a sweep)."""
+    """A ``[[router]]`` table: its label, features, and the points of its sweep (one without a sweep).
+
+    ``resources`` are what a worker must offer to fit it; they count in no key.
+    """
 
     label: str
     features: str | None
     points: tuple[Point, ...]
     sweep: Mapping[str, Any] = attrs.field(factory=dict)
+    resources: Mapping[str, float] = attrs.field(factory=dict)
 
     @property
     def chosen(self) -> ConfiguredComponent:
@@ -247,12 +251,17 @@ class Plan:
                 }
                 for r in self.routers
             ],
-            "executor": _table(self.executor),
+            "executor": {**_table(self.executor), **self._resources()},
             "metric": [_table(m) for m in self.metrics],
             "report": [_table(r) for r in self.reports],
             "plugin": {name: unstructure(s) for name, s in self.settings.items()},
             **({"limited": limited} if (limited := self._limited()) else {}),
         }
+
+    def _resources(self) -> dict[str, Any]:
+        """Return label -> resources: beside the executor, which counts in no key either."""
+        found = {r.label: dict(r.resources) for r in self.routers if r.resources}
+        return {"resources": found} if found else {}
 
     def _limited(self) -> dict[str, Any]:
         found = {"samples": self.limit, "routers_left_out": list(self.routers_left_out)}

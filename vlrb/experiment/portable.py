@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import io
 import pickle
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
 
+from vlrb import __version__
 from vlrb.api.components import toml_name
 from vlrb.errors import ConfigError, PluginError, Problem, shorten_list
 from vlrb.executor import Job, Limits, Listener, Task
-from vlrb.experiment.plan import ConfiguredComponent, Plan
+from vlrb.experiment.plan import ConfiguredComponent, Plan, versions
 from vlrb.plugins.blame import blame
 from vlrb.plugins.discovery import load
 from vlrb.plugins.registry import Registry
+from vlrb.plugins.sources import KEY_OF, KEYS, core_digest
 from vlrb.texts import describe_error
 
 ONE = "do all the work in one process with --jobs 1, or report it to the plugin's author"
+NUMERICAL = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pillow", "tiktoken", "rapidfuzz")
+"""Packages that may change a number, whatever an experiment uses."""
 
 
 def do_tasks(
@@ -68,7 +74,26 @@ class PortablePlan:
 
     def unpacked(self) -> Plan:
         """Return the plan where it was sent to, see :func:`unpack_plan`."""
+        return self._unpacked
+
+    @cached_property
+    def _unpacked(self) -> Plan:
         return unpack_plan(self._plan) if isinstance(self._plan, bytes) else self._plan
+
+
+def plan_versions(sent: PortablePlan, *_: Any) -> dict[str, str]:
+    """Return name -> version, or digest of sources, of all that may change a number of a plan, in this process."""
+    plan = sent.unpacked()
+    found = {"Python": platform.python_version(), "vlrb": __version__, **versions(NUMERICAL)}
+    found |= {f"what counts of vlrb's sources in a key of kind {kind!r}": core_digest(kind) for kind in KEYS}
+    for chosen in _used(plan):
+        found |= {f"the version of {chosen.plugin.dist}": chosen.plugin.version, **versions(chosen.spec.requires)}
+        what = f"what counts of the sources of plugin {chosen.plugin.name!r} as {chosen.kind}"
+        found[what] = chosen.plugin.sources_digest(KEY_OF[chosen.kind])
+    for scorer in plan.registry.all("scorer"):  # which ones are used turns out when the logs are read
+        what = f"what counts of the sources of plugin {scorer.plugin.name!r} as scorer"
+        found[what] = scorer.plugin.sources_digest(KEY_OF["scorer"])
+    return found
 
 
 def pack_plan(plan: Plan) -> bytes:
@@ -94,9 +119,7 @@ def _packed(thing: Any, names: Mapping[int, tuple[str, ...]]) -> bytes:
 
 def _unportable(plan: Plan, names: Mapping[int, tuple[str, ...]]) -> Iterator[Problem]:
     """Yield a problem for each parameter that cannot be packed."""
-    sets, points = plan.feature_sets.values(), [p.chosen for r in plan.routers for p in r.points]
-    encoders = [c for s in sets for c in (*s.encoders, s.fusion)]
-    for chosen in (plan.logs, plan.counter, plan.splitter, plan.executor, *plan.metrics, *encoders, *points):
+    for chosen in (*_used(plan), plan.executor):
         for field in attrs.fields(type(chosen.params)):
             try:
                 _packed(getattr(chosen.params, field.name), names)
@@ -104,6 +127,14 @@ def _unportable(plan: Plan, names: Mapping[int, tuple[str, ...]]) -> Iterator[Pr
                 what = f"{chosen.kind} {chosen.registered.id!r} has a parameter {toml_name(field.name)!r}"
                 message = f"{what} that cannot be sent to another process: {describe_error(error)}"
                 yield Problem(message, plan.document.where(chosen.path), ONE)
+
+
+def _used(plan: Plan) -> Iterator[ConfiguredComponent]:
+    """Yield the components of a plan that compute."""
+    yield from (plan.logs, plan.counter, plan.splitter, *plan.metrics)
+    for features in plan.feature_sets.values():
+        yield from (*features.encoders, features.fusion)
+    yield from (p.chosen for r in plan.routers for p in r.points)
 
 
 def unpack_plan(packed: bytes) -> Plan:

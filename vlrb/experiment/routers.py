@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from vlrb.api.components import Kind, RouterSpec, toml_name
+from vlrb.api.frozen import FrozenDict
 from vlrb.api.results import REFERENCES
 from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
 from vlrb.experiment.document import KeyPath, redacted_repr
@@ -21,7 +22,7 @@ from vlrb.experiment.strict import unknown_key, unstructure
 
 DEFAULT_SET = {"encoders": ["encoders/hashed-text", "encoders/image-statistics"]}
 DEFAULT_FUSION = "fusions/normalize-concat"
-ROUTER_KEYS = ("label", "features", "sweep")
+ROUTER_KEYS = ("label", "features", "sweep", "resources")
 MOST_POINTS = 1000
 
 
@@ -112,8 +113,9 @@ def planned_routers(
         points = [_point(lookup, table, swept, path) for swept in grid]
         label = _label(lookup, table, path, spec, routers)
         features = _features_of(lookup, table, path, spec, sets)
+        resources = _resources(lookup, table, path)
         if len(lookup.problems) == before:
-            routers[label] = PlannedRouter(label, features, tuple(p for p in points if p is not None), sweep)
+            routers[label] = PlannedRouter(label, features, tuple(p for p in points if p is not None), sweep, resources)
     return tuple(routers.values())
 
 
@@ -143,6 +145,16 @@ def _features_of(
     elif name is not None and spec and not spec.needs_features:
         lookup.problem((*path, "features"), f"router {spec.name!r} uses no features", "remove the key")
     return None if name is None else str(name)
+
+
+def _resources(lookup: Lookup, table: Any, path: KeyPath) -> Mapping[str, float]:
+    """Return what a worker must offer to fit a router: names and amounts."""
+    given, path = table.get("resources", {}), (*path, "resources")
+    found = lookup.table(given, path, "write a table such as { GPU = 1 }") or {}
+    for name, amount in found.items():
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < math.inf:
+            lookup.problem((*path, name), f"must be a number above 0, not {redacted_repr(amount)}")
+    return FrozenDict(found)
 
 
 def _sweep(lookup: Lookup, table: Any, path: KeyPath) -> dict[str, list[Any]]:

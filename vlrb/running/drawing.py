@@ -16,10 +16,11 @@ from vlrb.errors import PluginError
 from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, values_from_rows
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import limited_benchmark
-from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads
-from vlrb.experiment.portable import PortablePlan, do_tasks
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task
+from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.running.context import RunContext
 from vlrb.storage import Places
+from vlrb.threads import available_threads
 
 BLOCK = 50
 """Draws of a task."""
@@ -72,7 +73,7 @@ class SharedDraws:
         shared = (PortablePlan(context.plan), context.places, context.benchmark.directory, names, sent)
         limits = Limits(jobs, threads=max(1, available_threads() // jobs))
         listener, here = Listener(ended, self.progress), drawing if jobs < 2 else None
-        do_tasks(context.plan.executor, Job(_unpacked, shared, _draw), tasks, listener, here, limits)
+        do_tasks(context.plan.executor, Job(_unpacked, shared, _draw, plan_versions), tasks, listener, here, limits)
         return [found[task.name] for task in tasks]
 
 

@@ -15,8 +15,8 @@ from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import Splitting, limited_benchmark
-from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, available_threads, quiet, stage
-from vlrb.experiment.portable import PortablePlan, do_tasks
+from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, quiet, stage
+from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.locks import locked
 from vlrb.plugins.observers import Observers
 from vlrb.running.cell_files import ROUTED, read_routed
@@ -24,6 +24,7 @@ from vlrb.running.cells import run_cell
 from vlrb.running.context import RunContext
 from vlrb.running.results import adopt_cell, check_directory
 from vlrb.storage import Places, read_json, remove_folder, write_text
+from vlrb.threads import available_threads
 
 
 @attrs.frozen(eq=False)
@@ -133,11 +134,12 @@ def make_features(
 def run_cells(context: RunContext, cells: Sequence[CellInfo], jobs: int, listener: Listener) -> None:
     """Have the experiment's executor run cells, whose features are there; their results are in the cache then."""
     threads = max(1, available_threads() // jobs)
-    tasks = [Task(c.name, (c, threads), makes=context.fit_folder(c)) for c in cells]
+    resources = {r.label: r.resources for r in context.plan.routers}
+    tasks = [Task(c.name, (c, threads), makes=context.fit_folder(c), resources=resources[c.label]) for c in cells]
     shared = (PortablePlan(context.plan), context.places, context.benchmark.directory, context.splitting)
     here = context if jobs < 2 else None
     limits = Limits(jobs, isolated=jobs > 1, threads=threads)
-    do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on), tasks, listener, here, limits)
+    do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on, plan_versions), tasks, listener, here, limits)
 
 
 def cell_result(context: RunContext, cell: CellInfo, directory: Path, reused: bool) -> CellResult:
@@ -183,6 +185,6 @@ def _work_on(context: RunContext, report: Report, cell: CellInfo, threads: int) 
         what = f"cell {cell.name!r} is not in the plan: the experiment, a plugin or the weights changed during the run"
         raise ConfigError(what, where=str(context.plan.document.path), fix="run again")
     try:
-        run_cell(context, cell, threads, report.log, report.progress)
+        run_cell(context, cell, report.threads or threads, report.log, report.progress)
     except DataError as error:
         raise context.benchmark.naming(error) from error.__cause__

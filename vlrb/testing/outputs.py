@@ -20,7 +20,7 @@ from vlrb.api.results import WithText
 from vlrb.api.returned import checked_files, checked_text
 from vlrb.api.routing import Undefined
 from vlrb.benchmark.build import build
-from vlrb.benchmark.built import BuiltBenchmark
+from vlrb.evaluation.built import BuiltBenchmark
 from vlrb.executor import quiet
 from vlrb.experiment.document import read_document
 from vlrb.experiment.resolve import make_plan

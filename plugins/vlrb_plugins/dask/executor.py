@@ -1,0 +1,341 @@
+"""The executor: it gives each worker as many tasks as it has threads, and listens to what comes of them."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from vlrb import (
+    ConfigError,
+    Failure,
+    Job,
+    Limits,
+    Listener,
+    Places,
+    PluginError,
+    Problem,
+    StorageError,
+    Task,
+    cache_directory,
+    interrupts,
+)
+from vlrb_plugins.dask import DaskParams
+from vlrb_plugins.dask.connection import Connection, close_connection, connected, lost, within
+from vlrb_plugins.dask.crew import Attempt, Crew, Worker
+from vlrb_plugins.dask.inside import Expected
+from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack, unpack
+from vlrb_plugins.dask.worker import do_task, end_job, take_job
+
+logger = logging.getLogger("vlrb")
+
+ATTEMPTS = 3
+"""How often a task is tried whose process or worker dies."""
+LOOK = 0.5
+"""Seconds between looks at the connection and for interrupts."""
+EVERY = 5.0
+"""Seconds between looks at the list of workers, unless the scheduler tells of a change."""
+SILENT = 3.0
+"""Seconds for which nobody is told that no worker can do what is left: one may be about to join."""
+END = 5.0
+"""Seconds for telling the workers that a job has ended."""
+INSTALL = 'install vlrb there as here, with its extra: pip install "vlrb[dask]"'
+WORKERS_CHANGED = "workers changed"
+"""What is put among the workers' messages here: the list of workers is another one."""
+
+
+@attrs.frozen
+class DaskExecutor:
+    """Does tasks on the workers of a Dask cluster."""
+
+    params: DaskParams
+
+    def run(
+        self,
+        job: Job,
+        tasks: Sequence[Task],
+        listener: Listener,
+        here: Any = None,  # noqa: ARG002  (no task is done in this process)
+        *,
+        limits: Limits | None = None,  # noqa: ARG002  (they are those of this machine)
+    ) -> None:
+        """Do all tasks, see :meth:`vlrb.Executor.run`.
+
+        :raises ConfigError: when there is no scheduler, or no worker that can do what is left
+        :raises StorageError: when the connection to the scheduler is lost
+        """
+        if not tasks:
+            return
+        packed, versions = pack(job), job.versions(*job.shared)
+        places = next((thing for thing in job.shared if isinstance(thing, Places)), None)
+        token = (places.cache if places else cache_directory()) / f".dask-{uuid.uuid4().hex}"
+        try:
+            connection = connected(self.params, listener.progress)
+            _write_token(token)
+            work = _Work(connection, listener, packed, pack(Expected(versions, token)))
+            try:
+                work.do_all(tasks)
+            finally:
+                work.end()
+        except BaseException:
+            close_connection()
+            raise
+        finally:
+            token.unlink(missing_ok=True)
+
+
+def _write_token(token: Path) -> None:
+    try:
+        token.parent.mkdir(parents=True, exist_ok=True)
+        token.touch()
+    except OSError as error:
+        raise StorageError.of(error, token) from None
+
+
+@attrs.define(eq=False)
+class _Work:
+    """The tasks of one call, and the workers that do them."""
+
+    connection: Connection
+    listener: Listener
+    packed: bytes
+    expected: bytes
+    topic: str = attrs.Factory(lambda: f"vlrb-{uuid.uuid4().hex}")
+    crew: Crew = attrs.Factory(Crew)
+    queue: queue.SimpleQueue[tuple[Any, ...]] = attrs.Factory(queue.SimpleQueue)
+    futures: dict[int, Any] = attrs.Factory(dict)
+    looked: float = float("-inf")
+    swept: float = 0.0
+    stuck: float = 0.0
+    has_warned: bool = False
+    is_lost: bool = False
+
+    @property
+    def client(self) -> Any:
+        return self.connection.client
+
+    def do_all(self, tasks: Sequence[Task]) -> None:
+        """Give out tasks, the largest first, and listen, until all have ended."""
+        self.crew.add(sorted(tasks, key=lambda t: -t.size))
+        self.subscribe()
+        while self.crew.left:
+            self.watch_connection()
+            if not self.is_lost:
+                self.watch_workers()
+                for attempt in self.crew.hand_out():
+                    self.give(attempt)
+                self.refuse_to_hang()
+            self.take()
+            interrupts.check()
+
+    def subscribe(self) -> None:
+        """Listen to the workers, and to the scheduler where workers come and go."""
+        self.client.subscribe_topic(self.topic, lambda event: self.queue.put(unpack(event[1])))
+        self.client.subscribe_topic("all", self._note_change)
+
+    def _note_change(self, event: Any) -> None:
+        if event[1].get("action") in ("add-worker", "remove-worker"):
+            self.queue.put((0, WORKERS_CHANGED))
+
+    def watch_connection(self) -> None:
+        """Notice that the connection is lost, and back: what was under way is given out again, and done if it has not ended."""
+        status = self.client.status
+        if status == "closed":
+            raise lost(self.connection)
+        if status != "running" and not self.is_lost:
+            self.is_lost = True
+            limit = self.connection.params.timeout
+            logger.warning("the connection to the Dask scheduler is lost: waiting up to %g s for it", limit)
+        elif status == "running" and self.is_lost:
+            self.is_lost, self.looked = False, float("-inf")
+            logger.warning("the connection to the Dask scheduler is back")
+            self.subscribe()
+            self.futures.clear()
+            self.crew.take_back_all()
+
+    def watch_workers(self) -> None:
+        """Look who has come and who has gone."""
+        if time.monotonic() - self.looked < EVERY:
+            return
+        try:
+            found = self.client.scheduler_info()["workers"]
+        except (OSError, TimeoutError):
+            return  # the connection is looked at next
+        self.looked = time.monotonic()
+        for attempt in self.crew.take_from_gone(found):
+            self.has_died(attempt, "the worker died, or the connection to it")
+        for address, about in found.items():
+            if address not in self.crew.workers:
+                self.admit(Worker(address, about["nthreads"], about.get("resources") or {}))
+
+    def admit(self, worker: Worker) -> None:
+        """Have a worker take the job; it gets tasks when it has found nothing that differs."""
+        mark = self.crew.look(worker)
+        arguments = (self.topic, mark, self.packed, self.connection.params.threads, self.expected)
+        self.submit(mark, take_job, arguments, worker, {}, f"vlrb-look-{mark}-{self.topic}")
+
+    def give(self, attempt: Attempt) -> None:
+        """Give a task to the worker that the crew has chosen."""
+        arguments = (self.topic, attempt.mark, pack(attempt.task), self.connection.params.threads)
+        name = f"{attempt.task.name}-{attempt.mark}-{self.topic}"
+        self.submit(attempt.mark, do_task, arguments, attempt.worker, dict(attempt.task.resources), name)
+
+    def submit(
+        self, mark: int, call: Any, arguments: tuple[Any, ...], worker: Worker, resources: dict[str, float], key: str
+    ) -> None:
+        """Have a worker call a function."""
+        import dask
+
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):  # a job goes to a worker once
+            future = self.client.submit(
+                call, *arguments, key=key, workers=[worker.address], resources=resources, pure=False, retries=0
+            )
+        self.futures[mark] = future
+
+    def take(self) -> None:
+        """Take the messages that are there, or wait a little for one."""
+        done = []
+        if (
+            time.monotonic() - self.swept > LOOK
+        ):  # before the messages: what a worker told of a future comes before its end
+            self.swept = time.monotonic()
+            done = [(mark, future) for mark, future in self.futures.items() if future.done()]
+        try:
+            message = self.queue.get(timeout=LOOK)
+            while True:
+                self.handle(*message)
+                message = self.queue.get_nowait()
+        except queue.Empty:
+            for mark, future in done:
+                self.is_done(mark, self.futures.pop(mark, future))
+
+    def handle(self, mark: int, kind: str, *content: Any) -> None:
+        """Do what a message asks for; those of tasks that are another attempt by now say nothing."""
+        if kind == WORKERS_CHANGED:
+            self.looked = float("-inf")
+        elif self.crew.looker(mark) is not None:
+            self.has_looked(mark, kind, content)
+        elif (attempt := self.crew.current(mark)) is not None:
+            self.has_told(attempt, kind, content)
+
+    def is_done(self, mark: int, future: Any) -> None:
+        """Notice futures that are done without a word of the worker; what a worker told comes before."""
+        worker, attempt = self.crew.looker(mark), self.crew.current(mark)
+        if future.status in (
+            "cancelled",
+            "lost",
+        ):  # by another client; or the connection was lost, which is noticed next
+            if worker is not None:
+                self.admit(worker)
+            elif attempt is not None:
+                self.crew.take_back([attempt])
+            return
+        reason = repr(future.exception()) if future.status == "error" else "it ended without a result"
+        if worker is not None:
+            self.join_or_refuse(mark, [Problem(f"the worker cannot run vlrb: {reason}", fix=INSTALL)])
+        elif attempt is not None:
+            self.crew.ended(attempt)
+            self.has_died(attempt, reason)
+
+    def has_looked(self, mark: int, kind: str, content: tuple[Any, ...]) -> None:
+        """Take what a worker found."""
+        if kind == DIED:
+            self.join_or_refuse(mark, [Problem(f"the worker cannot run vlrb: {content[0]}", fix=INSTALL)])
+        elif kind == ENDED:
+            found = unpack(content[0])
+            if isinstance(found, Failure):
+                problems = getattr(found.error, "problems", None)
+                found = problems or [Problem(f"the worker cannot load the experiment: {found.text}", fix=INSTALL)]
+            self.join_or_refuse(mark, found)
+
+    def join_or_refuse(self, mark: int, problems: Sequence[Problem]) -> None:
+        """Give a worker tasks from now on, or none, and say why."""
+        worker = self.crew.looker(mark)
+        where = f"Dask worker {worker.address}" if worker else ""
+        placed = [attrs.evolve(p, where=f"{where}, {p.where}" if p.where else where) for p in problems]
+        self.crew.has_looked(mark, placed)
+        if placed:
+            logger.warning("%s", "\n".join(["a worker is refused and gets no task:", *map(str, placed)]))
+
+    def has_told(self, attempt: Attempt, kind: str, content: tuple[Any, ...]) -> None:
+        """Pass on what a task tells."""
+        if kind == STARTED:
+            self.start_task(attempt)
+        elif kind == PROGRESS:
+            self.listener.progress(*content)
+        elif kind == LOG:
+            if self.crew.is_new(attempt, content[0]):
+                self.listener.log(attempt.task, *content)
+        elif kind == ENDED:
+            self.crew.ended(attempt)
+            self.end_task(attempt, unpack(content[0]))
+        elif kind == UNKNOWN:  # a worker of this address was started again
+            self.crew.take_back([attempt])
+            if attempt.worker.is_ready:
+                self.admit(attempt.worker)
+        elif kind == DIED:
+            self.crew.ended(attempt)
+            self.has_died(attempt, content[0])
+
+    def start_task(self, attempt: Attempt) -> None:
+        """Tell the listener that a task has started, once."""
+        if self.crew.starts(attempt):
+            self.listener.started(attempt.task)
+
+    def end_task(self, attempt: Attempt, result: Any) -> None:
+        """Tell the listener the end of a task."""
+        self.start_task(attempt)
+        self.crew.left.discard(attempt.index)
+        self.listener.ended(attempt.task, result)
+
+    def has_died(self, attempt: Attempt, how: str) -> None:
+        """Try a task again that has ended its worker, or give it up."""
+        name, address = attempt.task.name, attempt.worker.address
+        if attempt.number < ATTEMPTS:
+            logger.warning(
+                "%s, attempt %d on Dask worker %s: %s; it is tried again", name, attempt.number, address, how
+            )
+            self.crew.again(attempt)
+            return
+        what = f"it was tried {ATTEMPTS} times, and each time its worker or process died, last on {address}: {how}"
+        fix = "check the memory of the workers' machines and what the plugin does, or run it alone with --only"
+        self.end_task(attempt, Failure.of(PluginError(what, where=name, fix=fix)))
+
+    def refuse_to_hang(self) -> None:
+        """Stop when nobody can do what is left, and nobody who can has come for the time of the time-out.
+
+        :raises ConfigError: saying what is missing
+        """
+        if not self.crew.is_stuck:
+            self.stuck, self.has_warned = 0.0, False
+            return
+        workers = self.crew.workers.values()
+        refused = [p for worker in workers for p in worker.refused]
+        if refused and not any(w.is_ready for w in workers):
+            raise ConfigError(refused)
+        limit = 0.0 if self.connection.cluster and workers else self.connection.params.timeout
+        self.stuck = self.stuck or time.monotonic()
+        waited = time.monotonic() - self.stuck
+        if waited >= limit:
+            raise ConfigError(self.crew.missing())
+        if waited >= SILENT and not self.has_warned:
+            self.has_warned = True
+            logger.warning("waiting up to %g s: %s", limit, self.crew.missing()[0].message)
+
+    def end(self) -> None:
+        """Cancel what is left, and have the workers drop the job; their tasks are interrupted."""
+        if self.client.status != "running":
+            return
+        with interrupts.held():
+            workers = [w.address for w in self.crew.workers.values() if not w.refused]
+            futures = list(self.futures.values()) if self.crew.left else []
+            within(END, lambda: self.client.cancel(futures) if futures else None)
+            within(END, lambda: self.client.run(end_job, self.topic, workers=workers, on_error="ignore"))
+            for topic in (self.topic, "all"):
+                within(END, lambda topic=topic: self.client.unsubscribe_topic(topic))  # type: ignore[misc]

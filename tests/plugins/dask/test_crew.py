@@ -1,0 +1,108 @@
+"""Who gets which task, without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vlrb import Problem, Task
+from vlrb_plugins.dask import crew, inside
+from vlrb_plugins.dask.crew import Attempt, Crew, Worker
+from vlrb_plugins.dask.inside import Expected, look, open_job
+from vlrb_plugins.dask.messages import pack, unpack
+
+
+def ready(made: Crew, address: str, threads: int = 1, **offers: float) -> Worker:
+    """Add a worker that has looked at the job."""
+    worker = Worker(address, threads, offers)
+    made.has_looked(made.look(worker), ())
+    return worker
+
+
+def given(made: Crew) -> dict[str, list[str]]:
+    """Hand tasks out; return worker -> names of its new tasks."""
+    found: dict[str, list[str]] = {}
+    for attempt in made.hand_out():
+        found.setdefault(attempt.worker.address, []).append(attempt.task.name)
+    return found
+
+
+def tasks(*names: str, **resources: float) -> list[Task]:
+    """Return tasks that need something."""
+    return [Task(name, (), resources=resources) for name in names]
+
+
+def test_only_workers_that_have_looked_get_tasks() -> None:
+    """Neither one that still looks nor one that is refused."""
+    made = Crew()
+    made.add(tasks("a", "b", "c"))
+    made.look(Worker("looks", 1, {}))
+    refused = Worker("refused", 1, {})
+    made.has_looked(made.look(refused), [Problem("differs")])
+    ready(made, "two", threads=2)
+
+    assert given(made) == {"two": ["a", "b"]}
+    assert given(made) == {}
+
+
+def test_resources_are_not_given_twice() -> None:
+    """A worker with one GPU fits one router at a time on it, and others meanwhile; those that need most come first."""
+    made = Crew()
+    made.add(tasks("x", "y") + tasks("g", "h", GPU=1))
+    ready(made, "gpu", threads=2, GPU=1)
+
+    assert given(made) == {"gpu": ["g", "x"]}
+
+
+def test_quick_tasks_are_given_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker with long ones gets no task that would wait behind them while others are free."""
+    made = Crew()
+    made.add(tasks(*"abcdefg"))
+    ready(made, "one")
+    (first,) = made.hand_out()
+    made.ended(first)
+    assert given(made) == {"one": ["b", "c", "d"]}
+
+    monkeypatch.setattr(crew, "QUICK", -1.0)
+    for attempt in [*made.workers["one"].running.values()]:
+        made.ended(attempt)
+    assert given(made) == {"one": ["e"]}
+
+
+def test_what_a_dead_worker_had_begun_counts_and_the_rest_does_not() -> None:
+    """A task that only waited there has killed nothing."""
+    made = Crew()
+    made.add(tasks(*"abcd"))
+    ready(made, "one")
+    (first,) = made.hand_out()
+    made.ended(first)
+    made.hand_out()
+    lost: list[Attempt] = made.take_from_gone([])
+
+    assert [(a.task.name, a.number) for a in lost] == [("b", 1)]
+    made.again(lost[0])
+    ready(made, "two", threads=3)
+    assert sorted((a.task.name, a.number) for a in made.hand_out()) == [("b", 2), ("c", 1), ("d", 1)]
+
+
+def test_a_worker_that_does_not_see_the_cache_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its results would be nowhere; one that may not write there is refused too, each with what to do."""
+    from dask_work import job
+
+    monkeypatch.setattr(inside, "PATIENCE", 0.0)
+    made = open_job(pack(job({})))
+    expected = Expected({"the thing": "1"}, tmp_path / "token")
+    (unseen,) = unpack(look(made, None, pack(expected)))  # type: ignore[arg-type]
+    assert str(unseen).startswith(f"{tmp_path}: the worker does not see this cache folder")
+    assert "under the same path" in unseen.fix
+
+    expected.token.touch()
+    assert unpack(look(made, None, pack(expected))) == []  # type: ignore[arg-type]
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(inside.tempfile, "TemporaryFile", refuse)
+    (unwritable,) = unpack(look(made, None, pack(expected)))  # type: ignore[arg-type]
+    assert "cannot write in the cache folder: Permission denied" in str(unwritable)
