@@ -81,7 +81,11 @@ def _check_name(name: str, kind: str, to: Path) -> None:
     check_free(name, kind, to)
     ctx = click.get_current_context()
     group = ctx.find_root().command
-    if kind == "command" and isinstance(group, click.Group) and Scaffold.of(name, kind).name in group.list_commands(ctx):
+    if (
+        kind == "command"
+        and isinstance(group, click.Group)
+        and Scaffold.of(name, kind).name in group.list_commands(ctx)
+    ):
         raise ConfigError(f"there is a command {name!r} already", where="NAME", fix="choose another name")
 
 
