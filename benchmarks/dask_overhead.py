@@ -16,9 +16,9 @@ import time
 from typing import Any
 
 from vlrb import Failure, Job, Limits, Listener, LocalExecutor, Task
-from vlrb_plugins.dask import DaskParams
 from vlrb_plugins.dask.connection import close_connection
 from vlrb_plugins.dask.executor import DaskExecutor
+from vlrb_plugins.dask.params import DaskParams
 
 
 def nothing() -> None:

@@ -23,7 +23,7 @@ include_patterns = [
     "docs/*.md",
     "docs/reference/*.md",
     "changelog.d/README.md",
-    "examples/vlrb-myrouter/README.md",
+    "examples/vlrb-my-router/README.md",
 ]
 myst_heading_anchors = 4
 html_theme = "furo"

@@ -160,6 +160,7 @@ from vlrb.notebook import evaluate as evaluate
 from vlrb.notebook import load_benchmark as load_benchmark
 from vlrb.notebook import load_run as load_run
 from vlrb.notebook import run as run
+from vlrb.plugins.discovery import installed_names as installed_names
 from vlrb.redact import without_credentials as without_credentials
 from vlrb.running.cell_files import read_curve as read_curve
 from vlrb.running.comparison import compare_runs as compare_runs

@@ -169,6 +169,7 @@ class Executor(Protocol):
         An interrupt, and what the listener raises, is raised when all other processes have ended.
 
         :param here: what ``make`` gives, for tasks in this process; None: it does none
+        :param limits: of this machine
         """
 
 

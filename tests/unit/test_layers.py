@@ -132,6 +132,7 @@ def test_help_loads_command_plugins_only() -> None:
     assert {m.split(".")[1] for m in ast.literal_eval(done.stdout.splitlines()[-1])} == {
         "cache_commands",
         "mlflow",
+        "new_plugin",
         "vlmevalkit",
     }
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import attrs
 
-from vlrb.api.components import KINDS
+from vlrb.api.components import KINDS, Kind
 from vlrb.errors import ConfigError, PluginError, Problem, did_you_mean
 from vlrb.plugins.checks import check_hooks, clashing_plugins, records_of, settings_of
 from vlrb.plugins.plugin import Plugin, Selection
@@ -67,6 +67,11 @@ def load(selection: Selection, *, commands_only: bool = False, objects: Mapping[
     kept = sorted((r for r in records if r[1].plugin not in clashes), key=lambda r: (r[1].name, r[1].plugin.name))
     by_kind = {kind: tuple(registered for k, registered in kept if k == kind) for kind in kinds}
     return Registry(tuple(plugins), by_kind, selection)
+
+
+def installed_names(kind: Kind) -> frozenset[str]:
+    """Return the names of the components of a kind that the installed plugins register."""
+    return frozenset(registered.name for registered in load(Selection()).all(kind))
 
 
 def dists_of_plugins() -> list[tuple[importlib.metadata.Distribution, dict[str, str]]]:

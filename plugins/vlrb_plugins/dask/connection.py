@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from vlrb import ConfigError, Progress, StorageError, echo, interrupts
-from vlrb_plugins.dask import DaskParams
+from vlrb_plugins.dask.params import DaskParams
 
 LIMIT = 10.0
 """Seconds in which the end of something is waited for."""

@@ -26,11 +26,11 @@ from vlrb import (
     cache_directory,
     interrupts,
 )
-from vlrb_plugins.dask import DaskParams
 from vlrb_plugins.dask.connection import Connection, close_connection, connected, lost, within
 from vlrb_plugins.dask.crew import Attempt, Crew, Worker
 from vlrb_plugins.dask.inside import Expected
 from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack, unpack
+from vlrb_plugins.dask.params import DaskParams
 from vlrb_plugins.dask.worker import do_task, end_job, take_job
 
 logger = logging.getLogger("vlrb")

@@ -14,9 +14,9 @@ import pytest
 from dask_work import LIMIT, Cluster, Heard, Wire, alive_in_group, is_gone, job, wait_for
 
 from vlrb import ConfigError, StorageError, Task
-from vlrb_plugins.dask import DaskParams
 from vlrb_plugins.dask.connection import close_connection
 from vlrb_plugins.dask.executor import DaskExecutor
+from vlrb_plugins.dask.params import DaskParams
 
 
 def do(cluster: Cluster | None, tasks: Sequence[Task], heard: Heard | None = None, **params: Any) -> Heard:
