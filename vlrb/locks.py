@@ -131,8 +131,9 @@ def _machine() -> str:
 
 def _flock(file: int, tries: int = 1) -> bool | None:
     """Take an open file's flock; False: somebody else has it, None: the file system has none."""
-    for pause in [0.0, *(0.001 * n for n in range(1, tries))]:
-        time.sleep(pause)
+    for number in range(tries):
+        if number:
+            time.sleep(0.001 * number)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -213,7 +214,8 @@ class _Lease:
             while not self._take():
                 if time.monotonic() >= (limit if self.holder else max(limit, unsettled)):
                     return False
-                time.sleep(random.uniform(0.5, 1) * pause)
+                if pause:  # the first look after the folder was made is at once
+                    time.sleep(random.uniform(0.5, 1) * pause)
                 pause = min(2 * pause + 0.001, POLL)
         except OSError as error:
             if to_read and error.errno in READ_ONLY:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import json
 import logging
@@ -166,8 +165,12 @@ def remove_path(path: Path) -> None:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove what killed processes have left of a target."""
-    for left in target.parent.glob(f".{glob.escape(_short(target.name))}.*.partial"):
-        remove_path(left)
+    begin, names = f".{_short(target.name)}.", list[str]()
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        names = os.listdir(target.parent)  # noqa: PTH208  (the cache has thousands: many times faster than glob)
+    for name in names:
+        if name.startswith(begin) and name.endswith(".partial"):
+            remove_path(target.parent / name)
 
 
 def _discard(folder: Path) -> None:

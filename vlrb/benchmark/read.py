@@ -176,7 +176,9 @@ class _Notes:
         columns = {name: batch.column(name) for name in ("dataset", "model", "failed", "judge_failed")}
         columns |= {"rows": pa.repeat(1, batch.num_rows), "unjudged": batch.column("score").is_null()}
         marks = [f.name for f in attrs.fields(PairCounts)[2:]]
-        sums = pa.table(columns).group_by(["dataset", "model"]).aggregate([(m, "sum") for m in marks])
+        sums = (
+            pa.table(columns).group_by(["dataset", "model"], use_threads=False).aggregate([(m, "sum") for m in marks])
+        )
         for row in sums.to_pylist():
             self.pairs[row["dataset"], row["model"]].update({m: row[f"{m}_sum"] or 0 for m in marks})
 
@@ -204,7 +206,9 @@ def rows_file(folder: Path) -> Path:
 
 def rows_writer(folder: Path, schema: pa.Schema) -> pa.RecordBatchFileWriter:
     """Return a writer of a part's rows, to be used as a context manager."""
-    return pa.ipc.new_file(str(rows_file(folder)), schema, options=pa.ipc.IpcWriteOptions(compression="zstd"))
+    # the parts are shared by processes: threads of each would only wait for the others'
+    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+    return pa.ipc.new_file(str(rows_file(folder)), schema, options=options)
 
 
 def read_rows(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:

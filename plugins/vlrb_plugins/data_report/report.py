@@ -12,8 +12,6 @@ from vlrb_plugins.data_report.figures import DataReport as Figures
 from vlrb_plugins.data_report.page import data_page
 from vlrb_plugins.data_report.params import DataReportParams
 from vlrb_plugins.data_report.review import agreements_of
-from vlrb_plugins.data_report.terminal import print_report
-from vlrb_plugins.shared.text_table import text_for_stdout
 
 
 class DataReport:
@@ -32,6 +30,9 @@ class DataReport:
 
     def text(self, built: BuiltBenchmark) -> str:
         """Return the report for the terminal."""
+        from vlrb_plugins.data_report.terminal import print_report  # loads rich
+        from vlrb_plugins.shared.text_table import text_for_stdout
+
         return text_for_stdout(lambda out: print_report(self._figures(built), out))
 
     def _made(self, built: BuiltBenchmark) -> Figures:

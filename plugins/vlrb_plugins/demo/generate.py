@@ -11,13 +11,11 @@ import numpy.typing as npt
 
 from vlrb import Dataset
 from vlrb_plugins.demo.answers import Answer, answers, correctness
+from vlrb_plugins.demo.params import GENERATOR_VERSION
 from vlrb_plugins.demo.profiles import PROFILES, Profile
 from vlrb_plugins.demo.rows import RECIPES, Row, dataset_rows
 from vlrb_plugins.demo.sheets import Cell, write_sheet, write_tsv
 from vlrb_plugins.shared.paper_datasets import DATASETS
-
-GENERATOR_VERSION = 5
-"""Changes with everything that changes what is written, in either form."""
 
 FEWEST = 8
 JUDGE = "gpt-4o-mini"

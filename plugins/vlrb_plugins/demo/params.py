@@ -12,6 +12,9 @@ FEWEST_SAMPLES = 300
 MOST_SAMPLES = 30_540
 """The paper's number of samples (VL-RouterBench, arXiv 2512.23562)."""
 
+GENERATOR_VERSION = 5
+"""Changes with everything that changes what is written, in either form."""
+
 
 @attrs.frozen
 class DemoParams:

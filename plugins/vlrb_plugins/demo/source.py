@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from vlrb import Catalog, Listing, Part, cache_directory, locked, new_directory
-from vlrb_plugins.demo.generate import GENERATOR_VERSION, write_tree
-from vlrb_plugins.demo.params import DemoParams
-from vlrb_plugins.demo.vlmevalkit_output import write_output
+from vlrb_plugins.demo.params import GENERATOR_VERSION, DemoParams
 from vlrb_plugins.vlmevalkit.params import VlmevalkitParams
 from vlrb_plugins.vlmevalkit.source import VlmevalkitSource
 
@@ -57,6 +55,9 @@ class DemoSource:
             if target.is_dir():
                 return
             _log.info("drawing and answering %d samples into %s", self.params.samples, target)
+            from vlrb_plugins.demo.generate import write_tree
+            from vlrb_plugins.demo.vlmevalkit_output import write_output
+
             with new_directory(target) as directory:
                 write = write_tree if self.params.form == "archive" else write_output
                 write(directory, self.params.samples, self.params.seed)

@@ -93,8 +93,8 @@ def _logs(scored: Rows, name: str) -> Sequence[tuple[str, str]]:
     """Return index and log of all rows; none where there is no such column."""
     if scored.table.header.count(name) != 1:
         return ()
-    at = scored.table.header.index(name)
-    return [(i, text(scored.table.rows[scored.position[i]][at])) for i in scored.order]
+    at, rows, position = scored.table.header.index(name), scored.table.rows, scored.position
+    return list(zip(scored.order, texts([rows[position[i]][at] for i in scored.order]), strict=True))
 
 
 def count_without_judge(scored: Rows, counts: Counter[str]) -> None:

@@ -48,8 +48,8 @@ _VERDICTS: Mapping[object, float] = {
     **dict.fromkeys(("0", "0.0", "False", "false", "FALSE"), 0.0),
 }
 _USAGE = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
-_OPENING = re.compile(r"<think(?:ing)?>|◁think▷")
-_CLOSING = re.compile(r"</think(?:ing)?>|◁/think▷")
+_OPENING = ("<think>", "<thinking>", "◁think▷")
+_CLOSING = ("</think>", "</thinking>", "◁/think▷")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
@@ -131,7 +131,8 @@ def _said(rows: Rows, params: VlmevalkitParams, counts: Counter[str]) -> tuple[l
         longest = f"answers of {LONGEST_CELL:,} characters, the most that a workbook's cell holds"
         counts[longest] += sum(len(answer) == LONGEST_CELL for answer in said)
     for row in [n for n, answer in enumerate(said) if "think" in answer]:
-        counts["answers that end before </think>"] += _OPENING.search(said[row], _end_of_thought(said[row])) is not None
+        end = _end_of_thought(said[row])
+        counts["answers that end before </think>"] += any(said[row].find(mark, end) >= 0 for mark in _OPENING)
         if params.thinking == "split":
             said[row], thoughts[row] = split_thinking(said[row])
     if rows.table.has("thinking"):
@@ -160,7 +161,7 @@ def split_thinking(said: str) -> tuple[str, str | None]:
 
 def _end_of_thought(said: str) -> int:
     """Return where the answer begins after the last thought that is closed, 0 where there is none."""
-    return max((found.end() for found in _CLOSING.finditer(said)), default=0)
+    return max((said.rfind(mark) + len(mark) for mark in _CLOSING if mark in said), default=0)
 
 
 def _rotations(rows: Rows, index: str, said: Sequence[str], place: Mapping[str, int]) -> list[dict[str, str]] | None:
@@ -250,7 +251,7 @@ def _verdicts(
     bad = [(index, cell) for index, cell, value in rows if value is None and index not in failed]
     if bad:
         raise DataError(_bad_verdicts(bad, column, scored))
-    few = [index for index, value in zip(scored.order, values, strict=True) if value is not None and math.isnan(value)]
+    few = [index for index, value in zip(scored.order, values, strict=True) if value != value]  # NaN
     counts[f"verdicts left out: a VQA score needs {FEWEST} gold answers"] += len(few)
     if column == "hit":
         count_without_judge(scored, counts)

@@ -67,8 +67,9 @@ def read_rows(path: Path, dataset: Dataset, *, keep_first: bool = False) -> Rows
             "there are no rows below the header", where=table.where(), fix="run the model again, or leave the file out"
         )
     refuse_nested(table, "index", cells)
-    _refuse_rounded(table, cells)
     whole = whole_numbers(cells)
+    if whole is None:
+        _refuse_rounded(table, cells)
     indices = list(map(str, whole)) if whole is not None else [index_text(cell) for cell in cells]
     position = _positions(table, "index", indices, range(len(indices)), keep_first=keep_first)
     order = list(position)

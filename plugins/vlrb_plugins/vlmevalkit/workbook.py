@@ -28,8 +28,11 @@ _TAG = re.compile(rb"<(?:\w+:)?(c|row)\b([^<>]*)")
 _PLACE = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
 """The reference of a cell, or the number of a row."""
 
-_PIECE, _BEFORE, _AFTER = 2**18, 2, 8
-"""Bytes that are looked at together, few enough for the fast memory, and those beside a byte that tell what it is."""
+_PIECE, _BEFORE, _AFTER = 2**16, 2, 8
+"""Bytes that are looked at together, and those beside a byte that tell what it is.
+
+Arrays of 128 KB and more would come from the system one by one, and each take longer to get than to fill.
+"""
 
 _DIGITS = 12
 """As many digits or letters of a place are read: it is far out by then."""
@@ -127,19 +130,18 @@ def _plain_piece(xml: bytes, start: int) -> bool:
     first, stop = max(0, start - _BEFORE), start + _PIECE + _AFTER
     piece = b" " * (_BEFORE - (start - first)) + xml[first:stop] + b" " * max(0, stop - len(xml))
     padded = np.frombuffer(piece, np.uint8)
-    inside = padded[_BEFORE : len(padded) - _AFTER]
-    opening = (inside == ord("<")) | (inside == ord(":"))
-    if np.count_nonzero(opening & (padded[_BEFORE + 1 : len(padded) - _AFTER + 1] == ord("f"))):
+    earlier, before, here, after, later = (padded[_BEFORE + n : len(padded) - _AFTER + n] for n in range(-2, 3))
+    opening = (here == ord("<")) | (here == ord(":"))
+    if np.count_nonzero(opening & (after == ord("f"))):
         return False  # perhaps a formula; counting is many times faster than any()
-    if not _all_placed(padded, np.flatnonzero(opening) + _BEFORE):
+    if not _all_placed(padded, opening):
         return False
-    equals = np.flatnonzero(inside == ord("=")) + _BEFORE
-    before, after = padded[equals - 1], padded[equals + 1]
+    equals = here == ord("=")
     odd = (before <= ord(" ")) | ((after != ord('"')) & (after != ord("'")))
-    errors = (before == ord("t")) & (padded[equals + 2] == ord("e"))
-    if np.count_nonzero(odd | errors):
+    errors = (before == ord("t")) & (later == ord("e"))
+    if np.count_nonzero(equals & (odd | errors)):
         return False
-    places = equals[(before == ord("r")) & (padded[equals - 2] != ord(":"))]  # xmlns:r is no place
+    places = np.flatnonzero(equals & (before == ord("r")) & (earlier != ord(":"))) + _BEFORE  # xmlns:r is no place
     wide = long = places
     for offset in (2, 3):  # two letters
         wide = wide[(padded[wide + offset] | 32) - ord("a") < 26]  # of 8 bits: what is less wraps around
@@ -153,11 +155,11 @@ def _all_placed(padded: Array, opening: Array) -> bool:
 
     Without, they follow the one before, so that their places cannot be seen at a glance.
 
-    :param opening: where there is a ``<``, or a ``:`` that may belong to one
+    :param opening: for each byte of the piece: whether it is ``<``, or a ``:`` that may belong to one
     """
     for name in (b"c", b"row"):
-        tags = opening
-        for offset, letter in enumerate(name, start=1):
+        tags = np.flatnonzero(opening & (padded[_BEFORE + 1 : len(padded) - _AFTER + 1] == name[0])) + _BEFORE
+        for offset, letter in enumerate(name[1:], start=2):
             tags = tags[padded[tags + offset] == letter]
         after = len(name) + 1
         tags = tags[padded[tags + after] - ord("A") > ord("z") - ord("A")]  # of 8 bits: no letter follows

@@ -9,9 +9,8 @@ import pytest
 
 from vlrb.api.logs import Catalog
 from vlrb_plugins import demo
-from vlrb_plugins.demo import generate, source
-from vlrb_plugins.demo.generate import GENERATOR_VERSION
-from vlrb_plugins.demo.params import DemoParams
+from vlrb_plugins.demo import generate
+from vlrb_plugins.demo.params import GENERATOR_VERSION, DemoParams
 from vlrb_plugins.demo.source import DemoSource
 from vlrb_plugins.models import MODELS
 from vlrb_plugins.shared.paper_datasets import DATASETS
@@ -53,7 +52,7 @@ def test_tree_is_written_once_into_the_cache(
     def never(*_: object) -> None:
         raise AssertionError("written again")
 
-    monkeypatch.setattr(source, "write_tree", never)
+    monkeypatch.setattr(generate, "write_tree", never)
     again = DemoSource(DemoParams(samples=300, seed=5))
     assert again.list(CATALOG) == listing
     assert "300 samples" in listing.synthetic
