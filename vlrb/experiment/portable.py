@@ -22,7 +22,7 @@ from vlrb.plugins.registry import Registry
 from vlrb.plugins.sources import KEY_OF, KEYS, core_digest
 from vlrb.texts import describe_error
 
-ONE = "do all the work in one process with --jobs 1, or report it to the plugin's author"
+ONE = "do all the work in one process, with the executor local and --jobs 1, or report it to the plugin's author"
 NUMERICAL = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pillow", "tiktoken", "rapidfuzz")
 """Packages that may change a number, whatever an experiment uses."""
 
