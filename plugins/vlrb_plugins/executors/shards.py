@@ -73,7 +73,7 @@ class SharedExecutor:
             if taken >= len(waiting):
                 if not told:
                     logger.warning("%d pieces are with other shards, %s among them: waiting", len(waiting), task.name)
-                told = True
+                told, taken = True, 0
                 time.sleep(PAUSE)
 
 
