@@ -209,10 +209,19 @@ class Moment:
         return self.here - (CLOCK_TICK if os.major(device) else CLOCKS_DIFFER)
 
 
+def _touch(folder: Path) -> None:
+    """Set a folder's time of change; on NFS it may have been made elsewhere since its absence was seen here."""
+    try:
+        os.utime(folder)
+    except FileNotFoundError:
+        os.close(os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY))  # asks the server for what is new
+        os.utime(folder)
+
+
 def mark_used(folder: Path) -> bool:
     """Set a folder's time of change, so that ``vlrb cache prune`` keeps it; return whether it is there."""
     try:
-        os.utime(folder)
+        _touch(folder)
     except FileNotFoundError:
         return False
     except OSError:  # another user's, or read-only

@@ -63,7 +63,7 @@ PROBLEMS = [
     (
         '[[router]]\nuse = "knn"\nneighbours = 3',
         "router[1].neighbours: unknown key",
-        "known: features, k, label, lambda, metric, sweep, use, variant, weights",
+        "known: features, k, label, lambda, metric, resources, sweep, use, variant, weights",
     ),
     (
         '[[router]]\nuse = "random"\nlabel = "oracle"',

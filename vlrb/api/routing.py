@@ -65,8 +65,8 @@ class Features:
 
     _whole: Array = attrs.field(alias="matrix")
     columns: tuple[Column, ...]
-    _rows: Array | None = attrs.field(default=None, alias="rows")
-    _places: Array | None = attrs.field(default=None, alias="places")
+    _rows: Array | None = attrs.field(default=None, init=False)
+    _places: Array | None = attrs.field(default=None, init=False)
 
     @cached_property
     def matrix(self) -> Array:
@@ -84,7 +84,7 @@ class Features:
         import numpy as np
 
         of_whole = np.arange(len(self._whole)) if self._rows is None else self._rows
-        return Features(self._whole, self.columns, of_whole[rows], self._places)
+        return self._part(self.columns, of_whole[rows], self._places)
 
     def select(self, places: Sequence[int]) -> Features:
         """Return some of the columns, by their places."""
@@ -92,7 +92,13 @@ class Features:
 
         kept = np.asarray(places, dtype=np.intp)
         columns = tuple(self.columns[j] for j in kept.tolist())
-        return Features(self._whole, columns, self._rows, kept if self._places is None else self._places[kept])
+        return self._part(columns, self._rows, kept if self._places is None else self._places[kept])
+
+    def _part(self, columns: tuple[Column, ...], rows: Array | None, places: Array | None) -> Features:
+        part = Features(self._whole, columns)
+        object.__setattr__(part, "_rows", rows)
+        object.__setattr__(part, "_places", places)
+        return part
 
 
 @attrs.frozen(eq=False)

@@ -40,6 +40,7 @@ from vlrb.experiment.plan import ConfiguredComponent, FeatureSet, Plan
 from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.locks import locked
 from vlrb.plugins.blame import blame, blamed
+from vlrb.plugins.sources import check_sources
 from vlrb.storage import Places
 from vlrb.threads import available_threads
 
@@ -83,6 +84,7 @@ class Lacking:
     stores: Sequence[FeatureStore]
     places: Places
     progress: Progress
+    told: dict[str, int] = attrs.Factory(dict)
     tasks: list[Task] = attrs.Factory(list)
     done: list[int] = attrs.Factory(list)
     total: list[int] = attrs.Factory(list)
@@ -113,8 +115,8 @@ class Lacking:
 
     def _made(self, store: FeatureStore, contents: Array) -> Path:
         """Return what stands for a group in the cache: it is locked while the group is encoded."""
-        name = hashlib.sha256(f"{store.key} ".encode() + contents.tobytes()).hexdigest()[:20]
-        return self.places.cache / "work" / name
+        name = hashlib.sha256(contents.tobytes()).hexdigest()[:20]
+        return store.folder.with_name(f"{store.folder.name}.group-{name}")
 
     def tell(self, number: int, more: int = 0) -> None:
         """Tell how many contents an encoder has seen."""
@@ -137,18 +139,26 @@ class Lacking:
         if jobs is None:
             LocalExecutor().run(job, self.tasks, listener, here)
         else:
-            jobs = min(jobs, len(self.tasks))
-            limits = Limits(jobs, threads=max(1, available_threads() // jobs))
-            do_tasks(plan.executor, job, self.tasks, listener, here if jobs < 2 else None, limits)
+            together = {n for n, e in enumerate(self.chosen.used) if e.spec.parallel}
+            for apart in (False, True):
+                tasks = [t for t in self.tasks if (t.arguments[0] not in together) is apart]
+                several = 1 if apart else max(1, min(jobs, len(tasks)))
+                limits = Limits(several, threads=max(1, available_threads() // several))
+                do_tasks(plan.executor, job, tasks, listener, here if several < 2 else None, limits)
         if self.problems:
             raise DataError(self.problems)
 
     def _logged(self, task: Task, encoded: int, _: object) -> None:
-        self.tell(task.arguments[0], encoded)
+        """Tell of a task that it has seen so many contents; one that was tried again begins anew."""
+        more = encoded - self.told.get(task.name, 0)
+        if more > 0:
+            self.told[task.name] = encoded
+            self.tell(task.arguments[0], more)
 
     def _ended(self, task: Task, found: tuple[list[Problem], str] | Failure) -> None:
         if isinstance(found, Failure):
-            raise found.error
+            # in another process there was more to tell than the message
+            raise found.error from (RuntimeError(found.text) if found.text != str(found.error) else None)
         problems, columns = found
         number = task.arguments[0]
         if columns and self.columns[number]:
@@ -192,12 +202,13 @@ def _encode(
     store = made.stores[number]
     with locked(group):
         is_new = ~store.present(keys)  # another process may have been at work
-        if not is_new.all():
-            report.log(int((~is_new).sum()), {})
+        known = int((~is_new).sum())
+        if known:
+            report.log(known, {})
         if not is_new.any():
             return [], ""
         encoding = made.encoding(number)
-        return encoding.run(rows[is_new], keys[is_new], lambda n: report.log(n, {})), encoding.columns
+        return encoding.run(rows[is_new], keys[is_new], lambda n: report.log(known + n, {})), encoding.columns
 
 
 @attrs.define(eq=False)
@@ -217,18 +228,22 @@ class Encoding:
         """Encode and keep some samples; return what is wrong with those that cannot be encoded.
 
         :param keys: of their contents
-        :param encoded: called with the number of samples of each chunk
+        :param encoded: called after each chunk with the number of samples so far
         :raises DataError: that names no sample, or when there are too many
         """
         at = dict(zip(rows.tolist(), range(len(rows)), strict=True))
         chunks = deque(rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK))
+        done = 0
         problems: list[Problem] = []
         while chunks:
             try:
                 for block, seconds in self._blocks(list(chunks)):
                     mine = chunks.popleft()
-                    self.store.write(keys[[at[r] for r in mine.tolist()]], self._checked(block, mine), seconds)
-                    encoded(len(mine))
+                    checked = self._checked(block, mine)
+                    check_sources("features", [(self.chosen.plugin, self.chosen.kind)], "features are")
+                    self.store.write(keys[[at[r] for r in mine.tolist()]], checked, seconds)
+                    done += len(mine)
+                    encoded(done)
             except DataError as error:
                 problems += self._leave_out(error, chunks)
                 if len(problems) >= MOST_PROBLEMS:

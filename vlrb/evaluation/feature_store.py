@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -24,6 +25,7 @@ from vlrb.storage import new_file, read_json, write_json
 
 logger = logging.getLogger("vlrb")
 KEY = np.dtype("S32")
+ROWS_AT_ONCE = 8192
 
 
 @attrs.frozen(eq=False)
@@ -174,7 +176,8 @@ def _put(file: int, rows: Array, values: Array) -> None:
     """Write rows to their places in a file."""
     size = values.shape[1] * values.itemsize
     for row, value in zip(rows.tolist(), values, strict=True):
-        os.pwrite(file, value.data, row * size)
+        if os.pwrite(file, value.data, row * size) != size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @attrs.frozen
@@ -183,36 +186,51 @@ class FeatureMatrix:
 
     folder: Path
 
-    def read(self) -> tuple[Features, float] | None:
-        """Return the features, mapped, and the seconds that encoding one sample took; None where they are not there.
+    def read(self, *, check: bool) -> tuple[Features, float] | None:
+        """Return the features, mapped, and the seconds that encoding one sample took; None where they are not there, or broken.
 
-        :raises DataError: when the files are broken
+        :param check: also the checksum, which reads all values
         """
         if not (self.folder / "about.json").is_file():
             return None
-        about = read_json(self.folder / "about.json")
         try:
+            about = read_json(self.folder / "about.json")
             matrix = np.asarray(np.load(self.folder / "matrix.npy", mmap_mode="r", allow_pickle=False))
+            if check and _checksum_of(matrix) != about["crc"]:
+                raise ValueError("its checksum differs")
             return Features(matrix, tuple(Column(*c) for c in about["columns"])), float(about["seconds_per_sample"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            fix = "delete the folder and run again"
-            raise DataError(f"cannot be read: {error}", where=str(self.folder), fix=fix) from None
+        except (OSError, ValueError, TypeError, KeyError, DataError) as error:
+            logger.warning("%s cannot be used (%s): it is made again", self.folder, error)
+            return None
 
     @contextlib.contextmanager
-    def writer(self, n: int) -> Iterator[Callable[[Array], None]]:
-        """Yield a function that writes the next rows of n."""
+    def writer(self, n: int) -> Iterator[Callable[[Array], int]]:
+        """Yield a function that writes the next rows of n, and returns the checksum so far."""
+        crc = 0
         with (self.folder / "matrix.npy").open("wb") as file:
 
-            def write(rows: Array) -> None:
+            def write(rows: Array) -> int:
+                nonlocal crc
                 if not file.tell():
                     shape = (n, rows.shape[1])
                     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
                     np.lib.format.write_array_header_1_0(file, header)
-                file.write(np.ascontiguousarray(rows, "<f4").data)
+                data = np.ascontiguousarray(rows, "<f4").data
+                file.write(data)
+                crc = zlib.crc32(data, crc)
+                return crc
 
             yield write
 
-    def describe(self, columns: tuple[Column, ...], seconds: float) -> None:
+    def describe(self, columns: tuple[Column, ...], seconds: float, crc: int) -> None:
         """Write what the matrix holds."""
         text = columns_text(Features(np.empty((0, len(columns)), np.float32), columns))
-        write_json(self.folder / "about.json", {"columns": json.loads(text), "seconds_per_sample": seconds})
+        write_json(self.folder / "about.json", {"columns": json.loads(text), "seconds_per_sample": seconds, "crc": crc})
+
+
+def _checksum_of(matrix: Array) -> int:
+    """Return the checksum of a matrix, which is read in blocks."""
+    crc = 0
+    for start in range(0, len(matrix), ROWS_AT_ONCE):
+        crc = zlib.crc32(np.ascontiguousarray(matrix[start : start + ROWS_AT_ONCE]).data, crc)
+    return crc

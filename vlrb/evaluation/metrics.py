@@ -35,6 +35,10 @@ def cost_bounds(benchmark: Benchmark, trains: Sequence[Array], rows: str) -> Cos
     return CostBounds(float(means.min()), float(means.max()), rows, free)
 
 
+LARGE = 5_000_000
+"""Sample-model pairs, each of 33 bytes, whose outcomes are kept no longer than they are needed."""
+
+
 @attrs.frozen(eq=False)
 class EvaluatedRows:
     """Rows int[m] that are evaluated together, the model int[m] that is best on train for each, and the cost bounds.
@@ -83,6 +87,11 @@ class EvaluatedRows:
         }
 
 
+def is_large(on: EvaluatedRows) -> bool:
+    """Tell whether rows have so many outcomes that copies of them are not kept for later."""
+    return on.rows.size * len(on.benchmark.candidates) > LARGE
+
+
 @attrs.define(eq=False, slots=False)
 class Evaluator:
     """Computes an experiment's metrics; ``errors`` are those of metrics that failed.
@@ -111,17 +120,22 @@ class Evaluator:
         """
         result = {"overall": self._values(self.evaluation(on, choices, timing, estimate), self._metrics)}
         subset_metrics = [(c, m) for c, m in self._metrics if c.spec.per_subset]
-        for scope, (inside, rows) in self._parts(on).items():
+        for scope, inside, rows in self._parts(on):
             part = Estimate(estimate.p_correct[inside], estimate.cost[inside]) if estimate is not None else None
             result[scope] = self._values(self.evaluation(rows, choices[inside], estimate=part), subset_metrics)
         return result
 
-    def _parts(self, on: EvaluatedRows) -> Mapping[str, tuple[Array, EvaluatedRows]]:
-        """Return scope -> the places of its rows, bool[m], and these rows; scopes without any are left out."""
-        if not on.parts:
-            members = {scope: member[on.rows] for scope, member in self.scopes.items()}
-            on.parts.update({s: (inside, on.take(inside)) for s, inside in members.items() if inside.any()})
-        return on.parts
+    def _parts(self, on: EvaluatedRows) -> Iterator[tuple[str, Array, EvaluatedRows]]:
+        """Yield scopes, the places of their rows, bool[m], and these rows; scopes without any are left out."""
+        for scope, member in self.scopes.items():
+            if scope not in on.parts and (inside := member[on.rows]).any():
+                part = inside, on.take(inside)
+                if is_large(on):
+                    yield scope, *part
+                    continue
+                on.parts[scope] = part
+            if scope in on.parts:
+                yield scope, *on.parts[scope]
 
     def select(self, evaluation: Evaluation) -> MetricValue:
         """Return the selection metric."""

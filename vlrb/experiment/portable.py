@@ -65,16 +65,37 @@ def do_tasks(
 
 @attrs.frozen(eq=False)
 class PortablePlan:
-    """A plan for other processes, packed when it is sent to one: work in this process needs no parameters that can be packed."""
+    """A plan for other processes, packed when it is sent to one: work in this process needs no parameters that can be packed.
+
+    ``_versions`` are those of the process that made the plan, see :func:`plan_versions`.
+    """
 
     _plan: Plan | bytes
+    _versions: Mapping[str, str] | None = None
 
-    def __reduce__(self) -> tuple[type[PortablePlan], tuple[bytes]]:
-        return PortablePlan, (self._plan if isinstance(self._plan, bytes) else pack_plan(self._plan),)
+    def __reduce__(self) -> tuple[type[PortablePlan], tuple[bytes, Mapping[str, str] | None]]:
+        return PortablePlan, self._packed
+
+    @cached_property
+    def _packed(self) -> tuple[bytes, Mapping[str, str] | None]:
+        if isinstance(self._plan, bytes):
+            return self._plan, self._versions
+        return pack_plan(self._plan), plan_versions(self)
 
     def unpacked(self) -> Plan:
-        """Return the plan where it was sent to, see :func:`unpack_plan`."""
-        return self._unpacked
+        """Return the plan where it was sent to, see :func:`unpack_plan`.
+
+        :raises ConfigError: when the code here is not that with which the plan was made
+        """
+        plan = self._unpacked
+        here = plan_versions(self) if self._versions is not None else {}
+        differing = sorted(
+            name for name, version in here.items() if self._versions and self._versions.get(name) != version
+        )
+        if differing:
+            what = f"{shorten_list(differing)} changed after the plan was made"
+            raise ConfigError(what, where=str(plan.document.path), fix="run again")
+        return plan
 
     @cached_property
     def _unpacked(self) -> Plan:
@@ -83,7 +104,7 @@ class PortablePlan:
 
 def plan_versions(sent: PortablePlan, *_: Any) -> dict[str, str]:
     """Return name -> version, or digest of sources, of all that may change a number of a plan, in this process."""
-    plan = sent.unpacked()
+    plan = sent._unpacked
     found = {"Python": platform.python_version(), "vlrb": __version__, **versions(NUMERICAL)}
     found |= {f"what counts of vlrb's sources in a key of kind {kind!r}": core_digest(kind) for kind in KEYS}
     for chosen in _used(plan):

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
 
+from vlrb.errors import ConfigError, Problem
 from vlrb.plugins.closure import CORE, Digest, Sources
 from vlrb.storage import cache_directory
 
@@ -90,6 +91,21 @@ def core_digest(kind: str) -> str:
 def core_sources(kind: str) -> Digest:
     """Return what of the core counts in a kind of key, as it was when this process first asked: when it made its plan."""
     return _sources.digest(KEYS[kind].roots, {*NEVER, *KEYS[kind].aside})
+
+
+def check_sources(kind: str, used: Iterable[tuple[Plugin, str]], made: str) -> None:
+    """Refuse to keep what may have been made by other code than its key says: modules are imported when they are first used.
+
+    :param kind: of the key
+    :param used: plugins, and the kinds of their components that were used
+    :param made: what is not kept, and its verb
+    :raises ConfigError: naming the files that have changed
+    """
+    digests = (core_sources(kind), *(plugin.sources(KEY_OF[component]) for plugin, component in used))
+    changed = sorted({path for digest in digests for path in digest.changed()})
+    if changed:
+        what = f"has changed since the run began: {made} not kept, since its key may be that of other code"
+        raise ConfigError([Problem(what, path, "run again") for path in changed])
 
 
 def plugin_sources(plugin: Plugin, kind: str) -> Digest:

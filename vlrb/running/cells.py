@@ -25,7 +25,7 @@ from vlrb.api.frozen import Array, frozen
 from vlrb.api.results import CellInfo
 from vlrb.api.returned import FIX
 from vlrb.api.routing import FitContext, Fitted, MetricValue, Timing, Undefined
-from vlrb.errors import ConfigError, PluginError, Problem
+from vlrb.errors import PluginError
 from vlrb.evaluation.features import Encoded
 from vlrb.evaluation.metrics import EvaluatedRows
 from vlrb.evaluation.splits import Split
@@ -34,15 +34,13 @@ from vlrb.experiment.plan import DECISIONS, ConfiguredComponent
 from vlrb.experiment.strict import unstructure
 from vlrb.locks import locked
 from vlrb.plugins.blame import blame
-from vlrb.plugins.sources import KEY_OF, core_sources
+from vlrb.plugins.sources import check_sources
 from vlrb.plugins.surroundings import restore_surroundings
 from vlrb.running.cell_files import CURVE, JOURNAL, ROUTED, Log, estimate_of, journaling_log, write_curve
 from vlrb.running.cell_keys import DEVICE, SCHEMA_VERSION
 from vlrb.running.context import RunContext
 from vlrb.storage import new_directory, read_json, read_parquet, remove_folder, write_json
 from vlrb.texts import shorten_text
-
-CHANGED = "has changed since the run began: the cell is not kept, since its key may be that of other code"
 
 
 def hardware(device: object = None) -> str:
@@ -110,10 +108,7 @@ class _CellRun:
         if self.cell.features:
             features = self.context.plan.feature_sets[self.cell.features]
             used += [*features.encoders, features.fusion]
-        digests = (core_sources("cell"), *(c.plugin.sources(KEY_OF[c.kind]) for c in used))
-        changed = sorted({path for digest in digests for path in digest.changed()})
-        if changed:
-            raise ConfigError([Problem(CHANGED, path, "run again") for path in changed])
+        check_sources("cell", [(c.plugin, c.kind) for c in used], "the cell is")
 
     def fit_and_route(self, target: Path) -> None:
         import threadpoolctl

@@ -15,7 +15,7 @@ from vlrb.api.routing import Labelled
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.features import Encoded, encode, feature_folders, fused_folder
 from vlrb.evaluation.inner_splits import inner_splits, refit_split
-from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
+from vlrb.evaluation.metrics import EvaluatedRows, Evaluator, is_large
 from vlrb.evaluation.splits import Split, Splitting
 from vlrb.executor import Progress
 from vlrb.experiment.plan import ConfiguredComponent, Plan, PlannedRouter, Point
@@ -69,6 +69,9 @@ class RunContext:
         key = (name, *(s.name for s in splits))
         if key not in self._evaluated:
             rows = EvaluatedRows.of(self.benchmark, splits, name, self.plan.general.cost_bounds)
+            if is_large(rows):  # those of the split before
+                for other in [k for k in self._evaluated if k[1:] != key[1:]]:
+                    del self._evaluated[other]
             self._evaluated[key] = rows
         return self._evaluated[key]
 

@@ -20,6 +20,7 @@ from vlrb.api.results import (
     SweepPoint,
 )
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
+from vlrb.evaluation.metrics import EvaluatedRows
 from vlrb.evaluation.reference import cheapest_model, reference_choices
 from vlrb.evaluation.splits import Split
 from vlrb.running.context import RunContext
@@ -137,7 +138,8 @@ def _best_by_metric(context: RunContext, split: Split) -> int:
 
     Where the metric has no value for any, the next one decides.
     """
-    evaluator, on = context.evaluator, context.evaluated([split], "train")
+    evaluator = context.evaluator
+    on = EvaluatedRows.of(context.benchmark, [split], "train", context.plan.general.cost_bounds)  # large, and used once
     models = range(len(context.benchmark.candidates))
     each = [evaluator.overall(evaluator.evaluation(on, np.full(on.rows.size, j))) for j in models]
     found = first_defined_metric(evaluator, models, lambda j, metric: each[j][metric])

@@ -92,7 +92,8 @@ def prune(places: Places, days: float, *, dry_run: bool = False) -> Pruned:
     gone: list[Entry] = []
     in_use: list[Entry] = []
     for entry in sorted(unneeded, key=lambda e: CACHE_KINDS.index(e.kind)):
-        with lock_if_free(_guarded(entry)) as held:
+        with contextlib.ExitStack() as locks:
+            held = all(locks.enter_context(lock_if_free(path)) for path in _guarded(entry))
             if held and (dry_run or discard_unless_used(entry.path, limit)):
                 gone.append(entry)
             elif not held:
@@ -101,9 +102,15 @@ def prune(places: Places, days: float, *, dry_run: bool = False) -> Pruned:
     return Pruned(tuple(gone), tuple(left), sum(e.freed for e in gone) + size, tuple(in_use))
 
 
-def _guarded(entry: Entry) -> Path:
-    """Return the path whose lock is held while an entry is made: a fit holds that of its cell, whose name its work has."""
-    return entry.path.parent.with_name("cells") / entry.name if entry.kind == "work" else entry.path
+def _guarded(entry: Entry) -> list[Path]:
+    """Return the paths whose locks are held while an entry is made.
+
+    A fit holds that of its cell, whose name its work has; encoding holds that of a group, beside the encoder's folder.
+    """
+    if entry.kind == "work":
+        return [entry.path.parent.with_name("cells") / entry.name]
+    groups = entry.path.parent.glob(f"{entry.name}.group-*.lock") if entry.kind == "features" else ()
+    return [entry.path, *(g.with_suffix("") for g in groups)]
 
 
 # --- what is there ------------------------------------------------------------------------------------------------------

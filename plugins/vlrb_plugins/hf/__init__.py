@@ -48,6 +48,7 @@ def _specs(
 ) -> Iterator[EncoderSpec]:
     for name, (hub_id, params, summary) in table.items():
         yield EncoderSpec(
+            parallel=False,
             name=name,
             summary=f"{hub_id}: {summary}" if hub_id else summary,
             factory=partial(encoder, name, hub_id),

@@ -136,6 +136,19 @@ def test_a_clock_that_differs_makes_nothing_older(
     assert cell in [e.path for e in prune(Places.of(), 200 / 86400).entries]
 
 
+def test_features_that_are_being_encoded_stay(project: Any, done: Path) -> None:
+    """Encoding holds the lock of a group of samples, beside the folder that it writes into."""
+    shutil.rmtree(project.folder / "runs")
+    (folder,) = cached(project, "features")
+    with locked(folder.with_name(f"{folder.name}.group-0123")):
+        held = project.vlrb("cache", "prune", "--older-than", "0", "--json").json
+        assert folder.is_dir()
+    assert [e["kind"] for e in held["in_use"]] == ["features"]
+    project.vlrb("cache", "prune", "--older-than", "0")
+
+    assert not folder.exists()
+
+
 def test_what_plugins_keep_and_earlier_plans(project: Any, done: Path) -> None:
     """Folders of plugins are listed and left alone; a plan that does not name its entries still keeps its cells."""
     own = project.folder / ".vlrb-cache" / "weights" / "w"

@@ -45,6 +45,17 @@ def test_rows_and_columns_of_rows_and_columns(steps: list[tuple[str, list[int]]]
             features.matrix.flags.writeable = True
 
 
+def test_another_matrix_is_taken_as_it_is() -> None:
+    """A plugin may evolve features that it was given: its rows are not taken for rows of the whole matrix."""
+    import attrs
+
+    taken = WHOLE.take(np.array([5, 2])).select([3, 0])
+    changed = attrs.evolve(taken, matrix=taken.matrix * 2)
+
+    assert changed.matrix.tolist() == (2 * taken.matrix).tolist()
+    assert changed.columns == taken.columns
+
+
 def test_nothing_is_copied_before_it_is_asked_for() -> None:
     """A router that works on a few samples at a time needs memory for these only; asked twice, it is the same array."""
     import tracemalloc

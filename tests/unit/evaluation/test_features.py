@@ -176,6 +176,38 @@ def test_a_matrix_is_mapped_and_cannot_be_written(case: Case) -> None:
             array.flags.writeable = True
 
 
+def test_a_damaged_matrix_is_made_again(case: Case, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever asks for the cells of a run looks at the checksum; nothing is encoded again."""
+    plan = case.plan(f'encoders = [{{ use = "e-text", file = "{case.asked}" }}]\nfusion = "concat"\n')
+    benchmark = build(plan, case.places)
+    before = encode(plan, "f", benchmark, case.places, quiet, 1).features.matrix.copy()
+    case.lines()
+    (file,) = case.places.cache.glob("fused/*/matrix.npy")
+    data = file.read_bytes()
+    file.write_bytes(data[:-40] + bytes(40))
+    after = encode(plan, "f", benchmark, case.places, quiet, 1).features.matrix
+
+    assert "its checksum differs" in caplog.text
+    assert np.array_equal(before, after)
+    assert case.lines() == []
+
+
+def test_an_encoder_edited_meanwhile_leaves_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes import it anew: features of the new code must not stand under the key of the old, in any process."""
+    monkeypatch.setattr(encoding, "GROUP", 2)
+    for jobs in (1, 2):
+        plan = case.plan(f'encoders = [{{ use = "e-text", file = "{case.asked}" }}]\nfusion = "concat"\n')
+        benchmark = build(plan, case.places)
+        source = Path(plan.feature_sets["f"].encoders[0].plugin.source or "")
+        text = source.read_text(encoding="utf-8")
+        source.write_text(text + "\nCHANGED = 1\n", encoding="utf-8")
+        with pytest.raises(ConfigError, match="changed"):
+            encode(plan, "f", benchmark, case.places, quiet, jobs)
+        source.write_text(text, encoding="utf-8")
+
+        assert not list(case.places.cache.glob("features/*/*.arrow"))
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_executor_encodes_in_groups(case: Case, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
     """Groups of chunks are tasks, in other processes too: every content once, the same features, the same progress at the end."""
