@@ -31,7 +31,6 @@ NEVER: Mapping[str, str] = {
     "vlrb.interrupts": "ends work, and only whole results are kept",
     "vlrb.locks": "makes processes wait for each other",
     "vlrb.plugins": "finds and calls plugins; which components it found stands in the keys, with versions and sources",
-    "vlrb.task_process": "does one task after the other in a process, as the executor says",
     "vlrb.testing": "tests plugins; no run imports it",
     "vlrb.threads": "limits the threads of numerical libraries, which the executor decides",
     "vlrb.texts": "shows texts and errors; escapes stand in tables and messages only",
