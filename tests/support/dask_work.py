@@ -36,6 +36,8 @@ def work(_made: str, report: Any, what: str, *more: Any) -> Any:
         return os.getpid()
     if what == "where":
         return {"folder": str(Path.cwd()), "threads": report.threads, "environment": os.environ.get("OMP_NUM_THREADS")}
+    if what == "print":
+        print("x" * more[0], flush=True)  # noqa: T201
     if what == "raise":
         raise ValueError(f"no good: {more[0]}")
     if what == "exit":

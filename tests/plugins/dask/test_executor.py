@@ -162,6 +162,16 @@ def test_a_task_that_kills_its_worker_three_times_fails(caplog: pytest.LogCaptur
     assert alive_in_group(process.pid) == []
 
 
+def test_what_tasks_print_on_a_local_cluster_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    """A pipe that nobody reads is full after 64 KiB, and the task would wait for ever."""
+    heard = do(None, [Task("a", ("print", 300_000))], workers=1, timeout=LIMIT)
+    close_connection()
+
+    assert heard.results == {"a": "print"}
+    shown = capfd.readouterr()
+    assert (shown.out, "x" * 300_000 in shown.err) == ("", True)
+
+
 def test_a_worker_that_differs_gets_no_task(
     scheduler: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
