@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
+from dask_work import Heard, job
 
 from vlrb import Problem, Task
 from vlrb_plugins.dask import crew, inside
+from vlrb_plugins.dask.connection import Connection
 from vlrb_plugins.dask.crew import Attempt, Crew, Worker
+from vlrb_plugins.dask.executor import _Work
 from vlrb_plugins.dask.inside import Expected, look, open_job
-from vlrb_plugins.dask.messages import pack, unpack
+from vlrb_plugins.dask.messages import LOG, pack, unpack
+from vlrb_plugins.dask.params import DaskParams
 
 
 def ready(made: Crew, address: str, threads: int = 1, **offers: float) -> Worker:
@@ -31,6 +37,52 @@ def given(made: Crew) -> dict[str, list[str]]:
 def tasks(*names: str, **resources: float) -> list[Task]:
     """Return tasks that need something."""
     return [Task(name, (), resources=resources) for name in names]
+
+
+@attrs.define
+class Client:
+    """A client of a cluster of nine workers, of which it shows five unless it is asked for all."""
+
+    submitted: list[Any] = attrs.Factory(list)
+
+    def scheduler_info(self, n_workers: int = 5) -> dict[str, Any]:
+        """Return the workers."""
+        found = {f"tcp://{i}": {"nthreads": 1} for i in range(9)}
+        return {"workers": dict(list(found.items())[: n_workers if n_workers >= 0 else None])}
+
+    def submit(self, call: Any, *arguments: Any, **_: Any) -> None:
+        """Note a call."""
+        self.submitted.append((call, *arguments))
+
+
+def at_work(heard: Heard | None = None) -> _Work:
+    """Return what gives tasks to a client that does none."""
+    connection = Connection(DaskParams(), Client(), "tcp://s", None)
+    return _Work(connection, (heard or Heard()).listener(), b"", b"")
+
+
+def test_all_workers_are_asked_for() -> None:
+    """Some versions of distributed show five by default: the others would get no task, and what they did would be done again."""
+    made = at_work()
+    made.watch_workers()
+
+    assert len(made.crew.workers) == len(made.client.submitted) == 9
+
+
+def test_a_retry_tells_no_step_twice() -> None:
+    """Steps that are a running total go on from the highest one told, so that differences add up; none is told out of order."""
+    heard = Heard()
+    made = at_work(heard)
+    made.crew.add(tasks("a"))
+    ready(made.crew, "one")
+    for steps in ((100, 200), (100, 150), (250, 300), (300, 301)):
+        (attempt,) = made.crew.hand_out()
+        for step in steps:
+            made.handle(attempt.mark, LOG, step, {})
+        made.crew.take_back([attempt])
+        made.handle(attempt.mark, LOG, 999, {})
+
+    assert [c[2] for c in heard.of("a")] == [100, 200, 250, 300, 301]
 
 
 def test_only_workers_that_have_looked_get_tasks() -> None:
@@ -88,8 +140,6 @@ def test_what_a_dead_worker_had_begun_counts_and_the_rest_does_not() -> None:
 
 def test_a_worker_that_does_not_see_the_cache_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its results would be nowhere; one that may not write there is refused too, each with what to do."""
-    from dask_work import job
-
     monkeypatch.setattr(inside, "PATIENCE", 0.0)
     made = open_job(pack(job({})))
     expected = Expected({"the thing": "1"}, tmp_path / "token")
