@@ -21,7 +21,7 @@ Resources = tuple[tuple[str, float], ...]
 
 @attrs.define(eq=False)
 class Worker:
-    """A worker: what it offers, and the attempts that it has, by their marks."""
+    """A worker: what it offers, why it is refused and whether that was printed, and the attempts that it has, by their marks."""
 
     address: str
     threads: int
@@ -29,6 +29,7 @@ class Worker:
     is_ready: bool = False
     ahead: int = 0
     refused: Sequence[Problem] = ()
+    is_told: bool = False
     running: dict[int, Attempt] = attrs.Factory(dict)
 
     def offers_all(self, resources: Resources) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
@@ -43,6 +44,10 @@ EVERY = 5.0
 """Seconds between looks at the list of workers, unless the scheduler tells of a change."""
 SILENT = 3.0
 """Seconds for which nobody is told that no worker can do what is left: one may be about to join."""
+TOKEN = ".dask-"
+"""Beginning of the name of a file in the cache folder, which workers must see."""
+STALE = 24 * 3600.0
+"""Seconds after which such a file is of a process that was killed: each look of a worker renews it."""
 END = 5.0
 """Seconds for telling the workers that a job has ended."""
 INSTALL = 'install vlrb there as here, with its extra: pip install "vlrb[dask]"'
@@ -74,11 +79,12 @@ class DaskExecutor:
             return
         packed, versions = pack(job), job.versions(*job.shared)
         places = next((thing for thing in job.shared if isinstance(thing, Places)), None)
-        token = (places.cache if places else cache_directory()) / f".dask-{uuid.uuid4().hex}"
+        token = (places.cache if places else cache_directory()) / f"{TOKEN}{uuid.uuid4().hex}"
         try:
             connection = connected(self.params, listener.progress)
             _write_token(token)
-            work = _Work(connection, listener, packed, pack(Expected(versions, token)))
+            _remove_stale_tokens(token)
+            work = _Work(connection, listener, packed, Expected(versions, token))
             try:
                 work.do_all(tasks)
             finally:
@@ -98,6 +104,15 @@ def _write_token(token: Path) -> None:
         raise StorageError.of(error, token) from None
 
 
+def _remove_stale_tokens(token: Path) -> None:
+    """Remove what processes that were killed have left beside a token, whose time is that of the file system."""
+    with contextlib.suppress(OSError):  # another process does the same
+        now = token.stat().st_mtime
+        for other in token.parent.glob(f"{TOKEN}*"):
+            if now - other.stat().st_mtime > STALE:
+                other.unlink()
+
+
 @attrs.define(eq=False)
 class _Work:
     """The tasks of one call, and the workers that do them."""
@@ -105,7 +120,7 @@ class _Work:
     connection: Connection
     listener: Listener
     packed: bytes
-    expected: bytes
+    expected: Expected
     topic: str = attrs.Factory(lambda: f"vlrb-{uuid.uuid4().hex}")
     crew: Crew = attrs.Factory(Crew)
     queue: queue.SimpleQueue[tuple[Any, ...]] = attrs.Factory(queue.SimpleQueue)
@@ -131,6 +146,7 @@ class _Work:
                 for attempt in self.crew.hand_out():
                     self.give(attempt)
                 self.refuse_to_hang()
+                self.tell_refused()
             self.take()
             interrupts.check()
 
@@ -176,8 +192,9 @@ class _Work:
 
     def admit(self, worker: Worker) -> None:
         """Have a worker take the job; it gets tasks when it has found nothing that differs."""
+        _write_token(self.expected.token)
         mark = self.crew.look(worker)
-        arguments = (self.topic, mark, self.packed, self.connection.params.threads, self.expected)
+        arguments = (self.topic, mark, self.packed, self.connection.params.threads, pack(self.expected))
         self.submit(mark, take_job, arguments, worker, {}, f"vlrb-look-{mark}-{self.topic}")
 
     def give(self, attempt: Attempt) -> None:
@@ -260,8 +277,17 @@ class _Work:
         where = f"Dask worker {worker.address}" if worker else ""
         placed = [attrs.evolve(p, where=f"{where}, {p.where}" if p.where else where) for p in problems]
         self.crew.has_looked(mark, placed)
-        if placed:
-            logger.warning("%s", "\n".join(["a worker is refused and gets no task:", *map(str, placed)]))
+
+    def tell_refused(self) -> None:
+        """Say which workers get no task; if there are no others, the error says it."""
+        workers = self.crew.workers.values()
+        if any(worker.is_ready for worker in workers):
+            for worker in workers:
+                if worker.refused and not worker.is_told:
+                    worker.is_told = True
+                    logger.warning(
+                        "%s", "\n".join(["a worker is refused and gets no task:", *map(str, worker.refused)])
+                    )
 
     def has_told(self, attempt: Attempt, kind: str, content: tuple[Any, ...]) -> None:
         """Pass on what a task tells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import attrs
 import pytest
 from dask_work import Heard, job
 
-from vlrb import Problem, Task
-from vlrb_plugins.dask import crew, inside
+from vlrb import ConfigError, Problem, Task
+from vlrb_plugins.dask import crew, executor, inside
 from vlrb_plugins.dask.connection import Connection
 from vlrb_plugins.dask.crew import Attempt, Crew, Worker
 from vlrb_plugins.dask.executor import _Work
@@ -55,24 +56,24 @@ class Client:
         self.submitted.append((call, *arguments))
 
 
-def at_work(heard: Heard | None = None) -> _Work:
+def at_work(folder: Path, heard: Heard | None = None) -> _Work:
     """Return what gives tasks to a client that does none."""
     connection = Connection(DaskParams(), Client(), "tcp://s", None)
-    return _Work(connection, (heard or Heard()).listener(), b"", b"")
+    return _Work(connection, (heard or Heard()).listener(), b"", Expected({}, folder / "token"))
 
 
-def test_all_workers_are_asked_for() -> None:
+def test_all_workers_are_asked_for(tmp_path: Path) -> None:
     """Some versions of distributed show five by default: the others would get no task, and what they did would be done again."""
-    made = at_work()
+    made = at_work(tmp_path)
     made.watch_workers()
 
     assert len(made.crew.workers) == len(made.client.submitted) == 9
 
 
-def test_a_retry_tells_no_step_twice() -> None:
+def test_a_retry_tells_no_step_twice(tmp_path: Path) -> None:
     """Steps that are a running total go on from the highest one told, so that differences add up; none is told out of order."""
     heard = Heard()
-    made = at_work(heard)
+    made = at_work(tmp_path, heard)
     made.crew.add(tasks("a"))
     ready(made.crew, "one")
     for steps in ((100, 200), (100, 150), (250, 300), (300, 301)):
@@ -83,6 +84,38 @@ def test_a_retry_tells_no_step_twice() -> None:
         made.handle(attempt.mark, LOG, 999, {})
 
     assert [c[2] for c in heard.of("a")] == [100, 200, 250, 300, 301]
+
+
+def test_refused_workers_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Beside others that work; if there are none, the error alone says it."""
+    made = at_work(tmp_path)
+    made.crew.add(tasks("a"))
+    made.join_or_refuse(made.crew.look(Worker("tcp://1", 1, {})), [Problem("differs")])
+    made.tell_refused()
+    assert caplog.text == ""
+    with pytest.raises(ConfigError, match="Dask worker tcp://1: differs"):
+        made.refuse_to_hang()
+
+    ready(made.crew, "two")
+    made.tell_refused()
+    made.tell_refused()
+    assert caplog.text.count("Dask worker tcp://1: differs") == 1
+
+
+def test_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """Those of a day ago; a run that goes on for longer renews its own with each worker that joins."""
+    stale, other, token = (tmp_path / f"{executor.TOKEN}{name}" for name in "abc")
+    for file in (stale, other, token):
+        executor._write_token(file)
+    now = token.stat().st_mtime
+    os.utime(stale, (now, now - executor.STALE - 1))
+    os.utime(other, (now, now - executor.STALE + 60))
+    executor._remove_stale_tokens(token)
+    assert sorted(tmp_path.iterdir()) == [other, token]
+
+    made = at_work(tmp_path)
+    made.watch_workers()
+    assert made.expected.token.exists()
 
 
 def test_only_workers_that_have_looked_get_tasks() -> None:
