@@ -29,7 +29,7 @@ from vlrb import (
 )
 from vlrb_plugins.dask.connection import Connection, close_connection, connected, lost, within
 from vlrb_plugins.dask.crew import Attempt, Crew, Worker
-from vlrb_plugins.dask.inside import Expected
+from vlrb_plugins.dask.inside import Expected, Refused
 from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack, unpack
 from vlrb_plugins.dask.params import DaskParams
 from vlrb_plugins.dask.worker import do_task, end_job, take_job
@@ -115,13 +115,16 @@ def _remove_stale_tokens(token: Path) -> None:
 
 @attrs.define(eq=False)
 class _Work:
-    """The tasks of one call, and the workers that do them."""
+    """The tasks of one call, and the workers that do them.
+
+    Workers tell all under one topic, the client's identity: the scheduler forgets it when the client has been gone for an hour.
+    """
 
     connection: Connection
     listener: Listener
     packed: bytes
     expected: Expected
-    topic: str = attrs.Factory(lambda: f"vlrb-{uuid.uuid4().hex}")
+    name: str = attrs.Factory(lambda: f"vlrb-{uuid.uuid4().hex}")
     crew: Crew = attrs.Factory(Crew)
     queue: queue.SimpleQueue[tuple[Any, ...]] = attrs.Factory(queue.SimpleQueue)
     futures: dict[int, Any] = attrs.Factory(dict)
@@ -152,8 +155,12 @@ class _Work:
 
     def subscribe(self) -> None:
         """Listen to the workers, and to the scheduler where workers come and go."""
-        self.client.subscribe_topic(self.topic, lambda event: self.queue.put(unpack(event[1])))
+        self.client.subscribe_topic(self.client.id, self._note_message)
         self.client.subscribe_topic("all", self._note_change)
+
+    def _note_message(self, event: Any) -> None:
+        if isinstance(event[1], bytes):  # the scheduler notes there, too, what the client does
+            self.queue.put(unpack(event[1]))
 
     def _note_change(self, event: Any) -> None:
         if event[1].get("action") in ("add-worker", "remove-worker"):
@@ -194,13 +201,14 @@ class _Work:
         """Have a worker take the job; it gets tasks when it has found nothing that differs."""
         _write_token(self.expected.token)
         mark = self.crew.look(worker)
-        arguments = (self.topic, mark, self.packed, self.connection.params.threads, pack(self.expected))
-        self.submit(mark, take_job, arguments, worker, {}, f"vlrb-look-{mark}-{self.topic}")
+        packed = (self.packed, pack(self.expected))
+        arguments = (self.client.id, self.name, mark, packed, self.connection.params.threads)
+        self.submit(mark, take_job, arguments, worker, {}, f"vlrb-look-{mark}-{self.name}")
 
     def give(self, attempt: Attempt) -> None:
         """Give a task to the worker that the crew has chosen."""
-        arguments = (self.topic, attempt.mark, pack(attempt.task), self.connection.params.threads)
-        name = f"{attempt.task.name}-{attempt.mark}-{self.topic}"
+        arguments = (self.client.id, self.name, attempt.mark, pack(attempt.task), self.connection.params.threads)
+        name = f"{attempt.task.name}-{attempt.mark}-{self.name}"
         self.submit(attempt.mark, do_task, arguments, attempt.worker, dict(attempt.task.resources), name)
 
     def submit(
@@ -265,18 +273,11 @@ class _Work:
         if kind == DIED:
             self.join_or_refuse(mark, [Problem(f"the worker cannot run vlrb: {content[0]}", fix=INSTALL)])
         elif kind == ENDED:
-            found = unpack(content[0])
-            if isinstance(found, Failure):
-                problems = getattr(found.error, "problems", None)
-                found = problems or [Problem(f"the worker cannot load the experiment: {found.text}", fix=INSTALL)]
-            self.join_or_refuse(mark, found)
+            self.join_or_refuse(mark, _excluding(unpack(content[0])))
 
     def join_or_refuse(self, mark: int, problems: Sequence[Problem]) -> None:
-        """Give a worker tasks from now on, or none, and say why."""
-        worker = self.crew.looker(mark)
-        where = f"Dask worker {worker.address}" if worker else ""
-        placed = [attrs.evolve(p, where=f"{where}, {p.where}" if p.where else where) for p in problems]
-        self.crew.has_looked(mark, placed)
+        """Give a worker tasks from now on, or none."""
+        self.crew.has_looked(mark).judge(problems)
 
     def tell_refused(self) -> None:
         """Say which workers get no task; if there are no others, the error says it."""
@@ -299,8 +300,13 @@ class _Work:
             if self.crew.is_new(attempt, content[0]):
                 self.listener.log(attempt.task, *content)
         elif kind == ENDED:
-            self.crew.ended(attempt)
-            self.end_task(attempt, unpack(content[0]))
+            result = unpack(content[0])
+            if isinstance(result, Refused):
+                self.crew.take_back([attempt])
+                attempt.worker.judge(_excluding(result.found))
+            else:
+                self.crew.ended(attempt)
+                self.end_task(attempt, result)
         elif kind == UNKNOWN:  # a worker of this address was started again
             self.crew.take_back([attempt])
             if attempt.worker.is_ready:
@@ -359,9 +365,17 @@ class _Work:
         if self.client.status != "running":
             return
         with interrupts.held():
-            workers = [w.address for w in self.crew.workers.values() if not w.refused]
+            workers = [*self.crew.workers]
             futures = list(self.futures.values()) if self.crew.left else []
             within(END, lambda: self.client.cancel(futures) if futures else None)
-            within(END, lambda: self.client.run(end_job, self.topic, workers=workers, on_error="ignore"))
-            for topic in (self.topic, "all"):
+            within(END, lambda: self.client.run(end_job, self.name, workers=workers, on_error="ignore"))
+            for topic in (self.client.id, "all"):
                 within(END, lambda topic=topic: self.client.unsubscribe_topic(topic))  # type: ignore[misc]
+
+
+def _excluding(found: Sequence[Problem] | Failure) -> Sequence[Problem]:
+    """Return what excludes a worker, by what one of its processes found."""
+    if not isinstance(found, Failure):
+        return found
+    problems: Sequence[Problem] = getattr(found.error, "problems", ())
+    return problems or [Problem(f"the worker cannot load the experiment: {found.text}", fix=INSTALL)]

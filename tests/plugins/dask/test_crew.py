@@ -15,15 +15,15 @@ from vlrb_plugins.dask import crew, executor, inside
 from vlrb_plugins.dask.connection import Connection
 from vlrb_plugins.dask.crew import Attempt, Crew, Worker
 from vlrb_plugins.dask.executor import _Work
-from vlrb_plugins.dask.inside import Expected, look, open_job
-from vlrb_plugins.dask.messages import LOG, pack, unpack
+from vlrb_plugins.dask.inside import Expected, Refused, look, open_job
+from vlrb_plugins.dask.messages import ENDED, LOG, pack, unpack
 from vlrb_plugins.dask.params import DaskParams
 
 
 def ready(made: Crew, address: str, threads: int = 1, **offers: float) -> Worker:
     """Add a worker that has looked at the job."""
     worker = Worker(address, threads, offers)
-    made.has_looked(made.look(worker), ())
+    made.has_looked(made.look(worker)).judge([])
     return worker
 
 
@@ -44,6 +44,7 @@ def tasks(*names: str, **resources: float) -> list[Task]:
 class Client:
     """A client of a cluster of nine workers, of which it shows five unless it is asked for all."""
 
+    id: str = "Client-1"
     submitted: list[Any] = attrs.Factory(list)
 
     def scheduler_info(self, n_workers: int = 5) -> dict[str, Any]:
@@ -102,6 +103,21 @@ def test_refused_workers_are_told_once(tmp_path: Path, caplog: pytest.LogCapture
     assert caplog.text.count("Dask worker tcp://1: differs") == 1
 
 
+def test_a_process_that_differs_excludes_its_worker(tmp_path: Path) -> None:
+    """Sources may be edited after the worker's look: its tasks go to others, and none of them has failed."""
+    heard = Heard()
+    made = at_work(tmp_path, heard)
+    made.crew.add(tasks("a"))
+    one = ready(made.crew, "tcp://1")
+    (attempt,) = made.crew.hand_out()
+    made.handle(attempt.mark, ENDED, pack(Refused([Problem("differs")])))
+    ready(made.crew, "tcp://2")
+    (again,) = made.crew.hand_out()
+
+    assert [str(p) for p in one.refused] == ["Dask worker tcp://1: differs"]
+    assert (again.worker.address, again.number, heard.results) == ("tcp://2", 1, {})
+
+
 def test_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     """Those of a day ago; a run that goes on for longer renews its own with each worker that joins."""
     stale, other, token = (tmp_path / f"{executor.TOKEN}{name}" for name in "abc")
@@ -124,7 +140,7 @@ def test_only_workers_that_have_looked_get_tasks() -> None:
     made.add(tasks("a", "b", "c"))
     made.look(Worker("looks", 1, {}))
     refused = Worker("refused", 1, {})
-    made.has_looked(made.look(refused), [Problem("differs")])
+    made.has_looked(made.look(refused)).judge([Problem("differs")])
     ready(made, "two", threads=2)
 
     assert given(made) == {"two": ["a", "b"]}
@@ -174,18 +190,18 @@ def test_what_a_dead_worker_had_begun_counts_and_the_rest_does_not() -> None:
 def test_a_worker_that_does_not_see_the_cache_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its results would be nowhere; one that may not write there is refused too, each with what to do."""
     monkeypatch.setattr(inside, "PATIENCE", 0.0)
-    made = open_job(pack(job({})))
-    expected = Expected({"the thing": "1"}, tmp_path / "token")
-    (unseen,) = unpack(look(made, None, pack(expected)))  # type: ignore[arg-type]
+    token = tmp_path / "token"
+    made = open_job(pack(job({})), pack(Expected({"the thing": "1"}, token)))
+    (unseen,) = unpack(look(made, None))  # type: ignore[arg-type]
     assert str(unseen).startswith(f"{tmp_path}: the worker does not see this cache folder")
     assert "under the same path" in unseen.fix
 
-    expected.token.touch()
-    assert unpack(look(made, None, pack(expected))) == []  # type: ignore[arg-type]
+    token.touch()
+    assert unpack(look(made, None)) == []  # type: ignore[arg-type]
 
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(inside.tempfile, "TemporaryFile", refuse)
-    (unwritable,) = unpack(look(made, None, pack(expected)))  # type: ignore[arg-type]
+    (unwritable,) = unpack(look(made, None))  # type: ignore[arg-type]
     assert "cannot write in the cache folder: Permission denied" in str(unwritable)

@@ -63,6 +63,19 @@ def test_tasks_share_a_process_and_a_new_call_has_another(cluster: Cluster) -> N
     assert not first & second
 
 
+def test_all_messages_of_a_client_have_one_topic(cluster: Cluster) -> None:
+    """That of its identity, which the scheduler clears when the client is gone; it would keep others for ever."""
+    from vlrb_plugins.dask import connection
+
+    for _ in range(2):
+        do(cluster, [Task("a", ("x",))])
+    client = connection._open[0].client
+    found = client.get_events()
+
+    assert any(isinstance(event, bytes) for _, event in found[client.id])
+    assert not [topic for topic in found if topic.startswith("vlrb-")]
+
+
 def test_tasks_run_in_the_workers_folders_with_their_threads(cluster: Cluster) -> None:
     """The number of threads is that of the executor, wherever the worker is; nothing runs in the asking process."""
     found = do(cluster, [Task(str(i), ("where",)) for i in range(8)], threads=3).results.values()
@@ -186,6 +199,19 @@ def test_a_worker_that_differs_gets_no_task(
     heard = Heard()
     wait_for(lambda: _runs(scheduler, heard))
     assert heard.results["a"]["folder"] == str(tmp_path / "same")
+
+
+def test_a_process_that_starts_later_is_looked_at_too(scheduler: Cluster, tmp_path: Path) -> None:
+    """What counts was edited after the worker's look: no task is done with it."""
+    file = tmp_path / "thing"
+    file.write_text("1", encoding="utf-8")
+    scheduler.start_worker("one", DASK_WORK_THING=str(file))
+    heard = Heard()
+    with pytest.raises(ConfigError, match="the thing is 2 on the worker, and 1 where vlrb was started"):
+        DaskExecutor(DaskParams(address=scheduler.address)).run(
+            job({}), [Task("a", ("edit", str(file)))], heard.listener()
+        )
+    assert heard.results == {}
 
 
 def _runs(scheduler: Cluster, heard: Heard) -> bool:
