@@ -36,9 +36,14 @@ def work(_made: str, report: Any, what: str, *more: Any) -> Any:
         return os.getpid()
     if what == "where":
         return {"folder": str(Path.cwd()), "threads": report.threads, "environment": os.environ.get("OMP_NUM_THREADS")}
+    if what == "print":
+        print("x" * more[0], flush=True)  # noqa: T201
     if what == "raise":
         raise ValueError(f"no good: {more[0]}")
     if what == "exit":
+        os._exit(3)
+    if what == "edit" and Path(more[0]).read_text(encoding="utf-8") == "1":
+        Path(more[0]).write_text("2", encoding="utf-8")
         os._exit(3)
     if what == "kill-worker":
         os.kill(os.getppid(), signal.SIGKILL)
@@ -65,8 +70,9 @@ def job(versions: Mapping[str, str] | None = None) -> Job:
 
 
 def alike() -> dict[str, str]:
-    """Return what must be the same, from the environment of this process."""
-    return {"the thing": os.environ.get("DASK_WORK_THING", "1")}
+    """Return what must be the same, from the environment of this process, or a file that it names."""
+    thing = os.environ.get("DASK_WORK_THING", "1")
+    return {"the thing": Path(thing).read_text(encoding="utf-8") if Path(thing).is_absolute() else thing}
 
 
 @attrs.define

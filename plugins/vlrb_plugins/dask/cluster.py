@@ -1,6 +1,7 @@
 """A cluster on this machine, in a process of its own: ``python -m vlrb_plugins.dask.cluster WORKERS``.
 
 It prints the scheduler's address and ends when its standard input does, also because the asking process was killed.
+What tasks print goes to standard error: nobody reads the other pipe after the address.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ LIMIT = 10.0
 """Seconds in which the cluster may close."""
 
 
-async def serve(workers: int, folder: str) -> None:
-    """Run a cluster until standard input ends."""
+async def serve(workers: int, folder: str, told: int) -> None:
+    """Run a cluster until standard input ends; write its address to a file descriptor."""
     from distributed import LocalCluster
 
     over = asyncio.Event()
@@ -43,7 +44,8 @@ async def serve(workers: int, folder: str) -> None:
         silence_logs=logging.CRITICAL,
     )
     async with cluster:
-        print(cluster.scheduler_address, flush=True)  # noqa: T201
+        os.write(told, f"{cluster.scheduler_address}\n".encode())
+        os.close(told)
         threading.Thread(target=wait, daemon=True).start()
         await over.wait()
 
@@ -55,8 +57,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # a worker may have children, and one that keeps dying is started again and again
     dask.config.set({"distributed.worker.daemon": False, "distributed.deploy.lost-worker-timeout": "1000 days"})
+    told = os.dup(1)
+    os.dup2(2, 1)
     with tempfile.TemporaryDirectory(prefix="vlrb-dask-", ignore_cleanup_errors=True) as folder:
-        asyncio.run(serve(int(sys.argv[1]), folder))
+        asyncio.run(serve(int(sys.argv[1]), folder, told))
     os._exit(0)
 
 

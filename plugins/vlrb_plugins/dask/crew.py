@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -15,13 +15,15 @@ AHEAD = 2
 """Tasks that a worker has beyond those that it can do at a time, while its tasks are quick."""
 QUICK = 0.5
 """Seconds from giving a task to its end."""
+_marks = itertools.count(1)
+"""Of looks and attempts: a late word of an earlier job is of none of this one."""
 
 Resources = tuple[tuple[str, float], ...]
 
 
 @attrs.define(eq=False)
 class Worker:
-    """A worker: what it offers, and the attempts that it has, by their marks."""
+    """A worker: what it offers, why it is refused and whether that was printed, and the attempts that it has, by their marks."""
 
     address: str
     threads: int
@@ -29,7 +31,14 @@ class Worker:
     is_ready: bool = False
     ahead: int = 0
     refused: Sequence[Problem] = ()
+    is_told: bool = False
     running: dict[int, Attempt] = attrs.Factory(dict)
+
+    def judge(self, problems: Sequence[Problem]) -> None:
+        """Let it have tasks, or none because of problems."""
+        where = f"Dask worker {self.address}"
+        self.refused = [attrs.evolve(p, where=f"{where}, {p.where}" if p.where else where) for p in problems]
+        self.is_ready = not problems
 
     def offers_all(self, resources: Resources) -> bool:
         """Tell whether it has so much of everything."""
@@ -69,7 +78,6 @@ class Crew:
     _looking: dict[int, Worker] = attrs.Factory(dict)
     _logged: dict[int, int] = attrs.Factory(dict)
     _told_before: dict[int, int] = attrs.Factory(dict)
-    _marks: Iterator[int] = attrs.Factory(lambda: itertools.count(1))
 
     def add(self, tasks: Sequence[Task]) -> None:
         """Have tasks done in this order; those that need most come first where a worker could do several."""
@@ -81,7 +89,7 @@ class Crew:
 
     def look(self, worker: Worker) -> int:
         """Return the mark of a worker's look at the job, without which it gets no task."""
-        worker.is_ready, mark = False, next(self._marks)
+        worker.is_ready, mark = False, next(_marks)
         self._looking = {m: w for m, w in self._looking.items() if w is not worker}
         self.workers[worker.address] = self._looking[mark] = worker
         return mark
@@ -90,10 +98,9 @@ class Crew:
         """Return the worker whose look has this mark, if it is one that has not ended."""
         return self._looking.get(mark)
 
-    def has_looked(self, mark: int, refused: Sequence[Problem]) -> None:
-        """Let a worker have tasks, or not."""
-        worker = self._looking.pop(mark)
-        worker.refused, worker.is_ready = refused, not refused
+    def has_looked(self, mark: int) -> Worker:
+        """Return a worker whose look has ended."""
+        return self._looking.pop(mark)
 
     def hand_out(self) -> list[Attempt]:
         """Give each free worker a task that it can do, those with the fewest first."""
@@ -107,7 +114,7 @@ class Crew:
 
     def _give(self, index: int, worker: Worker) -> Attempt:
         self._attempts[index] = number = self._attempts.get(index, 0) + 1
-        attempt = Attempt(index, number, next(self._marks), self._tasks[index], worker)
+        attempt = Attempt(index, number, next(_marks), self._tasks[index], worker)
         worker.running[attempt.mark] = self._running[attempt.mark] = attempt
         return attempt
 

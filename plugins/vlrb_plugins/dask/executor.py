@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
@@ -28,7 +29,7 @@ from vlrb import (
 )
 from vlrb_plugins.dask.connection import Connection, close_connection, connected, lost, within
 from vlrb_plugins.dask.crew import Attempt, Crew, Worker
-from vlrb_plugins.dask.inside import Expected
+from vlrb_plugins.dask.inside import Expected, Refused
 from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack, unpack
 from vlrb_plugins.dask.params import DaskParams
 from vlrb_plugins.dask.worker import do_task, end_job, take_job
@@ -43,6 +44,10 @@ EVERY = 5.0
 """Seconds between looks at the list of workers, unless the scheduler tells of a change."""
 SILENT = 3.0
 """Seconds for which nobody is told that no worker can do what is left: one may be about to join."""
+TOKEN = ".dask-"
+"""Beginning of the name of a file in the cache folder, which workers must see."""
+STALE = 24 * 3600.0
+"""Seconds after which such a file is of a process that was killed: each look of a worker renews it."""
 END = 5.0
 """Seconds for telling the workers that a job has ended."""
 INSTALL = 'install vlrb there as here, with its extra: pip install "vlrb[dask]"'
@@ -74,11 +79,12 @@ class DaskExecutor:
             return
         packed, versions = pack(job), job.versions(*job.shared)
         places = next((thing for thing in job.shared if isinstance(thing, Places)), None)
-        token = (places.cache if places else cache_directory()) / f".dask-{uuid.uuid4().hex}"
+        token = (places.cache if places else cache_directory()) / f"{TOKEN}{uuid.uuid4().hex}"
         try:
             connection = connected(self.params, listener.progress)
             _write_token(token)
-            work = _Work(connection, listener, packed, pack(Expected(versions, token)))
+            _remove_stale_tokens(token)
+            work = _Work(connection, listener, packed, Expected(versions, token))
             try:
                 work.do_all(tasks)
             finally:
@@ -98,15 +104,27 @@ def _write_token(token: Path) -> None:
         raise StorageError.of(error, token) from None
 
 
+def _remove_stale_tokens(token: Path) -> None:
+    """Remove what processes that were killed have left beside a token, whose time is that of the file system."""
+    with contextlib.suppress(OSError):  # another process does the same
+        now = token.stat().st_mtime
+        for other in token.parent.glob(f"{TOKEN}*"):
+            if now - other.stat().st_mtime > STALE:
+                other.unlink()
+
+
 @attrs.define(eq=False)
 class _Work:
-    """The tasks of one call, and the workers that do them."""
+    """The tasks of one call, and the workers that do them.
+
+    Workers tell all under one topic, the client's identity: the scheduler forgets it when the client has been gone for an hour.
+    """
 
     connection: Connection
     listener: Listener
     packed: bytes
-    expected: bytes
-    topic: str = attrs.Factory(lambda: f"vlrb-{uuid.uuid4().hex}")
+    expected: Expected
+    name: str = attrs.Factory(lambda: f"vlrb-{uuid.uuid4().hex}")
     crew: Crew = attrs.Factory(Crew)
     queue: queue.SimpleQueue[tuple[Any, ...]] = attrs.Factory(queue.SimpleQueue)
     futures: dict[int, Any] = attrs.Factory(dict)
@@ -131,13 +149,18 @@ class _Work:
                 for attempt in self.crew.hand_out():
                     self.give(attempt)
                 self.refuse_to_hang()
+                self.tell_refused()
             self.take()
             interrupts.check()
 
     def subscribe(self) -> None:
         """Listen to the workers, and to the scheduler where workers come and go."""
-        self.client.subscribe_topic(self.topic, lambda event: self.queue.put(unpack(event[1])))
+        self.client.subscribe_topic(self.client.id, self._note_message)
         self.client.subscribe_topic("all", self._note_change)
+
+    def _note_message(self, event: Any) -> None:
+        if isinstance(event[1], bytes):  # the scheduler notes there, too, what the client does
+            self.queue.put(unpack(event[1]))
 
     def _note_change(self, event: Any) -> None:
         if event[1].get("action") in ("add-worker", "remove-worker"):
@@ -164,7 +187,7 @@ class _Work:
         if time.monotonic() - self.looked < EVERY:
             return
         try:
-            found = self.client.scheduler_info()["workers"]
+            found = self.client.scheduler_info(n_workers=-1)["workers"]  # some versions give five without being asked
         except (OSError, TimeoutError):
             return  # the connection is looked at next
         self.looked = time.monotonic()
@@ -176,14 +199,16 @@ class _Work:
 
     def admit(self, worker: Worker) -> None:
         """Have a worker take the job; it gets tasks when it has found nothing that differs."""
+        _write_token(self.expected.token)
         mark = self.crew.look(worker)
-        arguments = (self.topic, mark, self.packed, self.connection.params.threads, self.expected)
-        self.submit(mark, take_job, arguments, worker, {}, f"vlrb-look-{mark}-{self.topic}")
+        packed = (self.packed, pack(self.expected))
+        arguments = (self.client.id, self.name, mark, packed, self.connection.params.threads)
+        self.submit(mark, take_job, arguments, worker, {}, f"vlrb-look-{mark}-{self.name}")
 
     def give(self, attempt: Attempt) -> None:
         """Give a task to the worker that the crew has chosen."""
-        arguments = (self.topic, attempt.mark, pack(attempt.task), self.connection.params.threads)
-        name = f"{attempt.task.name}-{attempt.mark}-{self.topic}"
+        arguments = (self.client.id, self.name, attempt.mark, pack(attempt.task), self.connection.params.threads)
+        name = f"{attempt.task.name}-{attempt.mark}-{self.name}"
         self.submit(attempt.mark, do_task, arguments, attempt.worker, dict(attempt.task.resources), name)
 
     def submit(
@@ -248,20 +273,22 @@ class _Work:
         if kind == DIED:
             self.join_or_refuse(mark, [Problem(f"the worker cannot run vlrb: {content[0]}", fix=INSTALL)])
         elif kind == ENDED:
-            found = unpack(content[0])
-            if isinstance(found, Failure):
-                problems = getattr(found.error, "problems", None)
-                found = problems or [Problem(f"the worker cannot load the experiment: {found.text}", fix=INSTALL)]
-            self.join_or_refuse(mark, found)
+            self.join_or_refuse(mark, _excluding(unpack(content[0])))
 
     def join_or_refuse(self, mark: int, problems: Sequence[Problem]) -> None:
-        """Give a worker tasks from now on, or none, and say why."""
-        worker = self.crew.looker(mark)
-        where = f"Dask worker {worker.address}" if worker else ""
-        placed = [attrs.evolve(p, where=f"{where}, {p.where}" if p.where else where) for p in problems]
-        self.crew.has_looked(mark, placed)
-        if placed:
-            logger.warning("%s", "\n".join(["a worker is refused and gets no task:", *map(str, placed)]))
+        """Give a worker tasks from now on, or none."""
+        self.crew.has_looked(mark).judge(problems)
+
+    def tell_refused(self) -> None:
+        """Say which workers get no task; if there are no others, the error says it."""
+        workers = self.crew.workers.values()
+        if any(worker.is_ready for worker in workers):
+            for worker in workers:
+                if worker.refused and not worker.is_told:
+                    worker.is_told = True
+                    logger.warning(
+                        "%s", "\n".join(["a worker is refused and gets no task:", *map(str, worker.refused)])
+                    )
 
     def has_told(self, attempt: Attempt, kind: str, content: tuple[Any, ...]) -> None:
         """Pass on what a task tells."""
@@ -273,8 +300,13 @@ class _Work:
             if self.crew.is_new(attempt, content[0]):
                 self.listener.log(attempt.task, *content)
         elif kind == ENDED:
-            self.crew.ended(attempt)
-            self.end_task(attempt, unpack(content[0]))
+            result = unpack(content[0])
+            if isinstance(result, Refused):
+                self.crew.take_back([attempt])
+                attempt.worker.judge(_excluding(result.found))
+            else:
+                self.crew.ended(attempt)
+                self.end_task(attempt, result)
         elif kind == UNKNOWN:  # a worker of this address was started again
             self.crew.take_back([attempt])
             if attempt.worker.is_ready:
@@ -333,9 +365,17 @@ class _Work:
         if self.client.status != "running":
             return
         with interrupts.held():
-            workers = [w.address for w in self.crew.workers.values() if not w.refused]
+            workers = [*self.crew.workers]
             futures = list(self.futures.values()) if self.crew.left else []
             within(END, lambda: self.client.cancel(futures) if futures else None)
-            within(END, lambda: self.client.run(end_job, self.topic, workers=workers, on_error="ignore"))
-            for topic in (self.topic, "all"):
+            within(END, lambda: self.client.run(end_job, self.name, workers=workers, on_error="ignore"))
+            for topic in (self.client.id, "all"):
                 within(END, lambda topic=topic: self.client.unsubscribe_topic(topic))  # type: ignore[misc]
+
+
+def _excluding(found: Sequence[Problem] | Failure) -> Sequence[Problem]:
+    """Return what excludes a worker, by what one of its processes found."""
+    if not isinstance(found, Failure):
+        return found
+    problems: Sequence[Problem] = getattr(found.error, "problems", ())
+    return problems or [Problem(f"the worker cannot load the experiment: {found.text}", fix=INSTALL)]

@@ -1,4 +1,4 @@
-"""What the process beside a worker does: it looks whether all is as in the asking process, then does tasks."""
+"""What each process beside a worker does: it looks whether all is as in the asking process, then does tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -33,6 +33,12 @@ class Inside:
     """A job, and what its tasks share, which is made with the first of them."""
 
     job: Job
+    expected: Expected
+
+    @cached_property
+    def differing(self) -> list[Problem] | Failure:
+        """Return what differs in this process, or why there is no telling."""
+        return cast("list[Problem] | Failure", _result(lambda: list(_differences(self.job, self.expected.versions))))
 
     @cached_property
     def made(self) -> Any:
@@ -40,18 +46,31 @@ class Inside:
         return self.job.make(*self.job.shared)
 
 
-def open_job(packed: bytes) -> Inside:
+@attrs.frozen
+class Refused:
+    """What excludes a worker from a job, or why there is no telling; found by a process that had a task."""
+
+    found: list[Problem] | Failure
+
+
+def open_job(packed: bytes, expected: bytes) -> Inside:
     """Unpack a job."""
-    return Inside(unpack(packed))
+    return Inside(unpack(packed), unpack(expected))
 
 
-def look(inside: Inside, _report: Report, expected: bytes) -> bytes:
+def look(inside: Inside, _report: Report) -> bytes:
     """Return, packed, the problems that exclude this worker from a job, or why there is no telling."""
-    return pack(_result(lambda: list(_differences(inside.job, unpack(expected)))))
+    found = inside.differing
+    return pack(found if isinstance(found, Failure) else [*found, *_folder_problems(inside.expected.token)])
 
 
 def work(inside: Inside, report: Report, threads: int, task: bytes) -> bytes:
-    """Do a task; return its result or failure, packed."""
+    """Do a task; return its result or failure, packed, or that it was not begun since this process is unlike the asking one.
+
+    A process that starts later than the look may find sources or packages that were changed meanwhile.
+    """
+    if inside.differing:
+        return pack(Refused(inside.differing))
 
     def done() -> Any:
         given: Task = unpack(task)
@@ -74,13 +93,12 @@ def _result(call: Callable[[], Any]) -> Any:
         return Failure.of(error)
 
 
-def _differences(job: Job, expected: Expected) -> Iterator[Problem]:
+def _differences(job: Job, expected: Mapping[str, str]) -> Iterator[Problem]:
     found = job.versions(*job.shared)
-    for name in sorted(found.keys() | expected.versions.keys()):
-        here, there = expected.versions.get(name, "not there"), found.get(name, "not there")
+    for name in sorted(found.keys() | expected.keys()):
+        here, there = expected.get(name, "not there"), found.get(name, "not there")
         if here != there:
             yield Problem(f"{name} is {there} on the worker, and {here} where vlrb was started", fix=SAME)
-    yield from _folder_problems(expected.token)
 
 
 def _folder_problems(token: Path) -> Iterator[Problem]:

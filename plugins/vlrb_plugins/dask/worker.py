@@ -29,9 +29,9 @@ OFTEN = 0.2
 
 @attrs.define(eq=False)
 class Held:
-    """A job that the worker has taken, and its processes."""
+    """A job that the worker has taken, with what its processes must find, and these."""
 
-    packed: bytes
+    packed: tuple[bytes, bytes]
     threads: int
     idle: list[TaskProcess] = attrs.Factory(list)
     busy: list[TaskProcess] = attrs.Factory(list)
@@ -43,34 +43,34 @@ _lock = threading.Lock()
 _starting = threading.Lock()
 
 
-def take_job(topic: str, mark: int, packed: bytes, threads: int, expected: bytes) -> None:
+def take_job(topic: str, name: str, mark: int, packed: tuple[bytes, bytes], threads: int) -> None:
     """Take a job, and look whether this worker can do it."""
     with _lock:
         if not _jobs:
             util.Finalize(None, _close_all, exitpriority=10)  # multiprocessing would wait for the processes otherwise
-        if topic not in _jobs:
-            _jobs[topic] = Held(packed, threads, used=time.monotonic())
-            threading.Thread(target=_drop_unused, args=(topic,), daemon=True).start()
-    _do(topic, mark, Task("look", ("look", expected)))
+        if name not in _jobs:
+            _jobs[name] = Held(packed, threads, used=time.monotonic())
+            threading.Thread(target=_drop_unused, args=(name,), daemon=True).start()
+    _do(topic, name, mark, Task("look", ("look",)))
 
 
-def do_task(topic: str, mark: int, task: bytes, threads: int) -> None:
+def do_task(topic: str, name: str, mark: int, task: bytes, threads: int) -> None:
     """Do a task of a job that the worker has taken."""
-    _do(topic, mark, Task("work", ("work", threads, task)))
+    _do(topic, name, mark, Task("work", ("work", threads, task)))
 
 
-def end_job(topic: str) -> None:
+def end_job(name: str) -> None:
     """Interrupt the tasks of a job and drop it."""
     with _lock:
-        held = _jobs.pop(topic, None)
+        held = _jobs.pop(name, None)
         for process in held.busy if held else ():
             process.interrupt()
     if held:
         threading.Thread(target=_close, args=(held,), daemon=True).start()
 
 
-def _do(topic: str, mark: int, task: Task) -> None:
-    """Have a process do a task, and tell what comes of it; the scheduler keeps the order."""
+def _do(topic: str, name: str, mark: int, task: Task) -> None:
+    """Have a process of a job do a task, and tell under a topic what comes of it; the scheduler keeps the order."""
     from distributed import get_worker
 
     log_event = get_worker().log_event
@@ -78,7 +78,7 @@ def _do(topic: str, mark: int, task: Task) -> None:
     def tell(*message: Any) -> None:
         log_event(topic, pack((mark, *message)))
 
-    process = _borrowed(topic)
+    process = _borrowed(name)
     if process is None:
         tell(UNKNOWN)
         return
@@ -87,7 +87,7 @@ def _do(topic: str, mark: int, task: Task) -> None:
     progress = _now_and_then(functools.partial(tell, PROGRESS))
     listener = Listener(lambda _, result: results.append(result), progress, log=lambda _, *values: tell(LOG, *values))
     alive = process.do(task, listener)
-    _give_back(topic, process, alive)
+    _give_back(name, process, alive)
     result = results[0]
     if not alive:
         tell(DIED, str(result.error.problems[0].message))
@@ -108,10 +108,10 @@ def _now_and_then(tell: Callable[..., None]) -> Callable[..., None]:
     return told
 
 
-def _borrowed(topic: str) -> TaskProcess | None:
+def _borrowed(name: str) -> TaskProcess | None:
     """Return a process for one task of a job; None where the job is unknown."""
     with _lock:
-        held = _jobs.get(topic)
+        held = _jobs.get(name)
         if held is None:
             return None
         process = held.idle.pop() if held.idle else None
@@ -120,17 +120,17 @@ def _borrowed(topic: str) -> TaskProcess | None:
             return process
         held.used = float("inf")  # while a process starts
     with _starting, _children_allowed():
-        process = TaskProcess.start(Job(open_job, (held.packed,), step), held.threads)
+        process = TaskProcess.start(Job(open_job, held.packed, step), held.threads)
     with _lock:
         held.busy.append(process)
-        if topic not in _jobs:
+        if name not in _jobs:
             process.interrupt()
     return process
 
 
-def _give_back(topic: str, process: TaskProcess, alive: bool) -> None:
+def _give_back(name: str, process: TaskProcess, alive: bool) -> None:
     with _lock:
-        held = _jobs.get(topic)
+        held = _jobs.get(name)
         if held is not None:
             held.busy.remove(process)
             held.used = time.monotonic()
@@ -153,16 +153,16 @@ def _children_allowed() -> Iterator[None]:
         config["daemon"] = before
 
 
-def _drop_unused(topic: str) -> None:
+def _drop_unused(name: str) -> None:
     while True:
         time.sleep(IDLE / 4)
         with _lock:
-            held = _jobs.get(topic)
+            held = _jobs.get(name)
             if held is None:
                 return
             if held.busy or time.monotonic() - held.used < IDLE:
                 continue
-            del _jobs[topic]
+            del _jobs[name]
         _close(held)
         return
 
@@ -173,8 +173,8 @@ def _close(held: Held) -> None:
 
 
 def _close_all() -> None:
-    for topic in list(_jobs):
-        held = _jobs.pop(topic)
+    for name in list(_jobs):
+        held = _jobs.pop(name)
         for process in held.busy:
             process.interrupt()
         _close(held)
