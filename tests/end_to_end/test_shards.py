@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -10,6 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
+from vlrb.testing import executor_work
 
 ROUTERS = "".join(
     f'[[router]]\nuse = "counting"\nlabel = "slow-{i}"\nfile = "fits-{i}"\nwait = 0.4\nchoice = {i % 3}\n'
@@ -78,10 +81,61 @@ def test_a_cell_that_fails_is_told_and_the_others_are_done(project: Any) -> None
     shown = project.vlrb("run", file, "--shard", "1/1")
     assert shown.status == 1
     assert "error: faulty-seed42 failed: " in shown.err
+    assert 'raise ValueError("cannot learn this")' in shown.err  # nothing else keeps the traceback
+    assert "cells: 1/2" in shown.err
     told = project.vlrb("run", file, "--shard", "1/1", "--json")
 
     assert told.json["done"] == ["cheapest"] or [n.split("-")[0] for n in told.json["done"]] == ["cheapest"]
     assert told.json["failed"][0]["cell"] == "faulty-seed42"
+
+
+def test_a_cell_that_ends_its_process_does_not_end_the_shard(project: Any) -> None:
+    """Else it would end every shard, one after the other, and the launcher would start them again."""
+    file = project.experiment('[[router]]\nuse = "faulty"\nfault = "die"\n[[router]]\nuse = "cheapest"\n')
+    told = project.vlrb("run", file, "--shard", "1/1", "--json")
+
+    assert told.status == 1
+    assert [name.partition("-")[0] for name in told.json["done"]] == ["cheapest"]
+    assert [f["cell"] for f in told.json["failed"]] == ["faulty-seed42"]
+    assert "a process died (SIGKILL)" in told.err
+
+
+def test_shards_share_the_reading_of_logs(project: Any) -> None:
+    """Each part once; the first one is held up until both shards read, which they would not if one had all of them."""
+    begins = "    def read(self, part: Part, catalog: Any) -> Any:\n"
+    wait = """        with Path("reads").open("a", encoding="utf-8") as file:
+            file.write(f"{part.id} {os.getpid()}\\n")
+        limit = time.monotonic() + 60
+        while len({line.split()[1] for line in Path("reads").read_text(encoding="utf-8").splitlines()}) < 2:
+            assert time.monotonic() < limit, "the other shard reads nothing"
+            time.sleep(0.01)
+"""
+    text = project.plugin.read_text(encoding="utf-8")
+    assert begins in text
+    project.plugin.write_text(text.replace(begins, begins + wait), encoding="utf-8")
+    file = project.experiment()
+    shards = [project.process("run", file, "--shard", f"{i}/2") for i in (1, 2)]
+    outs = [p.communicate(timeout=180) for p in shards]
+
+    assert [p.returncode for p in shards] == [0, 0], outs
+    reads = [line.split()[0] for line in (project.folder / "reads").read_text(encoding="utf-8").splitlines()]
+    assert len(reads) == len(set(reads)) == 8
+
+
+def test_one_process_does_tasks_until_it_dies(tmp_path: Path) -> None:
+    """Where the asking process does none; the task that it died of has a failure, and another process does the next."""
+    from vlrb import Failure, Job, Listener, Task
+    from vlrb_plugins.executors.shards import ShardParams, SharedExecutor
+
+    results: list[Any] = []
+    tasks = [Task(f"t{i}", (i,), makes=tmp_path / f"{i}") for i in range(4)]
+    listener = Listener(lambda _, result: results.append(result), lambda *_: None)
+    SharedExecutor(ShardParams()).run(Job(executor_work.prepare, (100,), executor_work.die), tasks, listener)
+
+    first, died, *more = results
+    assert isinstance(died, Failure)
+    assert [r["sum"] for r in (first, *more)] == [100, 102, 103]
+    assert more[0]["process"] == more[1]["process"] not in (first["process"], os.getpid())
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -96,7 +150,7 @@ def test_a_shard_begins_at_its_share(count: int) -> None:
         order: list[str] = []
         job = Job(make, (), lambda *_: None)
         listener = Listener(lambda *_: None, lambda *_: None, lambda t, order=order: order.append(t.name))  # type: ignore[misc]
-        SharedExecutor(ShardParams(index, count)).run(job, tasks, listener, object())
+        SharedExecutor(ShardParams(index=index, count=count)).run(job, tasks, listener, object())
         firsts.append(order[0])
         assert sorted(order) == sorted(t.name for t in tasks)
 

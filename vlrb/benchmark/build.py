@@ -51,9 +51,10 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     jobs = jobs or os.cpu_count() or 1
     target = places.cache / "benchmarks" / _benchmark_key(plan, logs.listing, logs.keys)[:20]
     if not _is_built(target, places):  # a cache that is read-only may have it
+        clock = _read(logs, jobs, progress)  # before the lock: several processes may share the parts
         with locked(target):
             if not _is_built(target, places):
-                _write(target, logs, jobs, progress)
+                _join(target, logs, clock, progress)
     with stage(progress, "loading the benchmark"):
         built = benchmark.load(target)
     _refuse_unasked(plan, built)
@@ -67,13 +68,18 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     return built
 
 
-def _write(target: Path, logs: Logs, jobs: int, progress: Progress) -> None:
-    """Read and score what is not in the cache, and join all."""
+def _read(logs: Logs, jobs: int, progress: Progress) -> _Clock:
+    """Read and score what is not in the cache; return how long it took."""
     clock = _Clock()
     logs.read(jobs, progress)
     clock.note("read")
     logs.score(logs.to_score.values(), logs.every, jobs, progress)
     clock.note("score")
+    return clock
+
+
+def _join(target: Path, logs: Logs, clock: _Clock, progress: Progress) -> None:
+    """Join the parts that are in the cache."""
     with new_directory(target) as aside, stage(progress, "joining logs"):
         manifest, samples, matrices = _assemble(logs)
         clock.note("join")

@@ -26,23 +26,29 @@ class _Launcher:
     first: str = "1"
     step: str = ""
     last: bool = False
+    lists: bool = False
 
     def shard(self, environment: Mapping[str, str]) -> tuple[int, int] | None:
         """Return number, from 1, and count; None where the launcher has not started this process.
 
-        ``first`` is a number or the variable that holds it; with ``last``, ``count`` holds the last index.
+        ``first`` is a number or the variable that holds it.  With ``last``, ``count`` holds the last index, and outside an
+        array there is none, or 0.  With ``lists``, indices may have gaps, so that a number may be beyond the count: any will do.
         """
-        read = {n: environment.get(n, "") for n in (self.index, self.count, self.first, self.step)}
-        first = int(self.first) if self.first.isdecimal() else int(read[self.first] or 1)
-        if not (read[self.index].isdecimal() and read[self.count].isdecimal()):
+        given = {n: int(text) for n, text in environment.items() if n in attrs.astuple(self) and text.isdecimal()}
+        if self.index not in given or self.count not in given:
             return None
-        step = int(read[self.step]) if read.get(self.step, "").isdecimal() else 1
-        index, count = (int(read[self.index]) - first) // step + 1, int(read[self.count])
-        return index, (count - first) // step + 1 if self.last else count
+        first = int(self.first) if self.first.isdecimal() else given.get(self.first, 1)
+        step = given.get(self.step) or 1
+        index, count = (given[self.index] - first) // step + 1, given[self.count]
+        if self.last:
+            return (index, (count - first) // step + 1) if index > 0 else None
+        return ((index - 1) % count + 1 if self.lists and count else index), count
 
 
 LAUNCHERS = (
-    _Launcher("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP"),
+    _Launcher(
+        "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP", lists=True
+    ),
     _Launcher("SGE_TASK_ID", "SGE_TASK_LAST", "SGE_TASK_FIRST", "SGE_TASK_STEPSIZE", last=True),
     _Launcher("LSB_JOBINDEX", "LSB_JOBINDEX_END", last=True),
     _Launcher("SLURM_PROCID", "SLURM_NTASKS", "0"),
@@ -79,13 +85,13 @@ def shard_of(text: str, environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def show_shard(shard: Mapping[str, int], outcome: ShardOutcome, file: object, as_json: bool) -> None:
-    """Print what a shard did, and how its work is joined."""
+    """Print what a shard did, why cells failed, and how its work is joined."""
     if as_json:
         failed = [{"cell": name, "error": text} for name, text in outcome.failed.items()]
         echo_json({"shard": dict(shard), "done": outcome.done, "here": outcome.here, "failed": failed})
-        return
-    here, others = len(outcome.here), len(outcome.done) + len(outcome.failed) - len(outcome.here)
-    echo(f"shard {shard['index']} of {shard['count']}: {here} cells here, {max(0, others)} elsewhere or before")
-    for name, text in outcome.failed.items():
-        echo(f"error: {name} failed: {text.splitlines()[0]}", err=True)
-    echo(f"`vlrb run {file}` joins the shards: it selects, reports and tracks")
+    else:
+        here, others = len(outcome.here), len(outcome.done) + len(outcome.failed) - len(outcome.here)
+        echo(f"shard {shard['index']} of {shard['count']}: {here} cells here, {max(0, others)} elsewhere or before")
+        echo(f"`vlrb run {file}` joins the shards: it selects, reports and tracks")
+    for name, text in outcome.failed.items():  # nothing else keeps it
+        echo(f"error: {name} failed: {text}", err=True)

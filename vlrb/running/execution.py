@@ -131,14 +131,20 @@ def make_features(
     return errors
 
 
-def run_cells(context: RunContext, cells: Sequence[CellInfo], jobs: int, listener: Listener) -> None:
-    """Have the experiment's executor run cells, whose features are there; their results are in the cache then."""
+def run_cells(
+    context: RunContext, cells: Sequence[CellInfo], jobs: int, listener: Listener, *, isolated: bool = False
+) -> None:
+    """Have the experiment's executor run cells, whose features are there; their results are in the cache then.
+
+    :param isolated: run none in this process, which goes on if one dies; so it is with several jobs
+    """
+    isolated = isolated or jobs > 1
     threads = max(1, available_threads() // jobs)
     resources = {r.label: r.resources for r in context.plan.routers}
     tasks = [Task(c.name, (c, threads), makes=context.fit_folder(c), resources=resources[c.label]) for c in cells]
     shared = (PortablePlan(context.plan), context.places, context.benchmark.directory, context.splitting)
-    here = context if jobs < 2 else None
-    limits = Limits(jobs, isolated=jobs > 1, threads=threads)
+    here = None if isolated else context
+    limits = Limits(jobs, isolated=isolated, threads=threads)
     do_tasks(context.plan.executor, Job(_unpacked, shared, _work_on, plan_versions), tasks, listener, here, limits)
 
 

@@ -61,18 +61,22 @@ class _Shard:
     context: RunContext
     progress: Progress
     failed: Callable[[str, Failure], None]
+    asked: list[CellInfo] = attrs.Factory(list)
     done: list[str] = attrs.Factory(list)
     here: list[str] = attrs.Factory(list)
     failures: dict[str, str] = attrs.Factory(dict)
 
     def finish(self, cells: Sequence[CellInfo]) -> None:
         """See that cells are in the cache, or have failed."""
-        waiting = [c for c in cells if not self.context.finished(c)]
-        self.done.extend(c.name for c in cells if c not in waiting)
+        self.asked.extend(cells)
+        there = {c.name for c in cells if self.context.finished(c)}
+        self.done.extend(c.name for c in cells if c.name in there)
+        waiting = [c for c in cells if c.name not in there]
         errors = make_features(self.context, waiting, 1, self.progress, self.failed)
         self.failures.update({c.name: errors[c.features] for c in waiting if c.features in errors})
         waiting = [c for c in waiting if c.features not in errors]
-        run_cells(self.context, waiting, 1, Listener(self._ended, self.progress, self._started))
+        listener = Listener(self._ended, self.progress, self._started)
+        run_cells(self.context, waiting, 1, listener, isolated=True)
 
     def result(self, cell: CellInfo) -> CellResult:
         """Return the result of a cell."""
@@ -95,5 +99,4 @@ class _Shard:
         else:
             self.failures[task.name] = failure.text
             self.failed(task.name, failure)
-        total = len(self.done) + len(self.failures)
-        self.progress("cells", total, total)
+        self.progress("cells", len(self.done) + len(self.failures), len(self.asked))

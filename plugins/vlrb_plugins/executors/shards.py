@@ -12,7 +12,18 @@ from typing import Any
 import attrs
 from attrs import validators
 
-from vlrb import Job, Limits, Listener, LocalExecutor, Task, do_task, lock_if_free, param, thread_environment
+from vlrb import (
+    Job,
+    Limits,
+    Listener,
+    LocalExecutor,
+    Task,
+    TaskProcess,
+    do_task,
+    lock_if_free,
+    param,
+    thread_environment,
+)
 
 logger = logging.getLogger("vlrb")
 
@@ -38,7 +49,8 @@ class SharedExecutor:
     """Does the tasks that no other shard does, one at a time, beginning at its share; ends when all are done.
 
     A task is done under the claim of what it makes, a lock beside it in the cache.  A task that another shard has done is
-    found in the cache by the task itself; a shard that dies leaves its claim free.
+    found in the cache by the task itself; a shard that dies leaves its claim free.  Where this process does no tasks, one
+    beside it does them, and another one when that has died: also with ``isolated``, as tasks come one at a time.
     """
 
     def __init__(self, params: ShardParams) -> None:
@@ -54,17 +66,20 @@ class SharedExecutor:
         shared = [t for t in tasks if t.makes is not None]
         first = (self.params.index - 1) * len(shared) // self.params.count
         with thread_environment(limits.threads):
-            made = job.make(*job.shared) if here is None and shared else here
-            self._share(job, made, deque(shared[first:] + shared[:first]), listener)
+            worker = _Worker(job, here)
+            try:
+                self._share(worker, deque(shared[first:] + shared[:first]), listener)
+            finally:
+                worker.close()
 
-    def _share(self, job: Job, made: Any, waiting: deque[Task], listener: Listener) -> None:
+    def _share(self, worker: _Worker, waiting: deque[Task], listener: Listener) -> None:
         taken = 0
         told = False
         while waiting:
             task = waiting.popleft()
             with lock_if_free(claim_of(task)) as is_free:
                 if is_free:
-                    do_task(job, made, task, listener)
+                    worker.do(task, listener)
             if is_free:
                 taken = 0
                 continue
@@ -75,6 +90,30 @@ class SharedExecutor:
                     logger.warning("%d pieces are with other shards, %s among them: waiting", len(waiting), task.name)
                 told, taken = True, 0
                 time.sleep(PAUSE)
+
+
+@attrs.define(eq=False)
+class _Worker:
+    """Does tasks: in this process if it has what they share, else in one beside it, so that a death ends one task only."""
+
+    job: Job
+    here: Any
+    process: TaskProcess | None = None
+
+    def do(self, task: Task, listener: Listener) -> None:
+        """Do a task; the process is kept for the next one unless it has died."""
+        if self.here is not None:
+            do_task(self.job, self.here, task, listener)
+            return
+        if self.process is None:
+            self.process = TaskProcess.start(self.job)
+        if not self.process.do(task, listener):
+            self.process = None
+
+    def close(self) -> None:
+        """End the process beside this one."""
+        if self.process is not None:
+            self.process.close()
 
 
 def claim_of(task: Task) -> Path:

@@ -14,6 +14,11 @@ from vlrb.errors import ExitCode
 
 SLURM = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MIN": "1"}
 
+SLURM_LIST = {"SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_STEP": "1"}
+"""``--array=3,8``."""
+SGE_ALONE = dict.fromkeys(("SGE_TASK_ID", "SGE_TASK_FIRST", "SGE_TASK_LAST", "SGE_TASK_STEPSIZE"), "undefined")
+"""A job that is no array."""
+
 
 @given(st.integers(1, 10**5).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n))))
 def test_shards_are_counted_from_one(shard: tuple[int, int]) -> None:
@@ -39,20 +44,23 @@ def test_other_texts_are_refused_with_what_is_expected(text: str) -> None:
         ({"PMI_RANK": "3", "PMI_SIZE": "4"}, (4, 4)),
         ({"CLOUD_RUN_TASK_INDEX": "1", "CLOUD_RUN_TASK_COUNT": "2"}, (2, 2)),
         ({"JOB_COMPLETION_INDEX": "2", "JOB_COMPLETIONS": "3"}, (3, 3)),
-        ({"SGE_TASK_ID": "undefined", "SGE_TASK_LAST": "undefined", "PMI_RANK": "0", "PMI_SIZE": "1"}, (1, 1)),
+        ({**SGE_ALONE, "PMI_RANK": "0", "PMI_SIZE": "1"}, (1, 1)),
+        ({"LSB_JOBINDEX": "0", "LSB_JOBINDEX_END": "0", "PMI_RANK": "1", "PMI_SIZE": "2"}, (2, 2)),
+        ({"SLURM_ARRAY_TASK_ID": "3", **SLURM_LIST}, (1, 2)),
+        ({"SLURM_ARRAY_TASK_ID": "8", **SLURM_LIST}, (2, 2)),
     ],
 )
 def test_launchers_number_their_tasks(environment: dict[str, str], shard: tuple[int, int]) -> None:
-    """Each in its own way: from 0 or 1, with steps, with the last index instead of a count."""
+    """Each in its own way: from 0 or 1, with steps, gaps, the last index instead of a count; without an array they say nothing."""
     assert shard_of("auto", environment) == {"index": shard[0], "count": shard[1]}
 
 
 def test_without_a_launcher_auto_is_refused() -> None:
-    """A count that is missing is no reason to do everything in every process; a number outside is an error too."""
+    """A count that is missing is no reason to do everything in every process; a number beyond a count that is set is an error."""
     with pytest.raises(click.BadParameter, match=r"SLURM_ARRAY_TASK_ID .* are not set\): give I/N"):
-        shard_of("auto", {"JOB_COMPLETION_INDEX": "1"})
-    with pytest.raises(click.BadParameter, match="no shard 9 of 4"):
-        shard_of("auto", {**SLURM, "SLURM_ARRAY_TASK_ID": "9"})
+        shard_of("auto", {"JOB_COMPLETION_INDEX": "1", **SGE_ALONE, "LSB_JOBINDEX": "0", "LSB_JOBINDEX_END": "0"})
+    with pytest.raises(click.BadParameter, match="no shard 10 of 4"):
+        shard_of("auto", {"JOB_COMPLETION_INDEX": "9", "JOB_COMPLETIONS": "4"})
 
 
 @pytest.mark.parametrize("more", [["--fresh"], ["--jobs", "2"], ["--pdb"]])
