@@ -83,7 +83,7 @@ def _write(target: Path, logs: Logs, jobs: int, progress: Progress) -> None:
 
 
 def _is_built(target: Path, places: Places) -> bool:
-    """Tell whether the cache has a benchmark and its images, and mark it as used, so that nobody removes it."""
+    """Return whether the cache has a benchmark and its images, and mark it as used, so that pruning keeps it."""
     found = mark_used(target) and (target / "manifest.json").is_file()
     return found and all((places.cache / f).is_file() for f in read_manifest(target).images)
 

@@ -1,4 +1,4 @@
-"""``vlrb run --shard``: which shard this process is, and what it says at its end."""
+"""``vlrb run --shard``: which shard this process is, and what it prints at its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Launcher:
     last: bool = False
 
     def shard(self, environment: Mapping[str, str]) -> tuple[int, int] | None:
-        """Return number, from 1, and count; None where the launcher has not started this process.
+        """Return number, from 1, and count; None if the launcher has not started this process.
 
         ``first`` is a number or the variable that holds it; with ``last``, ``count`` holds the last index.
         """
@@ -53,7 +53,7 @@ LAUNCHERS = (
     _Launcher("PBS_ARRAY_INDEX", "PBS_ARRAY_COUNT"),
     _Launcher("AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE", "0"),
 )
-"""Slurm arrays, Grid Engine, LSF, srun, MPI, Cloud Run jobs; of the last three, the count is a variable that the user sets."""
+"""Slurm arrays, Grid Engine, LSF, srun, MPI, Cloud Run jobs; then those for which the user sets the count."""
 
 
 def shard_of(text: str, environment: Mapping[str, str]) -> dict[str, int]:
@@ -79,7 +79,7 @@ def shard_of(text: str, environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def show_shard(shard: Mapping[str, int], outcome: ShardOutcome, file: object, as_json: bool) -> None:
-    """Print what a shard did, and how its work is joined."""
+    """Print what a shard did, and how to join its work."""
     if as_json:
         failed = [{"cell": name, "error": text} for name, text in outcome.failed.items()]
         echo_json({"shard": dict(shard), "done": outcome.done, "here": outcome.here, "failed": failed})

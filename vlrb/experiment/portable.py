@@ -24,7 +24,7 @@ from vlrb.texts import describe_error
 
 ONE = "do all the work in one process with --jobs 1, or report it to the plugin's author"
 NUMERICAL = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pillow", "tiktoken", "rapidfuzz")
-"""Packages that may change a number, whatever an experiment uses."""
+"""Packages that may change a number in any experiment."""
 
 
 def do_tasks(

@@ -1,4 +1,4 @@
-"""A shard of a run: one of several processes that share a cache and do its pieces; ``vlrb run`` joins what they have made."""
+"""A shard of a run: one of several processes that share a cache and do its pieces; ``vlrb run`` joins their results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vlrb.storage import Places
 
 @attrs.frozen
 class ShardOutcome:
-    """What a shard saw: the cells that are in the cache, which of them it ran itself, and name -> why a cell failed."""
+    """The cells in the cache, those that the shard ran itself, and name -> why a cell failed."""
 
     done: tuple[str, ...]
     here: tuple[str, ...]
@@ -66,7 +66,7 @@ class _Shard:
     failures: dict[str, str] = attrs.Factory(dict)
 
     def finish(self, cells: Sequence[CellInfo]) -> None:
-        """See that cells are in the cache, or have failed."""
+        """Have all cells in the cache, or failed."""
         waiting = [c for c in cells if not self.context.finished(c)]
         self.done.extend(c.name for c in cells if c not in waiting)
         errors = make_features(self.context, waiting, 1, self.progress, self.failed)

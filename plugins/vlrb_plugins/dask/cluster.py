@@ -1,6 +1,6 @@
-"""A cluster on this machine, in a process of its own: ``python -m vlrb_plugins.dask.cluster WORKERS``.
+"""A cluster on this machine, in a separate process: ``python -m vlrb_plugins.dask.cluster WORKERS``.
 
-It prints the scheduler's address and ends when its standard input does, also because the asking process was killed.
+It prints the scheduler's address and ends when its standard input ends, also because the asking process was killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 LIMIT = 10.0
-"""Seconds in which the cluster may close."""
+"""Seconds that the cluster has to close."""
 
 
 async def serve(workers: int, folder: str) -> None:
@@ -38,7 +38,7 @@ async def serve(workers: int, folder: str) -> None:
         processes=True,
         asynchronous=True,
         dashboard_address="127.0.0.1:0",
-        memory_limit=0,  # tasks run beside the workers, where Dask does not see their memory
+        memory_limit=0,  # tasks run in other processes, whose memory Dask does not see
         local_directory=folder,
         silence_logs=logging.CRITICAL,
     )

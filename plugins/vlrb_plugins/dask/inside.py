@@ -1,4 +1,4 @@
-"""What the process beside a worker does: it looks whether all is as in the asking process, then does tasks."""
+"""What a process next to a worker does: it checks that its environment is that of the asking process, then does tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vlrb import Failure, Job, Problem, Report, Task
 from vlrb_plugins.dask.messages import pack, unpack
 
 PATIENCE = 5.0
-"""Seconds until a file that another machine has written must be visible: network file systems remember what a folder holds."""
+"""Seconds until a file that another machine has written must be visible: network file systems cache a folder's content."""
 SAME = "start the worker in the environment of the asking process: the same Python, packages and plugin files"
 SHARED = "give all machines one cache folder under the same path (a shared file system), or name another with --cache"
 
@@ -46,7 +46,7 @@ def open_job(packed: bytes) -> Inside:
 
 
 def look(inside: Inside, _report: Report, expected: bytes) -> bytes:
-    """Return, packed, the problems that exclude this worker from a job, or why there is no telling."""
+    """Return, packed, the problems that exclude this worker from a job, or the failure of the check."""
     return pack(_result(lambda: list(_differences(inside.job, unpack(expected)))))
 
 
@@ -61,7 +61,7 @@ def work(inside: Inside, report: Report, threads: int, task: bytes) -> bytes:
 
 
 def step(inside: Inside, report: Report, name: str, *arguments: Any) -> bytes:
-    """Do one thing or the other."""
+    """Look or work, as ``name`` says."""
     return look(inside, report, *arguments) if name == "look" else work(inside, report, *arguments)
 
 

@@ -47,7 +47,7 @@ class LmEvalSource:
     def list(self, catalog: Catalog) -> Listing:
         """List the files, by their names and the names of their folders.
 
-        :raises DataError: naming files whose model is not known, and those between which nothing decides
+        :raises DataError: naming files of unknown models, and files between which nothing decides
         """
         check_folders(self.params.path, self.params.image_folder)
         findings, ignored, found = Findings(), {}, []
@@ -79,14 +79,14 @@ class LmEvalSource:
         findings.stop_if_any()
 
     def _model_of(self, path: Path, findings: Findings) -> str | None:
-        """Return the model of a file, or None after noting that its folder does not tell."""
+        """Return the model of a file, or None after noting that its folder does not say."""
         folder = path.parent.relative_to(self.params.path)
         if folder.as_posix() in self.params.models:
             return self.params.models[folder.as_posix()]
         if len(folder.parts) == 1:
             return folder.name
         fix = f'name it in [logs.models]: "{folder.as_posix()}" = "MODEL"'
-        findings.add("the name of the folder does not tell which model answered", str(path.parent), fix)
+        findings.add("the name of the folder does not say which model answered", str(path.parent), fix)
         return None
 
     def _check_models(self, findings: Findings) -> None:
@@ -146,7 +146,7 @@ class LmmsEvalSource(LmEvalSource):
 
 
 def _rows_of_filter(path: Path, wanted: str, findings: Findings) -> Iterator[LogRow]:
-    """Yield the lines of one filter; without one asked for, all lines must be of the same."""
+    """Yield the lines of one filter; if none is named, all lines must have the same."""
     filters: dict[str, None] = {}
     for number, size, row in json_lines(path, findings):
         name = row.get("filter", "")
@@ -154,7 +154,7 @@ def _rows_of_filter(path: Path, wanted: str, findings: Findings) -> Iterator[Log
         if wanted and name != wanted:
             continue
         if not wanted and len(filters) > 1:
-            what = f"line {number} is of filter {name!r}, earlier ones of {next(iter(filters))!r}"
+            what = f"line {number} has filter {name!r}, earlier ones have {next(iter(filters))!r}"
             raise DataError(what, where=str(path), fix="name one of them by filter in the table of the task")
         yield LogRow(f"{path}, line {number}", size, row)
     if wanted and wanted not in filters and not findings:
@@ -184,7 +184,7 @@ def _images_of(row: Mapping[str, Any], name: str, task: LmEvalTask) -> Sequence[
 
 
 def _prediction_of(row: Mapping[str, Any], places: str | tuple[str, ...]) -> str | None:
-    """Return the text at the first of some places that holds one.
+    """Return the text at the first of some places that has one.
 
     :raises WrongValueError: when there are places, and none does
     """
@@ -201,10 +201,10 @@ def _prediction_of(row: Mapping[str, Any], places: str | tuple[str, ...]) -> str
 
 
 def _check_only_answer(row: Mapping[str, Any], place: str) -> None:
-    """Refuse a text that is one of several: the score is of all of them, and so are the tokens."""
+    """Refuse a text that is one of several: score and tokens are those of all of them."""
     steps = place.split(".")
     for i in range(1, len(steps)):
         outer = ".".join(steps[:i])
         if isinstance(several := value_at(row, outer), list) and len(several) > 1:
             fix = "log one answer to each sample, without repeats or rounds"
-            raise WrongValueError(f"{outer!r} holds {len(several)} answers, and the score is of all of them", fix)
+            raise WrongValueError(f"{outer!r} holds {len(several)} answers, and the score covers all of them", fix)

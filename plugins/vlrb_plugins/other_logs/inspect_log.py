@@ -35,7 +35,7 @@ _SAMPLES = "samples"
 
 @attrs.frozen
 class Head:
-    """What stands before the samples of a log."""
+    """The members of a log that come before its samples."""
 
     status: str
     task: str
@@ -52,7 +52,7 @@ class InspectSource:
         self._chosen: ChosenLogs[InspectTask] = ChosenLogs(params.tasks, params.runs, params.path)
 
     def list(self, catalog: Catalog) -> Listing:
-        """List the logs by their heads; those that did not finish are passed over.
+        """List the logs by their heads; unfinished logs are skipped.
 
         :raises DataError: naming logs that are broken, and those between which nothing decides
         """
@@ -110,7 +110,7 @@ class InspectSource:
 
 
 def read_head(path: Path) -> Head | None:
-    """Return what stands before the samples of a log, or None for another file.
+    """Return the members before the samples of a log, or None for another file.
 
     :raises DataError: when the file cannot be read, or is broken there
     """
@@ -128,7 +128,7 @@ def read_head(path: Path) -> Head | None:
 
 
 def _utc(created: object, path: Path) -> str:
-    """Return a time in a form that sorts."""
+    """Return a time as a text that sorts."""
     try:
         return datetime.fromisoformat(str(created)).astimezone(UTC).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):
@@ -137,7 +137,7 @@ def _utc(created: object, path: Path) -> str:
 
 
 def _rows_of_epoch(path: Path, task: InspectTask, findings: Findings) -> Iterator[LogRow]:
-    """Yield the samples of one epoch; without one asked for, all must be of the same."""
+    """Yield the samples of one epoch; if none is named, all must have the same."""
     number, epochs = 0, set()
     for name, size, sample in json_members(path, _SAMPLES):
         if name != _SAMPLES or sample is None:
@@ -152,7 +152,7 @@ def _rows_of_epoch(path: Path, task: InspectTask, findings: Findings) -> Iterato
         if task.epoch is not None and (epoch != task.epoch or isinstance(epoch, bool)):
             continue
         if task.epoch is None and len(epochs) > 1:
-            what = f"the samples are of several epochs: {', '.join(sorted(epochs))}"
+            what = f"the samples have several epochs: {', '.join(sorted(epochs))}"
             raise DataError(what, where=where, fix="name one of them by epoch in the table of the task")
         yield LogRow(where, size, sample)
     if task.epoch is not None and epochs and repr(task.epoch) not in epochs:
@@ -179,7 +179,7 @@ def _texts_of(sample: Mapping[str, Any], task: InspectTask, counts: Counter[str]
 def _outcome_of(
     sample: Mapping[str, Any], task: InspectTask, model: str, counts: Counter[str]
 ) -> dict[str, Any] | None:
-    """Return the answer that a sample holds, or None after counting one that ended with an error."""
+    """Return the answer of a sample, or None after counting a sample that ended with an error."""
     key = _key(sample)
     if sample.get("error") is not None:
         counts[FAILED] += 1

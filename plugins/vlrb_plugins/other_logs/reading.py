@@ -59,13 +59,13 @@ class _Batches:
     size: int = 0
 
     def add(self, row: Mapping[str, Any], size: int) -> bool:
-        """Add a row, and tell whether the batch is full."""
+        """Add a row, and return whether the batch is full."""
         self.rows.append({"dataset": self.dataset, **row})
         self.size += size
         return self.size > BATCH_BYTES or len(self.rows) >= BATCH_ROWS
 
     def take(self, metadata: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows as a batch, unless there is nothing to tell."""
+        """Yield the rows as a batch, unless there are none."""
         if self.rows or self.counts:
             schema = self.schema.with_metadata({**metadata, "counts": json.dumps(self.counts)})
             yield pa.RecordBatch.from_pylist(self.rows, schema=schema)
@@ -75,7 +75,7 @@ class _Batches:
 def sample_batches(
     readers: Iterator[LogReader], dataset: str, folder: ImageFolder, findings: Findings
 ) -> Iterator[pa.RecordBatch]:
-    """Stream the samples that the logs of several models hold, each once; their texts must agree."""
+    """Stream the samples of the logs of several models, each once; their texts must agree."""
     batches = _Batches(dataset, _SAMPLES)
     known: dict[str, tuple[bytes, Path]] = {}
     for reader in readers:
@@ -127,7 +127,7 @@ def _check_once(key: str, here: set[str]) -> None:
 
 
 def _is_new(sample: Mapping[str, Any], path: Path, known: dict[str, tuple[bytes, Path]]) -> bool:
-    """Tell whether a sample was not in an earlier log.
+    """Return whether a sample was not in an earlier log.
 
     :raises WrongValueError: when it was, with other texts
     """

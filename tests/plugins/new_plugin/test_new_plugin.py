@@ -173,7 +173,7 @@ def test_nothing_is_overwritten(make: str, project: Any) -> None:
     shown = project.vlrb("new-plugin", "mine", "--kind", "metric")
 
     assert shown.status == 4
-    assert "vlrb-mine: there is something already" in shown.err
+    assert "vlrb-mine: already exists" in shown.err
     assert "--to FOLDER" in shown.err
     (project.folder / "other" / "vlrb-mine").mkdir(parents=True)
     assert project.vlrb("new-plugin", "mine", "--kind", "metric", "--to", "other").status == 0
@@ -197,7 +197,7 @@ def test_it_appears_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     (tmp_path / "vlrb-mine").mkdir()
     (tmp_path / "vlrb-mine" / "theirs.txt").touch()
-    with pytest.raises(ConfigError, match="there is something already"):
+    with pytest.raises(ConfigError, match="already exists"):
         write_scaffold(Scaffold.of("mine", "metric"), tmp_path)
     assert [p.name for p in (tmp_path / "vlrb-mine").iterdir()] == ["theirs.txt"]
 

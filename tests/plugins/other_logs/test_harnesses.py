@@ -132,7 +132,7 @@ def test_tables_of_tasks(logs: Any) -> None:
     logs.lm_eval([logs.line()], task="charts_val")
     tables = {"charts_test": {"score": "f1"}, "charts_*": {}}
     assert [r["score"] for r in logs.read(LM, "outcomes", tasks=tables)] == [0.5, 1.0]
-    assert "all fit task 'charts_test'" in logs.refused(LM, tasks={"*_test": {}, "charts_*": {}})
+    assert "all match task 'charts_test'" in logs.refused(LM, tasks={"*_test": {}, "charts_*": {}})
     assert "did you mean 'charts_test'" in logs.refused(LM, tasks=tables | {"charts_tests": {}})
     assert "are all called dataset 'X'" in logs.refused(LM, tasks={"charts_*": {"dataset": "X"}})
 
@@ -154,7 +154,7 @@ def test_filters(logs: Any) -> None:
     """Lines of several filters need one to be named, and it must be there."""
     both = [logs.line(filter="strict", acc=0.0), logs.line(filter="flexible", acc=1.0)]
     logs.lm_eval(both)
-    assert "line 2 is of filter 'flexible', earlier ones of 'strict'" in logs.refused(LM)
+    assert "line 2 has filter 'flexible', earlier ones have 'strict'" in logs.refused(LM)
     assert [r["score"] for r in logs.read(LM, "outcomes", table={"filter": "flexible"})] == [1.0]
     assert "there are: 'strict', 'flexible'" in logs.refused(LM, table={"filter": "flexibel"})
 
@@ -256,7 +256,7 @@ def test_answers_without_a_score(logs: Any) -> None:
 def test_several_answers_to_a_sample(logs: Any, resps: Any) -> None:
     """Repeats and rounds are refused: one of the texts would be scored and priced by the values of all."""
     logs.lm_eval([logs.line(resps=resps)])
-    assert "holds 2 answers, and the score is of all of them" in logs.refused(LM)
+    assert "holds 2 answers, and the score covers all of them" in logs.refused(LM)
     logs.lmms_eval([logs.lmms_line(resps=["a", "b"])])
     assert "'resps' holds 2 answers" in logs.refused(LMMS)
 

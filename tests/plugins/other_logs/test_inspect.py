@@ -194,7 +194,7 @@ def test_questions_that_are_refused(logs: Any, given: Any) -> None:
 def test_epochs(logs: Any) -> None:
     """Several answers of a model to one sample: the table names an epoch, which must be there."""
     logs.inspect([logs.sample(), logs.sample(epoch=2, scores={"match": {"value": "I"}})])
-    assert "the samples are of several epochs: 1, 2" in logs.refused("inspect")
+    assert "the samples have several epochs: 1, 2" in logs.refused("inspect")
     assert [r["score"] for r in logs.read("inspect", "outcomes", table={"epoch": 2})] == [0.0]
     assert "has no sample of epoch 3" in logs.refused("inspect", table={"epoch": 3})
 

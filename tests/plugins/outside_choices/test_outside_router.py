@@ -94,11 +94,11 @@ def change(rows: list[Row], at: int, **values: Any) -> list[Row]:
         ),
         (
             lambda rows: [*rows, {**rows[0], "id": "x" * 32}],
-            ["line {n+1}", "xxxx", "is not of a question of split 'fold-1'", "remove the line"],
+            ["line {n+1}", "xxxx", "does not belong to a question of split 'fold-1'", "remove the line"],
         ),
         (
             lambda rows: change(rows, 0, split="fold-2"),
-            ["line 1", "{0}", "is of split 'fold-1', not 'fold-2'", "write split 'fold-1'"],
+            ["line 1", "{0}", "belongs to split 'fold-1', not 'fold-2'", "write split 'fold-1'"],
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_choices_of_other_splits_are_refused(outside: Callable[..., Any], projec
     inner = project.vlrb("run", project.experiment(sweep, more=INNER))
     for shown in (limited, other, inner):
         assert shown.status == 1
-        assert "no choice is of a question of this split; the file has choices for 'split'" in shown.err
+        assert "no choice belongs to a question of this split; the file has choices for 'split'" in shown.err
         assert "export the queries again" in shown.err
 
 
