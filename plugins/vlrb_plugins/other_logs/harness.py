@@ -12,7 +12,7 @@ import pyarrow as pa
 from vlrb import Catalog, DataError, Listing, Part, did_you_mean, shorten_list
 from vlrb_plugins.other_logs.listing import ChosenLogs, FoundLog, check_folders
 from vlrb_plugins.other_logs.params import LmEvalParams, LmEvalTask, LmmsEvalParams
-from vlrb_plugins.other_logs.reading import LogReader, LogRow, outcome_batches, sample_batches
+from vlrb_plugins.other_logs.reading import LogReader, LogRow, part_batches
 from vlrb_plugins.other_logs.values import (
     WrongValueError,
     answer_of,
@@ -26,7 +26,6 @@ from vlrb_plugins.other_logs.values import (
     value_at,
 )
 from vlrb_plugins.shared.log_tables.findings import Findings
-from vlrb_plugins.shared.log_tables.image_files import ImageFolder
 from vlrb_plugins.shared.log_tables.json_lines import json_lines
 
 _KEY = "doc_id"
@@ -70,13 +69,7 @@ class LmEvalSource:
 
         :raises DataError: once the files were read, with their problems; no batch follows the first of them
         """
-        findings = Findings()
-        if part.kind == "samples":
-            folder = ImageFolder(self.params.image_folder or self.params.path)
-            yield from sample_batches((self._reader(f, findings) for f in part.files), part.dataset, folder, findings)
-        else:
-            yield from outcome_batches(self._reader(part.files[0], findings), part.dataset, findings)
-        findings.stop_if_any()
+        return part_batches(part, self._reader, self.params.image_folder or self.params.path)
 
     def _model_of(self, path: Path, findings: Findings) -> str | None:
         """Return the model of a file, or None after noting that its folder does not say."""

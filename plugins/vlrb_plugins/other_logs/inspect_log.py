@@ -23,10 +23,9 @@ from vlrb_plugins.other_logs.inspect_content import (
 from vlrb_plugins.other_logs.json_object import json_members
 from vlrb_plugins.other_logs.listing import ChosenLogs, FoundLog, check_folders
 from vlrb_plugins.other_logs.params import InspectParams, InspectTask
-from vlrb_plugins.other_logs.reading import LogReader, LogRow, outcome_batches, sample_batches
+from vlrb_plugins.other_logs.reading import LogReader, LogRow, part_batches
 from vlrb_plugins.other_logs.values import WrongValueError, answer_of, fields_of, key_of, options_of, value_at
 from vlrb_plugins.shared.log_tables.findings import Findings
-from vlrb_plugins.shared.log_tables.image_files import ImageFolder
 from vlrb_plugins.shared.log_tables.json_lines import shorten_value
 
 FAILED = "samples that ended with an error, left out"
@@ -80,13 +79,7 @@ class InspectSource:
 
         :raises DataError: at once for what is not JSON, else with the problems of the samples; no batch follows the first
         """
-        findings = Findings()
-        if part.kind == "samples":
-            folder = ImageFolder(self.params.image_folder or self.params.path)
-            yield from sample_batches((self._reader(f, findings) for f in part.files), part.dataset, folder, findings)
-        else:
-            yield from outcome_batches(self._reader(part.files[0], findings), part.dataset, findings)
-        findings.stop_if_any()
+        return part_batches(part, self._reader, self.params.image_folder or self.params.path)
 
     def _reader(self, path: Path, findings: Findings) -> LogReader:
         head = read_head(path)

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pyarrow as pa
 
-from vlrb import OUTCOMES, SAMPLES, TEXTS
+from vlrb import OUTCOMES, SAMPLES, TEXTS, Part
 from vlrb_plugins.other_logs.values import WrongValueError
 from vlrb_plugins.shared.log_tables.findings import Findings
 from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem
@@ -72,7 +72,23 @@ class _Batches:
         self.rows, self.size, self.counts = [], 0, Counter()
 
 
-def sample_batches(
+def part_batches(part: Part, reader: Callable[[Path, Findings], LogReader], images: Path) -> Iterator[pa.RecordBatch]:
+    """Stream a part.
+
+    :param reader: gives the reader of a log
+    :param images: the folder of images
+    :raises DataError: with the problems of the logs, once these were read; no batch follows the first of them
+    """
+    findings = Findings()
+    if part.kind == "samples":
+        readers = (reader(file, findings) for file in part.files)
+        yield from _sample_batches(readers, part.dataset, ImageFolder(images), findings)
+    else:
+        yield from _outcome_batches(reader(part.files[0], findings), part.dataset, findings)
+    findings.stop_if_any()
+
+
+def _sample_batches(
     readers: Iterator[LogReader], dataset: str, folder: ImageFolder, findings: Findings
 ) -> Iterator[pa.RecordBatch]:
     """Stream the samples of the logs of several models, each once; their texts must agree."""
@@ -99,7 +115,7 @@ def sample_batches(
         yield from batches.take(folder.named())
 
 
-def outcome_batches(reader: LogReader, dataset: str, findings: Findings) -> Iterator[pa.RecordBatch]:
+def _outcome_batches(reader: LogReader, dataset: str, findings: Findings) -> Iterator[pa.RecordBatch]:
     """Stream the answers of a log."""
     batches = _Batches(dataset, _OUTCOMES)
     metadata = {"verdict": reader.verdict}

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pyarrow as pa
 import pytest
+from written_logs import SCORED
 
 from vlrb.api.logs import Case, Rotation, Score
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
@@ -204,18 +205,6 @@ def test_long_parts_are_scored_in_pieces_and_only_once(
     here = tmp_path / "0"
     scoring.score_part(SimpleNamespace(), here / "rows", {"A": here / "samples-A"}, here / "scores", False, "part")  # type: ignore[arg-type]
     assert judge.calls == calls
-
-
-SCORED = """
-[[dataset]]
-name = "TinyA"
-group = "general"
-scorer = "judge"
-[[dataset]]
-name = "TinyB"
-group = "stem"
-scorer = "judge"
-"""
 
 
 def with_scorer(project: Any, body: str) -> None:
