@@ -184,7 +184,7 @@ def listener_ends_the_work(executor: ExecutorSubject) -> None:
 
 @EXECUTOR.promise("do tasks with here in this process; with jobs = 1, all of them")
 def works_here(executor: ExecutorSubject) -> None:
-    """With ``here`` and one job at a time, all is done in the asking process, without another ``make``."""
+    """With ``here`` and one job at a time, all is done in the main process, without another ``make``."""
     told = executor.run(here={"base": BASE, "calls": 0, "process": os.getpid()}, jobs=1)
     refuse_results(told, 4)
     if elsewhere := {r["process"] for r in told.results.values()} - {os.getpid()}:

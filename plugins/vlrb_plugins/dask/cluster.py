@@ -1,6 +1,6 @@
 """A cluster on this machine, in a separate process: ``python -m vlrb_plugins.dask.cluster WORKERS``.
 
-It prints the scheduler's address and ends when its standard input ends, also because the asking process was killed.
+It prints the scheduler's address and ends when its standard input ends, also because the main process was killed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def serve(workers: int, folder: str) -> None:
 
 
 def main() -> None:
-    """Run a cluster; Ctrl-C is for the asking process."""
+    """Run a cluster; Ctrl-C is for the main process."""
     import dask
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What a process next to a worker does: it checks that its environment is that of the asking process, then does tasks."""
+"""What a process next to a worker does: it checks that its environment is that of the main process, then does tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vlrb_plugins.dask.messages import pack, unpack
 
 PATIENCE = 5.0
 """Seconds until a file that another machine has written must be visible: network file systems cache a folder's content."""
-SAME = "start the worker in the environment of the asking process: the same Python, packages and plugin files"
+SAME = "start the worker in the environment of the main process: the same Python, packages and plugin files"
 SHARED = "give all machines one cache folder under the same path (a shared file system), or name another with --cache"
 
 

@@ -1,4 +1,4 @@
-"""Messages of workers to the asking process: pickled tuples (mark, kind, content ...), as events of a topic of the scheduler."""
+"""Messages of workers to the main process: pickled tuples (mark, kind, content ...), as events of a topic of the scheduler."""
 
 from __future__ import annotations
 

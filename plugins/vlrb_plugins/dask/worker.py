@@ -1,4 +1,4 @@
-"""What runs in a Dask worker: it passes tasks to processes next to it, and their messages to the asking process.
+"""What runs in a Dask worker: it passes tasks to processes next to it, and their messages to the main process.
 
 Tasks change their process (signal handlers, threads of libraries, environment), may end it, and need the code as it is on disk
 now: so none runs in the worker itself.
@@ -22,7 +22,7 @@ from vlrb_plugins.dask.inside import open_job, step
 from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack
 
 IDLE = 60.0
-"""Seconds after which an unused job is dropped: the asking process was killed."""
+"""Seconds after which an unused job is dropped: the main process was killed."""
 OFTEN = 0.2
 """Seconds between two progress messages on one thing."""
 

@@ -37,7 +37,7 @@ class ShardParams:
 class SharedExecutor:
     """Does the tasks that no other shard does, one at a time, starting with its share; ends when all are done.
 
-    A task is done under the claim of what it makes, a lock beside it in the cache.  A task that another shard has done is
+    A task is done under a claim on its result, a lock next to it in the cache.  A task that another shard has done is
     found in the cache by the task itself; a shard that dies leaves its claim free.
     """
 

@@ -1,4 +1,4 @@
-"""Tasks on a real scheduler and workers: what comes back, what is told, and what happens when something dies."""
+"""Tasks on a real scheduler and workers: results, messages, and what happens when something dies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_what_a_task_tells_comes_in_order_and_before_its_end(cluster: Cluster) -
 
 
 def test_tasks_share_a_process_and_a_new_call_has_another(cluster: Cluster) -> None:
-    """What tasks share is made once per worker; code that was edited meanwhile is imported anew by the next call."""
+    """What tasks share is made once per worker; the next call imports code that was edited meanwhile again."""
     tasks = [Task(str(i), ("log", 1)) for i in range(30)]
     first, second = (set(do(cluster, tasks).results.values()) for _ in range(2))
 
@@ -65,7 +65,7 @@ def test_tasks_share_a_process_and_a_new_call_has_another(cluster: Cluster) -> N
 
 
 def test_tasks_run_in_the_workers_folders_with_their_threads(cluster: Cluster) -> None:
-    """The number of threads is that of the executor, wherever the worker is; nothing runs in the asking process."""
+    """The number of threads is that of the executor, wherever the worker is; nothing runs in the main process."""
     found = do(cluster, [Task(str(i), ("where",)) for i in range(8)], threads=3).results.values()
 
     assert {f["folder"] for f in found} <= {str(cluster.folder / name) for name in ("one", "two")}
@@ -118,7 +118,7 @@ def test_two_clusters_are_refused() -> None:
 def test_the_task_of_a_worker_that_dies_is_tried_again(
     scheduler: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a worker that comes later; steps that it had logged are not told twice, and it is said."""
+    """On a worker that comes later; steps that it had logged are not reported twice, and a warning says so."""
     scheduler.start_worker("one")
     file = tmp_path / "waiting"
 
@@ -165,7 +165,7 @@ def test_a_task_that_kills_its_worker_three_times_fails(caplog: pytest.LogCaptur
 def test_a_worker_that_differs_gets_no_task(
     scheduler: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is named with what differs; one like the asking process, which comes later, does the work."""
+    """It is named with what differs; one like the main process, which comes later, does the work."""
     scheduler.start_worker("other", DASK_WORK_THING="2")
     file = tmp_path / "refused"
 
@@ -220,7 +220,7 @@ def test_a_scheduler_that_dies_is_an_error(scheduler: Cluster, tmp_path: Path) -
 def test_a_connection_that_comes_back_is_used(
     cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A network that fails for a moment costs no run: what was under way is done, and told once."""
+    """A network that fails for a moment ends no run: running tasks are done, and reported once."""
     wire = Wire(cluster.address)
     file = tmp_path / "sleeps"
 

@@ -112,7 +112,7 @@ def test_models_by_folder(logs: Any) -> None:
 
 
 def test_two_files_of_a_model_and_task(logs: Any) -> None:
-    """An error, or the newest by the date in its name, whatever the file system says; a tie stays an error."""
+    """An error, or the newest by the date in its name, regardless of the file system; a tie stays an error."""
     new = logs.lmms_eval([logs.lmms_line()], date="20260902_080000")
     old = logs.lmms_eval([logs.lmms_line(1)], date="20260901_120000")
     message = logs.refused(LMMS)
@@ -343,7 +343,7 @@ JSON = st.recursive(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(["doc_id", "doc", "target", "resps", "filter", "acc", "token_counts"]), JSON))
 def test_any_values_are_read_or_refused(logs: Any, values: dict[str, Any]) -> None:
-    """Whatever JSON stands in a line, reading ends with valid rows or with an error that has place and fix."""
+    """For any JSON in a line, reading ends with valid rows or with an error that has place and fix."""
     for kind, write, line in ((LM, logs.lm_eval, logs.line()), (LMMS, logs.lmms_eval, logs.lmms_line())):
         write([json.dumps(line | values)])
         for part in ("samples", "outcomes"):

@@ -338,7 +338,7 @@ def test_stored_is_no_policy_for_stored_verdicts(project: Any) -> None:
     ],
 )
 def test_a_scorer_that_breaks_its_contract_is_blamed(project: Any, body: str, message: str) -> None:
-    """Exit status 5, with the plugin's name and what it did; no number comes of it."""
+    """Exit status 5, with the plugin's name and what it did, and no number."""
     with_scorer(project, body)
     shown = project.vlrb("build", project.experiment(more=f'{SCORED}\n[benchmark]\nverdicts = "scored"'))
 

@@ -48,7 +48,7 @@ def test_launchers_number_their_tasks(environment: dict[str, str], shard: tuple[
 
 
 def test_without_a_launcher_auto_is_refused() -> None:
-    """A count that is missing is no reason to do everything in every process; a number outside is an error too."""
+    """Without a count, an error, not all work in every process; a number outside the count is an error too."""
     with pytest.raises(click.BadParameter, match=r"SLURM_ARRAY_TASK_ID .* are not set\): give I/N"):
         shard_of("auto", {"JOB_COMPLETION_INDEX": "1"})
     with pytest.raises(click.BadParameter, match="no shard 9 of 4"):
