@@ -81,9 +81,7 @@ def tiny_cells(tiny: int, many: int) -> None:
         timed(executor, cells, 1)
         spent = 1000 * (time.process_time() - before) / cells
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"{cells:,} cells: {spent:.2f} ms of the main process's CPU per cell, its peak memory {megabytes:.0f} MB"
-        )
+        print(f"{cells:,} cells: {spent:.2f} ms of the main process's CPU per cell, its peak memory {megabytes:.0f} MB")
     close_connection()
 
 
