@@ -68,7 +68,7 @@ def workers_against_one(cells: int, seconds: float) -> None:
 
 
 def tiny_cells(tiny: int, many: int) -> None:
-    """Print the time per cell beyond the local executor's, and that of the asking process for more and more cells."""
+    """Print the time per cell beyond the local executor's, and that of the main process for more and more cells."""
     executor = DaskExecutor(DaskParams(workers=2))
     started = timed(executor, 2, 1)[0]
     whole, dask = timed(executor, tiny, 1)
@@ -81,9 +81,7 @@ def tiny_cells(tiny: int, many: int) -> None:
         timed(executor, cells, 1)
         spent = 1000 * (time.process_time() - before) / cells
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"{cells:,} cells: {spent:.2f} ms of the asking process's CPU per cell, its peak memory {megabytes:.0f} MB"
-        )
+        print(f"{cells:,} cells: {spent:.2f} ms of the main process's CPU per cell, its peak memory {megabytes:.0f} MB")
     close_connection()
 
 

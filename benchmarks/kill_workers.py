@@ -1,9 +1,9 @@
-"""Kills workers, schedulers and asking processes of runs on Dask, and shards, at random moments; nothing may be lost or differ.
+"""Kills workers, schedulers and main processes of runs on Dask, and shards, at random moments; nothing may be lost or differ.
 
 Usage: python benchmarks/kill_workers.py FOLDER [--workers 20] [--schedulers 5] [--parents 10] [--shards 10] [--seed S]
 
 Each round is a run of cells that wait a little, in a folder of its own, on a real scheduler and two workers (or two shards), all
-processes of their own.  Something of it is killed with SIGKILL at a moment drawn evenly from the time that an undisturbed run
+separate processes.  Something of it is killed with SIGKILL at a moment drawn evenly from the time that an undisturbed run
 took, and replaced where a cluster would replace it; a run that has ended because of that is started again.  What must hold:
 
 - the choices of all cells are those of an undisturbed run by the local executor, byte for byte;

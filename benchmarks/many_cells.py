@@ -3,9 +3,9 @@
 Usage: python benchmarks/many_cells.py FOLDER [CELLS ...]      (default: 1,000 2,500 5,000 10,000)
 
 For each number a run of as many cells (labels x 10 seeds x 5 folds of a constant router, 300 synthetic samples) runs twice, in
-processes of their own: once with nothing in the cache, and once without a run directory and with all cells in the cache, which
-is what the asking process does itself of a run whose cells others have run: it takes over each cell, computes its metrics, and
-writes the results.  From the second time a cell follows how many workers one asking process can feed.
+separate processes: once with nothing in the cache, and once without a run directory and with all cells in the cache, which
+is what the main process does itself of a run whose cells others have run: it takes over each cell, computes its metrics, and
+writes the results.  From the second time a cell follows how many workers one main process can feed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Measured:
 
 
 def measure(folder: Path) -> Measured:
-    """Run the experiment in a process of its own."""
+    """Run the experiment in a separate process."""
     command = [sys.executable, "-c", MEASURE, "-p", "no:mlflow", "run", "many.toml", "--json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     found = re.search(r"cpu ([0-9.]+) peak ([0-9]+)", done.stderr)
@@ -64,7 +64,7 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     sizes = [int(n.replace(",", "")) for n in sys.argv[2:]] or list(SIZES)
-    print(f"{'cells':>8} {'all anew':>22} {'peak':>9}   {'all in the cache':>22} {'peak':>9}")
+    print(f"{'cells':>8} {'all computed':>22} {'peak':>9}   {'all in the cache':>22} {'peak':>9}")
     for cells in sizes:
         labels = "".join(ROUTER.format(i=i) for i in range(cells // (SEEDS * FOLDS)))
         (folder / "many.toml").write_text(HEAD.format(seeds=list(range(SEEDS))) + labels, encoding="utf-8")

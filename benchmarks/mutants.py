@@ -36,7 +36,7 @@ COPIED = ("vlrb", "plugins", "tests", "examples", "docs", "benchmarks", "pyproje
 
 @attrs.frozen
 class Verdict:
-    """What became of a mutant: killed, survived, or equivalent with a reason."""
+    """The result for a mutant: killed, survived, or equivalent with a reason."""
 
     mutant: Mutant
     state: str

@@ -3,7 +3,7 @@
 Usage: python benchmarks/records.py FOLDER [--folds] [SAMPLES ...]      (default: 10,000 100,000 1,000,000, with 50 models each)
 
 For each size it writes the tables, and then builds the benchmark and evaluates a constant router on it with ``vlrb run``, in a
-process of its own whose peak memory is taken.  With ``--folds`` it then does the same, from the logs, with five folds and two
+separate process whose peak memory is measured.  With ``--folds`` it then does the same, from the logs, with five folds and two
 routers, one of which learns from features, and prints the time without that of fits, routing and encoding, against the first.
 """
 

@@ -40,7 +40,7 @@ pages = cache(generate.pages)
 
 
 def fresh(_: Any, name: str, source: list[str]) -> None:
-    """Take the reference from the code, whatever is checked in, and the contents from the lists of the first page."""
+    """Take the reference from the code, not from the checked-in files, and the contents from the lists of the first page."""
     folder, _, page = name.rpartition("/")
     if folder == "docs/reference":
         source[0] = pages()[f"{page}.md"]

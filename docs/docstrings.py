@@ -182,7 +182,7 @@ def methods_of(owner: type) -> list[tuple[str, Any]]:
 
 
 def is_property(value: Any) -> bool:
-    """Tell whether an attribute of a class is a property, cached or not."""
+    """Return whether an attribute of a class is a property, cached or not."""
     return isinstance(value, property | cached_property)
 
 

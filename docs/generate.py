@@ -1,4 +1,4 @@
-"""Write the reference, docs/reference/*.md, from what the code says of itself; ``--check`` says whether it is up to date."""
+"""Write the reference, docs/reference/*.md, from docstrings, help texts and records; ``--check`` says whether it is up to date."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def page(title: str, introduction: str, *parts: str) -> str:
 
 
 def bundled(kind: str) -> list[Any]:
-    """Return the records of a kind that vlrb itself brings, whatever else is installed."""
+    """Return the bundled records of a kind, regardless of what else is installed."""
     return [r for r in load(Selection()).all(kind) if r.plugin.dist == "vlrb"]
 
 
@@ -375,7 +375,7 @@ def pages() -> dict[str, str]:
 
 
 def stale(folder: Path = FOLDER) -> list[str]:
-    """Return the names of pages that are missing, differ from what the code says, or are not written any more."""
+    """Return the names of pages that are missing, outdated, or no longer written."""
     made = pages()
     there = {f.name: f.read_text(encoding="utf-8") for f in folder.glob("*.md")}
     return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))

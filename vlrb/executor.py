@@ -146,7 +146,7 @@ class Limits:
 
 @attrs.frozen
 class Listener:
-    """What is called in the asking process, one call at a time; what a call raises ends the work.
+    """What is called in the main process, one call at a time; what a call raises ends the work.
 
     ``ended`` gets a task's result, or its :class:`Failure`.
     """
@@ -165,7 +165,7 @@ class Executor(Protocol):
     ) -> None:
         """Do all tasks; a task that fails, or whose process dies, holds up no other.
 
-        ``make`` is called once in each process, ``work`` for each task, the listener in the asking process.
+        ``make`` is called once in each process, ``work`` for each task, the listener in the main process.
         An interrupt, and what the listener raises, is raised when all other processes have ended.
 
         :param here: what ``make`` gives, for tasks in this process; None: it does none
@@ -341,9 +341,9 @@ def _death(each: _Process) -> Failure:
 
 
 def _serve(job: Job, pipe: Any, level: int) -> None:
-    """Do the tasks that come through a pipe until None comes; end when the asking process is gone.
+    """Do the tasks that come through a pipe until None comes; end when the main process is gone.
 
-    :param level: of the log records that are printed, as in the asking process
+    :param level: of the log records that are printed, as in the main process
     """
     accept_any_text()
     print_records(level)

@@ -1,19 +1,19 @@
-"""Locks between processes, on one machine or several, on any file system: on NFS flock may be missing, or known to one client only.
+"""Locks between processes, on one machine or several, on any file system: on NFS flock may be missing, or local to one client.
 
 The lock of TARGET is the folder ``TARGET.lock`` with one file, the token, which is called ``free`` or after its holder.  Taking
-the lock, giving it back and taking it over from a dead holder rename the token.  A rename is atomic on NFSv3 and v4 too (RFC
-1813, 3.3.14; RFC 8881, 18.26), only one of several processes can rename a file away from a name, and no holder's name returns: so
-whoever acts on what it saw long ago fails.  Exclusive creation and link are atomic as well, but there the files of former
-holders have to be removed, and one who looked before that creates again what others have held and left.
+the lock, releasing it and taking it over from a dead holder rename the token.  A rename is atomic on NFSv3 and v4 too (RFC
+1813, 3.3.14; RFC 8881, 18.26), only one of several processes can rename a file away from a name, and no holder's name is used
+twice: so a process that acts on an outdated view fails.  Exclusive creation and link are atomic as well, but there the files of
+former holders have to be removed, and a process that looked before the removal could take a lock that another one holds.
 
 A holder is dead
 
-- if it ran on this machine and its flock on the token is gone, which it holds where there is flock; at once;
+- at once, if it ran on this machine and its flock on the token is gone (it holds one where the file system has flock);
 - else if it has written nothing into the token for ``VLRB_LOCK_PATIENCE`` seconds in which this process has looked.  A thread
-  writes into all tokens that its process holds every few seconds.  No time of another machine counts; opening a file on NFS
-  gets what others have written.
+  writes into all tokens that its process holds every few seconds.  Clocks of other machines are not used; opening a file on NFS
+gets what others have written.
 
-A holder that was only stopped for so long goes on without its lock: what it writes appears whole or not at all.
+A holder that was only suspended for so long continues without its lock: what it writes appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ from vlrb.storage import aside_of, remove_path
 logger = logging.getLogger("vlrb")
 
 SILENT = 2.0
-"""Seconds for which a lock is waited for in silence."""
+"""Seconds to wait for a lock before saying so."""
 POLL = 0.25
-"""Longest pause, in seconds, between two looks at a lock that somebody holds."""
+"""Longest pause, in seconds, between two looks at a lock that is held."""
 BEAT = 5.0
 """Seconds after which a holder writes into its tokens again, unless the patience is short."""
 PATIENCE = "VLRB_LOCK_PATIENCE"
 MACHINE = "VLRB_LOCK_MACHINE"
-"""For tests: takes the place of what identifies this machine since its start."""
+"""For tests: replaces what identifies this machine since its start."""
 FREE, HELD = "free", "held"
 QUICKER = (errno.ENOENT, errno.ESTALE)
-"""What the system says of a file that another process has renamed or removed meanwhile."""
+"""Errors for a file that another process has renamed or removed meanwhile."""
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
 def locked(target: Path, *, to_read: bool = False) -> Iterator[None]:
-    """Hold the lock of ``target``, a folder with its name; it ends with its process.
+    """Hold the lock of ``target``, a folder named after it; the lock ends with its process.
 
     :param to_read: where the folder is read-only, nothing is locked, and nothing there can be changed in the block
     :raises StorageError: when there can be no lock
@@ -73,7 +73,7 @@ def locked(target: Path, *, to_read: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def lock_within(target: Path, seconds: float) -> Iterator[bool]:
-    """Hold the lock of ``target`` unless somebody else, or another part of this process, holds it for so long; yield whether.
+    """Hold the lock of ``target`` unless it is held elsewhere, or in another part of this process, for so long; yield whether.
 
     :raises StorageError: when there can be no lock
     """
@@ -84,7 +84,7 @@ def lock_within(target: Path, seconds: float) -> Iterator[bool]:
 def lock_if_free(target: Path) -> contextlib.AbstractContextManager[bool]:
     """Hold the lock of ``target`` unless another process, or another part of this one, does; yield whether it is held.
 
-    A holder on another machine is found dead only if this process has looked again and again.
+    A holder on another machine is found dead only after this process has looked repeatedly.
 
     :raises StorageError: when there can be no lock
     """
@@ -92,13 +92,13 @@ def lock_if_free(target: Path) -> contextlib.AbstractContextManager[bool]:
 
 
 def remove_lock(target: Path) -> bool:
-    """Remove the lock of a target that is gone, unless somebody holds it; return whether it is removed."""
+    """Remove the lock of a target that no longer exists, unless it is held; return whether it is removed."""
     with _lease(target) as lease:
         return lease.acquire(0) and lease.remove()
 
 
 def sweep_cache(cache: Path) -> None:
-    """Remove folders that killed processes have left in the cache, unless somebody holds the lock of what one was for."""
+    """Remove folders that killed processes have left in the cache, unless the lock of their target is held."""
     for left in (p for p in cache.glob("*/.*.partial") if p.is_dir()):
         target = left.with_name(left.name[1:].rsplit(".", 2)[0])
         with contextlib.suppress(StorageError), lock_if_free(target) as is_free:
@@ -107,9 +107,9 @@ def sweep_cache(cache: Path) -> None:
 
 
 def patience() -> float:
-    """Return the seconds after which a silent holder is taken for dead.
+    """Return the seconds after which a silent holder counts as dead.
 
-    :raises ConfigError: when the environment says something else than a number of them
+    :raises ConfigError: when the environment variable is not a number of seconds
     """
     text = os.environ.get(PATIENCE) or "60"
     with contextlib.suppress(ValueError):
@@ -120,7 +120,7 @@ def patience() -> float:
 
 @functools.cache
 def _machine() -> str:
-    """Return what no other machine has, nor this one after its next start."""
+    """Return an identity of this machine since its start."""
     known = ""
     for file in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
         with contextlib.suppress(OSError):
@@ -161,7 +161,7 @@ class _Holder:
 
     @classmethod
     def of(cls, token: str) -> _Holder:
-        """Return the holder that a token names; of a name that is none of ours nothing is known."""
+        """Return the holder that a token names; a foreign name gives a holder without details."""
         fields = token.split(".")[1:]
         return cls(*fields) if len(fields) == 5 else cls("", "", "", token, "")
 
@@ -175,7 +175,7 @@ class _Holder:
 
 @attrs.define
 class _Watched:
-    """A token and its content as they were seen first, and for how many seconds they have been seen so."""
+    """A token and its content as first seen, and for how many seconds they have been seen unchanged."""
 
     state: tuple[str, bytes]
     looked: float
@@ -190,7 +190,7 @@ _beating: list[threading.Thread] = []
 
 @attrs.define(eq=False)
 class _Lease:
-    """A lock that this process holds, or tries to take; ``holder`` is who holds it instead, if that is settled."""
+    """A lock that this process holds, or tries to take; ``holder`` is who holds it instead, if known."""
 
     target: Path
     folder: Path
@@ -203,7 +203,7 @@ class _Lease:
     holder: str = ""
 
     def acquire(self, seconds: float, to_read: bool = False) -> bool:
-        """Take the lock; return False if somebody else has held it for so long.
+        """Take the lock; return False if another process has held it for so long.
 
         :param to_read: return True also where nothing can be written
         :raises StorageError: when there can be no lock
@@ -229,13 +229,13 @@ class _Lease:
         try:
             opened = os.open(
                 self.folder, os.O_RDONLY | os.O_DIRECTORY
-            )  # asks an NFS server for what is new in the folder
+            )  # opening makes an NFS client ask its server what is new in the folder
         except FileNotFoundError:
             return self._make()
         except NotADirectoryError:
             return self._replace_file()
         try:
-            # names count in the folder that was opened, not in one that was made after this one was removed
+            # names in the folder that was opened, not in one that was made after this one was removed
             names = os.listdir(opened)  # noqa: PTH208
             tokens = [name for name in names if name.partition(".")[0] in (FREE, HELD)]
             return self._rename(opened, max(tokens)) if tokens else self._make()
@@ -254,7 +254,7 @@ class _Lease:
             self.holder = "another part of it"
             return False
         self.file = os.open(token, os.O_RDWR, dir_fd=folder)
-        # whoever renames it now, or has just given it back, keeps the flock for a moment; one that stays is a stopped process's
+        # a process that renames or releases it right now keeps the flock for a moment; a flock that stays is a suspended process's
         has_flock = _flock(self.file, tries=5 if token == FREE else 1)
         if token != FREE and not self._is_dead(token, holder, has_flock):
             self.holder = str(holder)
@@ -265,13 +265,15 @@ class _Lease:
         except FileNotFoundError:
             os.stat(
                 self.token, dir_fd=folder
-            )  # NFS repeats a request if the answer is lost, and says so of its own success
+            )  # NFS repeats a request whose answer was lost, and the repetition of a successful rename finds no file
         self.is_held = True
         _leases[self.nonce] = self
         _watched.pop(self.folder, None)
         if not _beating:
             _beating.append(threading.Thread(target=_beat, name="vlrb-locks", daemon=True))
-            with contextlib.suppress(RuntimeError):  # no more threads; without it, other machines wait in vain at worst
+            with contextlib.suppress(
+                RuntimeError
+            ):  # no more threads: without it, other machines may take the lock over
                 _beating[0].start()
         return True
 
@@ -282,12 +284,12 @@ class _Lease:
         known = _watched.get(self.folder)
         if known is None or known.state != state:
             known = _watched[self.folder] = _Watched(state, now)
-        known.seconds += min(now - known.looked, self.patience / 5, BEAT)  # this process may have been stopped as well
+        known.seconds += min(now - known.looked, self.patience / 5, BEAT)  # this one may have been suspended too
         known.looked = now
         return known.seconds >= self.patience
 
     def _make(self) -> bool:
-        """Make the folder with its token, both at once; one that another process makes meanwhile stays."""
+        """Create the folder with its token at once; a folder that another process creates meanwhile stays."""
         aside = aside_of(self.target)
         try:
             if not self.target.parent.is_dir():
@@ -314,7 +316,7 @@ class _Lease:
         return False
 
     def beat(self) -> None:
-        """Show that the holder lives; say so if the lock was taken over."""
+        """Give a sign of life; warn if the lock was taken over."""
         try:
             file = os.open(self.folder / self.token, os.O_WRONLY)
         except FileNotFoundError:
@@ -331,7 +333,7 @@ class _Lease:
         logger.warning(what, self.target, self.patience, PATIENCE)
 
     def release(self) -> None:
-        """Give the lock back, if this process has taken it: a forked one holds none."""
+        """Release the lock, if this process has taken it: a forked one holds none."""
         if self.process != os.getpid():
             return
         is_known = _leases.pop(self.nonce, None) is not None
@@ -347,7 +349,7 @@ class _Lease:
             self._close()
 
     def remove(self) -> bool:
-        """Remove the lock, whose holder this is, unless another process takes it over meanwhile."""
+        """Remove the lock, which must be held, unless another process takes it over meanwhile."""
         _leases.pop(self.nonce, None)
         self._close()  # NFS keeps a file that is open
         try:

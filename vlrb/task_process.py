@@ -1,4 +1,4 @@
-"""One more process of this machine for an executor that gives tasks out itself, such as one with workers on other machines."""
+"""One more process on this machine, for an executor that assigns tasks itself, such as one with workers on other machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vlrb.threads import thread_environment
 
 @attrs.frozen(eq=False)
 class TaskProcess:
-    """A process that does tasks of a job, one after the other, until it is closed or dies; it begins with the code as it is now.
+    """A process that does tasks of a job, one after the other, until it is closed or dies; it starts with the code as it is now.
 
     One thread may do a task while another interrupts it.
     """
@@ -36,14 +36,14 @@ class TaskProcess:
         return cls(running[0], running)
 
     def do(self, task: Task, listener: Listener) -> bool:
-        """Do a task; return whether the process still lives: if not, the listener got a failure that says how it died."""
+        """Do a task; return whether the process is still alive: if not, the listener got a failure that says how it died."""
         self._process.give(task, listener)
         while self._process.tasks and self._running:
             _listen(self._running, listener, LOOK)
         return bool(self._running)
 
     def interrupt(self) -> None:
-        """Interrupt the process in its task, and kill it if it goes on."""
+        """Interrupt the process in its task, and kill it if it continues."""
         self._signal(signal.SIGTERM)
         timer = threading.Timer(GRACE, self._signal, (signal.SIGKILL,))
         timer.daemon = True
@@ -55,7 +55,7 @@ class TaskProcess:
                 os.kill(self._process.process.pid, number)
 
     def close(self) -> None:
-        """End the process, which has no task."""
+        """End the process, which must be idle."""
         with _ended(self._running):
             pass
         self._running.clear()

@@ -264,7 +264,7 @@ def read_only(project: Any, *arguments: Any) -> subprocess.CompletedProcess[str]
 
 
 def test_a_read_only_cache_gives_what_it_holds(project: Any) -> None:
-    """A run of what is there needs no locks; one that must add something ends with the folder and what to do."""
+    """A run whose results are all cached needs no locks; one that must add something ends with the folder and a fix."""
     if subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False).returncode:
         pytest.skip("no mount namespaces here")
     routers = '[[router]]\nuse = "knn"\nsweep = { k = [1, 2] }\n'

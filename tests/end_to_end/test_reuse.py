@@ -63,7 +63,7 @@ def test_a_new_title_of_a_task_group_is_shown(project: Any) -> None:
 
 
 def test_an_executor_may_do_all_work_elsewhere(project: Any) -> None:
-    """Also with one job, where the asking process could do it: whatever tasks share can be made again."""
+    """Also with one job, where the main process could do it: what tasks share can be made again."""
     (project.folder / "elsewhere.py").write_text(
         "from vlrb import ExecutorSpec, hookimpl\n"
         "from vlrb.executor import LocalExecutor\n"

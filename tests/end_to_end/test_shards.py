@@ -33,7 +33,7 @@ def fits(project: Any) -> list[int]:
 
 
 def test_shards_share_the_work_and_a_run_joins_it(project: Any) -> None:
-    """Each fit once, whoever did it; nothing but the cache is written; the joining run fits nothing and has the same numbers."""
+    """Each fit is done once, by any shard; only the cache is written; the joining run fits nothing and has the same numbers."""
     file = project.experiment(ROUTERS + KNN, "[selection]\nrefit = true\n")
     shards = [project.process("run", file, "--shard", f"{i}/3") for i in (1, 2, 3)]
     outs = [p.communicate(timeout=180) for p in shards]

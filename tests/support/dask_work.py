@@ -51,12 +51,12 @@ def work(_made: str, report: Any, what: str, *more: Any) -> Any:
     if what == "sleep":
         Path(more[0]).touch()
         time.sleep(more[1])
-    if what == "first-sleeps":  # until whoever waits for the file kills the worker
+    if what == "first-sleeps":  # until the test, which waits for the file, kills the worker
         file = Path(more[0])
         if file.exists():
             return "again"
         report.log(1, {"value": 1.0})
-        time.sleep(1)  # what a worker tells is sent a few milliseconds later
+        time.sleep(1)  # a worker's messages are sent a few milliseconds later
         aside = file.with_suffix(".aside")
         aside.write_text(str(os.getppid()), encoding="utf-8")
         aside.rename(file)
@@ -77,7 +77,7 @@ def alike() -> dict[str, str]:
 
 @attrs.define
 class Heard:
-    """What a listener heard, in its order."""
+    """The calls of a listener, in order."""
 
     calls: list[tuple[Any, ...]] = attrs.Factory(list)
     results: dict[str, Any] = attrs.Factory(dict)
@@ -111,7 +111,7 @@ def wait_for(condition: Any) -> Any:
 
 
 def is_gone(pid: int) -> bool:
-    """Tell whether a process has ended."""
+    """Return whether a process has ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
@@ -173,7 +173,7 @@ class Cluster:
     def start_worker(
         self, name: str, *options: str, nanny: bool = False, path: Sequence[Path] = (), **environment: str
     ) -> subprocess.Popen[bytes]:
-        """Start a worker in a folder of its own."""
+        """Start a worker in its own folder."""
         tests = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [*map(str, path), *tests]))
         given = [self.address, "--nthreads", "1", "--no-dashboard", "--name", name, *options]
@@ -232,7 +232,7 @@ class Wire:
                 end.shutdown(socket.SHUT_RDWR)
 
     def cut(self) -> None:
-        """Cut what there is, and refuse what comes."""
+        """Cut the open connections, and refuse new ones."""
         self.is_cut = True
         for end in self._ends:
             with contextlib.suppress(OSError):

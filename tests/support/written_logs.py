@@ -22,6 +22,17 @@ from vlrb.storage import Places
 
 TINY = Path(__file__).parent / "tiny.py"
 LARGE, SMALL = "tiny-large", "tiny-small"
+SCORED = """
+[[dataset]]
+name = "TinyA"
+group = "general"
+scorer = "judge"
+[[dataset]]
+name = "TinyB"
+group = "stem"
+scorer = "judge"
+"""
+"""Tables that have the scorer ``judge`` score the datasets of the tiny plugin."""
 
 
 Rows = Sequence[Mapping[str, Any]]

@@ -63,7 +63,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_experiment_can_name_the_plugin(environment: Path) -> None:
-    """`pip install vlrb-my-router`, name the router, run: its row stands in the results with its dist and version."""
+    """`pip install vlrb-my-router`, name the router, run: the results have its row, with its dist and version."""
     (environment / "experiment.toml").write_text(EXPERIMENT, encoding="utf-8")
     vlrb = environment / "env" / "bin" / "vlrb"
     where = output(environment / "env" / "bin" / "python", "-c", "import vlrb; print(vlrb.__file__)", cwd=environment)

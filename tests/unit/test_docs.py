@@ -89,7 +89,7 @@ def test_lines_are_short(page: Path) -> None:
 
 
 def test_messages_of_troubleshooting_are_those_of_the_code() -> None:
-    """What the page calls a message is in the sources."""
+    """Every message on the page is in the sources."""
     text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     quoted = re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)
     sources = "".join(p.read_text(encoding="utf-8") for d in ("vlrb", "plugins") for p in (ROOT / d).rglob("*.py"))
@@ -110,7 +110,7 @@ def test_every_key_of_the_sections_is_documented() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.toml")), ids=lambda f: f.name)
 def test_the_examples_are_valid(project: Any, file: Path) -> None:
-    """An example file has no problem but logs and extras that are not there."""
+    """An example file has no problem except missing logs and extras."""
     text = file.read_text(encoding="utf-8").replace('name = "', 'requires = []\nname = "', 1)
     project.file((ROOT / "examples" / "my_router.py").read_text(encoding="utf-8"), "my_router.py")
     shown = project.vlrb("check", project.file(text.replace("samples = 3000", "samples = 300")))

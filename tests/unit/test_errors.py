@@ -27,7 +27,7 @@ PASSWORD = "hunter2"
 
 
 def test_problems_are_printable() -> None:
-    """Messages, places and fixes of all errors, whoever makes them."""
+    """Messages, places and fixes of all errors, from any source."""
     problem = Problem("a\udcff", "b\x1b", "c\nd", ("e\x07",))
 
     assert (problem.message, problem.where, problem.fix) == ("a\\udcff", "b\\x1b", "c\nd")

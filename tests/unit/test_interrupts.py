@@ -164,5 +164,5 @@ def test_a_thread_that_is_left_does_not_hold_up_the_end() -> None:
 
 
 def test_a_process_can_end_as_if_nobody_handled_a_signal() -> None:
-    """Whoever waits for it sees by what it ended."""
+    """The waiting process sees which signal ended it."""
     assert outcome("interrupts.install()\ninterrupts.end_by(signal.SIGTERM)\ntime.sleep(30)") == (-signal.SIGTERM, [])

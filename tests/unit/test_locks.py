@@ -88,7 +88,7 @@ for _ in range(15):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_process_at_a_time(tmp_path: Path, start: Starter, kind: str) -> None:
-    """A count that many processes read and write loses nothing, whatever shows that they live."""
+    """A count that many processes read and write loses nothing, for every sign of life."""
     for process in [start(COUNT, kind) for _ in range(5)]:
         assert process.wait(60) == 0, process.communicate()[1]
 
@@ -97,7 +97,7 @@ def test_one_process_at_a_time(tmp_path: Path, start: Starter, kind: str) -> Non
 
 
 def test_the_lock_of_a_killed_neighbour_is_free_at_once(tmp_path: Path, start: Starter) -> None:
-    """With flock there is nothing to wait for, whatever the patience."""
+    """With flock there is nothing to wait for, with any patience."""
     process = held(start(HOLD))
     with lock_if_free(tmp_path / "t") as free:
         assert not free
@@ -110,7 +110,7 @@ def test_the_lock_of_a_killed_neighbour_is_free_at_once(tmp_path: Path, start: S
 def test_the_lock_of_one_that_died_unseen_is_free_after_the_patience(
     tmp_path: Path, start: Starter, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without flock, and on other machines, silence is all that tells; while a holder lives, it is not silent."""
+    """Without flock, and on other machines, only silence shows a dead holder; a living holder is not silent."""
     monkeypatch.setenv("VLRB_LOCK_PATIENCE", "1")
     process = held(start(HOLD, kind, "1"))
     with lock_within(tmp_path / "t", 2.5) as free:
@@ -139,7 +139,7 @@ with locked(target), new_directory(target) as aside:
 def test_one_that_was_stopped_for_long_loses_its_lock_and_harms_nothing(
     tmp_path: Path, start: Starter, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the other process has made stays whole; the one that goes on says why it ends."""
+    """The other process's result stays complete; the one that continues says why it ends."""
     from vlrb.storage import new_directory
 
     monkeypatch.setenv("VLRB_LOCK_PATIENCE", "1")
@@ -242,7 +242,7 @@ def test_whoever_waits_long_for_a_lock_says_for_whom(
 def test_the_warning_names_process_and_host(
     tmp_path: Path, start: Starter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a cluster, whoever holds a lock must be found."""
+    """On a cluster, users must be able to find the holder of a lock."""
     monkeypatch.setattr(locks, "SILENT", 0.05)
     process = held(start(HOLD))
     threading.Timer(0.5, process.kill).start()
@@ -252,7 +252,7 @@ def test_the_warning_names_process_and_host(
 
 
 def test_a_lock_that_somebody_holds_is_not_waited_for(tmp_path: Path) -> None:
-    """Whoever only cleans up leaves what others work on; another part of this process is somebody else."""
+    """Cleaning up leaves what others work on; another part of this process counts as another."""
     with locked(tmp_path / "t"), lock_if_free(tmp_path / "t") as free:
         assert not free
     with lock_if_free(tmp_path / "t") as free:
@@ -319,7 +319,7 @@ def test_the_lock_files_of_earlier_versions_are_replaced(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """With its path and what to do; whoever only reads needs none where nothing can be written."""
+    """With its path and what to do; a process that only reads needs no lock where nothing can be written."""
 
     def refused(self: Path, *_: Any, **__: Any) -> None:
         raise OSError(number, os.strerror(number), "free")
@@ -336,7 +336,7 @@ def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_folder_below_a_file_is_an_error(tmp_path: Path) -> None:
-    """It is no lock of an earlier version."""
+    """It is not a lock of an earlier version."""
     (tmp_path / "file").touch()
     with pytest.raises(StorageError) as caught, locked(tmp_path / "file" / "x"):
         pass
@@ -382,7 +382,7 @@ def test_the_flock_of_a_process_that_lost_its_lock_keeps_nobody_out(tmp_path: Pa
 
 
 def test_the_lock_of_what_is_gone_is_removed_unless_it_is_held(tmp_path: Path) -> None:
-    """And made again by whoever comes, also if only a half of it was removed."""
+    """And made again by the next process, also if only a half of it was removed."""
     with locked(tmp_path / "t"):
         assert not remove_lock(tmp_path / "t")
     assert remove_lock(tmp_path / "t")

@@ -22,7 +22,7 @@ from vlrb.redact import is_secret, without_credentials, without_secrets, without
     ],
 )
 def test_an_address_keeps_all_but_its_credentials(text: str, shown: str) -> None:
-    """Whoever reads a message must still see which host and database are meant, and no part of the password."""
+    """Readers of a message must still see which host and database are meant, and no part of the password."""
     assert without_credentials(text) == shown
 
 

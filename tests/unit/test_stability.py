@@ -101,7 +101,7 @@ def file(project: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_plugin_of_0_1_is_as_it_was() -> None:
-    """Whoever changes the file hides what a change of the core does to published plugins."""
+    """Changing the file would hide what a change of the core does to published plugins."""
     assert hashlib.sha256((OLD / "everything.py").read_bytes()).hexdigest() == DIGEST
 
 
@@ -137,7 +137,7 @@ def test_an_experiment_runs_with_everything_of_0_1(project: Any, file: Path, cap
 
 
 def test_every_lifecycle_hook_of_0_1_is_called(project: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the objects that it had then, whatever arguments were added since."""
+    """With the objects that it had then, regardless of arguments added since."""
 
     def fail(*_: Any) -> Any:
         raise OSError("no space left")

@@ -188,7 +188,7 @@ def test_a_directory_that_appears_meanwhile_is_replaced_whole(tmp_path: Path) ->
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("write", [new_directory, new_file])
 def test_whoever_finds_its_half_made_files_removed_says_why(tmp_path: Path, write: Any, fails: bool) -> None:
-    """Another process has taken over its lock and removed what looked left; that is no plugin's fault."""
+    """Another process has taken over its lock and removed what looked abandoned; that is not a plugin's fault."""
     expected = StorageError if write is new_directory or not fails else RuntimeError
     with pytest.raises(expected) as caught, write(tmp_path / "t") as aside:
         cache.remove_path(aside)

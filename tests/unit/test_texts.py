@@ -97,7 +97,7 @@ def test_any_exception_can_be_told(error: BaseException, said: str) -> None:
 
 @pytest.mark.parametrize("value", [Mute(), "x" * 10**6, list(range(10**5)), 10**5000, {"a": "\udcff"}], ids=type)
 def test_any_value_can_be_shown(value: Any) -> None:
-    """Whatever a plugin returned: a short text that can be written."""
+    """For any value that a plugin returns: a short text that can be written."""
     assert len(short_repr(value).encode()) < 500
 
 

@@ -251,7 +251,7 @@ class Router(Protocol):
 
 @attrs.frozen(eq=False)
 class EncodedFeatures:
-    """What one encoder made of some samples, and what it looks at."""
+    """The features of some samples by one encoder, and what it looks at."""
 
     features: Features
     modality: Literal["text", "image", "both"]

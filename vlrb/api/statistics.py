@@ -18,7 +18,7 @@ CHANCE = 0.05
 """A difference whose p-value is at least this may be chance."""
 
 FEW_GROUPS = 200
-"""Below so many test groups, intervals are wide, and percentile intervals begin to be too narrow."""
+"""With fewer test groups than this, intervals are wide, and percentile intervals may be too narrow."""
 
 
 @attrs.frozen
@@ -57,7 +57,7 @@ class Difference:
 
     @property
     def may_be_chance(self) -> bool:
-        """Whether nothing tells apart two rows that have values: no p-value, or one of at least ``CHANCE``."""
+        """Whether two rows with values do not differ significantly: no p-value, or one of at least ``CHANCE``."""
         p = self.decisive_p
         return not isinstance(self.value, Undefined) and (p is None or p >= CHANCE)
 

@@ -89,7 +89,7 @@ def _join(target: Path, logs: Logs, clock: _Clock, progress: Progress) -> None:
 
 
 def _is_built(target: Path, places: Places) -> bool:
-    """Tell whether the cache has a benchmark and its images, and mark it as used, so that nobody removes it."""
+    """Return whether the cache has a benchmark and its images, and mark it as used, so that pruning keeps it."""
     found = mark_used(target) and (target / "manifest.json").is_file()
     return found and all((places.cache / f).is_file() for f in read_manifest(target).images)
 

@@ -1,4 +1,4 @@
-"""What a shell offers after the Tab key: names of components, of runs, and of an experiment's routers."""
+"""Shell completion: names of components, of runs, and of an experiment's routers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LISTED: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "command")
 
 
 def completions(known: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
-    """Return those of the names that begin so, with a line of help for shells that show it."""
+    """Return the names that begin with the text, with a line of help for shells that show it."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(n, help=printable(h, lines=False)) for n, h in known.items() if n.startswith(incomplete)]
@@ -36,7 +36,7 @@ def complete_kind(_ctx: click.Context, _param: click.Parameter, incomplete: str)
 
 
 def complete_component(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return names of the components of the kind that was given; as ``PLUGIN/NAME`` once a plugin was begun."""
+    """Return names of the components of the given kind; as ``PLUGIN/NAME`` if the text has a slash."""
     plugins = ctx.find_root().params.get("plugins") or ()
     with contextlib.suppress(VlrbError), prints_to_stderr():
         found = load(Selection.of(plugins)).all(ctx.params.get("kind") or "")
@@ -46,7 +46,7 @@ def complete_component(ctx: click.Context, _param: click.Parameter, incomplete: 
 
 
 def complete_label(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return labels of the routers of the experiment file, where it was given before the option."""
+    """Return labels of the routers of the experiment file, if it was given before the option."""
     from vlrb.experiment.document import read_document
 
     given = ctx.params.get("file") or next(iter(ctx.args), None)  # an option without its value ends click's parsing
@@ -56,7 +56,7 @@ def complete_label(ctx: click.Context, _param: click.Parameter, incomplete: str)
 
 
 def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the names of experiments with finished runs, and their runs once one was begun."""
+    """Return the names of experiments with finished runs, or their runs if the text has a slash."""
     from vlrb.storage import Places
 
     runs = Places.of(ctx.find_root().params.get("runs"), None).runs

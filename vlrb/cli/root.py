@@ -87,7 +87,7 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands and options that begin so; plugins' commands by their summaries, without loading them."""
+        """Return the commands and options that begin with the text; plugins' commands by their summaries, without loading them."""
         own = {name: command.get_short_help_str(80) for name, command in self.commands.items()}
         known = own | {name: registered.record.summary for name, registered in self._of_plugins(ctx).items()}
         options = click.Command.shell_complete(self, ctx, incomplete)

@@ -1,4 +1,4 @@
-"""``vlrb run --shard``: which shard this process is, and what it says at its end."""
+"""``vlrb run --shard``: which shard this process is, and what it prints at its end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Launcher:
     lists: bool = False
 
     def shard(self, environment: Mapping[str, str]) -> tuple[int, int] | None:
-        """Return number, from 1, and count; None where the launcher has not started this process.
+        """Return number, from 1, and count; None if the launcher has not started this process.
 
         ``first`` is a number or the variable that holds it.  With ``last``, ``count`` holds the last index, and outside an
         array there is none, or 0.  With ``lists``, indices may have gaps, so that a number may be beyond the count: any will do.
@@ -59,7 +59,7 @@ LAUNCHERS = (
     _Launcher("PBS_ARRAY_INDEX", "PBS_ARRAY_COUNT"),
     _Launcher("AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE", "0"),
 )
-"""Slurm arrays, Grid Engine, LSF, srun, MPI, Cloud Run jobs; of the last three, the count is a variable that the user sets."""
+"""Slurm arrays, Grid Engine, LSF, srun, MPI, Cloud Run jobs; then those for which the user sets the count."""
 
 
 def shard_of(text: str, environment: Mapping[str, str]) -> dict[str, int]:

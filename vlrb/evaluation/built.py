@@ -1,4 +1,4 @@
-"""A built benchmark with its logs and splits: what reports on it and exports ask for."""
+"""A built benchmark with its logs and splits, for reports and exports."""
 
 from __future__ import annotations
 

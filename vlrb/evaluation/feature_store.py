@@ -47,7 +47,7 @@ class Chunk:
 
 @attrs.frozen(eq=False)
 class FeatureStore:
-    """The chunks of one encoder; remembers which files this process, or the asking one, has seen."""
+    """The chunks of one encoder; remembers which files this process, or the main one, has seen."""
 
     folder: Path
     key: str

@@ -65,13 +65,13 @@ class Document:
         )
 
     def pinned_plugins(self) -> tuple[str, ...] | None:
-        """Return ``only_plugins``, None where the file has no such key; what is not a text pins nothing, and is an error later."""
+        """Return ``only_plugins``, None without it; a value that is not a text pins nothing, and is an error later."""
         listed = self.tree.get("only_plugins")
         names = listed if isinstance(listed, list) else []
         return None if listed is None else tuple(n for n in names if isinstance(n, str))
 
     def router_labels(self) -> tuple[str, ...]:
-        """Return the labels of the ``[[router]]`` tables, whatever else is wrong with these."""
+        """Return the labels of the ``[[router]]`` tables, even if these have problems."""
         tables = self.tree.get("router")
         routers = [r for r in tables if isinstance(r, dict)] if isinstance(tables, list) else []
         return tuple(str(r.get("label", str(r.get("use")).rpartition("/")[2])) for r in routers)

@@ -259,7 +259,7 @@ class Plan:
         }
 
     def _resources(self) -> dict[str, Any]:
-        """Return label -> resources: beside the executor, which counts in no key either."""
+        """Return label -> resources; like the executor, they are not part of any key."""
         found = {r.label: dict(r.resources) for r in self.routers if r.resources}
         return {"resources": found} if found else {}
 

@@ -24,7 +24,7 @@ from vlrb.texts import describe_error
 
 ONE = "do all the work in one process, with the executor local and --jobs 1, or report it to the plugin's author"
 NUMERICAL = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pillow", "tiktoken", "rapidfuzz")
-"""Packages that may change a number, whatever an experiment uses."""
+"""Packages that may change a number in any experiment."""
 
 
 def do_tasks(
@@ -118,7 +118,7 @@ def plan_versions(sent: PortablePlan, *_: Any) -> dict[str, str]:
 
 
 def pack_plan(plan: Plan) -> bytes:
-    """Return a plan for :func:`unpack_plan`, without what only the asking process uses: reports and settings of plugins.
+    """Return a plan for :func:`unpack_plan`, without what only the main process uses: reports and settings of plugins.
 
     :raises PluginError: naming the parameters that cannot be packed
     """
@@ -165,7 +165,7 @@ def unpack_plan(packed: bytes) -> Plan:
     :raises ConfigError: when a plugin no longer has a component
     """
     file = io.BytesIO(packed)
-    registry = load(pickle.load(file))  # noqa: S301  (the asking process has packed it)
+    registry = load(pickle.load(file))  # noqa: S301  (the main process has packed it)
     registry.check()
     things = _by_name(registry)
 

@@ -73,7 +73,7 @@ def make_plan(
     :param only: labels of the routers to run; none: all
     :param limit: about how many samples to run on; 0: all
     :param objects: name -> further plugins, which are there in this process only
-    :param executor: what stands for the file's ``[executor]``
+    :param executor: replaces the file's ``[executor]``
     :raises ConfigError: with all problems of the file
     :raises PluginError: when a plugin is broken
     """
@@ -206,7 +206,7 @@ def _statistics(lookup: Lookup, table: Any) -> Any:
 
 
 def _check_pinned(lookup: Lookup) -> None:
-    """Check that the plugins which alone may be imported are there: a misspelt name would leave out what was meant."""
+    """Check that the pinned plugins are installed: a misspelt name would leave out the plugin that was meant."""
     plugins = lookup.registry.plugins
     known = {p.name for p in plugins}
     for i, name in enumerate(lookup.document.pinned_plugins() or ()):

@@ -216,7 +216,7 @@ def check_weights(lookup: Lookup, routers: Iterable[PlannedRouter], sets: Mappin
 
 
 def _names_folder(chosen: ConfiguredComponent) -> bool:
-    """Tell whether all that a component begins with is in folders or files of the file, which resolving has made absolute."""
+    """Return whether a component starts only from folders or files that the experiment names, which resolving has made absolute."""
     fields = {f.name: f.metadata.get("folder_or_name") for f in attrs.fields(type(chosen.params))}
     values = {name: getattr(chosen.params, name) for name in fields}
     given = [value for name, value in values.items() if value and (fields[name] or isinstance(value, Path))]

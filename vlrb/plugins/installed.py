@@ -1,4 +1,4 @@
-"""Whether the files of installed plugins are those that their distributions recorded.  Nothing of a plugin is imported."""
+"""Compares the files of installed plugins with those that their distributions recorded.  No plugin is imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import attrs
 
 State = Literal["unchanged", "differs", "unverifiable"]
 CACHED = "__pycache__"
-"""Python writes the files of these folders, and records none."""
+"""Python writes the files in these folders; no RECORD has them."""
 
 
 @attrs.frozen
@@ -40,9 +40,9 @@ class VerifiedDist:
 
 
 def verify_dist(dist: Distribution, modules: Mapping[str, str]) -> VerifiedDist:
-    """Compare the files of a distribution with its RECORD, which pip has written when it installed it.
+    """Compare the files of a distribution with its RECORD, which pip wrote when it installed it.
 
-    Extra files are those that lie in its packages and that no distribution has recorded.
+    Extra files are those in its packages that no distribution has recorded.
 
     :param modules: name -> module of its plugins
     """
@@ -68,7 +68,7 @@ def _recorded(dist: Distribution) -> dict[str, str]:
 def _unverifiable(dist: Distribution, recorded: Mapping[str, str]) -> str:
     """Return why a distribution cannot be compared; an empty text if it can."""
     editable = False
-    with contextlib.suppress(ValueError, AttributeError):  # it is no JSON, or not an object
+    with contextlib.suppress(ValueError, AttributeError):  # not JSON, or not an object
         editable = json.loads(dist.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable")
     if editable:
         return "an editable install: its files are those of a checkout, and none of them is recorded"
@@ -80,11 +80,11 @@ def _on_disk(dist: Distribution, path: str) -> Path:
 
 
 def _has_digest(file: Path, expected: str) -> bool:
-    """Tell whether a file has the digest of a RECORD, such as ``sha256=47DEQpj8...``; a file without one has any."""
+    """Return whether a file has the digest of a RECORD, such as ``sha256=47DEQpj8...``; without a digest, any file does."""
     name, _, digest = expected.partition("=")
     if not digest:
         return True
-    if name not in ("sha256", "sha384", "sha512"):  # what installers may write
+    if name not in ("sha256", "sha384", "sha512"):  # the digests that installers may write
         return False
     with file.open("rb") as content:
         found = hashlib.file_digest(content, name).digest()
@@ -92,7 +92,7 @@ def _has_digest(file: Path, expected: str) -> bool:
 
 
 def _imported_elsewhere(dist: Distribution, modules: Iterable[str], known: set[Path]) -> Iterator[str]:
-    """Yield the files that come before a distribution's on Python's path, by the first part of a module's name."""
+    """Yield files that Python finds before a distribution's, by the first part of a module's name."""
     for top in {module.partition(".")[0] for module in modules}:
         spec = PathFinder.find_spec(top)
         if spec and spec.origin:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 BUNDLED = "vlrb"
-"""The distribution whose plugins need no pin."""
+"""The distribution whose plugins are always allowed."""
 
 
 @attrs.frozen
@@ -41,7 +41,7 @@ class Selection:
         return name in self.blocked or f"{dist}/{name}" in self.blocked
 
     def pins_out(self, name: str, dist: str) -> bool:
-        """Tell whether the installed plugin ``name`` of ``dist`` may not be imported because others are pinned."""
+        """Return whether the installed plugin ``name`` of ``dist`` may not be imported because others are pinned."""
         return self.only is not None and dist != BUNDLED and {name, f"{dist}/{name}"}.isdisjoint(self.only)
 
 

@@ -1,4 +1,4 @@
-"""A shard of a run: one of several processes that share a cache and do its pieces; ``vlrb run`` joins what they have made."""
+"""A shard of a run: one of several processes that share a cache and do its pieces; ``vlrb run`` joins their results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vlrb.storage import Places
 
 @attrs.frozen
 class ShardOutcome:
-    """What a shard saw: the cells that are in the cache, which of them it ran itself, and name -> why a cell failed."""
+    """The cells in the cache, those that the shard ran itself, and name -> why a cell failed."""
 
     done: tuple[str, ...]
     here: tuple[str, ...]

@@ -105,7 +105,7 @@ def no_cases(scorer: ScorerSubject) -> None:
     "expect empty answers, and samples without gold answer, options or further columns: Score(None, reason)"
 )
 def missing_answers(scorer: ScorerSubject) -> None:
-    """Empty answers, and samples without a gold answer, options or further columns, are no error."""
+    """Empty answers, and samples without a gold answer, options or further columns, raise no error."""
     golds, answers = ("", "A", "yes", "12"), ("", "A", "yes", "12")
     bare = [Case(f"D/{g}{a}", "", (), g, a) for g in golds for a in answers]
     scorer.scores([*bare, *(case(i, "A", "", rotations=(Rotation(OPTIONS, "A", None),)) for i in range(2))])
@@ -113,7 +113,7 @@ def missing_answers(scorer: ScorerSubject) -> None:
 
 @SCORER.promise("expect any text as an answer, however long; where it cannot be judged, return Score(None, reason)")
 def any_answer(scorer: ScorerSubject) -> None:
-    """Long answers, other scripts, control characters and broken markup are no error."""
+    """Long answers, other scripts, control characters and broken markup raise no error."""
     scorer.scores([case(i, g, t) for i, (g, t) in enumerate((g, t) for g in GOLDS for t in ODD_TEXTS)])
 
 
@@ -215,20 +215,20 @@ add_rowwise(COUNTER, "row", "count each row by itself")
     "expect nulls in every column but dataset and key; return a null, in an Arrow array, for what is unknown"
 )
 def missing_columns(counter: CounterSubject) -> None:
-    """Answers, hints, options and counts that the logs do not have are no error."""
+    """Answers, hints, options and counts that the logs do not have raise no error."""
     answers = [None if i % 2 else t for i, t in enumerate(counter.texts)]
     counter.checked(counter.samples(counter.texts), counter.outcomes(answers, known=False))
 
 
 @COUNTER.promise("expect any text that UTF-8 can write, of any length")
 def any_text_counted(counter: CounterSubject) -> None:
-    """Long texts, other scripts and control characters are no error."""
+    """Long texts, other scripts and control characters raise no error."""
     counter.checked(counter.samples(ODD_TEXTS), counter.outcomes(ODD_TEXTS))
 
 
 @COUNTER.promise("expect samples with no image and with several")
 def any_number_of_images(counter: CounterSubject) -> None:
-    """Samples without images, and with several, are no error; more images are not fewer tokens."""
+    """Samples without images, and with several, raise no error; more images never count fewer tokens."""
     samples, outcomes = counter.samples(counter.texts), counter.outcomes(counter.texts)
     found = [counter.of_texts(samples, outcomes, np.full(counter.count, n))["samples"] for n in (0, 1, 5)]
     for fewer, more in itertools.pairwise(found):

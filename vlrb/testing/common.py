@@ -49,7 +49,7 @@ def join_rows(parts: list[Results]) -> dict[str, Any]:
 
 
 def add_calm(table: Table, doing: str) -> None:
-    """Add the promises that a component's work, ``subject.work()``, disturbs nobody.
+    """Add the promises that a component's work, ``subject.work()``, has no side effects.
 
     :param doing: what the work is, in the sentences
     """
@@ -65,7 +65,7 @@ def add_calm(table: Table, doing: str) -> None:
     random_state_untouched.__doc__ = f"The global random states of Python, numpy and torch are the same after {doing}."
     prints_nothing.__doc__ = f"Nothing is written to stdout and stderr by {doing}."
     table.promise("use a generator of your own, np.random.default_rng(seed)")(random_state_untouched)
-    table.promise("return or log what is to be told, and turn a library's own messages off")(prints_nothing)
+    table.promise("return or log messages, and turn a library's own messages off")(prints_nothing)
 
 
 def add_rowwise(table: Table, row: str, fix: str, tolerance: float = 0.0) -> None:
@@ -90,7 +90,7 @@ def add_rowwise(table: Table, row: str, fix: str, tolerance: float = 0.0) -> Non
             parts = [subject.of_rows(np.arange(i, min(i + size, n))) for i in range(0, n, size)]
             refuse_other(expected, join_rows(parts), f"in batches of {size}", tolerance, row)
 
-    order_does_not_matter.__doc__ = f"The result of a {row} is the same wherever it stands among the others."
+    order_does_not_matter.__doc__ = f"The result of a {row} does not depend on its place among the others."
     batch_does_not_matter.__doc__ = f"The result of a {row} is the same alone and among others."
     table.promise(fix)(order_does_not_matter)
     table.promise(fix)(batch_does_not_matter)
@@ -108,4 +108,4 @@ ODD_TEXTS = (
     "-1e400",
     "[1, 2",
 )
-"""Texts as logs have them that code forgets."""
+"""Texts that occur in logs and that code often does not expect."""

@@ -21,7 +21,7 @@ BASE = 100
 
 @attrs.define(eq=False)
 class Told:
-    """What a listener was told, in order; ``stop`` is raised when a task ends."""
+    """The calls of a listener, in order; ``stop`` is raised when a task ends."""
 
     stop: BaseException | None = None
     events: list[tuple[str, str]] = attrs.Factory(list)
@@ -66,7 +66,7 @@ class ExecutorSubject(Subject):
     def run(
         self, work: Any = executor_work.add, count: int = 4, here: Any = None, stop: Any = None, **limits: Any
     ) -> Told:
-        """Do some tasks; return what the listener was told."""
+        """Do some tasks; return the listener's calls."""
         told = Told(stop)
         job = Job(executor_work.prepare, (BASE,), work)
         self.make("run").run(job, tasks(count), told.listener(), here, limits=Limits(**{"jobs": 2, **limits}))
@@ -98,29 +98,29 @@ EXECUTOR = Table("executor", partial(ExecutorSubject.of, "executor"))
 
 @EXECUTOR.promise("call listener.ended(task, work(make(*shared), report, *arguments)) once for each task")
 def every_task_is_done(executor: ExecutorSubject) -> None:
-    """Each task is done once, and its result told."""
+    """Each task is done once, and its result reported."""
     told = executor.run()
     refuse_results(told, 4)
     ended = [name for what, name in told.events if what == "ended"]
     if len(ended) != 4:
-        breach(f"the ends of {len(ended)} tasks were told for 4 tasks")
+        breach(f"the ends of {len(ended)} tasks were reported for 4 tasks")
 
 
 @EXECUTOR.promise("call listener.started(task) before the task's work begins")
 def starts_before_it_ends(executor: ExecutorSubject) -> None:
-    """The start of each task is told once, before its end."""
+    """The start of each task is reported once, before its end."""
     events = executor.run().events
     for i in range(4):
         mine = [what for what, name in events if name == f"task {i}"]
         if mine != ["started", "ended"]:
-            breach(f"of task {i} was told: {', '.join(mine) or 'nothing'}")
+            breach(f"of task {i} was reported: {', '.join(mine) or 'nothing'}")
 
 
 @EXECUTOR.promise("return at once where there are no tasks")
 def no_tasks(executor: ExecutorSubject) -> None:
-    """Without tasks, nothing is told."""
+    """Without tasks, nothing is reported."""
     if events := executor.run(count=0).events:
-        breach(f"without tasks was told: {events}")
+        breach(f"without tasks was reported: {events}")
 
 
 @EXECUTOR.promise("turn what a task raises into vlrb.Failure.of(error), and go on with the others")
@@ -129,7 +129,7 @@ def a_failure_holds_up_no_other(executor: ExecutorSubject) -> None:
     refuse_results(executor.run(executor_work.fail), 4, failed=(1,))
 
 
-@EXECUTOR.promise("notice the end of a process, and tell a Failure of each task that it had")
+@EXECUTOR.promise("notice the end of a process, and report a Failure of each task that it had")
 def a_process_may_die(executor: ExecutorSubject) -> None:
     """A task whose process dies has a Failure; with ``isolated``, all others are done."""
     refuse_results(executor.run(executor_work.die, isolated=True), 4, failed=(1,))
@@ -137,7 +137,7 @@ def a_process_may_die(executor: ExecutorSubject) -> None:
 
 @EXECUTOR.promise("call job.make once in each process, and keep what it returns for all tasks of the process")
 def made_once_per_process(executor: ExecutorSubject) -> None:
-    """``make`` is called once in a process, whatever the number of its tasks."""
+    """``make`` is called once in a process, however many tasks it does."""
     for name, result in executor.run(count=6).results.items():
         if isinstance(result, dict) and result["calls"] > 1:
             breach(f"before {name}, make had been called {result['calls']} times in its process")
@@ -157,9 +157,9 @@ def progress_and_values_are_told(executor: ExecutorSubject) -> None:
     told = executor.run()
     expected = [(f"task {i}", i, float(i)) for i in range(4)]
     if sorted(told.logged) != expected:
-        breach(f"the values told are {sorted(told.logged)}, not {expected}")
+        breach(f"the values reported are {sorted(told.logged)}, not {expected}")
     if told.progress.count("adding 1/2") != 4:
-        breach(f"the progress told is {told.progress}")
+        breach(f"the progress reported is {told.progress}")
 
 
 @EXECUTOR.promise("call the listener from one thread, or under a lock")
@@ -184,7 +184,7 @@ def listener_ends_the_work(executor: ExecutorSubject) -> None:
 
 @EXECUTOR.promise("do tasks with here in this process; with jobs = 1, all of them")
 def works_here(executor: ExecutorSubject) -> None:
-    """With ``here`` and one job at a time, all is done in the asking process, without another ``make``."""
+    """With ``here`` and one job at a time, all is done in the main process, without another ``make``."""
     told = executor.run(here={"base": BASE, "calls": 0, "process": os.getpid()}, jobs=1)
     refuse_results(told, 4)
     if elsewhere := {r["process"] for r in told.results.values()} - {os.getpid()}:

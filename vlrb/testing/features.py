@@ -101,7 +101,7 @@ def content_only(encoder: EncoderSubject) -> None:
 
 @ENCODER.promise("expect empty texts, and queries without options, hints or images")
 def missing_values(encoder: EncoderSubject) -> None:
-    """Queries without text, options, hints or images are no error."""
+    """Queries without text, options, hints or images raise no error."""
     n = encoder.count
     lacking = make_queries([""] * n, images=[()] * n)
     some = [t if i % 2 else "" for i, t in enumerate(encoder.queries.texts)]
@@ -111,7 +111,7 @@ def missing_values(encoder: EncoderSubject) -> None:
 
 @ENCODER.promise("expect any text that UTF-8 can write, of any length: cut it where the model needs that")
 def any_text(encoder: EncoderSubject) -> None:
-    """Long texts, other scripts, control characters and markup are no error."""
+    """Long texts, other scripts, control characters and markup raise no error."""
     if encoder.spec.modality == "image":
         raise NotPromised("it looks at images only")
     encoder.checked(
@@ -121,7 +121,7 @@ def any_text(encoder: EncoderSubject) -> None:
 
 @ENCODER.promise('convert images first, image.convert("RGB"), and expect one pixel, long strips and several per query')
 def any_image(encoder: EncoderSubject) -> None:
-    """Images of every mode and shape, and several of one query, are no error."""
+    """Images of every mode and shape, and several of one query, raise no error."""
     if encoder.spec.modality == "text":
         raise NotPromised("it looks at texts only")
     files = odd_images()
@@ -219,7 +219,7 @@ def valid_fused_features(fusion: FusionSubject) -> None:
 add_rowwise(FUSION, "sample", "fuse each sample's features by themselves: test samples are among them", 1e-6)
 
 
-@FUSION.promise("divide by a norm or a spread only where it is not zero")
+@FUSION.promise("divide by a norm or a spread only if it is not zero")
 def zero_rows(fusion: FusionSubject) -> None:
     """Features that are all zero, as of a question without text or images, stay finite."""
     fusion.checked(fusion.parts(scale=0.0))
@@ -233,7 +233,7 @@ def missing_features(fusion: FusionSubject) -> None:
 
 @FUSION.promise("take any number of encoders of the modalities that needs and keeps allow, one included")
 def one_encoder_each(fusion: FusionSubject) -> None:
-    """One encoder suffices where no two are needed, and a modality may have several or be the only one."""
+    """One encoder is enough unless two are needed; a modality may have several encoders, or be the only one."""
     needed = fusion.modalities if fusion.spec.needs or fusion.spec.keeps else ("text",)
     fusion.checked(fusion.parts(modalities=needed))
 

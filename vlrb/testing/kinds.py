@@ -44,7 +44,7 @@ TABLES: Mapping[str, str] = {
 def table_of(kind: str) -> Table:
     """Return the promises of a kind.
 
-    :raises ConfigError: when there is no such kind
+    :raises ConfigError: when the kind is unknown
     """
     if kind not in TABLES:
         raise ConfigError(f"there is no kind {kind!r}", where="vlrb.testing", fix=did_you_mean(kind, TABLES))

@@ -90,7 +90,7 @@ LOGS = Table("log source", partial(LogSubject.of, "log-source"))
 
 @LOGS.promise("list one part of samples per dataset, and parts of outcomes, with ids of their own")
 def valid_listing(logs: LogSubject) -> None:
-    """``list`` finds a part of samples for each dataset, and outcomes; each part has an id of its own."""
+    """``list`` finds a part of samples for each dataset, and outcomes; no two parts have the same id."""
     checks.check_listing(logs.listing, logs.component)
 
 
@@ -137,7 +137,9 @@ def valid_rows(logs: LogSubject) -> None:
                 checks.check_numbers(batch, batch.column("key"), part)
 
 
-@LOGS.promise("read a part from its files, whatever was listed or read before: each process reads some of the parts")
+@LOGS.promise(
+    "read a part from its files, independently of what was listed or read before: each process reads some of the parts"
+)
 def parts_are_read_alone(logs: LogSubject) -> None:
     """Another source, which has listed nothing and read nothing else, reads the same rows of a part."""
     for part in reversed(logs.listing.parts):
@@ -147,7 +149,7 @@ def parts_are_read_alone(logs: LogSubject) -> None:
             breach(f"part {part.id!r} has other rows when another source reads it")
 
 
-@LOGS.promise("give each sample of a dataset a key of its own, and each model one answer to it")
+@LOGS.promise("give each sample of a dataset its own key, and each model one answer to it")
 def keys_are_unique(logs: LogSubject) -> None:
     """No dataset has two samples with one key, and no model two answers to one."""
     for kind in ("samples", "outcomes"):

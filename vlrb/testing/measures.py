@@ -76,7 +76,7 @@ def valid_splits(splitter: SplitterSubject) -> None:
     splitter.checked(split_samples())
 
 
-@SPLITTER.promise("leave samples for each part, or raise vlrb.DataError where that cannot be")
+@SPLITTER.promise("leave samples for each part, or raise vlrb.DataError if that is impossible")
 def no_part_is_empty(splitter: SplitterSubject) -> None:
     """Train, dev and test of each split have samples."""
     for one in splitter.divide(split_samples()).each:
@@ -238,7 +238,7 @@ def one_model(metric: MetricSubject) -> None:
 
 @METRIC.promise("return vlrb.Undefined with a reason instead of dividing by zero")
 def extreme_outcomes(metric: MetricSubject) -> None:
-    """Where all are right, all are wrong, or nothing costs anything, the value is a number, or Undefined."""
+    """If all answers are right, all are wrong, or nothing costs anything, the value is a number, or Undefined."""
     right, free = np.ones((60, 3), dtype=np.bool_), np.zeros((60, 3))
     for quality, cost in ((right, None), (~right, None), (right, free), (~right, free)):
         metric.value(evaluation(quality=quality, cost=evaluation().cost if cost is None else cost))
@@ -278,7 +278,7 @@ def means_agree(metric: MetricSubject) -> None:
 
 @METRIC.promise("return a list of sentences from cautions()")
 def cautions_are_texts(metric: MetricSubject) -> None:
-    """``cautions`` returns texts, whatever the samples are."""
+    """``cautions`` returns texts for any samples."""
     made: Any = metric.metric
     if not isinstance(made, WithCautions):
         raise NotPromised("it has no method cautions()")

@@ -66,7 +66,7 @@ class ObserverSubject:
             raise ConfigError(what, fix="give settings with which it can work, as keywords") from None
 
     def result(self, which: str) -> RunResult:
-        """Return the result of a small run, in a folder of its own."""
+        """Return the result of a small run, in its own folder."""
         made: RunResult = small_run(which).result
         folder = self.folder / which
         folder.mkdir(exist_ok=True)
@@ -111,13 +111,13 @@ OBSERVER = Table("observer", ObserverSubject.of)
 
 @OBSERVER.promise("name hooks and arguments as `vlrb hooks` does, and decorate them with @hookimpl")
 def hooks_are_known(observer: ObserverSubject) -> None:
-    """It implements a lifecycle hook, and no hook that there is not."""
+    """It implements a lifecycle hook, and no unknown hooks."""
     check_hooks(observer.plugin)
     if not any(callable(getattr(observer.spec, hook, None)) for hook in LIFECYCLE):
         breach("it implements no lifecycle hook")
 
 
-@OBSERVER.promise("remove the return; raise vlrb.TrackingError where a store cannot be reached")
+@OBSERVER.promise("remove the return; raise vlrb.TrackingError if a store cannot be reached")
 def hooks_return_nothing(observer: ObserverSubject) -> None:
     """The hooks of a whole run return nothing."""
     observer.whole()
@@ -142,7 +142,7 @@ def a_run_that_is_found_finished(observer: ObserverSubject) -> None:
     observer.call("vlrb_run_end", result=result)
 
 
-@OBSERVER.promise("implement vlrb_run_interrupted, if anything is left open, and begin anew in vlrb_run_start")
+@OBSERVER.promise("implement vlrb_run_interrupted if anything is left open, and start from scratch in vlrb_run_start")
 def an_interrupted_run(observer: ObserverSubject) -> None:
     """A run may be interrupted in the middle of a cell, and resumed by the same process."""
     result = observer.result("done")
@@ -152,7 +152,7 @@ def an_interrupted_run(observer: ObserverSubject) -> None:
     observer.whole()
 
 
-@OBSERVER.promise("keep what belongs to a run by its key, or begin anew in vlrb_run_start")
+@OBSERVER.promise("keep what belongs to a run by its key, or start from scratch in vlrb_run_start")
 def two_runs(observer: ObserverSubject) -> None:
     """Another run after the first raises nothing."""
     observer.whole("done")
@@ -196,7 +196,7 @@ _OF_TESTS = {"PYTEST_CURRENT_TEST", "COLUMNS"}
 
 @OBSERVER.promise("end your threads in vlrb_run_end, or make them daemons that end by themselves")
 def no_thread_is_left(observer: ObserverSubject) -> None:
-    """No thread of its own runs on when the run has ended."""
+    """None of its threads is still running when the run has ended."""
     before = set(threading.enumerate())
     observer.whole()
     left = [t for t in set(threading.enumerate()) - before if t.is_alive() and not t.daemon]

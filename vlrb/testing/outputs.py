@@ -40,7 +40,7 @@ ROUTERS: Mapping[str, list[dict[str, Any]]] = {
     "changed": [{"use": "by-word", "lambda": 50.0}],
     "failed": [{"use": "by-word", "fault": True}],
 }
-"""Runs that are reported: one where all is well, one that differs from it, and one whose only router has failed."""
+"""Runs to report on: a complete one, one that differs from it, and one whose only router has failed."""
 
 
 @cache
@@ -135,7 +135,7 @@ def files_are_written(report: ReportSubject) -> None:
         breach(f"it wrote {unnamed[0]!r} and did not return it")
 
 
-@REPORT.promise("write into the directory that is given, and nowhere else")
+@REPORT.promise("write into the given directory, and nowhere else")
 def nothing_else_is_written(report: ReportSubject) -> None:
     """The run's own folder, and the working directory, stay as they were."""
     folders = [p for p in (Path.cwd(), getattr(report.on(), "directory", None)) if p is not None]
@@ -153,7 +153,7 @@ def _names(folder: Path) -> set[str]:
     return {p.name for p in folder.iterdir()}
 
 
-@REPORT.promise("leave out dates, durations and whatever else changes, or take them from the run")
+@REPORT.promise("leave out dates, durations and other values that change, or take them from the run")
 def same_files_every_time(report: ReportSubject) -> None:
     """Two reports on the same subject write the same bytes."""
     first, second = (files_below(report.write(name, report=report.make("__call__"))[0]) for name in ("one", "two"))
@@ -202,7 +202,7 @@ class FigureSubject(Subject):
         return self.make("__call__")(small_run(which))
 
     def png(self) -> bytes:
-        """Return the figure of the run where all is well, as a file; where it is undefined, its reason."""
+        """Return the figure of the complete run, as a file; if it is undefined, the reason."""
         figure = self.drawn()
         if isinstance(figure, Undefined):
             return figure.reason.encode()

@@ -1,4 +1,4 @@
-"""Checks of all that a plugin registers."""
+"""Checks of everything that a plugin registers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Part:
 
 
 def parts_of(plugin: Any, params: Named, expected: Named) -> list[Part]:
-    """Return all that a plugin registers, and the plugin itself where it observes runs.
+    """Return everything that a plugin registers, and the plugin itself if it observes runs.
 
     :raises ConfigError: for parameters or expected failures of what the plugin does not register
     :raises PluginError: when the plugin cannot be loaded by a run

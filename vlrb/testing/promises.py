@@ -1,4 +1,4 @@
-"""Promises: what the core relies on in a component of a kind, each a sentence and a function that tries it."""
+"""Promises: what the core relies on in a component of a kind, each a sentence and a function that checks it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ HERE = str(Path(__file__).parent)
 
 
 class BrokenPromise(PluginError):
-    """A plugin breaks promises of its kind: which, with what value, and how to keep them."""
+    """A plugin breaks promises of its kind; the problems say which, what was found, and how to keep them."""
 
 
 class NotPromised(Exception):
-    """A component has nothing that a promise is about, such as a router without ``scores``; the message says what."""
+    """A promise does not apply to a component, such as a router without ``scores``; the message says why."""
 
 
 class Breach(Exception):
@@ -40,7 +40,7 @@ def breach(what: str) -> NoReturn:
 
 @attrs.frozen
 class Promise:
-    """A promise: its name in kebab-case, the sentence that says it, how to keep it, and the function that tries it."""
+    """A promise: its name in kebab-case, the sentence that says it, how to keep it, and the function that checks it."""
 
     name: str
     sentence: str
@@ -50,7 +50,7 @@ class Promise:
 
 @attrs.define(eq=False)
 class Table:
-    """The promises of a kind; ``subject(spec, parameters, folder)`` is what their functions get, made anew for each.
+    """The promises of a kind; ``subject(spec, parameters, folder)`` makes what each of their functions gets.
 
     ``noun`` is the kind in messages.
     """
@@ -98,7 +98,7 @@ class Subject:
         return f"{self.component.kind} {self.spec.name!r}"
 
     def make(self, *methods: str) -> Any:
-        """Make the component anew, with its own copy of the parameters."""
+        """Make a new component, with its own copy of the parameters."""
         return self.component.make(*methods)
 
 
@@ -110,7 +110,7 @@ def owner_of(spec: Any) -> str:
 
 
 def made_params(spec: Any, given: Mapping[str, Any]) -> Any:
-    """Return a component's parameters, with the names that fields have in Python or in TOML.
+    """Return a component's parameters, given by their names in Python or in TOML.
 
     :raises ConfigError: when there is no such parameter, one is missing, or a value is refused
     """
@@ -126,9 +126,9 @@ def made_params(spec: Any, given: Mapping[str, Any]) -> Any:
 
 
 def found_broken(table: Table, promise: Promise, spec: Any, parameters: Mapping[str, Any], folder: Path) -> str:
-    """Try a promise; return what was found instead of it, an empty text where it is kept.
+    """Check a promise; return what was found instead of it, an empty text if it is kept.
 
-    :raises NotPromised: when the component has nothing that the promise is about
+    :raises NotPromised: when the promise does not apply to the component
     :raises ConfigError: when it cannot be made with these parameters
     """
     subject = table.subject(spec, parameters, folder)
@@ -172,7 +172,7 @@ def name_of(spec: Any) -> str:
 
 
 def check_expected(table: Table, expected: Mapping[str, str]) -> None:
-    """Refuse expected failures of promises that there are not, or without a reason.
+    """Refuse expected failures of unknown promises, or without a reason.
 
     :raises ConfigError: naming the first
     """
@@ -187,7 +187,7 @@ def check_expected(table: Table, expected: Mapping[str, str]) -> None:
 def problems_of(
     table: Table, spec: Any, parameters: Mapping[str, Any], expected: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Try all promises; yield what is broken, and what was expected to be and is not."""
+    """Check all promises; yield what is broken, and what was expected to be broken and is not."""
     check_expected(table, expected)
     for promise in table.promises:
         with tempfile.TemporaryDirectory(prefix="vlrb-") as folder:

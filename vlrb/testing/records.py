@@ -102,7 +102,7 @@ def both_prices_or_none(record: RecordSubject) -> None:
 
 @MODEL.promise("give the fields that ImageTokens documents for the rule, above 0, and the source that publishes it")
 def image_rule_is_complete(record: RecordSubject) -> None:
-    """The rule of its image tokens has the numbers that it needs, and says who publishes it."""
+    """The rule of its image tokens has the numbers that it needs, and names its source."""
     rule = record.spec.image_tokens
     if not isinstance(rule, ImageTokens):
         raise NotPromised("it has no image_tokens")
@@ -120,7 +120,7 @@ class ProtocolSubject(Subject):
     """A protocol."""
 
     def keys(self) -> Any:
-        """Return the keys that the protocol stands for."""
+        """Return the keys that the protocol sets."""
         return self.spec.factory(self.component.params)
 
     def work(self) -> None:
@@ -205,7 +205,7 @@ def is_a_click_command(command: CommandSubject) -> None:
     command.command()
 
 
-@COMMAND.promise("give the record a summary: it stands in `vlrb --help`")
+@COMMAND.promise("give the record a summary: `vlrb --help` shows it")
 def has_a_summary(command: CommandSubject) -> None:
     """It has a summary of one line."""
     if not command.spec.summary.strip() or "\n" in command.spec.summary:
@@ -222,7 +222,7 @@ def has_the_name_of_its_record(command: CommandSubject) -> None:
 
 @COMMAND.promise("let --help show help; do the work in the function, not when the command is loaded")
 def shows_help(command: CommandSubject) -> None:
-    """``--help`` shows help and succeeds, of the command and of those below it."""
+    """``--help`` of the command, and of its subcommands, shows help and succeeds."""
     from click.testing import CliRunner
 
     loaded = command.spec.load()

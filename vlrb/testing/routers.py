@@ -24,7 +24,7 @@ TRAIN, DEV, ASKED = 96, 32, 40
 
 @attrs.define(eq=False, slots=False)
 class RouterSubject(Subject):
-    """A router, data to fit it on, and what it makes of queries."""
+    """A router, data to fit it on, and its results on queries."""
 
     def part(self, count: int, seed: int, candidates: int = 3) -> Labelled:
         """Return made-up labelled queries, with features where the router needs them."""
@@ -69,7 +69,7 @@ class RouterSubject(Subject):
         return len(self.asked)
 
     def of_rows(self, rows: Array) -> dict[str, Array]:
-        """Return what the router makes of some queries."""
+        """Return the router's results on some queries."""
         return self.results(self.fitted, self.asked.take(rows))
 
     def work(self) -> None:
@@ -81,11 +81,11 @@ class RouterSubject(Subject):
         return checked_choices(fitted.route(queries), len(queries), len(queries.candidates), self.who)
 
     def choices(self, fitted: Any, queries: Queries) -> Array:
-        """Return choices whose values nobody has looked at."""
+        """Return unchecked choices."""
         return plain_array(fitted.route(queries), "what route returned", self.who)
 
     def results(self, fitted: Any, queries: Queries) -> dict[str, Array]:
-        """Return choices, and scores and estimates of a router that gives them."""
+        """Return choices, and scores and estimates if the router gives them."""
         found = {"route": self.choices(fitted, queries)}
         if isinstance(fitted, routing.WithScores):
             found["scores"] = np.asarray(fitted.scores(queries))
@@ -126,9 +126,9 @@ def same_seed_same_choices(router: RouterSubject) -> None:
     )
 
 
-@ROUTER.promise("keep what is learnt in the object that fit returns, and begin anew in each fit")
+@ROUTER.promise("keep what is learnt in the object that fit returns, and start from scratch in each fit")
 def second_fit_forgets_the_first(router: RouterSubject) -> None:
-    """A router that was fitted on other data before chooses what a new one does."""
+    """A router that was first fitted on other data chooses as a new one does."""
     new, again = (router.choices(router.fit(), router.asked) for _ in range(2))
     if not np.array_equal(new, again):
         raise NotPromised("two new routers differ already")
@@ -159,7 +159,7 @@ def inputs_untouched(router: RouterSubject) -> None:
 add_calm(ROUTER, "fitting and routing")
 
 
-@ROUTER.promise("let it work with any number of candidates, one included: nothing is left to learn then")
+@ROUTER.promise("let it work with any number of candidates, including one")
 def one_candidate(router: RouterSubject) -> None:
     """With one candidate, every query gets it."""
     fitted = router.fit(router.part(TRAIN, 1, candidates=1), router.part(DEV, 2, candidates=1))
@@ -169,7 +169,7 @@ def one_candidate(router: RouterSubject) -> None:
 
 @ROUTER.promise("return an array of shape (0,) for no queries, and of shape (0, k) from scores and estimate")
 def empty_batch(router: RouterSubject) -> None:
-    """No queries give no choices."""
+    """Without queries there are no choices."""
     nothing = router.asked.take(np.arange(0))
     choices = router.checked(router.fitted, nothing)
     if isinstance(router.fitted, routing.WithScores):
@@ -180,7 +180,7 @@ def empty_batch(router: RouterSubject) -> None:
 
 @ROUTER.promise("expect empty texts, queries without images or options, candidates without prices, and NaN in features")
 def missing_values(router: RouterSubject) -> None:
-    """Queries without text, images, options or hints, features that are missing, and models without prices are no error."""
+    """Queries without text, images, options or hints, features that are missing, and models without prices raise no error."""
     train, dev = (_with_gaps(part) for part in (router.train, router.dev))
     asked = _with_gaps(router.part(ASKED, 3)).queries
     router.choices(router.fitted, attrs.evolve(asked, candidates=router.asked.candidates))
@@ -214,7 +214,7 @@ def saved_and_loaded(router: RouterSubject) -> None:
     if not callable(getattr(router.fitted, "save", None)):
         raise NotPromised("it has no method save()")
     if router.spec.load is None:
-        breach("it has a method save(), and its spec no load")
+        breach("it has a method save(), but its spec has no load")
     expected = router.results(router.fitted, router.asked)
     target = router.folder / "saved"
     (target / "router").mkdir(parents=True)
@@ -236,7 +236,7 @@ def scores_agree(router: RouterSubject) -> None:
 
 @ROUTER.promise("choose by vlrb.decide(estimate, ...), or leave estimate() out where something else decides")
 def estimate_agrees(router: RouterSubject) -> None:
-    """No model is chosen where another one is likelier to be right and cheaper, by the router's own ``estimate``."""
+    """No model is chosen if, by the router's own ``estimate``, another one is more likely to be right and cheaper."""
     if not isinstance(router.fitted, routing.WithEstimate):
         raise NotPromised("it has no method estimate()")
     for queries in (router.asked, router.train.queries):
@@ -251,7 +251,7 @@ def estimate_agrees(router: RouterSubject) -> None:
                 )
 
 
-@ROUTER.promise("keep nothing of a query on the router: use local variables in route()")
+@ROUTER.promise("store nothing on the router in route(): use local variables")
 def two_threads(router: RouterSubject) -> None:
     """``route`` may be called from two threads at once."""
     halves = [router.asked.take(np.arange(start, ASKED, 2)) for start in (0, 1)] * 4

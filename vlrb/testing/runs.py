@@ -1,4 +1,4 @@
-"""Whole runs on small made-up logs, in a folder of their own."""
+"""Whole runs on small made-up logs, each in its own folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import attrs
 SMALL = "vlrb.testing.small"
 """The plugin of the small logs, as after ``-p``."""
 HEAD = {"name": 'name = "test"', "requires": "requires = []"}
-"""What an experiment gets where it does not say: no tracking is needed."""
+"""Defaults of an experiment: no tracking is needed."""
 
 
 @attrs.frozen
@@ -34,7 +34,7 @@ class Ran:
 
 
 def completed(toml: str) -> str:
-    """Return an experiment on the small logs, unless it has logs of its own, that needs no tracking."""
+    """Return an experiment that needs no tracking, on the small logs unless it has its own."""
     keys = tomllib.loads(toml)
     head = "\n".join(line for key, line in HEAD.items() if key not in keys)
     logs = "" if "logs" in keys else '[logs]\nuse = "small"\n'

@@ -50,7 +50,7 @@ def make_images(images: Sequence[Sequence[Image.Image | bytes]], ids: Sequence[s
 
 
 def make_candidates(count: int) -> tuple[Candidate, ...]:
-    """Return candidate models with prices, the dearest first."""
+    """Return candidate models with prices, the most expensive first."""
     prices = [PRICES[min(i, len(PRICES) - 1)] for i in range(count)]
     return tuple(Candidate(f"model-{i}", p, 2 * p, 4 * p) for i, p in enumerate(prices))
 
@@ -103,7 +103,7 @@ def make_queries(
 
 
 def _picture(kind: int, rng: np.random.Generator) -> bytes:
-    """Return a small picture whose colour tells the kind of question."""
+    """Return a small image whose colour shows the kind of question."""
     pixels = rng.integers(0, 60, (12, 16, 3), dtype=np.uint8)
     pixels[..., kind % 3] += np.uint8(120 + 60 * (kind > 2))
     return image_file(Image.fromarray(pixels))
@@ -117,7 +117,7 @@ COLUMNS = (
 
 
 def _made_features(texts: Sequence[str], rng: np.random.Generator) -> Features:
-    """Return columns of every kind, of which some tell what is asked; a numeric one has gaps."""
+    """Return columns of every kind, some of which show the kind of question; a numeric one has gaps."""
     kinds = np.array([next((i for i, k in enumerate(KINDS) if t.startswith(k)), -1) for t in texts], dtype=np.int64)
     dense = rng.normal(0, 0.3, (len(texts), 4)) + np.eye(4)[kinds.clip(0)]
     width = np.where(rng.random(len(texts)) < 0.2, np.nan, 100 + 50 * rng.random(len(texts)))
@@ -134,7 +134,7 @@ def make_labelled(
     features: Any = None,
     seed: int = 0,
 ) -> Labelled:
-    """Return queries with outcomes: those given, or made-up ones in which the kind of question tells who is right.
+    """Return queries with outcomes: those given, or made-up ones in which the kind of question decides which model is right.
 
     :param queries: the queries, or how many to make up
     :param quality: who is right, [n, k]
@@ -160,7 +160,7 @@ def make_labelled(
 
 
 def _ignore(*_: object) -> None:
-    """Take what a router tells, and keep nothing."""
+    """Ignore what a router reports."""
 
 
 def make_context(
@@ -175,7 +175,7 @@ def make_context(
     log: Callable[[int, Mapping[str, float]], None] = _ignore,
     kept: Mapping[str, Scalar] | None = None,
 ) -> FitContext:
-    """Return what ``fit`` gets beside the data; ``dev_score`` is the accuracy on dev less a tenth of the relative cost.
+    """Return what ``fit`` gets in addition to the data; ``dev_score`` is the accuracy on dev less a tenth of the relative cost.
 
     :param work_directory: default: a new temporary folder
     """

@@ -1,4 +1,4 @@
-"""What a component's code may not touch: what it is given, the global random state, the standard streams."""
+"""What a component's code must not change: its arguments, the global random state, the standard streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vlrb.texts import short_repr
 
 
 def content_of(value: Any) -> Any:
-    """Return what can be compared of a value that components get: its content, not its identity."""
+    """Return the content of a value that components get, for comparison."""
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
     if isinstance(value, Images):
@@ -36,7 +36,7 @@ def content_of(value: Any) -> Any:
 
 @contextlib.contextmanager
 def untouched(**inputs: Any) -> Iterator[None]:
-    """Refuse a block that changes one of some values."""
+    """Refuse a block that changes one of these values."""
     before = {name: content_of(value) for name, value in inputs.items()}
     yield
     for name, value in inputs.items():
@@ -82,7 +82,7 @@ def same_random_state() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Refuse a block that prints; warnings are not looked at."""
+    """Refuse a block that prints; warnings are ignored."""
     streams = {"stdout": io.StringIO(), "stderr": io.StringIO()}
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")

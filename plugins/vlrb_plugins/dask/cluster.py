@@ -1,4 +1,4 @@
-"""A cluster on this machine, in a process of its own: ``python -m vlrb_plugins.dask.cluster WORKERS``.
+"""A cluster on this machine, in a separate process: ``python -m vlrb_plugins.dask.cluster WORKERS``.
 
 It prints the scheduler's address and ends when its standard input does, also because the asking process was killed.
 What tasks print goes to standard error: nobody reads the other pipe after the address.
@@ -16,7 +16,7 @@ import tempfile
 import threading
 
 LIMIT = 10.0
-"""Seconds in which the cluster may close."""
+"""Seconds that the cluster has to close."""
 
 
 async def serve(workers: int, folder: str, told: int) -> None:
@@ -39,7 +39,7 @@ async def serve(workers: int, folder: str, told: int) -> None:
         processes=True,
         asynchronous=True,
         dashboard_address="127.0.0.1:0",
-        memory_limit=0,  # tasks run beside the workers, where Dask does not see their memory
+        memory_limit=0,  # tasks run in other processes, whose memory Dask does not see
         local_directory=folder,
         silence_logs=logging.CRITICAL,
     )
@@ -51,7 +51,7 @@ async def serve(workers: int, folder: str, told: int) -> None:
 
 
 def main() -> None:
-    """Run a cluster; Ctrl-C is for the asking process."""
+    """Run a cluster; Ctrl-C is for the main process."""
     import dask
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -23,15 +23,15 @@ from vlrb import ConfigError, Progress, StorageError, echo, interrupts
 from vlrb_plugins.dask.params import DaskParams
 
 LIMIT = 10.0
-"""Seconds in which the end of something is waited for."""
+"""Seconds to wait for the end of something."""
 START = 60.0
-"""Seconds in which a cluster on this machine must have started, or the time-out if that is longer."""
-AGAIN = "start it again, or correct the address, then run the same command again: what has finished is kept"
+"""Seconds that a cluster on this machine has to start, or the time-out if that is longer."""
+AGAIN = "start it again, or correct the address, then run the same command again: finished work is kept"
 
 
 @attrs.frozen(eq=False)
 class LocalCluster:
-    """A cluster on this machine: a process in a session of its own, which Ctrl-C does not reach."""
+    """A cluster on this machine: a process with its own process group, which Ctrl-C does not reach."""
 
     process: subprocess.Popen[str]
     address: str
@@ -65,7 +65,7 @@ class LocalCluster:
 
 
 def _end_group(process: subprocess.Popen[str], patience: float) -> None:
-    """End a process by closing its pipes, then whatever is left of its group."""
+    """End a process by closing its pipes, then kill what is left of its group."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
@@ -78,7 +78,7 @@ def _end_group(process: subprocess.Popen[str], patience: float) -> None:
 
 @attrs.frozen(eq=False)
 class Connection:
-    """A client of a cluster, and the cluster, if it was started here."""
+    """A client of a cluster, and the cluster if it was started here."""
 
     params: DaskParams
     client: Any
@@ -86,7 +86,7 @@ class Connection:
     cluster: LocalCluster | None
 
     def close(self) -> None:
-        """End both, whatever state they are in."""
+        """End both, in any state."""
         within(LIMIT / 2, lambda: self.client.close(timeout=LIMIT / 4))
         if self.cluster is not None:
             self.cluster.close()
@@ -96,7 +96,7 @@ _open: list[Connection] = []
 
 
 def connected(params: DaskParams, progress: Progress) -> Connection:
-    """Return the connection to a cluster; one that was kept, if it is of the same cluster and in order.
+    """Return the connection to a cluster: the one that was kept, if it is to the same cluster and still works.
 
     :raises ConfigError: when there is no scheduler
     """
@@ -126,7 +126,7 @@ def _connection(params: DaskParams) -> Connection:
     from distributed import Client
 
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of it is told by the executor
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the executor reports what matters
     cluster = None
     address = params.address or (_address_in(params.scheduler_file, params.timeout) if params.scheduler_file else "")
     if not address:
@@ -145,13 +145,13 @@ def _connection(params: DaskParams) -> Connection:
 
 
 def _address_in(file: Path, timeout: float) -> str:
-    """Return the address in a scheduler's file, which may come a little later."""
+    """Return the address in a scheduler's file, which may appear a little later."""
     limit = time.monotonic() + timeout
     while True:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(file.read_text(encoding="utf-8"))["address"])
         if time.monotonic() > limit:
-            what = f"no address of a scheduler stands in this file within {timeout:g} s"
+            what = f"the file holds no address of a scheduler after {timeout:g} s"
             fix = f"start one (`dask scheduler --scheduler-file {file}`), or correct the path"
             raise ConfigError(what, where=str(file), fix=fix)
         time.sleep(0.1)
@@ -164,13 +164,13 @@ def _tell_address(connection: Connection) -> None:
 
 
 def lost(connection: Connection) -> StorageError:
-    """Return the error for a scheduler that is gone."""
+    """Return the error for a lost scheduler."""
     what = f"the connection to the Dask scheduler was lost and did not come back within {connection.params.timeout:g} s"
     return StorageError(what, where=connection.address, fix=AGAIN)
 
 
 def within(seconds: float, call: Callable[[], Any]) -> None:
-    """Do something that may fail or hang, and go on after so many seconds."""
+    """Do something that may fail or hang, and return after this many seconds at the latest."""
 
     def attempt() -> None:
         with contextlib.suppress(Exception):

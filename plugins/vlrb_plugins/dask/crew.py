@@ -1,4 +1,4 @@
-"""Who does what: the workers that are there, what each has, and the tasks that wait."""
+"""Which worker does which task: the connected workers, their tasks, and the tasks that wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import attrs
 from vlrb import Problem, Task, shorten_list
 
 AHEAD = 2
-"""Tasks that a worker has beyond those that it can do at a time, while its tasks are quick."""
+"""Tasks that a worker gets beyond those that it can do at a time, while its tasks are quick."""
 QUICK = 0.5
 """Seconds from giving a task to its end."""
 _marks = itertools.count(1)
@@ -41,11 +41,11 @@ class Worker:
         self.is_ready = not problems
 
     def offers_all(self, resources: Resources) -> bool:
-        """Tell whether it has so much of everything."""
+        """Return whether it has all of these amounts."""
         return all(self.offers.get(name, 0) >= amount for name, amount in resources)
 
     def is_free(self, resources: Resources) -> bool:
-        """Tell whether it has a free thread, and so much of everything left."""
+        """Return whether it has a free thread, and all of these amounts left."""
         used = [a.task.resources for a in self.running.values()]
         return len(used) < self.threads + (0 if resources else self.ahead) and all(
             self.offers.get(name, 0) - sum(u.get(name, 0) for u in used) >= amount for name, amount in resources
@@ -80,7 +80,7 @@ class Crew:
     _told_before: dict[int, int] = attrs.Factory(dict)
 
     def add(self, tasks: Sequence[Task]) -> None:
-        """Have tasks done in this order; those that need most come first where a worker could do several."""
+        """Have tasks done in this order; those that need most come first if a worker could do several."""
         self._tasks, self.left = tasks, set(range(len(tasks)))
         needs = [_needs(task) for task in tasks]
         self._waiting = {need: deque() for need in sorted(set(needs), key=lambda n: (-len(n), n))}
@@ -95,7 +95,7 @@ class Crew:
         return mark
 
     def looker(self, mark: int) -> Worker | None:
-        """Return the worker whose look has this mark, if it is one that has not ended."""
+        """Return the worker whose check has this mark, if it has not ended."""
         return self._looking.get(mark)
 
     def has_looked(self, mark: int) -> Worker:
@@ -119,7 +119,7 @@ class Crew:
         return attempt
 
     def current(self, mark: int) -> Attempt | None:
-        """Return the attempt with this mark, if it is under way."""
+        """Return the attempt with this mark, if it is running."""
         return self._running.get(mark)
 
     def starts(self, attempt: Attempt) -> bool:
@@ -135,25 +135,25 @@ class Crew:
         attempt.worker.ahead = AHEAD if time.monotonic() - attempt.given < QUICK else 0
 
     def again(self, attempt: Attempt) -> None:
-        """Let a task that has ended wait again; steps that it has told of are not told again."""
+        """Let a task wait again whose attempt has ended; steps that it has reported are not reported again."""
         self._told_before[attempt.index] = self._logged.get(attempt.index, -1)
         self._waiting[_needs(attempt.task)].appendleft(attempt.index)
 
     def take_back(self, attempts: Collection[Attempt]) -> None:
-        """Let tasks wait again which their workers never did, or whose end nobody would hear: this is no attempt."""
+        """Let tasks wait again that their workers never did, or whose end would go unnoticed; this is not an attempt."""
         for attempt in attempts:
             self.ended(attempt)
             self.again(attempt)
             self._attempts[attempt.index] -= 1
 
     def take_back_all(self) -> None:
-        """Let all tasks wait again that are under way; workers must look at the job again."""
+        """Let all running tasks wait again; workers must check the job again."""
         self.take_back([*self._running.values()])
         self._looking.clear()
         self.workers.clear()
 
     def take_from_gone(self, there: Collection[str]) -> list[Attempt]:
-        """Remove the workers that are not there any more; return what they were doing, and let what they had not begun wait again.
+        """Remove the workers that have left; return what they were doing, and let what they had not begun wait again.
 
         What they were doing are the first attempts: the news that one has started may have died with its worker.
         """
@@ -168,13 +168,13 @@ class Crew:
         return doing
 
     def is_new(self, attempt: Attempt, step: int) -> bool:
-        """Tell whether a step has not been told by an earlier attempt, and note it."""
+        """Return whether no earlier attempt has reported a step, and note it."""
         self._logged[attempt.index] = max(step, self._logged.get(attempt.index, -1))
         return step > self._told_before.get(attempt.index, -1)
 
     @property
     def is_stuck(self) -> bool:
-        """Tell whether tasks wait, and nobody has one, or looks whether it can do one."""
+        """Return whether tasks wait while no worker has a task, or checks the job."""
         return bool(self.left) and not self._running and not self._looking
 
     def missing(self) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""The executor: it gives each worker as many tasks as it has threads, and listens to what comes of them."""
+"""The executor: it gives each worker as many tasks as it has threads, and listens to their messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from vlrb_plugins.dask.worker import do_task, end_job, take_job
 logger = logging.getLogger("vlrb")
 
 ATTEMPTS = 3
-"""How often a task is tried whose process or worker dies."""
+"""How often to try a task whose process or worker dies."""
 LOOK = 0.5
 """Seconds between looks at the connection and for interrupts."""
 EVERY = 5.0
@@ -49,7 +49,7 @@ TOKEN = ".dask-"
 STALE = 24 * 3600.0
 """Seconds after which such a file is of a process that was killed: each look of a worker renews it."""
 END = 5.0
-"""Seconds for telling the workers that a job has ended."""
+"""Seconds to tell the workers that a job has ended."""
 INSTALL = 'install vlrb there as here, with its extra: pip install "vlrb[dask]"'
 WORKERS_CHANGED = "workers changed"
 """What is put among the workers' messages here: the list of workers is another one."""
@@ -139,7 +139,7 @@ class _Work:
         return self.connection.client
 
     def do_all(self, tasks: Sequence[Task]) -> None:
-        """Give out tasks, the largest first, and listen, until all have ended."""
+        """Assign tasks, the largest first, and listen, until all have ended."""
         self.crew.add(sorted(tasks, key=lambda t: -t.size))
         self.subscribe()
         while self.crew.left:
@@ -167,7 +167,7 @@ class _Work:
             self.queue.put((0, WORKERS_CHANGED))
 
     def watch_connection(self) -> None:
-        """Notice that the connection is lost, and back: what was under way is given out again, and done if it has not ended."""
+        """Notice that the connection is lost or back; then running tasks are assigned again, unless they have ended."""
         status = self.client.status
         if status == "closed":
             raise lost(self.connection)
@@ -183,7 +183,7 @@ class _Work:
             self.crew.take_back_all()
 
     def watch_workers(self) -> None:
-        """Look who has come and who has gone."""
+        """Look which workers have joined or left."""
         if time.monotonic() - self.looked < EVERY:
             return
         try:
@@ -224,11 +224,11 @@ class _Work:
         self.futures[mark] = future
 
     def take(self) -> None:
-        """Take the messages that are there, or wait a little for one."""
+        """Return the messages that have arrived, or wait briefly for one."""
         done = []
         if (
             time.monotonic() - self.swept > LOOK
-        ):  # before the messages: what a worker told of a future comes before its end
+        ):  # before the messages: a worker's messages on a future come before its end
             self.swept = time.monotonic()
             done = [(mark, future) for mark, future in self.futures.items() if future.done()]
         try:
@@ -241,7 +241,7 @@ class _Work:
                 self.is_done(mark, self.futures.pop(mark, future))
 
     def handle(self, mark: int, kind: str, *content: Any) -> None:
-        """Do what a message asks for; those of tasks that are another attempt by now say nothing."""
+        """Handle a message; those of earlier attempts of a task are ignored."""
         if kind == WORKERS_CHANGED:
             self.looked = float("-inf")
         elif self.crew.looker(mark) is not None:
@@ -250,7 +250,7 @@ class _Work:
             self.has_told(attempt, kind, content)
 
     def is_done(self, mark: int, future: Any) -> None:
-        """Notice futures that are done without a word of the worker; what a worker told comes before."""
+        """Notice futures that are done without a message of the worker; its messages come first."""
         worker, attempt = self.crew.looker(mark), self.crew.current(mark)
         if future.status in (
             "cancelled",
@@ -269,7 +269,7 @@ class _Work:
             self.has_died(attempt, reason)
 
     def has_looked(self, mark: int, kind: str, content: tuple[Any, ...]) -> None:
-        """Take what a worker found."""
+        """Handle what a worker found when it checked the job."""
         if kind == DIED:
             self.join_or_refuse(mark, [Problem(f"the worker cannot run vlrb: {content[0]}", fix=INSTALL)])
         elif kind == ENDED:
@@ -291,7 +291,7 @@ class _Work:
                     )
 
     def has_told(self, attempt: Attempt, kind: str, content: tuple[Any, ...]) -> None:
-        """Pass on what a task tells."""
+        """Pass a task's message to the listener."""
         if kind == STARTED:
             self.start_task(attempt)
         elif kind == PROGRESS:
@@ -327,12 +327,10 @@ class _Work:
         self.listener.ended(attempt.task, result)
 
     def has_died(self, attempt: Attempt, how: str) -> None:
-        """Try a task again that has ended its worker, or give it up."""
+        """Try a task again whose worker or process died, or give it up."""
         name, address = attempt.task.name, attempt.worker.address
         if attempt.number < ATTEMPTS:
-            logger.warning(
-                "%s, attempt %d on Dask worker %s: %s; it is tried again", name, attempt.number, address, how
-            )
+            logger.warning("%s, attempt %d on Dask worker %s: %s; trying again", name, attempt.number, address, how)
             self.crew.again(attempt)
             return
         what = f"it was tried {ATTEMPTS} times, and each time its worker or process died, last on {address}: {how}"
@@ -340,7 +338,7 @@ class _Work:
         self.end_task(attempt, Failure.of(PluginError(what, where=name, fix=fix)))
 
     def refuse_to_hang(self) -> None:
-        """Stop when nobody can do what is left, and nobody who can has come for the time of the time-out.
+        """Stop when no worker can do the remaining tasks, and none that can has joined within the time-out.
 
         :raises ConfigError: saying what is missing
         """
@@ -361,7 +359,7 @@ class _Work:
             logger.warning("waiting up to %g s: %s", limit, self.crew.missing()[0].message)
 
     def end(self) -> None:
-        """Cancel what is left, and have the workers drop the job; their tasks are interrupted."""
+        """Cancel the remaining tasks, and have the workers drop the job; running tasks are interrupted."""
         if self.client.status != "running":
             return
         with interrupts.held():

@@ -15,8 +15,8 @@ from vlrb import Failure, Job, Problem, Report, Task
 from vlrb_plugins.dask.messages import pack, unpack
 
 PATIENCE = 5.0
-"""Seconds until a file that another machine has written must be visible: network file systems remember what a folder holds."""
-SAME = "start the worker in the environment of the asking process: the same Python, packages and plugin files"
+"""Seconds until a file that another machine has written must be visible: network file systems cache a folder's content."""
+SAME = "start the worker in the environment of the main process: the same Python, packages and plugin files"
 SHARED = "give all machines one cache folder under the same path (a shared file system), or name another with --cache"
 
 
@@ -80,7 +80,7 @@ def work(inside: Inside, report: Report, threads: int, task: bytes) -> bytes:
 
 
 def step(inside: Inside, report: Report, name: str, *arguments: Any) -> bytes:
-    """Do one thing or the other."""
+    """Look or work, as ``name`` says."""
     return look(inside, report, *arguments) if name == "look" else work(inside, report, *arguments)
 
 

@@ -1,4 +1,4 @@
-"""What a worker tells the asking process: pickled tuples (mark, kind, content ...), as events of a topic of the scheduler."""
+"""Messages of workers to the main process: pickled tuples (mark, kind, content ...), as events of a topic of the scheduler."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import zlib
 from typing import Any
 
 STARTED, PROGRESS, LOG, ENDED, DIED, UNKNOWN = "started", "progress", "log", "ended", "died", "unknown"
-"""The task begins; its progress; values at a step; its result; its process died; the worker has no such job (it began anew)."""
+"""The task begins; its progress; values at a step; its result; its process died; the worker lost the job (it restarted)."""
 
 
 def pack(value: Any) -> bytes:
-    """Return what :func:`unpack` takes."""
+    """Pickle and compress a value for :func:`unpack`."""
     return zlib.compress(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), 1)
 
 
 def unpack(packed: bytes) -> Any:
-    """Return what another process of the same user has packed."""
+    """Return a value that another process of the same user has packed."""
     return pickle.loads(zlib.decompress(packed))  # noqa: S301

@@ -25,7 +25,7 @@ class DaskParams:
     timeout: float = param(
         default=60.0,
         validator=validators.gt(0),
-        help="seconds to wait for the scheduler, and for a worker that can do what is left",
+        help="seconds to wait for the scheduler, and for a worker that can do the remaining tasks",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -1,7 +1,7 @@
-"""What runs in a Dask worker: it passes tasks on to processes beside it, and what these tell to the asking process.
+"""What runs in a Dask worker: it passes tasks to processes next to it, and their messages to the main process.
 
 Tasks change their process (signal handlers, threads of libraries, environment), may end it, and need the code as it is on disk
-now: so none runs in the worker itself, however many threads it has.
+now: so none runs in the worker itself.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from vlrb_plugins.dask.inside import open_job, step
 from vlrb_plugins.dask.messages import DIED, ENDED, LOG, PROGRESS, STARTED, UNKNOWN, pack
 
 IDLE = 60.0
-"""Seconds after which a job that nobody asks for is dropped: the asking process was killed."""
+"""Seconds after which an unused job is dropped: the main process was killed."""
 OFTEN = 0.2
-"""Seconds between two reports of the progress of one thing."""
+"""Seconds between two progress messages on one thing."""
 
 
 @attrs.define(eq=False)
@@ -84,7 +84,7 @@ def _do(topic: str, name: str, mark: int, task: Task) -> None:
         return
     tell(STARTED)
     results: list[Any] = []
-    progress = _now_and_then(functools.partial(tell, PROGRESS))
+    progress = _rate_limited(functools.partial(tell, PROGRESS))
     listener = Listener(lambda _, result: results.append(result), progress, log=lambda _, *values: tell(LOG, *values))
     alive = process.do(task, listener)
     _give_back(name, process, alive)
@@ -95,8 +95,8 @@ def _do(topic: str, name: str, mark: int, task: Task) -> None:
         tell(ENDED, pack(result) if isinstance(result, Failure) else result)
 
 
-def _now_and_then(tell: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that tells of progress, of one thing not more often than :data:`OFTEN`, but for beginning and end."""
+def _rate_limited(tell: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that sends progress on one thing at most every :data:`OFTEN` seconds, and always its end."""
     last: dict[str, float] = {}
 
     def told(what: str, done: int, total: int) -> None:
@@ -143,7 +143,7 @@ def _give_back(name: str, process: TaskProcess, alive: bool) -> None:
 
 @contextlib.contextmanager
 def _children_allowed() -> Iterator[None]:
-    """Let a daemonic process, as a nanny's worker is, have children: these end by themselves when it is gone."""
+    """Let a daemonic process (a worker under a nanny) have children, which end by themselves when it is gone."""
     config = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
     before = config.get("daemon")
     config["daemon"] = False

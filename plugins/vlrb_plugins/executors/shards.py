@@ -1,4 +1,4 @@
-"""Pieces shared by several processes, on any machines that share a cache: each takes what nobody else is doing."""
+"""Pieces shared by several processes, on any machines that share a cache: each takes pieces that no other is doing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ShardParams:
 
 
 class SharedExecutor:
-    """Does the tasks that no other shard does, one at a time, beginning at its share; ends when all are done.
+    """Does the tasks that no other shard does, one at a time, starting with its share; ends when all are done.
 
     A task is done under the claim of what it makes, a lock beside it in the cache.  A task that another shard has done is
     found in the cache by the task itself; a shard that dies leaves its claim free.  Where this process does no tasks, one

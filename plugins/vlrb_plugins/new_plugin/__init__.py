@@ -1,4 +1,4 @@
-"""The command ``vlrb new-plugin``, which writes a distribution with a plugin to begin from."""
+"""The command ``vlrb new-plugin``, which writes a distribution with a plugin to start from."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from vlrb_plugins.new_plugin.scaffold import KINDS, Scaffold, check_author, chec
 @click.option("--author", help="Name in the licence and the metadata.  [default: the authors of the distribution]")
 @click.option(
     "--to", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(),
-    help="Folder in which the new folder is made.  [default: the working directory]",
+    help="Folder in which to create the new folder.  [default: the working directory]",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def new_plugin(name: str | None, kind: str | None, author: str | None, to: Path, as_json: bool) -> None:
-    """Write a distribution with a plugin of your own, to begin from.
+    """Write a distribution with a plugin to start from.
 
     `vlrb new-plugin my-router --kind router` writes the folder vlrb-my-router: code, tests of all that vlrb relies on in a
     router, an example experiment, README, licence and CI. Its tests pass as written. On a terminal, what is not given is asked.
@@ -48,12 +48,12 @@ def new_plugin_command() -> click.Command:
 
 
 def can_ask() -> bool:
-    """Tell whether somebody answers: stdin is a terminal."""
+    """Return whether questions can be answered: stdin is a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _asked(name: str | None, kind: str | None, author: str | None, to: Path) -> Scaffold:
-    """Return what was asked for; ask for what was not given.
+    """Return the scaffold; ask for what was not given.
 
     :raises ConfigError: when something is not given and nobody can be asked
     """
@@ -74,7 +74,7 @@ def _asked(name: str | None, kind: str | None, author: str | None, to: Path) -> 
 
 
 def _check_name(name: str, kind: str, to: Path) -> None:
-    """Refuse a name that something else has; for a command, also that of a command of vlrb itself.
+    """Refuse a name that is taken; for a command, also by a command of vlrb itself.
 
     :raises ConfigError: when there is one
     """

@@ -95,7 +95,7 @@ class Scaffold:
         return f"src/{self.module}/__init__.py"
 
     def values(self) -> dict[str, str]:
-        """Return what stands in templates: name -> text."""
+        """Return the values of the templates' placeholders: name -> text."""
         commands = f'\n[project.entry-points."vlrb.commands"]\n{self.name} = "{self.module}"\n'
         return {
             "name": self.name,
@@ -129,7 +129,7 @@ def check_author(author: str) -> None:
 
 
 def check_free(name: str, kind: str, parent: Path) -> None:
-    """Refuse a name that something else has: a folder, a module, a plugin or a component of the kind.
+    """Refuse a name that is taken by a folder, a module, a plugin or a component of the kind.
 
     :raises ConfigError: when there is one
     """
@@ -137,7 +137,7 @@ def check_free(name: str, kind: str, parent: Path) -> None:
     folder = parent / new.dist
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise _taken(folder)
-    fix = "choose another name, or uninstall what has it"
+    fix = "choose another name, or uninstall the one that has it"
     if importlib.util.find_spec(new.module) is not None:
         raise ConfigError(f"there is a module {new.module} already", where="NAME", fix=fix)
     if any(point.name == new.name for point in importlib.metadata.entry_points(group="vlrb")):
@@ -170,7 +170,7 @@ def write_scaffold(scaffold: Scaffold, parent: Path) -> list[str]:
 
 
 def _taken(folder: Path) -> ConfigError:
-    return ConfigError("there is something already", where=str(folder), fix="choose another name, or --to FOLDER")
+    return ConfigError("already exists", where=str(folder), fix="choose another name, or --to FOLDER")
 
 
 def _filled(folder: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -182,7 +182,7 @@ def _filled(folder: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 
 def _usage(example: str | None, name: str) -> str:
-    """Return what the README shows of the use of the plugin."""
+    """Return how the README shows the use of the plugin."""
     if example is None:
         return f"\n```sh\nvlrb {name} --help\n```\n"
     return f"\nAn experiment with it is in `example.toml`:\n\n```toml\n{example}```\n"

@@ -12,7 +12,7 @@ import pyarrow as pa
 from vlrb import Catalog, DataError, Listing, Part, did_you_mean, shorten_list
 from vlrb_plugins.other_logs.listing import ChosenLogs, FoundLog, check_folders
 from vlrb_plugins.other_logs.params import LmEvalParams, LmEvalTask, LmmsEvalParams
-from vlrb_plugins.other_logs.reading import LogReader, LogRow, outcome_batches, sample_batches
+from vlrb_plugins.other_logs.reading import LogReader, LogRow, part_batches
 from vlrb_plugins.other_logs.values import (
     WrongValueError,
     answer_of,
@@ -26,7 +26,6 @@ from vlrb_plugins.other_logs.values import (
     value_at,
 )
 from vlrb_plugins.shared.log_tables.findings import Findings
-from vlrb_plugins.shared.log_tables.image_files import ImageFolder
 from vlrb_plugins.shared.log_tables.json_lines import json_lines
 
 _KEY = "doc_id"
@@ -47,7 +46,7 @@ class LmEvalSource:
     def list(self, catalog: Catalog) -> Listing:
         """List the files, by their names and the names of their folders.
 
-        :raises DataError: naming files whose model is not known, and those between which nothing decides
+        :raises DataError: naming files of unknown models, and files between which nothing decides
         """
         check_folders(self.params.path, self.params.image_folder)
         findings, ignored, found = Findings(), {}, []
@@ -70,23 +69,17 @@ class LmEvalSource:
 
         :raises DataError: once the files were read, with their problems; no batch follows the first of them
         """
-        findings = Findings()
-        if part.kind == "samples":
-            folder = ImageFolder(self.params.image_folder or self.params.path)
-            yield from sample_batches((self._reader(f, findings) for f in part.files), part.dataset, folder, findings)
-        else:
-            yield from outcome_batches(self._reader(part.files[0], findings), part.dataset, findings)
-        findings.stop_if_any()
+        return part_batches(part, self._reader, self.params.image_folder or self.params.path)
 
     def _model_of(self, path: Path, findings: Findings) -> str | None:
-        """Return the model of a file, or None after noting that its folder does not tell."""
+        """Return the model of a file, or None after noting that its folder does not say."""
         folder = path.parent.relative_to(self.params.path)
         if folder.as_posix() in self.params.models:
             return self.params.models[folder.as_posix()]
         if len(folder.parts) == 1:
             return folder.name
         fix = f'name it in [logs.models]: "{folder.as_posix()}" = "MODEL"'
-        findings.add("the name of the folder does not tell which model answered", str(path.parent), fix)
+        findings.add("the name of the folder does not say which model answered", str(path.parent), fix)
         return None
 
     def _check_models(self, findings: Findings) -> None:
@@ -146,7 +139,7 @@ class LmmsEvalSource(LmEvalSource):
 
 
 def _rows_of_filter(path: Path, wanted: str, findings: Findings) -> Iterator[LogRow]:
-    """Yield the lines of one filter; without one asked for, all lines must be of the same."""
+    """Yield the lines of one filter; if none is named, all lines must have the same."""
     filters: dict[str, None] = {}
     for number, size, row in json_lines(path, findings):
         name = row.get("filter", "")
@@ -154,7 +147,7 @@ def _rows_of_filter(path: Path, wanted: str, findings: Findings) -> Iterator[Log
         if wanted and name != wanted:
             continue
         if not wanted and len(filters) > 1:
-            what = f"line {number} is of filter {name!r}, earlier ones of {next(iter(filters))!r}"
+            what = f"line {number} has filter {name!r}, earlier ones have {next(iter(filters))!r}"
             raise DataError(what, where=str(path), fix="name one of them by filter in the table of the task")
         yield LogRow(f"{path}, line {number}", size, row)
     if wanted and wanted not in filters and not findings:
@@ -184,7 +177,7 @@ def _images_of(row: Mapping[str, Any], name: str, task: LmEvalTask) -> Sequence[
 
 
 def _prediction_of(row: Mapping[str, Any], places: str | tuple[str, ...]) -> str | None:
-    """Return the text at the first of some places that holds one.
+    """Return the text at the first of some places that has one.
 
     :raises WrongValueError: when there are places, and none does
     """
@@ -201,10 +194,10 @@ def _prediction_of(row: Mapping[str, Any], places: str | tuple[str, ...]) -> str
 
 
 def _check_only_answer(row: Mapping[str, Any], place: str) -> None:
-    """Refuse a text that is one of several: the score is of all of them, and so are the tokens."""
+    """Refuse a text that is one of several: score and tokens are those of all of them."""
     steps = place.split(".")
     for i in range(1, len(steps)):
         outer = ".".join(steps[:i])
         if isinstance(several := value_at(row, outer), list) and len(several) > 1:
             fix = "log one answer to each sample, without repeats or rounds"
-            raise WrongValueError(f"{outer!r} holds {len(several)} answers, and the score is of all of them", fix)
+            raise WrongValueError(f"{outer!r} holds {len(several)} answers, and the score covers all of them", fix)

@@ -1,4 +1,4 @@
-"""What a sample of an inspect_ai log holds: question, images, answer, tokens."""
+"""The content of a sample of an inspect_ai log: question, images, answer, tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNSCORED = "answers that their scorer left unscored"
 OTHER_CONTENT = "parts of questions that are neither text nor image, left out"
 
 VERDICTS: Mapping[str, float] = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "no": 0.0}
-"""Texts that inspect_ai's own metrics take for numbers: correct, incorrect, partial, no answer."""
+"""Texts that inspect_ai's own metrics convert to numbers: correct, incorrect, partial, no answer."""
 
 _AGAIN = "write the log again"
 
@@ -65,7 +65,7 @@ def question_of(parts: Sequence[Mapping[str, Any]], counts: Counter[str]) -> str
 
 
 def images_of(parts: Sequence[Mapping[str, Any]], sample: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the images of a question are called: paths, or texts ``data:...`` that hold them.
+    """Yield the images of a question: paths, or texts ``data:...`` that contain them.
 
     :raises WrongValueError: when the log does not hold an image
     """
@@ -92,7 +92,7 @@ def images_of(parts: Sequence[Mapping[str, Any]], sample: Mapping[str, Any]) -> 
 
 
 def answer_texts(sample: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return what the model answered, and what it wrote before as its reasoning; None for an output without a message.
+    """Return the model's answer and its reasoning; None for an output without a message.
 
     :raises WrongValueError: when the output is not what inspect_ai writes
     """

@@ -23,10 +23,9 @@ from vlrb_plugins.other_logs.inspect_content import (
 from vlrb_plugins.other_logs.json_object import json_members
 from vlrb_plugins.other_logs.listing import ChosenLogs, FoundLog, check_folders
 from vlrb_plugins.other_logs.params import InspectParams, InspectTask
-from vlrb_plugins.other_logs.reading import LogReader, LogRow, outcome_batches, sample_batches
+from vlrb_plugins.other_logs.reading import LogReader, LogRow, part_batches
 from vlrb_plugins.other_logs.values import WrongValueError, answer_of, fields_of, key_of, options_of, value_at
 from vlrb_plugins.shared.log_tables.findings import Findings
-from vlrb_plugins.shared.log_tables.image_files import ImageFolder
 from vlrb_plugins.shared.log_tables.json_lines import shorten_value
 
 FAILED = "samples that ended with an error, left out"
@@ -35,7 +34,7 @@ _SAMPLES = "samples"
 
 @attrs.frozen
 class Head:
-    """What stands before the samples of a log."""
+    """The members of a log that come before its samples."""
 
     status: str
     task: str
@@ -52,7 +51,7 @@ class InspectSource:
         self._chosen: ChosenLogs[InspectTask] = ChosenLogs(params.tasks, params.runs, params.path)
 
     def list(self, catalog: Catalog) -> Listing:
-        """List the logs by their heads; those that did not finish are passed over.
+        """List the logs by their heads; unfinished logs are skipped.
 
         :raises DataError: naming logs that are broken, and those between which nothing decides
         """
@@ -80,13 +79,7 @@ class InspectSource:
 
         :raises DataError: at once for what is not JSON, else with the problems of the samples; no batch follows the first
         """
-        findings = Findings()
-        if part.kind == "samples":
-            folder = ImageFolder(self.params.image_folder or self.params.path)
-            yield from sample_batches((self._reader(f, findings) for f in part.files), part.dataset, folder, findings)
-        else:
-            yield from outcome_batches(self._reader(part.files[0], findings), part.dataset, findings)
-        findings.stop_if_any()
+        return part_batches(part, self._reader, self.params.image_folder or self.params.path)
 
     def _reader(self, path: Path, findings: Findings) -> LogReader:
         head = read_head(path)
@@ -110,7 +103,7 @@ class InspectSource:
 
 
 def read_head(path: Path) -> Head | None:
-    """Return what stands before the samples of a log, or None for another file.
+    """Return the members before the samples of a log, or None for another file.
 
     :raises DataError: when the file cannot be read, or is broken there
     """
@@ -128,7 +121,7 @@ def read_head(path: Path) -> Head | None:
 
 
 def _utc(created: object, path: Path) -> str:
-    """Return a time in a form that sorts."""
+    """Return a time as a text that sorts."""
     try:
         return datetime.fromisoformat(str(created)).astimezone(UTC).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):
@@ -137,7 +130,7 @@ def _utc(created: object, path: Path) -> str:
 
 
 def _rows_of_epoch(path: Path, task: InspectTask, findings: Findings) -> Iterator[LogRow]:
-    """Yield the samples of one epoch; without one asked for, all must be of the same."""
+    """Yield the samples of one epoch; if none is named, all must have the same."""
     number, epochs = 0, set()
     for name, size, sample in json_members(path, _SAMPLES):
         if name != _SAMPLES or sample is None:
@@ -152,7 +145,7 @@ def _rows_of_epoch(path: Path, task: InspectTask, findings: Findings) -> Iterato
         if task.epoch is not None and (epoch != task.epoch or isinstance(epoch, bool)):
             continue
         if task.epoch is None and len(epochs) > 1:
-            what = f"the samples are of several epochs: {', '.join(sorted(epochs))}"
+            what = f"the samples have several epochs: {', '.join(sorted(epochs))}"
             raise DataError(what, where=where, fix="name one of them by epoch in the table of the task")
         yield LogRow(where, size, sample)
     if task.epoch is not None and epochs and repr(task.epoch) not in epochs:
@@ -179,7 +172,7 @@ def _texts_of(sample: Mapping[str, Any], task: InspectTask, counts: Counter[str]
 def _outcome_of(
     sample: Mapping[str, Any], task: InspectTask, model: str, counts: Counter[str]
 ) -> dict[str, Any] | None:
-    """Return the answer that a sample holds, or None after counting one that ended with an error."""
+    """Return the answer of a sample, or None after counting a sample that ended with an error."""
     key = _key(sample)
     if sample.get("error") is not None:
         counts[FAILED] += 1

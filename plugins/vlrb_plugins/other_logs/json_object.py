@@ -15,7 +15,7 @@ from vlrb_plugins.shared.log_tables.limits import refuse_special
 
 _PIECE = 256 * 1024
 _TAIL = 16
-"""An error this near the end of what was read may be a value that goes on: an escape, a number, a word."""
+"""An error this near the end of what was read may be an incomplete value: an escape, a number, a word."""
 
 _SPACE = " \t\n\r"
 

@@ -19,7 +19,7 @@ T = TypeVar("T", bound=Task)
 
 @attrs.frozen
 class FoundLog:
-    """A log by what its name or its head says; ``date`` orders the logs of one model and task."""
+    """A log as its name or its head describes it; ``date`` orders the logs of one model and task."""
 
     path: Path
     task: str
@@ -36,16 +36,16 @@ class ChosenLogs(Generic[T]):
     root: Path
 
     def table_of(self, task: str) -> T | None:
-        """Return the table of a task: that of its name, else that of the pattern that fits.
+        """Return the table of a task: the one with its name, else the one whose pattern matches.
 
-        :raises DataError: when several patterns fit
+        :raises DataError: when several patterns match
         """
         if task in self.tasks:
             return self.tasks[task]
         fitting = [pattern for pattern in self.tasks if fnmatchcase(task, pattern)]
         if len(fitting) > 1:
-            what = f"the patterns {shorten_list(map(repr, fitting))} all fit task {task!r}"
-            raise DataError(what, where="[logs.tasks]", fix=f'add a table of its own, [logs.tasks."{task}"]')
+            what = f"the patterns {shorten_list(map(repr, fitting))} all match task {task!r}"
+            raise DataError(what, where="[logs.tasks]", fix=f'add a table for it, [logs.tasks."{task}"]')
         return self.tasks[fitting[0]] if fitting else None
 
     def listing(self, found: Sequence[FoundLog], ignored: Mapping[str, str], catalog: Catalog) -> Listing:
@@ -85,7 +85,7 @@ class ChosenLogs(Generic[T]):
     def _choose(
         self, pair: tuple[str, str], logs: Sequence[FoundLog], passed: dict[str, str], problems: Findings
     ) -> FoundLog:
-        """Return the log that is read of a dataset and model, noting a problem where nothing decides."""
+        """Return the log to read for a dataset and model, noting a problem if nothing decides."""
         tasks = sorted({log.task for log in logs})
         newest = max(logs, key=lambda log: log.date)
         again = sum(log.date == newest.date for log in logs) > 1
@@ -120,7 +120,7 @@ class ChosenLogs(Generic[T]):
 
 
 def check_folders(path: Path, images: Path | None) -> None:
-    """Refuse folders that are not there.
+    """Refuse folders that do not exist.
 
     :raises DataError: naming them
     """

@@ -25,12 +25,12 @@ def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
 
 def _not_empty(_: Any, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
     if not value:
-        raise ValueError(f"{attribute.name} must name a task at least: [logs.{attribute.name}.NAME]")
+        raise ValueError(f"{attribute.name} must name at least one task: [logs.{attribute.name}.NAME]")
 
 
 @attrs.frozen
 class Task:
-    """What is the same for all three: the table of a task."""
+    """The table of a task: the keys that all three have."""
 
     score: str = param(help='what of a sample is its score; "": nothing, so that the scorer of the dataset judges')
     highest: float = param(default=1.0, validator=_positive, help="the highest score; scores are divided by it")

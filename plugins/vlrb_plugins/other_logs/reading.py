@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pyarrow as pa
 
-from vlrb import OUTCOMES, SAMPLES, TEXTS
+from vlrb import OUTCOMES, SAMPLES, TEXTS, Part
 from vlrb_plugins.other_logs.values import WrongValueError
 from vlrb_plugins.shared.log_tables.findings import Findings
 from vlrb_plugins.shared.log_tables.image_files import ImageFolder, ImageProblem
@@ -59,23 +59,39 @@ class _Batches:
     size: int = 0
 
     def add(self, row: Mapping[str, Any], size: int) -> bool:
-        """Add a row, and tell whether the batch is full."""
+        """Add a row, and return whether the batch is full."""
         self.rows.append({"dataset": self.dataset, **row})
         self.size += size
         return self.size > BATCH_BYTES or len(self.rows) >= BATCH_ROWS
 
     def take(self, metadata: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows as a batch, unless there is nothing to tell."""
+        """Yield the rows as a batch, unless there are none."""
         if self.rows or self.counts:
             schema = self.schema.with_metadata({**metadata, "counts": json.dumps(self.counts)})
             yield pa.RecordBatch.from_pylist(self.rows, schema=schema)
         self.rows, self.size, self.counts = [], 0, Counter()
 
 
-def sample_batches(
+def part_batches(part: Part, reader: Callable[[Path, Findings], LogReader], images: Path) -> Iterator[pa.RecordBatch]:
+    """Stream a part.
+
+    :param reader: gives the reader of a log
+    :param images: the folder of images
+    :raises DataError: with the problems of the logs, once these were read; no batch follows the first of them
+    """
+    findings = Findings()
+    if part.kind == "samples":
+        readers = (reader(file, findings) for file in part.files)
+        yield from _sample_batches(readers, part.dataset, ImageFolder(images), findings)
+    else:
+        yield from _outcome_batches(reader(part.files[0], findings), part.dataset, findings)
+    findings.stop_if_any()
+
+
+def _sample_batches(
     readers: Iterator[LogReader], dataset: str, folder: ImageFolder, findings: Findings
 ) -> Iterator[pa.RecordBatch]:
-    """Stream the samples that the logs of several models hold, each once; their texts must agree."""
+    """Stream the samples of the logs of several models, each once; their texts must agree."""
     batches = _Batches(dataset, _SAMPLES)
     known: dict[str, tuple[bytes, Path]] = {}
     for reader in readers:
@@ -99,7 +115,7 @@ def sample_batches(
         yield from batches.take(folder.named())
 
 
-def outcome_batches(reader: LogReader, dataset: str, findings: Findings) -> Iterator[pa.RecordBatch]:
+def _outcome_batches(reader: LogReader, dataset: str, findings: Findings) -> Iterator[pa.RecordBatch]:
     """Stream the answers of a log."""
     batches = _Batches(dataset, _OUTCOMES)
     metadata = {"verdict": reader.verdict}
@@ -127,7 +143,7 @@ def _check_once(key: str, here: set[str]) -> None:
 
 
 def _is_new(sample: Mapping[str, Any], path: Path, known: dict[str, tuple[bytes, Path]]) -> bool:
-    """Tell whether a sample was not in an earlier log.
+    """Return whether a sample was not in an earlier log.
 
     :raises WrongValueError: when it was, with other texts
     """

@@ -14,7 +14,7 @@ from vlrb_plugins.shared.log_tables.json_lines import shorten_value
 from vlrb_plugins.shared.log_tables.texts import is_unicode
 
 MISSING = object()
-"""What stands for a value that is not there; None is null."""
+"""Marks a missing value; None is null."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST_INDEX = 9

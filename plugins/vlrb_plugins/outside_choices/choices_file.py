@@ -46,7 +46,7 @@ def read_choices(path: Path) -> list[Choice]:
         if choice is None:
             continue
         if before := lines.get((choice.split, choice.id)):
-            what = f"id {choice.id!r} of split {choice.split!r} has a choice in line {before} already"
+            what = f"id {choice.id!r} of split {choice.split!r} already has a choice in line {before}"
             findings.add(what, at_line(path, line), "keep one of the two lines")
         lines.setdefault((choice.split, choice.id), line)
         choices.append(choice)

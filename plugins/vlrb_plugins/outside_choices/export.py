@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 UNNAMED = "split"
-"""How the only split of an experiment is called."""
+"""The name of an experiment's only split."""
 
 ENDINGS = {"JPEG": "jpg", "MPO": "jpg"}
 
@@ -75,7 +75,7 @@ def _write_images(benchmark: Benchmark, folder: Path) -> dict[str, str]:
 def _records(
     benchmark: Benchmark, rows: Array, key: bytes, images: Mapping[str, str], *, known: bool
 ) -> Iterator[dict[str, Any]]:
-    """Yield a record per question in the order of their ids, which tells nothing; with what is known only where asked for."""
+    """Yield a record per question in the order of their ids, which reveals nothing; with outcomes if ``known``."""
     queries = benchmark.queries(rows)
     ids = question_ids(key, queries)
     for i in np.argsort(ids).tolist():
@@ -93,7 +93,7 @@ def _question(queries: Queries, i: int, images: Mapping[str, str]) -> dict[str, 
 
 
 def _outcomes(benchmark: Benchmark, row: int) -> dict[str, dict[str, Any]]:
-    """Return model -> what its answer was worth, what it cost, and its tokens (None where the logs give costs instead)."""
+    """Return model -> verdict, score, cost and tokens of its answer (tokens are None where the logs give costs instead)."""
     tokens = {name: getattr(benchmark, name)[row].tolist() for name in ("input_tokens", "output_tokens")}
     return {
         model.name: {

@@ -15,11 +15,12 @@ Written by `vlrb build FILE --export queries DIR`. All files are UTF-8; a `.json
 | `images/` | image files, named by a hash of their content |
 
 A split's folder has its name. A candidate has a `name`, `input_price` and `output_price` (USD per million tokens), and
-`parameters` (billions), null where unknown. `synthetic` in `splits.json` says what is made up about the data, if they are.
+`parameters` (billions), null where unknown. `synthetic` in `splits.json` says what is made up, if the data are synthetic.
 
-A question has `split`, `id`, `question`, `options` (a list of `letter` and `text`, may be empty), `hint` (may be empty), and
-`images` (paths from this folder, may be empty). `outcomes` of train and dev has, for each model, `correct` (whether the answer
-counts as right), `score` (0 to 1), `cost` (USD), `input_tokens` and `output_tokens` (null where the logs give costs instead).
+A question has `split`, `id`, `question`, `options` (a list of `letter` and `text`, may be empty), `hint` (may be
+empty), and `images` (paths relative to this folder, may be empty). `outcomes` of train and dev has, for each model,
+`correct` (whether the answer counts as right), `score` (0 to 1), `cost` (USD), `input_tokens` and `output_tokens` (null
+where the logs give costs instead).
 
 ## What to write
 
@@ -31,8 +32,8 @@ or, as CSV, the header `split,id,model` and such rows.
 
 ## What is fair
 
-For each split, learn from its own folder only, and start anew: a question that is tested in one split is known, with its
-outcomes, in others. Ids differ from split to split, so that nothing joins by itself, but texts and images are the same. Ids hide
-the names of datasets and samples and encrypt nothing: whoever has the logs can find them out. Nobody can see from its choices
-that a router kept to this.
+For each split, learn from its own folder only, and start from scratch: the outcomes of a question that is tested in one split
+are in the train folders of others. The ids of a question differ between splits, so that nothing is joined by accident, but its
+text and images are the same. Ids hide the names of datasets and samples, but are not encrypted: anyone who has the logs can
+compute them. The choices alone do not show whether a router kept to this.
 """

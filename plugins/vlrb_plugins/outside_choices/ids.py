@@ -1,4 +1,4 @@
-"""Ids of questions outside vlrb, which the export and the router compute alike, each from what a router may see."""
+"""Ids of questions outside vlrb, which export and router both compute from what a router may see."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ DIGITS, CHECK_DIGITS = 24, 8
 
 
 def split_key(train: Iterable[str], dev: Iterable[str]) -> bytes:
-    """Return the key of a split's ids: a digest of which samples are known, and of which are dev.
+    """Return the key of a split's ids: a digest of its train and dev samples.
 
-    A refit, where dev is part of train too, has the key of the first fit; an inner fold has one of its own.
+    A refit, where dev is part of train too, has the key of the first fit; an inner fold has another one.
 
     :param train: ids of the queries in train
     :param dev: ids of the queries in dev
@@ -25,14 +25,14 @@ def split_key(train: Iterable[str], dev: Iterable[str]) -> bytes:
 
 
 def question_ids(key: bytes, queries: Queries) -> list[str]:
-    """Return an id per query, of its sample and all that a router sees of it; the last digits check the others."""
+    """Return an id per query, from its sample and all that a router sees of it; the last digits are a checksum."""
     seen = zip(queries.ids, queries.texts, queries.options, queries.hints, queries.images.hashes, strict=True)
     ids = (_digest(key, json.dumps(each))[:DIGITS] for each in seen)
     return [number + _digest(key, number)[:CHECK_DIGITS] for number in ids]
 
 
 def is_of_split(key: bytes, question: str) -> bool:
-    """Tell whether an id is one of a split, whose questions need not be known for that."""
+    """Return whether an id belongs to a split, without knowing its questions."""
     number, check = question[:DIGITS], question[DIGITS:]
     return len(check) == CHECK_DIGITS and hmac.compare_digest(
         _digest(key, number)[:CHECK_DIGITS].encode(), check.encode()

@@ -9,7 +9,7 @@ import attrs
 
 @attrs.frozen
 class ChoicesParams:
-    """Where the choices are; the key of a cell holds what the file says, not where it is."""
+    """Where the choices are; a cell's key depends on the file's content, not on its path."""
 
     path: Path = attrs.field(
         kw_only=True,

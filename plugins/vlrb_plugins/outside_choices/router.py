@@ -1,4 +1,4 @@
-"""The router ``choices``: what a router outside vlrb chose, read from a file."""
+"""The router ``choices``: the choices of a router outside vlrb, read from a file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from vlrb_plugins.shared.log_tables.findings import Findings
 
 SCHEMA_VERSION = 1
 MADE_FOR = (
-    "choices hold for the splits of the folder that they were made from, whole: not for inner folds "
+    "choices are valid for the complete splits of the folder that they were made from, not for inner folds "
     '([selection] on = "folds" with a sweep) or --limit; export the queries again, and choose again, if logs or [split] changed'
 )
 
 
 def revision(params: ChoicesParams) -> str:
-    """Return a digest of the choices, after a look at every line.
+    """Return a digest of the choices, after checking every line.
 
     :raises DataError: when the file cannot be used
     """
@@ -37,7 +37,7 @@ def revision(params: ChoicesParams) -> str:
 class ReadChoices:
     """The choices of one split: id -> column of the chosen model.
 
-    They were made elsewhere, so ``borrowed_seconds`` says that nobody knows in what time.
+    They were made elsewhere, so ``borrowed_seconds`` says that their time is unknown.
     """
 
     key: bytes
@@ -65,12 +65,12 @@ class ReadChoices:
 
 @attrs.frozen
 class OutsideChoices:
-    """Finds the split's rows in the file, and checks that each is of one of its dev and test questions."""
+    """Finds the split's rows in the file, and checks that each belongs to one of its dev and test questions."""
 
     params: ChoicesParams
 
     def fit(self, train: Labelled, dev: Labelled, context: FitContext) -> ReadChoices:
-        """Learn nothing; a refit gives the same choices, since it can fit no router of another program."""
+        """Read the split's choices; a refit gives the same, since vlrb cannot fit a router of another program."""
         path, models = self.params.path, tuple(c.name for c in context.candidates)
         key = split_key(train.queries.ids, dev.queries.ids)
         choices = read_choices(path)
@@ -78,7 +78,7 @@ class OutsideChoices:
         known = set(question_ids(key, train.queries)) - asked
         own = [c for c in choices if is_of_split(key, c.id)]
         if not own:
-            what = f"no choice is of a question of this split; the file has {_described(choices)}"
+            what = f"no choice belongs to a question of this split; the file has {_described(choices)}"
             raise DataError(what, where=str(path), fix=MADE_FOR)
         name = Counter(c.split for c in own).most_common(1)[0][0]
         findings = Findings()
@@ -86,7 +86,7 @@ class OutsideChoices:
         for choice in own:
             if choice.id in known:
                 what = f"id {choice.id!r} of split {name!r} is a question of train"
-                findings.add(what, at_line(path, choice.line), "remove the line: only dev and test are chosen for")
+                findings.add(what, at_line(path, choice.line), "remove the line: choices are for dev and test only")
         for choice in choices:
             if choice.model not in models:
                 what = f"{choice.model!r} is not a candidate"
@@ -99,13 +99,13 @@ class OutsideChoices:
 
 
 def _check_splits(choices: Sequence[Choice], key: bytes, name: str, path: Path, findings: Findings) -> None:
-    """Note rows whose split is not that of their id."""
+    """Note rows whose split does not match their id."""
     for choice in choices:
         own = is_of_split(key, choice.id)
         if own and choice.split != name:
-            what, fix = f"id {choice.id!r} is of split {name!r}, not {choice.split!r}", f"write split {name!r}"
+            what, fix = f"id {choice.id!r} belongs to split {name!r}, not {choice.split!r}", f"write split {name!r}"
         elif not own and choice.split == name:
-            what = f"id {choice.id!r} is not of a question of split {name!r}"
+            what = f"id {choice.id!r} does not belong to a question of split {name!r}"
             fix = "remove the line, or copy split and id from the question's row"
         else:
             continue
@@ -124,7 +124,7 @@ def _without_choice(lacking: Sequence[str], where: str) -> DataError:
 
 
 def load(directory: Path) -> ReadChoices:
-    """Bring back what ``save`` wrote.
+    """Load what ``save`` wrote.
 
     :raises DataError: when it is of another schema version
     """

@@ -76,7 +76,7 @@ class LightgbmParams(TreeParams):
 class XgboostParams(TreeParams):
     """Parameters of the router ``xgboost``.
 
-    XGBoost sums up all columns for every tree, whatever share the tree may use, so its trees are dearer: by default there are half
+    XGBoost sums up all columns for every tree, whatever share the tree may use, so its trees take longer: by default there are half
     as many of twice the weight.
     """
 

@@ -60,7 +60,7 @@ SLOW = (
 
 
 def needs_download(spec: Any) -> bool:
-    """Tell whether an encoder is one of hf's with weights of its own; the class is tried with others."""
+    """Return whether an encoder is one of hf's with its own weights; the class is checked with others."""
     return "hf" in getattr(spec, "extra", "") and "any " not in spec.summary
 
 

@@ -1,4 +1,4 @@
-"""Tasks on a real scheduler and workers: what comes back, what is told, and what happens when something dies."""
+"""Tasks on a real scheduler and workers: results, messages, and what happens when something dies."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_a_task_tells_comes_in_order_and_before_its_end(cluster: Cluster) -
 
 
 def test_tasks_share_a_process_and_a_new_call_has_another(cluster: Cluster) -> None:
-    """What tasks share is made once per worker; code that was edited meanwhile is imported anew by the next call."""
+    """What tasks share is made once per worker; the next call imports code that was edited meanwhile again."""
     tasks = [Task(str(i), ("log", 1)) for i in range(30)]
     first, second = (set(do(cluster, tasks).results.values()) for _ in range(2))
 
@@ -77,7 +77,7 @@ def test_all_messages_of_a_client_have_one_topic(cluster: Cluster) -> None:
 
 
 def test_tasks_run_in_the_workers_folders_with_their_threads(cluster: Cluster) -> None:
-    """The number of threads is that of the executor, wherever the worker is; nothing runs in the asking process."""
+    """The number of threads is that of the executor, wherever the worker is; nothing runs in the main process."""
     found = do(cluster, [Task(str(i), ("where",)) for i in range(8)], threads=3).results.values()
 
     assert {f["folder"] for f in found} <= {str(cluster.folder / name) for name in ("one", "two")}
@@ -115,7 +115,7 @@ def test_no_scheduler_is_an_error(tmp_path: Path) -> None:
         DaskExecutor(DaskParams(address="tcp://127.0.0.1:9", timeout=1.0)).run(
             job(), [Task("a", ("x",))], Heard().listener()
         )
-    with pytest.raises(ConfigError, match="no address of a scheduler stands in this file within 0.2 s"):
+    with pytest.raises(ConfigError, match="the file holds no address of a scheduler after 0.2 s"):
         DaskExecutor(DaskParams(scheduler_file=tmp_path / "none", timeout=0.2)).run(
             job(), [Task("a", ("x",))], Heard().listener()
         )
@@ -130,7 +130,7 @@ def test_two_clusters_are_refused() -> None:
 def test_the_task_of_a_worker_that_dies_is_tried_again(
     scheduler: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a worker that comes later; steps that it had logged are not told twice, and it is said."""
+    """On a worker that comes later; steps that it had logged are not reported twice, and a warning says so."""
     scheduler.start_worker("one")
     file = tmp_path / "waiting"
 
@@ -146,7 +146,7 @@ def test_the_task_of_a_worker_that_dies_is_tried_again(
     assert heard.of("a") == [("started", "a"), ("log", "a", 1, {"value": 1.0}), ("ended", "a")]
     assert heard.results == {"a": "again"}
     assert "a, attempt 1 on Dask worker tcp://127.0.0.1:" in caplog.text
-    assert "it is tried again" in caplog.text
+    assert "trying again" in caplog.text
 
 
 def test_a_task_that_ends_its_process_three_times_fails(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
@@ -157,7 +157,7 @@ def test_a_task_that_ends_its_process_three_times_fails(cluster: Cluster, caplog
     assert "exit status 3" in heard.results["bad"]
     assert "check the memory" in heard.results["bad"]
     assert [heard.results[str(i)] for i in range(5)] == ["x"] * 5
-    assert caplog.text.count("it is tried again") == 2
+    assert caplog.text.count("trying again") == 2
 
 
 def test_a_task_that_kills_its_worker_three_times_fails(caplog: pytest.LogCaptureFixture) -> None:
@@ -241,7 +241,7 @@ def test_a_scheduler_that_dies_is_an_error(scheduler: Cluster, tmp_path: Path) -
 def test_a_connection_that_comes_back_is_used(
     cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A network that fails for a moment costs no run: what was under way is done, and told once."""
+    """A network that fails for a moment ends no run: running tasks are done, and reported once."""
     wire = Wire(cluster.address)
     file = tmp_path / "sleeps"
 

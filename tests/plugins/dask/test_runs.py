@@ -1,4 +1,4 @@
-"""Whole runs on Dask: the results are those of the local executor, and whatever ends a run leaves a state that resumes."""
+"""Whole runs on Dask: the results are those of the local executor, and a run that was ended in any way resumes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_worker_with_other_sources_is_refused(project: Any, scheduler: Cluster
     assert shown.status == 4, shown.err
     assert "what counts of the sources of plugin 'baselines' as router is " in shown.err
     assert "Dask worker tcp://127.0.0.1:" in shown.err
-    assert "fix: start the worker in the environment of the asking process" in shown.err
+    assert "fix: start the worker in the environment of the main process" in shown.err
     assert not list((project.folder / ".vlrb-cache" / "cells").glob("*/cell.json"))
 
 

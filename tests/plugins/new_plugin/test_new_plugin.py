@@ -47,7 +47,7 @@ def python(project: Path, *arguments: str, **variables: str) -> subprocess.Compl
 
 
 def test_every_kind_has_templates() -> None:
-    """The kinds are those of the conformance kit; a folder of templates that nobody uses is noticed."""
+    """The kinds are those of the conformance kit; an unused folder of templates is noticed."""
     assert sorted(KINDS) == sorted(TABLES)
     assert {p.name for p in TEMPLATES.iterdir()} == {*KINDS, "all", "tables"}
 
@@ -55,7 +55,7 @@ def test_every_kind_has_templates() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_own_tests_pass(written: Path, kind: str) -> None:
-    """Whoever writes a plugin begins with tests that pass."""
+    """Authors of plugins start with tests that pass."""
     done = python(written / f"vlrb-my-{kind}", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error")
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -95,7 +95,7 @@ def test_its_code_is_clean_for_ruff(written: Path, arguments: list[str]) -> None
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
 def test_its_code_is_clean_for_mypy(written: Path, tmp_path: Path) -> None:
-    """By mypy --strict; what mypy says of vlrb itself, where that is no installed package, does not count."""
+    """By mypy --strict; findings in vlrb itself, if it is not an installed package, do not count."""
     paths = [f"vlrb-my-{kind}/src/vlrb_my_{kind.replace('-', '_')}" for kind in KINDS]
     done = subprocess.run(
         [
@@ -160,7 +160,7 @@ def test_names_of_others_are_refused(name: str, kind: str, what: str, project: A
 
 @pytest.mark.parametrize("make", ["folder", "file", "link"])
 def test_nothing_is_overwritten(make: str, project: Any) -> None:
-    """What stands at the place of the new folder stays as it is; an empty folder may be filled."""
+    """An existing file or folder is left unchanged; an empty folder may be filled."""
     folder = project.folder / "vlrb-mine"
     if make == "file":
         folder.write_text("kept")
@@ -173,7 +173,7 @@ def test_nothing_is_overwritten(make: str, project: Any) -> None:
     shown = project.vlrb("new-plugin", "mine", "--kind", "metric")
 
     assert shown.status == 4
-    assert "vlrb-mine: there is something already" in shown.err
+    assert "vlrb-mine: already exists" in shown.err
     assert "--to FOLDER" in shown.err
     (project.folder / "other" / "vlrb-mine").mkdir(parents=True)
     assert project.vlrb("new-plugin", "mine", "--kind", "metric", "--to", "other").status == 0
@@ -197,7 +197,7 @@ def test_it_appears_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     (tmp_path / "vlrb-mine").mkdir()
     (tmp_path / "vlrb-mine" / "theirs.txt").touch()
-    with pytest.raises(ConfigError, match="there is something already"):
+    with pytest.raises(ConfigError, match="already exists"):
         write_scaffold(Scaffold.of("mine", "metric"), tmp_path)
     assert [p.name for p in (tmp_path / "vlrb-mine").iterdir()] == ["theirs.txt"]
 
@@ -216,7 +216,7 @@ def test_nothing_is_asked_without_a_terminal(arguments: tuple[str, ...], lacking
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, answers: str, *arguments: str) -> Result:
-    """Run the command as on a terminal on which somebody gives answers."""
+    """Run the command as on a terminal, with these answers."""
     monkeypatch.setattr(command, "can_ask", lambda: True)
     return CliRunner().invoke(command.new_plugin, [*arguments, "--to", str(folder)], input=answers)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from batches import check_batch
 from PIL import Image
 
 from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset, Model
-from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.errors import DataError
 from vlrb_plugins.other_logs.harness import LmEvalSource, LmmsEvalSource
 from vlrb_plugins.other_logs.inspect_log import InspectSource
@@ -132,13 +132,8 @@ class Logs:
         source = self.source(kind, **params)
         parts = [p for p in source.list(catalog).parts if p.kind == part]
         batches = [b for p in parts for b in source.read(p, catalog)]
-        required, optional = (SAMPLES, SAMPLES_OPTIONAL) if part == "samples" else (OUTCOMES, OUTCOMES_OPTIONAL)
         for batch in batches:
-            have = {f.name: f.type for f in batch.schema}
-            assert have.items() <= {f.name: f.type for f in (*required, *optional)}.items()
-            assert set(required.names) <= set(have)
-            batch.validate(full=True)
-            assert not any(batch.column(n).null_count for n in ("dataset", "key"))
+            check_batch(batch, part)
         return batches
 
     def read(self, kind: str, part: str, **params: Any) -> list[dict[str, Any]]:

@@ -112,7 +112,7 @@ def test_models_by_folder(logs: Any) -> None:
 
 
 def test_two_files_of_a_model_and_task(logs: Any) -> None:
-    """An error, or the newest by the date in its name, whatever the file system says; a tie stays an error."""
+    """An error, or the newest by the date in its name, regardless of the file system; a tie stays an error."""
     new = logs.lmms_eval([logs.lmms_line()], date="20260902_080000")
     old = logs.lmms_eval([logs.lmms_line(1)], date="20260901_120000")
     message = logs.refused(LMMS)
@@ -132,7 +132,7 @@ def test_tables_of_tasks(logs: Any) -> None:
     logs.lm_eval([logs.line()], task="charts_val")
     tables = {"charts_test": {"score": "f1"}, "charts_*": {}}
     assert [r["score"] for r in logs.read(LM, "outcomes", tasks=tables)] == [0.5, 1.0]
-    assert "all fit task 'charts_test'" in logs.refused(LM, tasks={"*_test": {}, "charts_*": {}})
+    assert "all match task 'charts_test'" in logs.refused(LM, tasks={"*_test": {}, "charts_*": {}})
     assert "did you mean 'charts_test'" in logs.refused(LM, tasks=tables | {"charts_tests": {}})
     assert "are all called dataset 'X'" in logs.refused(LM, tasks={"charts_*": {"dataset": "X"}})
 
@@ -154,7 +154,7 @@ def test_filters(logs: Any) -> None:
     """Lines of several filters need one to be named, and it must be there."""
     both = [logs.line(filter="strict", acc=0.0), logs.line(filter="flexible", acc=1.0)]
     logs.lm_eval(both)
-    assert "line 2 is of filter 'flexible', earlier ones of 'strict'" in logs.refused(LM)
+    assert "line 2 has filter 'flexible', earlier ones have 'strict'" in logs.refused(LM)
     assert [r["score"] for r in logs.read(LM, "outcomes", table={"filter": "flexible"})] == [1.0]
     assert "there are: 'strict', 'flexible'" in logs.refused(LM, table={"filter": "flexibel"})
 
@@ -256,7 +256,7 @@ def test_answers_without_a_score(logs: Any) -> None:
 def test_several_answers_to_a_sample(logs: Any, resps: Any) -> None:
     """Repeats and rounds are refused: one of the texts would be scored and priced by the values of all."""
     logs.lm_eval([logs.line(resps=resps)])
-    assert "holds 2 answers, and the score is of all of them" in logs.refused(LM)
+    assert "holds 2 answers, and the score covers all of them" in logs.refused(LM)
     logs.lmms_eval([logs.lmms_line(resps=["a", "b"])])
     assert "'resps' holds 2 answers" in logs.refused(LMMS)
 
@@ -343,7 +343,7 @@ JSON = st.recursive(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(["doc_id", "doc", "target", "resps", "filter", "acc", "token_counts"]), JSON))
 def test_any_values_are_read_or_refused(logs: Any, values: dict[str, Any]) -> None:
-    """Whatever JSON stands in a line, reading ends with valid rows or with an error that has place and fix."""
+    """For any JSON in a line, reading ends with valid rows or with an error that has place and fix."""
     for kind, write, line in ((LM, logs.lm_eval, logs.line()), (LMMS, logs.lmms_eval, logs.lmms_line())):
         write([json.dumps(line | values)])
         for part in ("samples", "outcomes"):

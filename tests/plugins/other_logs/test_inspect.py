@@ -194,7 +194,7 @@ def test_questions_that_are_refused(logs: Any, given: Any) -> None:
 def test_epochs(logs: Any) -> None:
     """Several answers of a model to one sample: the table names an epoch, which must be there."""
     logs.inspect([logs.sample(), logs.sample(epoch=2, scores={"match": {"value": "I"}})])
-    assert "the samples are of several epochs: 1, 2" in logs.refused("inspect")
+    assert "the samples have several epochs: 1, 2" in logs.refused("inspect")
     assert [r["score"] for r in logs.read("inspect", "outcomes", table={"epoch": 2})] == [0.0]
     assert "has no sample of epoch 3" in logs.refused("inspect", table={"epoch": 3})
 
@@ -249,7 +249,7 @@ def test_a_sample_beyond_the_limit(logs: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_odd_members(logs: Any) -> None:
-    """Members in another order, repeated samples, samples that are no objects."""
+    """Members in another order, repeated samples, samples that are not objects."""
     logs.inspect([logs.sample(), logs.sample()])
     assert "sample '1' is already there" in logs.refused("inspect")
     logs.inspect([logs.sample(), 3])
@@ -301,7 +301,7 @@ def test_members_are_those_of_the_object(
     st.dictionaries(st.sampled_from(["id", "epoch", "input", "choices", "target", "output", "scores", "error"]), JSON)
 )
 def test_any_values_are_read_or_refused(logs: Any, values: dict[str, Any]) -> None:
-    """Whatever JSON stands in a sample, reading ends with valid rows or with an error that has place and fix."""
+    """For any JSON in a sample, reading ends with valid rows or with an error that has place and fix."""
     logs.inspect([logs.sample(**values)])
     for part in ("samples", "outcomes"):
         assert len(logs.rows_if_any("inspect", part)) <= 1

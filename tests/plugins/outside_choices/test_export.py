@@ -1,4 +1,4 @@
-"""The export `queries`: what a router outside vlrb is told, and what it is not."""
+"""The export `queries`: what a router outside vlrb sees, and what is hidden from it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_folder_that_holds_something_is_refused(outside: Callable[..., Any], p
 
 
 def test_the_export_is_the_same_each_time(outside: Callable[..., Any], project: Any) -> None:
-    """Whoever exports again can use the choices that were made before."""
+    """Earlier choices are valid after exporting again."""
     made = outside(FOLDS)
     project.vlrb("build", made.file, "--no-review", "--export", "outside-choices/queries", "again")
     first = {p.relative_to(made.folder): p.read_bytes() for p in made.folder.rglob("*") if p.is_file()}

@@ -27,7 +27,7 @@ def untimed(scopes: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("more", ["", FOLDS, SEEDS, REFIT, FOLDS + REFIT])
 def test_the_row_is_that_of_the_same_rule(outside: Callable[..., Any], more: str) -> None:
-    """Whatever the splits, and in a refit: always the cheapest model, chosen outside, is the router `cheapest`."""
+    """For all kinds of splits, and in a refit: always choosing the cheapest model outside equals the router `cheapest`."""
     made = outside(more)
     made.write(made.chosen("tiny-small"))
     shown = made.run()
@@ -94,11 +94,11 @@ def change(rows: list[Row], at: int, **values: Any) -> list[Row]:
         ),
         (
             lambda rows: [*rows, {**rows[0], "id": "x" * 32}],
-            ["line {n+1}", "xxxx", "is not of a question of split 'fold-1'", "remove the line"],
+            ["line {n+1}", "xxxx", "does not belong to a question of split 'fold-1'", "remove the line"],
         ),
         (
             lambda rows: change(rows, 0, split="fold-2"),
-            ["line 1", "{0}", "is of split 'fold-1', not 'fold-2'", "write split 'fold-1'"],
+            ["line 1", "{0}", "belongs to split 'fold-1', not 'fold-2'", "write split 'fold-1'"],
         ),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_wrong_choice_is_a_failed_row(outside: Callable[..., Any], fault: Any,
 
 
 def test_a_question_of_train_is_refused(outside: Callable[..., Any]) -> None:
-    """Its id is one of the split, but nobody asks for it."""
+    """Its id belongs to the split, but not to dev or test."""
     made = outside()
     rows = made.chosen()
     made.write([*rows, {**rows[0], "id": made.rows("split", "train")[0]["id"]}])
@@ -185,7 +185,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_choices_of_other_splits_are_refused(outside: Callable[..., Any], project: Any) -> None:
-    """Made for one split, used in another experiment, with --limit, or inside train: the message says what they hold for."""
+    """Made for one split, used in another experiment, with --limit, or inside train: the message says what they are valid for."""
     made = outside()
     made.write(made.chosen())
     limited = project.vlrb("run", made.file, "--limit", "60")
@@ -195,12 +195,12 @@ def test_choices_of_other_splits_are_refused(outside: Callable[..., Any], projec
     inner = project.vlrb("run", project.experiment(sweep, more=INNER))
     for shown in (limited, other, inner):
         assert shown.status == 1
-        assert "no choice is of a question of this split; the file has choices for 'split'" in shown.err
+        assert "no choice belongs to a question of this split; the file has choices for 'split'" in shown.err
         assert "export the queries again" in shown.err
 
 
 def test_a_sweep_compares_files_on_dev(outside: Callable[..., Any], project: Any) -> None:
-    """The file that is better on dev stands in the leaderboard."""
+    """The leaderboard shows the file that is better on dev."""
     made = outside(router='sweep = {path = ["choices.jsonl", "other.jsonl"]}')
     made.write(made.chosen("tiny-small"))
     other = "".join(json.dumps({**row, "model": "tiny-large"}) + "\n" for row in made.chosen())

@@ -41,7 +41,7 @@ def test_the_example_of_the_page_runs(project: Any) -> None:
 
 
 def test_page_and_folder_describe_the_same_keys() -> None:
-    """Whoever gets the folder only reads what the page says."""
+    """The folder's README says what the page says."""
     for name in (
         "candidates.json",
         "splits.json",

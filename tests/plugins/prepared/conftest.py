@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from batches import check_batch
 from PIL import Image
 
 from vlrb.api.logs import Catalog
 from vlrb.api.records import Dataset, Model
-from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.errors import DataError
 from vlrb_plugins.prepared.params import PreparedParams
 from vlrb_plugins.prepared.source import PreparedSource
@@ -119,12 +119,8 @@ class Prepared:
         source = PreparedSource(PreparedParams(path=self.root, **params))
         parts = source.list(catalog or self.catalog).parts
         batches = list(source.read(next(p for p in parts if p.kind == kind), catalog or self.catalog))
-        required, optional = (SAMPLES, SAMPLES_OPTIONAL) if kind == "samples" else (OUTCOMES, OUTCOMES_OPTIONAL)
         for batch in batches:
-            have = {f.name: f.type for f in batch.schema}
-            assert have.items() <= {f.name: f.type for f in (*required, *optional)}.items()
-            assert set(required.names) <= set(have)
-            batch.validate(full=True)
+            check_batch(batch, kind)
         return batches
 
     def read(self, kind: str, catalog: Catalog | None = None, **params: Any) -> list[dict[str, Any]]:

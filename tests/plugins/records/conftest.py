@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from batches import check_batch
 from PIL import Image
 
 from vlrb.api.logs import Catalog, Part
 from vlrb.api.records import Dataset, Model
-from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.errors import DataError
 from vlrb_plugins.records.params import RecordsParams
 from vlrb_plugins.records.source import RecordsSource
@@ -113,17 +113,6 @@ class Folder:
         with pytest.raises(DataError) as caught:
             self.file(path, kind)
         return caught.value
-
-
-def check_batch(batch: pa.RecordBatch, kind: str) -> None:
-    """A batch has the required columns, and others of the schema only, of exactly these types, and is valid."""
-    required, optional = (SAMPLES, SAMPLES_OPTIONAL) if kind == "samples" else (OUTCOMES, OUTCOMES_OPTIONAL)
-    have = {f.name: f.type for f in batch.schema}
-    assert have.items() <= {f.name: f.type for f in (*required, *optional)}.items()
-    assert set(required.names) <= set(have)
-    batch.validate(full=True)
-    must = ("dataset", "key", "question") if kind == "samples" else ("dataset", "key", "model")
-    assert not any(batch.column(n).null_count for n in must)
 
 
 @pytest.fixture

@@ -5,16 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-SCORED = """
-[[dataset]]
-name = "TinyA"
-group = "general"
-scorer = "judge"
-[[dataset]]
-name = "TinyB"
-group = "stem"
-scorer = "judge"
-"""
+from written_logs import SCORED
 
 
 def correct(found: dict[str, Any]) -> list[int]:

@@ -76,7 +76,7 @@ def test_a_damaged_manifest_is_refused(directory: Path, values: dict[str, Any]) 
 
 
 def test_a_missing_manifest_is_named(directory: Path) -> None:
-    """A folder without one is no benchmark."""
+    """A folder without one is not a benchmark."""
     (directory / "manifest.json").unlink()
     with pytest.raises(DataError, match=r"manifest\.json"):
         read_manifest(directory)

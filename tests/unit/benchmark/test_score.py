@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pyarrow as pa
 import pytest
+from written_logs import SCORED
 
 from vlrb.api.logs import Case, Rotation, Score
 from vlrb.api.schemas import OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
@@ -206,18 +207,6 @@ def test_long_parts_are_scored_in_pieces_and_only_once(
     assert judge.calls == calls
 
 
-SCORED = """
-[[dataset]]
-name = "TinyA"
-group = "general"
-scorer = "judge"
-[[dataset]]
-name = "TinyB"
-group = "stem"
-scorer = "judge"
-"""
-
-
 def with_scorer(project: Any, body: str) -> None:
     """Add a scorer ``judge`` to the tiny plugin; ``body`` computes ``values`` from ``cases``."""
     text = project.plugin.read_text(encoding="utf-8")
@@ -349,7 +338,7 @@ def test_stored_is_no_policy_for_stored_verdicts(project: Any) -> None:
     ],
 )
 def test_a_scorer_that_breaks_its_contract_is_blamed(project: Any, body: str, message: str) -> None:
-    """Exit status 5, with the plugin's name and what it did; no number comes of it."""
+    """Exit status 5, with the plugin's name and what it did, and no number."""
     with_scorer(project, body)
     shown = project.vlrb("build", project.experiment(more=f'{SCORED}\n[benchmark]\nverdicts = "scored"'))
 

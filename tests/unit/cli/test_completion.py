@@ -42,7 +42,7 @@ def asked(shell: str, line: str) -> dict[str, str]:
 
 @pytest.fixture
 def ask(project: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Return a function of a shell and a line that returns what is offered, as ``value`` or ``<type>``."""
+    """Return a function of a shell and a line that returns the completions, as ``value`` or ``<type>``."""
 
     def completed(shell: str, line: str) -> list[str]:
         for name, value in asked(shell, f"vlrb {line}").items():
@@ -95,7 +95,7 @@ def test_each_shell_is_offered_what_fits(project: Any, ask: Ask, shell: str, lin
 
 @pytest.mark.parametrize("command", ["report", "verify", "compare"])
 def test_finished_runs_are_offered(project: Any, ask: Ask, command: str) -> None:
-    """An experiment's name, and once that was written, its runs; what is not finished is not offered."""
+    """An experiment's name, and after a slash its runs; only finished runs are offered."""
     for name in ("mine/20260101-1", "mine/20260102-2", "other/20260101-3"):
         (project.folder / "runs" / name).mkdir(parents=True)
     for name in ("mine/20260101-1", "mine/20260102-2"):
@@ -108,7 +108,7 @@ def test_finished_runs_are_offered(project: Any, ask: Ask, command: str) -> None
 def test_a_command_of_a_plugin_is_offered_without_loading_it(
     project: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Completion stays fast, and a command that cannot be loaded is no error at the prompt."""
+    """Completion stays fast, and a command that cannot be loaded prints no error at the prompt."""
     site = project.folder / "site"
     install(site, "dist-greet", "greet = greeting", {"greeting.py": BROKEN}, groups=("vlrb", "vlrb.commands"))
     monkeypatch.syspath_prepend(str(site))

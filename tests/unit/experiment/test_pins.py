@@ -52,7 +52,7 @@ def test_what_is_not_pinned_is_never_imported(project: Any, marks: Marks) -> Non
 
 
 def test_without_pins_every_installed_plugin_is_imported(project: Any, marks: Marks) -> None:
-    """What the test above would not see if it looked in the wrong place."""
+    """Without a pin the plugin is imported, so that the test above looks in the right place."""
     assert project.vlrb("check", project.experiment()).status == ExitCode.OK
     assert (marks("one"), marks("two")) == (1, 1)
 

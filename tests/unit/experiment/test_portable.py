@@ -60,7 +60,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def identities(plan: Any) -> list[Any]:
-    """Return what decides the numbers of a plan, less what only the asking process uses."""
+    """Return what decides the numbers of a plan, less what only the main process uses."""
     routers = [(r.label, [(p.chosen.identity(), p.swept) for p in r.points]) for r in plan.routers]
     sets = {name: features.identity() for name, features in plan.feature_sets.items()}
     chosen = [plan.logs, plan.counter, plan.selection_metric(), *plan.metrics]

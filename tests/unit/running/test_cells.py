@@ -210,7 +210,7 @@ def test_time_that_was_borrowed_counts(work: Work, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_time_that_is_unknown_is_no_number(work: Work) -> None:
-    """A router whose choices were made elsewhere has no timing; its fit took what it took."""
+    """A router whose choices were made elsewhere has no timing, except of its fit."""
     about = read_json(work.run(Fitted(more={"borrowed_seconds": None}), work.context()) / "cell.json")
 
     assert about["timing"] == {}

@@ -35,7 +35,7 @@ def test_settings_of_many_runs_stand_side_by_side() -> None:
 
 
 def test_equal_runs_differ_in_nothing() -> None:
-    """The name of the experiment and the run's folder are no settings."""
+    """The name of the experiment and the run's folder do not count as settings."""
     other = attrs.evolve(INFO, name="other", key="other", experiment={**INFO.experiment, "name": "other"})
 
     assert differing(INFO, other) == {}

@@ -1,4 +1,4 @@
-"""Draws of metrics that are no functions of means, in blocks that the executor does."""
+"""Draws of metrics that are not functions of means, in blocks that the executor does."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def ties(rows: dict[str, dict[str, dict[str, Difference]]], **more: Any) -> dict
 
 
 def test_a_row_is_tied_where_its_corrected_difference_may_be_chance() -> None:
-    """The p-value of a router is Holm's, at 0.05; a smaller one, or an undefined difference, is no tie."""
+    """The p-value of a router is Holm's, at 0.05; with a smaller one, or an undefined difference, rows are not tied."""
     single = {"best-single": compared(0.01, 0.04)}
     found = ties(
         {

@@ -98,7 +98,7 @@ def test_expected_failures_are_strict(pytester: pytest.Pytester, monkeypatch: py
 
 
 def test_unknown_promises_and_parameters_are_refused() -> None:
-    """A typing error in a test is told at once, with what there is."""
+    """A misspelt name in a test is an error at once, with the known names."""
     from vlrb import ConfigError
     from vlrb.testing.small import vlrb_routers
 
