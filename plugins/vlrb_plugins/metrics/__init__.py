@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from vlrb import MetricSpec, hookimpl
-from vlrb_plugins.metrics.formulas import FORMULAS, SOURCES
 from vlrb_plugins.metrics.params import RankScoreParams
 
 VALUES = "vlrb_plugins.metrics.values"
+PAPER = "VL-RouterBench (arXiv 2512.23562), section 4"
+OWN = "vlrb"
 
 
 def _spec(name: str, summary: str, unit: str = "", **more: Any) -> MetricSpec:
     factory = f"{VALUES}:make_{name.replace('-', '_')}"
-    formula, source = FORMULAS[name], SOURCES.get(name, "vlrb")
-    return MetricSpec(name=name, summary=summary, factory=factory, unit=unit, formula=formula, source=source, **more)
+    return MetricSpec(name=name, summary=summary, factory=factory, unit=unit, **more)
 
 
 LOW: dict[str, Any] = {"higher_is_better": False}
