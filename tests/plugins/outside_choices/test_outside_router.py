@@ -135,7 +135,7 @@ def test_a_question_of_train_is_refused(outside: Callable[..., Any]) -> None:
     [
         (
             '{"split": "a", "id": "b", "model": "c"}\n{"split": "a", "id": "b", "model": "d"}',
-            ["line 2", "line 1 already", "'b'"],
+            ["line 2", "already has a choice in line 1", "'b'"],
         ),
         ('{"split": "a", "id": "b"}', ["line 1", "model is missing", "candidates.json"]),
         ('{"split": "a", "id": "b", "modle": "c"}', ["unknown key 'modle'", "did you mean 'model'?"]),
