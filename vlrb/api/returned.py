@@ -194,7 +194,8 @@ def checked_metric(value: Any, who: str) -> float | Undefined:
         with contextlib.suppress(OverflowError):
             number = float(value)
     if math.isnan(number):
-        raise PluginError(f"{who} returned {short_repr(value)}", fix="return a number, or Undefined with a reason")
+        what = "an array instead of a number" if getattr(value, "shape", ()) else short_repr(value)
+        raise PluginError(f"{who} returned {what}", fix="return a number, or Undefined with a reason")
     return number
 
 

@@ -53,7 +53,7 @@ def plain_listing(listing: Any, source: ConfiguredComponent) -> Listing:
     parts = tuple(listing.parts)
     for odd in (p for p in parts if not _is_part(p)):
         fix = 'give each part a text as id, kind "samples" or "outcomes", a tuple of paths, and names that are texts'
-        raise PluginError(f"{label} listed {short_repr(odd)}, which is not a Part", fix=fix)
+        raise PluginError(f"{label} listed {short_repr(odd)}, which is no valid Part", fix=fix)
     for name in (name for name, count in Counter(p.id for p in parts).items() if count > 1):
         raise PluginError(f"{label} listed two parts with the id {name!r}", fix="give each part its own id")
     ignored = {str(file): why for file, why in listing.ignored.items()}
@@ -114,7 +114,8 @@ def checked_batch(batch: Any, part: Part, source: ConfiguredComponent) -> pa.Rec
     else:
         problem = f"{type(batch).__name__} instead of a RecordBatch"
     if problem:
-        fix = "return batches as vlrb.api.schemas says"
+        schema = "vlrb.SAMPLES" if samples else "vlrb.OUTCOMES, and model where the part has none"
+        fix = f"yield pyarrow.RecordBatch objects with the columns of {schema}"
         raise PluginError(f"{label_of(source)} returned {problem}", where=part.id, fix=fix)
     schema = pa.schema([*required, *optional])
     have = batch.schema.names

@@ -308,5 +308,5 @@ def _unjudged(plan: Plan, pair: PairFindings, count: int) -> Problem:
     return Problem(
         f"{count:,} answers of {pair.model} have no verdict: {pair.verdict or 'the logs hold none'}{why}",
         pair.dataset,
-        "give the logs a column is_correct, name a scorer that is installed, or set unknown in [benchmark]",
+        "give the logs verdicts (a column score; is_correct in VLMEvalKit's), name a scorer, or set unknown in [benchmark]",
     )

@@ -219,8 +219,10 @@ def _check_required(lookup: Lookup, requires: Any) -> None:
     """Check the plugins without which the run is refused, whatever is wrong with other keys."""
     for i, name in enumerate(requires if isinstance(requires, list | tuple) else ()):
         if isinstance(name, str) and lookup.registry.plugin(name) is None:
-            known = {p.name for p in lookup.registry.plugins if p.object is not None}
-            fix = f"install, unblock or pin it, or remove it from requires; {did_you_mean(name, known)}"
+            known = {p.name for p in lookup.registry.plugins}
+            others = ", ".join(f'"{other}"' for other in requires if other != name)
+            fix = f"install, unblock or pin it, or set requires = [{others}] in the file"
+            fix += "" if name in known else f"; {did_you_mean(name, known)}"
             lookup.problem(("requires", i), f"plugin {name!r} is required and is not loaded", fix)
 
 

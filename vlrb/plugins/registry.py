@@ -79,7 +79,10 @@ class Registry:
         known = {r.name for r in self.all(kind)} | ({r.id for r in self.all(kind)} if "/" in name else set())
         left_out = [p.name for p in self.plugins if p.blocked]
         hint = f" (left out by -p no:, VLRB_DISABLE_PLUGINS or only_plugins: {', '.join(left_out)})" if left_out else ""
-        raise ConfigError(f"there is no {kind} {name!r}", fix=did_you_mean(name, known) + hint)
+        fix = did_you_mean(name, known) + hint
+        if not fix.startswith("did you mean"):
+            fix += "; one of your own: name its file in plugins, or install it (`vlrb plugins` shows what is found)"
+        raise ConfigError(f"there is no {kind} {name!r}", fix=fix)
 
     def settings_classes(self) -> dict[str, type]:
         """Return the settings class of every plugin that has one."""

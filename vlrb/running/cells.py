@@ -153,7 +153,7 @@ class _CellRun:
             fitted: Fitted = router.fit(train, dev, self.fit_context(work))
             if not callable(getattr(fitted, "route", None)):
                 what = f"{self.who}: fit returned {type(fitted).__name__}, which has no method route()"
-                raise PluginError(what, fix=FIX)
+                raise PluginError(what, fix="end fit with `return self`, or return another object that has it")
         with self.blamed("saving {}"):
             if callable(getattr(fitted, "save", None)):
                 (folder / "router").mkdir()

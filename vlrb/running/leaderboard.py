@@ -93,7 +93,8 @@ def _columns(result: RunResult) -> tuple[list[Column], dict[str, float]]:
     """Return the columns, that of the selection metric first, and metric -> 1 where larger is better, else -1."""
     selected = result.run.selection_metric
     signs = {m.name: 1.0 if m.higher_is_better else -1.0 for m in result.run.metrics}
-    names = dict.fromkeys((selected, *SHOWN, *(n for n in signs if n not in NOT_SHOWN)))
+    named = (n for n in signs if n not in (*SHOWN, *NOT_SHOWN))  # of the experiment: before what is always there
+    names = dict.fromkeys((selected, "accuracy", "cost-per-10k", *named, *SHOWN))
     columns = [(n, "overall", n) for n in names if n in signs]
     first = sum(name in (selected, "accuracy", "cost-per-10k") for name, _, _ in columns)
     columns.insert(first, (f"vs {result.statistics.baseline}", AGAINST, selected))

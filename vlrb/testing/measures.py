@@ -276,6 +276,23 @@ def means_agree(metric: MetricSubject) -> None:
                 _refuse_unequal(expected, value, "by of_means")
 
 
+@METRIC.promise(
+    "let columns() give each sample a number that depends on that sample alone, or leave it and of_means() out"
+)
+def columns_of_each_sample(metric: MetricSubject) -> None:
+    """A sample has the same numbers in ``columns`` whatever other samples there are: draws and subsets take them as they are."""
+    made: Any = metric.metric
+    if not isinstance(made, OfMeans):
+        raise NotPromised("it has no methods columns() and of_means()")
+    seen, rows = evaluation(), np.arange(0, 60, 3)
+    every, some = made.columns(seen), made.columns(_rows(seen, rows))
+    for name in sorted(every.keys() | some.keys()):
+        if name not in every or name not in some:
+            breach(f"column {name!r} is there for some samples and not for others")
+        if not np.allclose(np.asarray(every[name], np.float64)[rows], np.asarray(some[name], np.float64), rtol=1e-9):
+            breach(f"column {name!r} has other numbers for the same samples where the others are left out")
+
+
 @METRIC.promise("return a list of sentences from cautions()")
 def cautions_are_texts(metric: MetricSubject) -> None:
     """``cautions`` returns texts for any samples."""

@@ -19,6 +19,7 @@ from vlrb.plugins.registry import Registered
 from vlrb.texts import describe_error
 
 HERE = str(Path(__file__).parent)
+RAISED = "it raised "
 
 
 class BrokenPromise(PluginError):
@@ -142,7 +143,7 @@ def found_broken(table: Table, promise: Promise, spec: Any, parameters: Mapping[
         cause = f" ({place_of(error.__cause__)})" if error.__cause__ else ""
         return error.problems[0].message + cause
     except BaseException as error:
-        return f"it raised {describe_error(error)} ({place_of(error)})"
+        return f"{RAISED}{describe_error(error)} ({place_of(error)})"
     return ""
 
 
@@ -157,7 +158,8 @@ def place_of(error: BaseException | None) -> str:
 def problem_of(table: Table, promise: Promise, spec: Any, found: str) -> Problem:
     """Return a broken promise as a problem."""
     what = f"breaks the promise {promise.name!r} ({promise.sentence.rstrip('.')}): {found}"
-    return Problem(what, f"{table.noun} {name_of(spec)!r}", promise.fix)
+    raised = "correct the line that raised it; " if found.startswith(RAISED) else ""
+    return Problem(what, f"{table.noun} {name_of(spec)!r}", f"{raised}{promise.fix}")
 
 
 def kept_after_all(table: Table, promise: Promise, spec: Any, reason: str) -> Problem:

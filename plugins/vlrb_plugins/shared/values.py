@@ -17,6 +17,9 @@ _HEADINGS = {
     "oracle-gap-closed": "gap closed %",
     "requests-per-second": "requests/s",
 }
+NOUGHT = 5e-9
+"""What is smaller than this is shown as zero."""
+
 _OF_SOME = "accuracy "
 """How the headings of accuracy on some of the samples begin."""
 
@@ -82,6 +85,8 @@ def form_of(value: float, heading: str) -> tuple[float, int]:
         return 1.0, 4
     if value == 0 or not math.isfinite(value):
         return 1.0, 2
+    if abs(value) < NOUGHT:
+        return 1.0, 4
     return 1.0, max(0, min(8, 3 - math.floor(math.log10(abs(value)))))
 
 

@@ -49,7 +49,7 @@ def _recorded(outcomes: pa.RecordBatch, name: str) -> pa.Array:
         raise DataError(
             f"the logs record no {name} for {lacking.num_rows:,} answers: {shorten_list(ids.to_pylist())}",
             where="[tokens] counter",
-            fix=f'add a column {name} to the logs, or count tokens with counter = "cl100k"',
+            fix=f'add a column {name} or cost to the logs, or count tokens with counter = "cl100k"',
         )
     return column
 

@@ -109,6 +109,23 @@ class Single(Means):
         return np.asarray(float(np.mean(means["right"])))
 
 
+@breaks("columns-of-each-sample")
+class AboveMedian(Good):
+    """Looks at the samples that cost more than half of the others."""
+
+    def __call__(self, evaluation):
+        columns = self.columns(evaluation)
+        return float(columns["right"].mean() / columns["dear"].mean())
+
+    def columns(self, evaluation):
+        cost = evaluation.cost.mean(axis=1)
+        dear = (cost >= np.median(cost)).astype(float)
+        return {"dear": dear, "right": dear * evaluation.chosen(evaluation.quality)}
+
+    def of_means(self, means, bounds):
+        return np.asarray(means["right"] / means["dear"])
+
+
 @breaks("cautions-are-texts")
 class Careless(Cautious):
     def cautions(self, evaluation):
