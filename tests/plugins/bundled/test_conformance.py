@@ -30,11 +30,20 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
     "executor/dask": {
         "isolated-tasks": "a task that crashes ends a process beside the worker, in which others may have been done before",
         "works-here": "no task is done in the process that asks, which may be on another machine than the workers",
-    }
+    },
+    "reporter/records": {"written-again": "an export is written into a new or empty folder, so that nothing is mixed"},
+    "reporter/queries": {
+        "written-again": "an export is written into a new or empty folder, so that nothing is mixed",
+        "files-are-written": "pictures, of which there may be many thousand, are not named one by one",
+    },
 }
 """Component -> promise that it breaks -> reason."""
 
 ELSEWHERE: Mapping[str, str] = {
+    "log-source/inspect": "tests/plugins/other_logs/test_conformance.py",
+    "log-source/lm-eval": "tests/plugins/other_logs/test_conformance.py",
+    "log-source/lmms-eval": "tests/plugins/other_logs/test_conformance.py",
+    "router/choices": "tests/plugins/outside_choices/test_outside_router.py",
     "log-source/mmr-bench": "tests/plugins/records/test_conformance.py",
     "log-source/prepared": "tests/plugins/prepared/test_conformance.py",
     "log-source/records": "tests/plugins/records/test_conformance.py",

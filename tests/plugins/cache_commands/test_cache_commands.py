@@ -139,11 +139,12 @@ def test_a_clock_that_differs_makes_nothing_older(
 def test_features_that_are_being_encoded_stay(project: Any, done: Path) -> None:
     """Encoding holds the lock of a group of samples, beside the folder that it writes into."""
     shutil.rmtree(project.folder / "runs")
-    (folder,) = cached(project, "features")
+    folder, *others = cached(project, "features")
     with locked(folder.with_name(f"{folder.name}.group-0123")):
         held = project.vlrb("cache", "prune", "--older-than", "0", "--json").json
         assert folder.is_dir()
-    assert [e["kind"] for e in held["in_use"]] == ["features"]
+    assert [e["name"] for e in held["in_use"]] == [folder.name]
+    assert not any(o.exists() for o in others)
     project.vlrb("cache", "prune", "--older-than", "0")
 
     assert not folder.exists()

@@ -240,7 +240,9 @@ def test_an_image_that_cannot_be_decoded_stops_fit_and_route(
     images = part.queries.images
     with ImageWriter(tmp_path / "broken.arrow") as writer:
         cut = writer.add(images.encoded(0)[0][:-200], "broken").hash
-    files = [*images._store.files, tmp_path / "broken.arrow"]
+        for row in range(len(images)):
+            writer.add(images.encoded(row)[0], "whole")
+    files = [tmp_path / "broken.arrow"]
     hashes = [(cut,) if row == 3 else h for row, h in enumerate(images.hashes)]
     queries = attrs.evolve(part.queries, images=Images(ImageStore(files), hashes, part.queries.ids))
     with pytest.raises(DataError, match=f"^{queries.ids[3]}: an image cannot be read"):
