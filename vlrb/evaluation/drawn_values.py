@@ -17,6 +17,9 @@ from vlrb.evaluation.bootstrap import OVERALL, Sample, scope_sums
 
 T = TypeVar("T")
 
+ROUNDING = 1e-6
+"""Share by which a function of means may differ from the metric: what is left is the order of summation."""
+
 
 @attrs.frozen(eq=False)
 class TestSet:
@@ -74,6 +77,14 @@ class MeasuredMetric:
         except Exception as error:
             return failed_metric(f"{type(error).__name__}: {error}")
 
+    def failure(self, what: str) -> Undefined:
+        """Return the value of a metric that breaks its contract, and note it as if the metric had raised."""
+
+        def fail() -> Undefined:
+            raise PluginError(f"{self.who}: {what}", fix=FIX)
+
+        return self.attempt(fail)
+
     def value(self, evaluation: Evaluation) -> MetricValue:
         """Return the metric of an evaluation without its timing, since the time does not depend on the samples that are drawn."""
         return self.attempt(lambda: checked_metric(self.metric(attrs.evolve(evaluation, timing=None)), self.who))
@@ -119,6 +130,8 @@ def drawn_values(
         for metric in by_means:
             if scope == OVERALL or metric.per_subset:
                 drawn = _from_means(metric, tests, tables, means, len(rows), counts.shape[1])
+                if scope == OVERALL:
+                    drawn = _compared(drawn, metric, rows)
                 yield scope, metric, _explained(drawn, metric, tests, rows, scope)
     others = [m for m in metrics if not isinstance(m.metric, OfMeans)]
     if others:
@@ -222,6 +235,20 @@ def _checked_values(metric: MeasuredMetric, means: Mapping[str, Array], bounds: 
     if given.dtype.kind not in "biuf" or given.shape != shape:
         raise PluginError(f"{what} must be numbers of shape {shape}, not {given.dtype} {given.shape}", fix=FIX)
     return given.astype(np.float64)
+
+
+def _compared(drawn: Drawn, metric: MeasuredMetric, rows: Sequence[Row]) -> Drawn:
+    """Return values in which a metric has failed whose means do not give what it computes itself on the samples."""
+    undefined = dict(drawn.undefined)
+    for position, row in enumerate(rows):
+        by_means = float(drawn.values[position, 0])
+        itself = _mean_value(metric, row.evaluations)
+        if position in undefined or isinstance(itself, Undefined) or not np.isfinite(by_means):
+            continue
+        if abs(by_means - itself) > ROUNDING * max(abs(by_means), abs(itself)):
+            what = f"of_means gives {by_means:.6g} on the samples, where the metric is {itself:.6g}"
+            undefined[position] = metric.failure(what)
+    return Drawn(drawn.values, undefined)
 
 
 def _explained(

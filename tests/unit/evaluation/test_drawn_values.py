@@ -212,6 +212,25 @@ def test_a_metric_that_fails_in_one_draw_only_has_failed() -> None:
     assert drawn[OVERALL, "m"].undefined[0] == Undefined("the metric failed: no right answer", kind="failed")
 
 
+def test_means_that_give_another_quantity_are_a_failure() -> None:
+    """Else the interval would be of something else than the value beside it; rounding is no difference."""
+
+    class Other(small.OfColumns):
+        def __call__(self, evaluation: Evaluation) -> Any:
+            return 2 * float(super().__call__(evaluation)) + 1e-9  # type: ignore[arg-type]
+
+    rows = [small.binary_row("a", [1, 0, 1, 1]), small.binary_row("b", [0, 0, 1, 1])]
+    test = TestSet(np.arange(4), np.array(["d"] * 4), {}, small.BOUNDS)
+    counts = draw_counts(np.array(["d"] * 4), 20, 0)
+    other = MeasuredMetric("other", Other(small.ACCURACY.make, small.ACCURACY.function))
+    same = MeasuredMetric("same", small.ACCURACY)
+    found = {m.name: d for _, m, d in drawn_values([test], rows, [other, same], [np.arange(4)], counts)}
+
+    assert {u.kind for u in found["other"].undefined.values()} == {"failed"}
+    assert "of_means gives 0.75 on the samples, where the metric is 1.5" in found["other"].undefined[0].reason
+    assert found["same"].undefined == {}
+
+
 def test_a_full_disk_is_not_the_metrics_failure() -> None:
     """Errors of storage end the run, as everywhere."""
 
