@@ -139,8 +139,12 @@ def _connection(params: DaskParams) -> Connection:
             cluster.close()
         if not isinstance(error, OSError | ValueError):  # also a TimeoutError
             raise
-        what = f"no Dask scheduler answers within {params.timeout:g} s"
-        raise ConfigError(what, where=address, fix="start one (`dask scheduler`), or correct the address") from None
+        if isinstance(error, OSError):
+            what = f"no Dask scheduler answers within {params.timeout:g} s: {error}"
+            fix = "start one (`dask scheduler`), or correct the address"
+        else:
+            what, fix = f"this is no address of a scheduler: {error}", "write it as tcp://10.0.0.1:8786"
+        raise ConfigError(what, where=address, fix=fix) from None
     return Connection(params, client, address, cluster)
 
 

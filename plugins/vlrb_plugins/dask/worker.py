@@ -43,11 +43,16 @@ _lock = threading.Lock()
 _starting = threading.Lock()
 
 
+@functools.cache
+def _close_at_exit() -> None:
+    """End the processes when this one ends; multiprocessing would wait for them otherwise."""
+    util.Finalize(None, _close_all, exitpriority=10)
+
+
 def take_job(topic: str, name: str, mark: int, packed: tuple[bytes, bytes], threads: int) -> None:
     """Take a job, and look whether this worker can do it."""
     with _lock:
-        if not _jobs:
-            util.Finalize(None, _close_all, exitpriority=10)  # multiprocessing would wait for the processes otherwise
+        _close_at_exit()
         if name not in _jobs:
             _jobs[name] = Held(packed, threads, used=time.monotonic())
             threading.Thread(target=_drop_unused, args=(name,), daemon=True).start()
