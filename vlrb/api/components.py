@@ -137,8 +137,8 @@ class EncoderSpec(Component):
     """An encoder: ``factory(params) -> Encoder``.
 
     ``modality`` is what the encoder looks at, for fusions of text and image.  ``revision(params)``, if given, identifies the
-    weights in use, so that cached features of other weights are not reused.  With ``parallel = False`` one process of a machine
-    encodes at a time, whatever ``--jobs`` says: for models that fill the memory, or use all cores by themselves.
+    weights in use, so that cached features of other weights are not reused.  With ``parallel = False`` the local
+    executor encodes in one process, whatever ``--jobs`` says: for models that fill the memory, or use all cores by themselves.
     """
 
     parallel: bool = True

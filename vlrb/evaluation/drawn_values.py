@@ -332,8 +332,8 @@ def values_from_rows(
             if not open_metrics or not all(index.size for index in indices):
                 continue
             drawn = [
-                [take_rows(e, index, known) for e in seeds]
-                for seeds, index, known in zip(row.evaluations, indices, taken, strict=True)
+                [take_rows(e, index, shared) for e in seeds]
+                for seeds, index, shared in zip(row.evaluations, indices, taken, strict=True)
             ]
             for i in open_metrics:
                 found = _mean_value(metrics[i], drawn)

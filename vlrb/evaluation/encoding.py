@@ -21,11 +21,11 @@ from vlrb.api.frozen import Array
 from vlrb.api.images import Images, ImageStore
 from vlrb.api.returned import FIX
 from vlrb.api.routing import Features, Queries
-from vlrb.benchmark.matrices import Benchmark, load
+from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import DataError, PluginError, Problem, named_samples, shorten_list
 from vlrb.evaluation.checked_features import check_values, plain_features
 from vlrb.evaluation.feature_store import KEY, FeatureStore, columns_text
-from vlrb.evaluation.splits import limited_benchmark
+from vlrb.evaluation.splits import unpacked
 from vlrb.executor import (
     Failure,
     Job,
@@ -98,22 +98,28 @@ class Lacking:
         """
         store, number = self.stores[len(self.done)], len(self.done)
         chunks = store.chunks()
-        known = set(np.concatenate([np.empty(0, KEY), *(c.keys for c in chunks)]).tolist())
+        known = np.concatenate([np.empty(0, KEY), *(c.keys for c in chunks)])
         contents, first = np.unique(keys, return_index=True)
-        is_new = np.array([k not in known for k in contents.tolist()])
+        is_new = ~np.isin(contents, known)
         for start in range(0, len(contents), CHUNK * GROUP):
             new = start + np.flatnonzero(is_new[start : start + CHUNK * GROUP])
             if new.size:
-                name = f"encoding with {self.chosen.used[number].registered.id}, group {1 + start // (CHUNK * GROUP)}"
-                made = self._made(store, contents[start : start + CHUNK * GROUP])
-                self.tasks.append(Task(name, (number, first[new], contents[new], made), int(new.size), made))
+                name = f"{self._what(number)}, group {1 + start // (CHUNK * GROUP)}"
+                group = self._group(store, contents[start : start + CHUNK * GROUP])
+                self.tasks.append(Task(name, (number, first[new], contents[new], group), int(new.size), group))
         self.done.append(len(contents) - int(is_new.sum()))
         self.total.append(len(contents))
         self.columns.append(chunks[0].columns if chunks else "")
         if self.done[number] < self.total[number]:
             self.tell(number)
 
-    def _made(self, store: FeatureStore, contents: Array) -> Path:
+    def _what(self, number: int) -> str:
+        """Return what is being done with an encoder; one that is used twice, with other parameters, by its number."""
+        names = [chosen.spec.name for chosen in self.chosen.used]
+        twice = f" ({number + 1})" if names.count(names[number]) > 1 else ""
+        return f"encoding with {names[number]}{twice}"
+
+    def _group(self, store: FeatureStore, contents: Array) -> Path:
         """Return what stands for a group in the cache: it is locked while the group is encoded."""
         name = hashlib.sha256(contents.tobytes()).hexdigest()[:20]
         return store.folder.with_name(f"{store.folder.name}.group-{name}")
@@ -121,7 +127,7 @@ class Lacking:
     def tell(self, number: int, more: int = 0) -> None:
         """Tell how many contents an encoder has seen."""
         self.done[number] += more
-        self.progress(f"encoding with {self.chosen.used[number].spec.name}", self.done[number], self.total[number])
+        self.progress(self._what(number), self.done[number], self.total[number])
 
     def encode(self, plan: Plan, benchmark: Benchmark, jobs: int | None) -> None:
         """Do all tasks.
@@ -190,9 +196,8 @@ def _unpacked(
     sent: PortablePlan, places: Places, directory: Path, name: str, stores: Sequence[FeatureStore]
 ) -> Encoders:
     """Set up another process."""
-    places.use()
-    plan = sent.unpacked()
-    return Encoders(plan.feature_sets[name], limited_benchmark(load(directory), plan.limit), stores)
+    plan, benchmark = unpacked(sent, places, directory)
+    return Encoders(plan.feature_sets[name], benchmark, stores)
 
 
 def _encode(

@@ -19,13 +19,14 @@ from vlrb.api.grouping import joined_groups, rows_by_group
 from vlrb.api.results import SplitInfo, SplitsInfo, variant_name
 from vlrb.api.returned import FIX, plain_array
 from vlrb.api.splits import SPLITS, SplitRows, Splits, SplitSamples
-from vlrb.benchmark.matrices import Benchmark, sample_column
+from vlrb.benchmark.matrices import Benchmark, load, sample_column
 from vlrb.errors import DataError, PluginError, shorten_list
-from vlrb.experiment.plan import ConfiguredComponent
+from vlrb.experiment.plan import ConfiguredComponent, Plan
+from vlrb.experiment.portable import PortablePlan
 from vlrb.experiment.sections import SplitSection
 from vlrb.experiment.strict import unstructure
 from vlrb.plugins.blame import blame
-from vlrb.storage import new_file
+from vlrb.storage import Places, new_file
 from vlrb.texts import is_text, short_repr
 
 _NAME = re.compile(r"\w[\w.=+-]{0,99}")
@@ -260,6 +261,13 @@ def limited_benchmark(benchmark: Benchmark, most: int) -> Benchmark:
         kept += members if within or its - met else ()
         met |= its
     return benchmark.take(np.sort(kept))
+
+
+def unpacked(sent: PortablePlan, places: Places, directory: Path) -> tuple[Plan, Benchmark]:
+    """Set up another process: the folders in use; return the plan and its benchmark, which is in a folder."""
+    places.use()
+    plan = sent.unpacked()
+    return plan, limited_benchmark(load(directory), plan.limit)
 
 
 def split_digest(ids: Sequence[str], rows: Mapping[str, Array]) -> str:

@@ -34,6 +34,8 @@ def do_tasks(
 
     :raises PluginError: when the executor itself fails, or returns before the listener was told the end of every task
     """
+    if not tasks:
+        return
     left, raised = {t.name for t in tasks}, list[BaseException]()
 
     def noting(call: Callable[..., None]) -> Callable[..., None]:

@@ -11,11 +11,10 @@ import numpy as np
 
 from vlrb.api.frozen import Array
 from vlrb.api.routing import Undefined
-from vlrb.benchmark.matrices import load
 from vlrb.errors import PluginError
 from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, values_from_rows
 from vlrb.evaluation.metrics import Evaluator
-from vlrb.evaluation.splits import limited_benchmark
+from vlrb.evaluation.splits import unpacked
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task
 from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.running.context import RunContext
@@ -97,9 +96,7 @@ def _unpacked(
     drawing: tuple[Sequence[Row], Sequence[Array], Array, Known],
 ) -> _Drawing:
     """Set up another process."""
-    places.use()
-    plan = sent.unpacked()
-    benchmark = limited_benchmark(load(directory), plan.limit)
+    plan, benchmark = unpacked(sent, places, directory)
     evaluator = Evaluator(benchmark, plan.metrics, plan.selection_metric())
     by_name = {m.spec.name: m for m in plan.metrics}
     return _Drawing([evaluator.measured(by_name[n]) for n in names], *drawing, evaluator.errors)

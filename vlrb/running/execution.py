@@ -11,10 +11,9 @@ import numpy as np
 
 from vlrb.api.results import CellInfo, CellResult, RunInfo
 from vlrb.api.routing import Timing
-from vlrb.benchmark.matrices import load
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
 from vlrb.evaluation.metrics import Evaluator
-from vlrb.evaluation.splits import Splitting, limited_benchmark
+from vlrb.evaluation.splits import Splitting, unpacked
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, quiet, stage
 from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
 from vlrb.locks import locked
@@ -179,9 +178,7 @@ def cell_result(context: RunContext, cell: CellInfo, directory: Path, reused: bo
 
 def _unpacked(sent: PortablePlan, places: Places, directory: Path, splitting: Splitting) -> RunContext:
     """Return what cells share, in another process; they compute the selection metric and no other."""
-    places.use()
-    plan = sent.unpacked()
-    benchmark = limited_benchmark(load(directory), plan.limit)
+    plan, benchmark = unpacked(sent, places, directory)
     return RunContext(plan, places, benchmark, splitting, Evaluator(benchmark, (), plan.selection_metric()))
 
 

@@ -225,6 +225,17 @@ def test_the_executor_encodes_in_groups(case: Case, monkeypatch: pytest.MonkeyPa
     assert encoded.features.matrix.tobytes() == alone.features.matrix.tobytes()
 
 
+def test_an_encoder_that_is_used_twice_is_two(case: Case) -> None:
+    """With other parameters: each has its own progress, and its own tasks."""
+    given = f'use = "e-text", file = "{case.asked}"'
+    plan = case.plan(f'encoders = [{{ {given} }}, {{ {given}, width = 4 }}]\nfusion = "concat"\n')
+    seen = list[tuple[str, int, int]]()
+    encoded = encode(plan, "f", build(plan, case.places), case.places, lambda *what: seen.append(what), 1)
+
+    assert len(encoded.features.columns) == 7
+    assert {what for what in seen if what[1] == what[2]} == {(f"encoding with e-text ({i})", 40, 40) for i in (1, 2)}
+
+
 def test_a_fusion_without_dense_columns_says_so(case: Case) -> None:
     """That an encoder of images gives numbers only is known once it has run."""
     plan = case.plan('encoders = ["e-text", "e-pictured"]\nfusion = "average"')
