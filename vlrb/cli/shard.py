@@ -72,16 +72,22 @@ def shard_of(text: str, environment: Mapping[str, str]) -> dict[str, int]:
         found = next(filter(None, (launcher.shard(environment) for launcher in LAUNCHERS)), None)
         if found is None:
             names = ", ".join(f"{launcher.index} and {launcher.count}" for launcher in LAUNCHERS[:4])
-            raise click.BadParameter(f"no launcher says which shard this is ({names} are not set): give I/N")
+            raise _refused(f"no launcher says which shard this is ({names} are not set): give I/N")
     else:
         match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         if match is None:
-            raise click.BadParameter(f"{text!r} is not I/N, such as 1/4 to 4/4, or auto")
+            raise _refused(f"{text!r} is not I/N, such as 1/4 to 4/4, or auto")
         found = int(match[1]), int(match[2])
     index, count = found
     if not 1 <= index <= count:
-        raise click.BadParameter(f"there is no shard {index} of {count}: shards are 1/{count} to {count}/{count}")
+        raise click.BadParameter(
+            f"there is no shard {index} of {count}: shards are 1/{count} to {count}/{count}", param_hint="--shard"
+        )
     return {"index": index, "count": count}
+
+
+def _refused(what: str) -> click.BadParameter:
+    return click.BadParameter(what, param_hint="--shard")
 
 
 def show_shard(shard: Mapping[str, int], outcome: ShardOutcome, file: object, as_json: bool) -> None:

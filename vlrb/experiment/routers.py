@@ -210,9 +210,19 @@ def check_weights(lookup: Lookup, routers: Iterable[PlannedRouter], sets: Mappin
         except (ConfigError, DataError) as error:
             for problem in error.problems:
                 message = f"{problem.message} ({problem.where})" if problem.where else problem.message
-                lookup.problem(chosen.path, message, problem.fix)
+                lookup.problem(_place_of(chosen, problem.where), message, problem.fix)
         except VlrbError:
             continue
+
+
+def _place_of(chosen: ConfiguredComponent, where: str) -> KeyPath:
+    """Return the key of the parameter whose file or folder a problem is in, else the component's own."""
+    for field in attrs.fields(type(chosen.params)):
+        value = getattr(chosen.params, field.name)
+        named = isinstance(value, str | Path) and str(value)
+        if named and (where == named or where.startswith((f"{named}, ", f"{named}/"))):
+            return (*chosen.path, toml_name(field.name))
+    return chosen.path
 
 
 def _names_folder(chosen: ConfiguredComponent) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -105,10 +105,10 @@ def _again(check: Callable[[str], None]) -> Callable[[str], str]:
 def _next_commands(scaffold: Scaffold, folder: Path) -> list[str]:
     """Return the commands that install, test and use the plugin, in the environment of this vlrb."""
     python, vlrb = _program("python"), _program("vlrb")
-    place = folder if folder.is_absolute() else Path(os.curdir, folder)
-    shown = f"./{folder}" if place is not folder else str(folder)
-    use = f"{vlrb} {scaffold.name}" if scaffold.kind == "command" else f"{vlrb} run {shown}/example.toml"
-    return [f'{python} -m pip install -e "{shown}[testing]"', f"{python} -m pytest {shown}", use]
+    shown = str(folder) if folder.is_absolute() else f"./{folder}"
+    example = shlex.quote(f"{shown}/example.toml")
+    use = f"{vlrb} {scaffold.name}" if scaffold.kind == "command" else f"{vlrb} run {example}"
+    return [f'{python} -m pip install -e "{shown}[testing]"', f"{python} -m pytest {shlex.quote(shown)}", use]
 
 
 def _program(name: str) -> str:
@@ -117,4 +117,4 @@ def _program(name: str) -> str:
     found = shutil.which(name)
     if found and Path(found).absolute() == path:
         return name
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

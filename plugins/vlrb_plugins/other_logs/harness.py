@@ -96,7 +96,7 @@ class LmEvalSource:
         name = match["task"] if match is not None else path.stem
         task = self._chosen.table_of(name)
         if task is None:
-            raise DataError(f"no table names task {name!r}", where="[logs.tasks]", fix=f"add [logs.tasks.{name}]")
+            raise DataError(f"no table names task {name!r}", where="[logs.tasks]", fix=f'add [logs.tasks."{name}"]')
         return LogReader(
             path=path,
             rows=_rows_of_filter(path, task.filter, findings),

@@ -80,7 +80,7 @@ class ChosenLogs(Generic[T]):
         for name in self.tasks:
             if tasks and not any(name == task or fnmatchcase(task, name) for task in tasks):
                 fix = f"correct the name, or leave the table out; {did_you_mean(name, tasks)}"
-                problems.add(f"{self.root} has no logs of task {name!r}", f"[logs.tasks] {name}", fix)
+                problems.add(f"{self.root} has no logs of task {name!r}", f'[logs.tasks."{name}"]', fix)
 
     def _choose(
         self, pair: tuple[str, str], logs: Sequence[FoundLog], passed: dict[str, str], problems: Findings
@@ -113,7 +113,7 @@ class ChosenLogs(Generic[T]):
                 model = names.resolve("model", table.questions_of)
                 if model not in logs:
                     what = f"questions_of names {table.questions_of!r}, which has no log of dataset {dataset!r}"
-                    problems.add(what, "[logs.tasks]", did_you_mean(table.questions_of, logs))
+                    problems.add(what, "[logs.tasks] questions_of", did_you_mean(table.questions_of, logs))
                     continue
                 files = (logs[model].path,)
             yield Part(f"samples/{dataset}", "samples", files, dataset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import attrs
 
 from vlrb import DataError, did_you_mean
+from vlrb_plugins.shared.log_tables.delimited import read_rows
 from vlrb_plugins.shared.log_tables.findings import Findings
 from vlrb_plugins.shared.log_tables.json_lines import json_lines, shorten_value
-from vlrb_plugins.shared.log_tables.limits import refuse_special
 
 COLUMNS = ("split", "id", "model")
 
@@ -86,26 +85,14 @@ def _of_json(path: Path, findings: Findings) -> Iterator[tuple[int, Mapping[str,
 
 def _of_csv(path: Path, findings: Findings) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield the rows of a CSV file with a header; of a header with other columns nothing but a note."""
-    refuse_special(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            if sorted(header) != sorted(COLUMNS):
-                what = f"the header is {shorten_value(','.join(header))}"
-                findings.add(what, at_line(path, 1), f"begin the file with the line {','.join(COLUMNS)}")
-                return
-            for cells in filter(None, reader):
-                if len(cells) == len(header):
-                    yield reader.line_num, dict(zip(header, cells, strict=True))
-                else:
-                    what = f"has {len(cells)} values, not {len(header)}"
-                    findings.add(what, at_line(path, reader.line_num), f"write {', '.join(header)}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"is not CSV in UTF-8: {error}", where=str(path), fix="write the file again") from None
-    except OSError as error:
-        fix = "check the file's permissions"
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path), fix=fix) from None
+    rows = read_rows(path)
+    header = next((row.cells for row in rows), [])
+    if sorted(header) != sorted(COLUMNS):
+        what = f"the header is {shorten_value(','.join(header))}"
+        findings.add(what, at_line(path, 1), f"begin the file with the line {','.join(COLUMNS)}")
+        return
+    for row in rows:
+        yield row.line, dict(zip(header, row.cells, strict=True))
 
 
 _READERS: Mapping[str, Callable[[Path, Findings], Iterator[tuple[int, Mapping[str, Any]]]]] = {

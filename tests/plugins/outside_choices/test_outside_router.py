@@ -153,7 +153,7 @@ def test_a_broken_file_is_refused_before_the_run(outside: Callable[..., Any], te
     for command in ("check", "run"):
         shown = made.project.vlrb(command, made.file)
         assert shown.status == 4
-        for part in ("router[0]", "choices.jsonl", "fix: ", *says):
+        for part in ("router[0].path: ", "choices.jsonl", "fix: ", *says):
             assert part in shown.err, shown.err
 
 
@@ -162,9 +162,9 @@ def test_a_broken_file_is_refused_before_the_run(outside: Callable[..., Any], te
     [
         ("c.csv", "split,id\na,b", ["line 1", "the header is", "split,id,model"]),
         ("c.csv", "", ["line 1", "split,id,model"]),
-        ("c.csv", "split,id,model\na,b,c\na,b", ["line 3", "has 2 values, not 3"]),
+        ("c.csv", "split,id,model\na,b,c\na,b", ["line 3", "the row has 2 cells, the header 3"]),
         ("c.csv", "split,id,model\na,b,", ["line 2", "model is empty"]),
-        ("c.csv", 'split,id,model\na,b,"c', ["is not CSV"]),
+        ("c.csv", 'split,id,model\na,b,"c', ["line 2", "is broken or cut off"]),
         ("c.parquet", "", ["ends in '.parquet'", ".jsonl or a .csv"]),
     ],
 )
