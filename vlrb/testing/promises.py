@@ -141,7 +141,9 @@ def found_broken(table: Table, promise: Promise, spec: Any, parameters: Mapping[
         return str(found)
     except VlrbError as error:
         cause = f" ({place_of(error.__cause__)})" if error.__cause__ else ""
-        return error.problems[0].message + cause
+        first, *more = error.problems
+        where = f" ({first.where})" if first.where and name_of(spec) not in first.where else ""
+        return first.message + where + (f", and {len(more)} more" if more else "") + cause
     except BaseException as error:
         return f"{RAISED}{describe_error(error)} ({place_of(error)})"
     return ""

@@ -13,7 +13,7 @@ import attrs
 from vlrb.api.components import KINDS
 from vlrb.api.hookspecs import hookimpl
 from vlrb.api.records import ImageTokens
-from vlrb.errors import did_you_mean
+from vlrb.errors import ConfigError, did_you_mean
 from vlrb.experiment.document import read_document
 from vlrb.experiment.resolve import make_plan
 from vlrb.experiment.toml_text import to_toml
@@ -42,8 +42,13 @@ class RecordSubject:
     folder: Path
 
     @classmethod
-    def of(cls, spec: Any, _: Mapping[str, Any], folder: Path) -> RecordSubject:
-        """Return the subject; records have no parameters."""
+    def of(cls, spec: Any, given: Mapping[str, Any], folder: Path) -> RecordSubject:
+        """Return the subject.
+
+        :raises ConfigError: for a parameter: records have none
+        """
+        if given:
+            raise ConfigError(f"{spec.name!r} has no parameter {next(iter(given))!r}", fix="leave it out")
         return cls(spec, folder)
 
 

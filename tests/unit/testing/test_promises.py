@@ -58,3 +58,13 @@ def test_every_promise_has_a_bad_plugin_and_a_good_one_keeps_all(kind: str) -> N
     assert {promise for promise, *_ in module.BAD} == set(table_of(kind).names())
     for spec, *params in (g if isinstance(g, tuple) else (g,) for g in module.GOOD):
         assert broken(kind, spec, dict(*params)) == set()
+
+
+def test_a_misspelt_keyword_of_a_record_is_refused() -> None:
+    """Records have no parameters: what is given is meant for something else."""
+    from vlrb import Dataset
+    from vlrb.errors import ConfigError
+    from vlrb.testing import check_dataset
+
+    with pytest.raises(ConfigError, match="has no parameter 'expected_failure'"):
+        check_dataset(Dataset(name="Mine", group="general"), expected_failure={"a": "b"})
