@@ -200,7 +200,7 @@ class Cluster:
 
 
 class Wire:
-    """A connection between two sides that can be cut and mended: a port that leads to another one."""
+    """A connection between two sides that can be cut and restored: a port that leads to another one."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.removeprefix("tcp://").rpartition(":")

@@ -53,7 +53,7 @@ def plain_listing(listing: Any, source: ConfiguredComponent) -> Listing:
     parts = tuple(listing.parts)
     for odd in (p for p in parts if not _is_part(p)):
         fix = 'give each part a text as id, kind "samples" or "outcomes", a tuple of paths, and names that are texts'
-        raise PluginError(f"{label} listed {short_repr(odd)}, which is no valid Part", fix=fix)
+        raise PluginError(f"{label} listed {short_repr(odd)}, which is not a valid Part", fix=fix)
     for name in (name for name, count in Counter(p.id for p in parts).items() if count > 1):
         raise PluginError(f"{label} listed two parts with the id {name!r}", fix="give each part its own id")
     ignored = {str(file): why for file, why in listing.ignored.items()}

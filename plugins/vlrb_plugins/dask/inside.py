@@ -37,7 +37,7 @@ class Inside:
 
     @cached_property
     def differing(self) -> list[Problem] | Failure:
-        """Return what differs in this process, or why there is no telling."""
+        """Return what differs in this process, or why this cannot be told."""
         return cast("list[Problem] | Failure", _result(lambda: list(_differences(self.job, self.expected.versions))))
 
     @cached_property
@@ -48,7 +48,7 @@ class Inside:
 
 @attrs.frozen
 class Refused:
-    """What excludes a worker from a job, or why there is no telling; found by a process that had a task."""
+    """What excludes a worker from a job, or why this cannot be told; found by a process that had a task."""
 
     found: list[Problem] | Failure
 
@@ -59,7 +59,7 @@ def open_job(packed: bytes, expected: bytes) -> Inside:
 
 
 def look(inside: Inside, _report: Report) -> bytes:
-    """Return, packed, the problems that exclude this worker from a job, or why there is no telling."""
+    """Return, packed, the problems that exclude this worker from a job, or why this cannot be told."""
     found = inside.differing
     return pack(found if isinstance(found, Failure) else [*found, *_folder_problems(inside.expected.token)])
 

@@ -141,7 +141,7 @@ def _plain_piece(xml: bytes, start: int) -> bool:
     errors = (before == ord("t")) & (later == ord("e"))
     if np.count_nonzero(equals & (odd | errors)):
         return False
-    places = np.flatnonzero(equals & (before == ord("r")) & (earlier != ord(":"))) + _BEFORE  # xmlns:r is no place
+    places = np.flatnonzero(equals & (before == ord("r")) & (earlier != ord(":"))) + _BEFORE  # xmlns:r names no cell
     wide = long = places
     for offset in (2, 3):  # two letters
         wide = wide[(padded[wide + offset] | 32) - ord("a") < 26]  # of 8 bits: what is less wraps around

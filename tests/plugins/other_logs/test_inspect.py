@@ -108,7 +108,7 @@ def test_samples_that_failed_or_were_not_scored(logs: Any) -> None:
 
 
 def test_reasoning_and_several_parts(logs: Any) -> None:
-    """Reasoning costs tokens and is not the answer; an output without a message is no answer."""
+    """Reasoning costs tokens and is not the answer; an output without a message is not an answer."""
     parts = [{"type": "reasoning", "reasoning": "Hm."}, {"type": "text", "text": "B"}, {"type": "text", "text": "!"}]
     redacted = [{"type": "reasoning", "reasoning": "xyz", "redacted": True, "summary": "It is B."}]
     contents = [parts, redacted, None]

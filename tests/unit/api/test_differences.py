@@ -22,7 +22,7 @@ NONE = Undefined("none")
 def test_the_corrected_p_value_decides(
     value: float | Undefined, p: float | Undefined, p_holm: float | Undefined, decides: float | None, chance: bool
 ) -> None:
-    """Protects every table against deciding by another p-value; without one, equal rows are not told apart."""
+    """Protects every table against deciding by another p-value; without one, equal rows stay equal."""
     difference = Difference(value, NONE, p, p_holm)
     assert (difference.decisive_p, difference.may_be_chance) == (decides, chance)
     assert difference.corrected == (p_holm is not NONE)

@@ -17,7 +17,7 @@ SLURM = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY
 SLURM_LIST = {"SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_STEP": "1"}
 """``--array=3,8``."""
 SGE_ALONE = dict.fromkeys(("SGE_TASK_ID", "SGE_TASK_FIRST", "SGE_TASK_LAST", "SGE_TASK_STEPSIZE"), "undefined")
-"""A job that is no array."""
+"""A job outside an array."""
 
 
 @given(st.integers(1, 10**5).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n))))

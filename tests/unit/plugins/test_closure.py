@@ -157,7 +157,7 @@ def test_a_broken_memory_is_written_anew(tmp_path: Path, broken: str) -> None:
 
 @pytest.mark.parametrize("change", ["link", "touch", "edit", "remove"])
 def test_a_file_that_changes_after_its_digest_is_told(tmp_path: Path, change: str) -> None:
-    """Also one that has its old content again; a further link, as package managers make, is no change."""
+    """Also one that has its old content again; a further link, as package managers make, changes nothing."""
     module = tmp_path / "m.py"
     module.write_text("X = 1", encoding="utf-8")
     digest = Sources().digest([module])
