@@ -285,7 +285,7 @@ def test_what_is_no_router_is_refused(experiment: dict[str, Any], caplog: pytest
     with pytest.raises(vlrb.ConfigError, match=r"vlrb.evaluate: split.fold"):
         vlrb.evaluate(Strongest(), benchmark, split={"fold": 3})
     assert vlrb.evaluate(Failing(), benchmark).result.cells[0].status == "failed"
-    assert "ValueError: not today (fix: fix the object that was given)" in caplog.text
+    assert "ValueError: not today (fix: correct the object that was given)" in caplog.text
 
 
 # --- figures and documents --------------------------------------------------------------------------------------------
