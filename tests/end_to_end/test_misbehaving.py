@@ -225,7 +225,7 @@ def test_weights_that_cannot_be_had_are_problems_of_the_file(project: Any, comma
 
     assert done.status == 4
     assert done.err.count("the folder is not there (/nowhere)") == 2
-    for place in ("router[1]", "features.used.encoders[1]", "router[3].kk"):
+    for place in ("router[1].path", "features.used.encoders[1].path", "router[3].kk"):
         assert f"{place}:" in done.err
     assert "unused" not in done.err
     assert "looked up" not in done.err

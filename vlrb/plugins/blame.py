@@ -84,7 +84,7 @@ def _placed(problem: Problem, plugin: Plugin, doing: str, enough: str) -> Proble
 
 def _blamed(plugin: Plugin, doing: str, error: BaseException) -> PluginError:
     own = "correct the plugin or report it to its author" if plugin.version else f"correct {plugin.origin}"
-    fix = f"{own}, or skip the plugin with {plugin.skip}" if plugin.origin else "fix the object that was given"
+    fix = f"{own}, or skip the plugin with {plugin.skip}" if plugin.origin else "correct the object that was given"
     what = f"{plugin.label} failed while {doing}: {describe_error(error)}"
     return PluginError(what, where=_place_of(error, plugin), fix=fix)
 

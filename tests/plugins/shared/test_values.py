@@ -21,7 +21,7 @@ from vlrb_plugins.shared.values import SHARES, cell_text, fixed, heading_of
         ("cost-per-10k", 12.3456, "12.35"),
         ("cost-per-10k", 123456.7, "123,457"),
         ("cost-per-10k", 1.5, "1.500"),
-        ("cost-per-10k", 1e-12, "0.00000000"),
+        ("cost-per-10k", 1e-12, "0.0000"),
         ("own", Undefined("none"), "-"),
     ],
 )
@@ -40,10 +40,10 @@ def test_deviations_have_the_digits_of_their_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(-1e-12, "0.00000000"), (-0.0, "0.00"), (0.0, "0.00"), (-0.5, "-0.5000"), (math.inf, "inf")]
+    ("value", "text"), [(-1e-12, "0.0000"), (-0.0, "0.00"), (0.0, "0.00"), (-0.5, "-0.5000"), (math.inf, "inf")]
 )
 def test_zero_has_no_sign(value: float, text: str) -> None:
-    """A value that rounds to zero is not shown as `-0.00000000`."""
+    """A value that rounds to zero is not shown as `-0.0000`."""
     assert cell_text(TableCell(value), "rank-score") == text
 
 
