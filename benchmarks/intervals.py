@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from small_metrics import BOUNDS, Outcomes, measured, right
 
-from vlrb.evaluation.bootstrap import OVERALL, draw_counts, scope_sums, strata_of
+from vlrb.evaluation.bootstrap import OVERALL, Draws, scope_sums, strata_of
 from vlrb.evaluation.drawn_values import ColumnTable, MeasuredMetric, Row, TestSet
 from vlrb.evaluation.intervals import Settings, table_statistics
 
@@ -72,10 +72,11 @@ def main() -> None:
         lambda: table_statistics(tests, rows, measured(), settings),
     )
     numbers, strata = strata_of([tests[0].groups], [tests[0].datasets])
-    counts, _ = timed(f"  of which: counts of {numbers.size:,} groups", lambda: draw_counts(strata, draws, 0))
+    drawing = Draws(strata, draws, 0)
+    counts, _ = timed(f"  of which: counts of {numbers.size:,} groups", drawing.counts)
     table, _ = timed("  of which: columns", lambda: ColumnTable.of(tests[0], 0, rows, measured()))
     sample = table.sample(tests[0], np.searchsorted(numbers, tests[0].groups))
-    timed("  of which: sums of all scopes", lambda: sum(1 for _ in scope_sums([sample], counts)))
+    timed("  of which: counts and sums of all scopes", lambda: sum(1 for _ in scope_sums([sample], drawing)))
     _, bare = timed("bare numpy: one product [columns, groups] @ [groups, draws]", lambda: bare_product(sample, counts))
     print(f"statistics take {whole / bare:.1f} x the bare product of {table.matrix.shape[1]} columns")
     by_rows = [MeasuredMetric("accuracy", lambda e: float(right(e).mean()))]

@@ -194,6 +194,23 @@ def test_a_log_source_that_returns_what_was_not_asked_for(project: Any) -> None:
     assert project.vlrb("run", project.experiment(more=asked["more"])).status == 0
 
 
+def test_a_table_of_a_dataset_or_model_that_the_logs_lack(project: Any) -> None:
+    """A name that is written wrong would change nothing in silence: it is named with its place and the closest names."""
+    tables = '[[dataset]]\nname = "TinyAA"\nsamples = 7\n[[model]]\nname = "tiny-smal"\nparameters = 1.0\n'
+    project.file(tables.replace("TinyAA", "Elsewhere").replace("tiny-smal", "elsewhere"), "shared.toml")
+    file = project.experiment(more=f'[benchmark]\ndatasets = ["TinyA", "TinyB", "TinyAA"]\n{tables}')
+    file.write_text(f'include = ["shared.toml"]\n{file.read_text(encoding="utf-8")}', encoding="utf-8")
+    for command in ("check", "build"):
+        shown = project.vlrb(command, file)
+        assert shown.status == 0
+        said = shown.out + shown.err
+        what = "so this table changes nothing"
+        assert f"{file}: dataset[0].name: the logs have no dataset 'TinyAA', {what} (did you mean 'TinyA'?)" in said
+        assert f"{file}: model[0].name: the logs have no model 'tiny-smal', {what} (did you mean 'tiny-small'?)" in said
+        assert "elsewhere" not in said.lower()
+    assert len(project.vlrb("check", file, "--json").json["warnings"]) == 2
+
+
 def test_policies_leave_out_what_they_name_and_count_it(project: Any) -> None:
     """missing and unknown: what was left out stands in the results and under the leaderboard."""
     cases = [

@@ -289,7 +289,8 @@ class Evaluation:
 
     ``models`` are the candidates' names.  ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are
     integers [n, k].  ``best_single`` is the accuracy on these rows of the model that is most accurate on train, ``oracle`` that
-    of the Oracle; ``best_single_choices`` and ``oracle_choices`` int[n] are what these two choose.
+    of the Oracle; ``best_single_choices`` and ``oracle_choices`` int[n] are what these two choose.  Instead of matrices that few
+    metrics look at, a function that returns them may be given: the rows of large benchmarks are copied when a metric asks for them.
 
     Where points of a sweep are compared by ``rule = "predicted"``, ``quality`` and ``score`` are the router's calibrated estimates,
     float64[n, k], and the Oracle chooses by them.
@@ -297,10 +298,10 @@ class Evaluation:
 
     choices: Array
     quality: Array
-    score: Array
+    _score: Array | Callable[[], Array]
     cost: Array
-    input_tokens: Array
-    output_tokens: Array
+    _input_tokens: Array | Callable[[], Array]
+    _output_tokens: Array | Callable[[], Array]
     bounds: CostBounds
     best_single: float
     oracle: float
@@ -309,6 +310,21 @@ class Evaluation:
     models: tuple[str, ...]
     timing: Timing | None = None
     estimate: Estimate | None = None
+
+    @property
+    def score(self) -> Array:
+        """The scores, float64[n, k]."""
+        return self._score() if callable(self._score) else self._score
+
+    @property
+    def input_tokens(self) -> Array:
+        """The input tokens, int[n, k]; -1 where the logs give costs instead."""
+        return self._input_tokens() if callable(self._input_tokens) else self._input_tokens
+
+    @property
+    def output_tokens(self) -> Array:
+        """The output tokens, int[n, k]; -1 where the logs give costs instead."""
+        return self._output_tokens() if callable(self._output_tokens) else self._output_tokens
 
     def chosen(self, matrix: Array) -> Array:
         """Return the entries [n] of a matrix [n, k] at the chosen models."""

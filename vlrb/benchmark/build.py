@@ -5,6 +5,7 @@ Samples and models are left out only by a policy that the experiment names, and 
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import time
@@ -21,7 +22,7 @@ from vlrb.api.frozen import Array
 from vlrb.api.logs import Listing
 from vlrb.api.records import Dataset, slugify
 from vlrb.benchmark import matrices as benchmark
-from vlrb.benchmark.checks import label_of, refuse
+from vlrb.benchmark.checks import label_of, refuse, unused_tables
 from vlrb.benchmark.costs import add_model_tokens, candidate_of, fill_costs
 from vlrb.benchmark.join import Joined, apply_missing, apply_unknown, join_parts, pairs_of
 from vlrb.benchmark.logs import Logs
@@ -33,6 +34,8 @@ from vlrb.experiment.plan import Plan, digest_of
 from vlrb.locks import locked
 from vlrb.plugins.sources import core_digest
 from vlrb.storage import USES, Places, mark_used, new_directory, write_json
+
+logger = logging.getLogger("vlrb")
 
 NO_CHANGE = frozenset({"datasets", "models", "expect"})
 """Keys of ``[benchmark]`` that are not in its key: names stand in the parts, and ``expect`` only refuses."""
@@ -58,6 +61,9 @@ def build(plan: Plan, places: Places, jobs: int | None = None, progress: Progres
     with stage(progress, "loading the benchmark"):
         built = benchmark.load(target)
     _refuse_unasked(plan, built)
+    pairs = built.manifest.pairs
+    for warning in unused_tables(plan, {p.dataset for p in pairs}, {p.model for p in pairs}):
+        logger.warning(warning)
     expect = plan.benchmark.expect
     if not built.fingerprint.startswith(expect):
         raise DataError(

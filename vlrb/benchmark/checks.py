@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from vlrb.api.logs import Listing, Part
 from vlrb.api.returned import FIX, plain_array
 from vlrb.api.schemas import HIGHEST_COST, MOST_TOKENS, OUTCOMES, OUTCOMES_OPTIONAL, SAMPLES, SAMPLES_OPTIONAL
 from vlrb.benchmark.manifest import LeftOut
-from vlrb.errors import DataError, PluginError, Problem, shorten_list
-from vlrb.experiment.plan import ConfiguredComponent
+from vlrb.errors import DataError, PluginError, Problem, did_you_mean, shorten_list
+from vlrb.experiment.plan import ConfiguredComponent, Plan
 from vlrb.texts import is_text, short_repr
 
 NULLABLE = frozenset(
@@ -90,6 +90,25 @@ def check_listing(listing: Listing, source: ConfiguredComponent) -> None:
             (set(asked) - answered, "samples but no outcomes", f"add the models' answers, {leave}"),
         ]
     refuse(Problem(f"dataset {d!r} has {what}", label, fix) for names, what, fix in checks for d in sorted(names))
+
+
+def unused_tables(plan: Plan, datasets: Collection[str], models: Collection[str]) -> list[str]:
+    """Return a warning per ``[[dataset]]`` and ``[[model]]`` whose name the logs do not have, unless it is not asked for.
+
+    Files that are included may serve several experiments; no table of theirs is looked at.
+
+    :param datasets: names that the logs have
+    """
+    found, document, catalog = [], plan.document, plan.catalog
+    of_kinds = (("dataset", datasets, catalog.wanted_datasets), ("model", models, catalog.wanted_models))
+    for kind, names, wanted in of_kinds:
+        for i, table in enumerate(document.tree.get(kind, ())):
+            name, path = table["name"], (kind, i, "name")
+            asked = wanted is None or name in wanted
+            if asked and name not in names and document.origin(path) == document.path:
+                what = f"the logs have no {kind} {name!r}, so this table changes nothing"
+                found.append(f"{document.where(path)}: {what} ({did_you_mean(name, names)})")
+    return found
 
 
 def token_column(tokens: Array | pa.Array | None, rows: int, part: Part, who: str) -> pa.Array:

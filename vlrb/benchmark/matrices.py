@@ -49,6 +49,7 @@ class Benchmark:
     cost: Array
     input_tokens: Array
     output_tokens: Array
+    _totals: dict[bytes, tuple[Array, Array]] = attrs.field(factory=dict, init=False)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -108,6 +109,17 @@ class Benchmark:
                 problem = attrs.evolve(problem, message=message, where=where)
             problems.append(problem)
         return DataError(problems)
+
+    def mean_cost_and_right(self, rows: Array | None = None) -> tuple[Array, Array]:
+        """Return each model's mean cost, float64[k], and its number of right answers, int[k], on some rows or all.
+
+        What was asked before is kept.
+        """
+        key = b"" if rows is None else hashlib.sha256(rows.tobytes()).digest()
+        if key not in self._totals:
+            cost, quality = (self.cost, self.quality) if rows is None else (self.cost[rows], self.quality[rows])
+            self._totals[key] = sealed(cost.mean(axis=0)), sealed(quality.sum(axis=0))
+        return self._totals[key]
 
     @property
     def fingerprint(self) -> str:

@@ -138,6 +138,7 @@ def check(given: Given, file: Path, as_json: bool) -> int:
     """Check an experiment file, the names of its logs, the weights that it needs and where it is tracked; run nothing."""
     with prints_to_stderr(), progress_bars() as progress:
         with stage(progress, "loading plugins"):
+            from vlrb.benchmark.checks import unused_tables
             from vlrb.benchmark.read import PartBuilder
             from vlrb.plugins.observers import Observers
             from vlrb.redact import without_secrets
@@ -152,13 +153,14 @@ def check(given: Given, file: Path, as_json: bool) -> int:
     datasets, models = ({getattr(p, kind) for p in listing.parts} - {""} for kind in ("dataset", "model"))
     # their names are known only once they are read
     several = sum(not p.dataset or (p.kind == "outcomes" and not p.model) for p in listing.parts)
+    unused = [] if several else unused_tables(plan, datasets, models)
     inner = plan.selection.inner_folds
     points = [len(r.points) * (1 + inner if len(r.points) > 1 else 1) for r in plan.routers]
     cells = sum(points) * len(plan.general.seeds)  # on each split: how many there are is known once the logs are read
     if as_json:
         found = {"datasets": sorted(datasets), "models": sorted(models), "parts_of_several": several, "cells": cells}
         found |= {"synthetic": listing.synthetic, "ignored_files": dict(listing.ignored)}
-        found |= {"warnings": [str(e) for e in observers.errors], "experiment": without_secrets(plan.resolved())}
+        found |= {"warnings": [*unused, *map(str, observers.errors)], "experiment": without_secrets(plan.resolved())}
         echo_json(found)
     else:
         counts = {"dataset{}": len(datasets), "model{}": len(models), "file{} of several datasets or models": several}
@@ -169,6 +171,7 @@ def check(given: Given, file: Path, as_json: bool) -> int:
         echo(f"{file}: OK (names checked; `vlrb build` reads the contents)")
         echo("  " + ", ".join(f"{n} {word.format('s' * (n != 1))}" for word, n in counts.items()))
         notes = [] if plan.routers else ["there is no [[router]]: enough for `vlrb build`, not for `vlrb run`"]
+        notes += [f"warning: {warning}" for warning in unused]
         for line in (*passed_over(listing.ignored), *notes, *filter(None, [listing.synthetic])):
             echo(f"  {line}")
     return ExitCode.PLUGIN if any(isinstance(e, PluginError) for e in observers.errors) else ExitCode.OK

@@ -14,7 +14,9 @@ from vlrb.api.frozen import Array
 
 OVERALL = "overall"
 DRAWS_AT_ONCE = 1000
-"""Draws whose counts are turned into floats together."""
+"""Draws whose counts are held together, unless there are many groups."""
+COUNTS_AT_ONCE = 2**25
+"""Counts that are turned into floats together."""
 NUMBERS_AT_ONCE = 2**18
 """Random numbers that are drawn together."""
 
@@ -25,97 +27,138 @@ def strata_of(groups: Sequence[Array], datasets: Sequence[Array]) -> tuple[Array
     return found, np.concatenate([np.asarray(d, dtype=str) for d in datasets])[first]
 
 
-def draw_counts(strata: Array, draws: int, seed: int) -> Array:
-    """Return how often each group is in draw 0, the samples themselves, and in each bootstrap draw, uint8[groups, 1 + draws].
+@attrs.frozen(eq=False)
+class Stratum:
+    """The groups int[g] of one dataset, and the seed of their draws."""
 
-    As many groups are drawn as a stratum has.  A count above 255 has a probability below 1e-500.
-    """
-    names = np.unique(strata)
-    counts = np.ones((strata.size, 1 + draws), dtype=np.uint8)
-    for name, source in zip(names, np.random.SeedSequence(seed).spawn(names.size), strict=True):
-        own = np.flatnonzero(strata == name)
-        counts[own, 1:] = _draw_stratum(own.size, draws, np.random.default_rng(source))
-    return counts
+    groups: Array
+    draws: int
+    source: np.random.SeedSequence
+
+    def blocks(self) -> Iterator[tuple[slice, Array]]:
+        """Yield some draws and how often each group is in each of them, uint8[g, several], so that few counts are held."""
+        rng, size = np.random.default_rng(self.source), self.groups.size
+        several = max(1, min(DRAWS_AT_ONCE, COUNTS_AT_ONCE // size))
+        for start in range(0, 1 + self.draws, several):
+            part = slice(start, min(start + several, 1 + self.draws))
+            counts = np.ones((size, part.stop - start), dtype=np.uint8)
+            _draw_into(counts[:, 1:] if start == 0 else counts, rng)
+            yield part, counts
 
 
-def _draw_stratum(size: int, draws: int, rng: np.random.Generator) -> Array:
-    """Return multinomial counts; numpy's own ``multinomial`` takes 20 times as long for many groups."""
-    counts = np.empty((size, draws), dtype=np.uint8)
+def _draw_into(counts: Array, rng: np.random.Generator) -> None:
+    """Fill in multinomial counts; numpy's own ``multinomial`` takes 20 times as long for many groups."""
+    size, draws = counts.shape
     step = max(1, NUMBERS_AT_ONCE // size)
     for start in range(0, draws, step):
         several = min(step, draws - start)
         drawn = rng.integers(size, size=(several, size)) + np.arange(several)[:, None] * size
         counts[:, start : start + several] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).T
-    return counts
+
+
+@attrs.frozen(eq=False)
+class Draws:
+    """The samples themselves and ``draws`` draws, of as many groups as each dataset has.
+
+    ``strata`` str[groups] are the datasets.
+    """
+
+    strata: Array
+    draws: int
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """The number of draws, draw 0 among them."""
+        return 1 + self.draws
+
+    def of_strata(self) -> list[Stratum]:
+        """Return the strata by name, each with draws of its own."""
+        names, numbers = np.unique(self.strata, return_inverse=True)
+        sources = np.random.SeedSequence(self.seed).spawn(names.size)
+        return [Stratum(np.flatnonzero(numbers == k), self.draws, source) for k, source in enumerate(sources)]
+
+    def counts(self) -> Array:
+        """Return how often each group is in each draw, uint8[groups, 1 + draws].
+
+        A count above 255 has a probability below 1e-500.
+        """
+        counts = np.empty((self.strata.size, self.size), dtype=np.uint8)
+        for stratum in self.of_strata():
+            for part, several in stratum.blocks():
+                counts[stratum.groups, part] = several
+        return counts
 
 
 @attrs.frozen(eq=False)
 class Sample:
     """The columns of one test set, ``matrix`` float64[m, q]; column 0 is 1 in every row.
 
-    ``groups`` int[m] are rows of the counts.  ``datasets`` and ``scopes`` (those that are not one dataset) map names to bool[m].
+    ``groups`` int[m] are numbers of groups of the draws; ``scopes`` map names to bool[m].
     """
 
     groups: Array
-    datasets: Mapping[str, Array]
     scopes: Mapping[str, Array]
     matrix: Array
 
-    def drawn_sums(self, member: Array, counts: Array) -> Array:
-        """Return the sum of each column over some rows in each draw, float64[q, draws]."""
-        rows = np.flatnonzero(member)
-        rows = rows[np.argsort(self.groups[rows], kind="stable")]
-        found, starts = np.unique(self.groups[rows], return_index=True)
-        of_groups = np.add.reduceat(self.matrix[rows], starts, axis=0).T
-        sums = np.empty((of_groups.shape[0], counts.shape[1]))
-        for start in range(0, counts.shape[1], DRAWS_AT_ONCE):
-            part = slice(start, start + DRAWS_AT_ONCE)
-            np.matmul(of_groups, counts[found, part].astype(np.float64), out=sums[:, part])
-        return sums
-
-    def parts(self, member: Array) -> frozenset[str] | None:
-        """Return the datasets that make up a scope, None where it has a part of a dataset."""
-        touched = {n: own for n, own in self.datasets.items() if (own & member).any()}
-        return frozenset(touched) if all(member[own].all() for own in touched.values()) else None
-
 
 Sums = list[Array | None]
-"""The sums of each test set, None where the scope has no row there."""
+"""The sums of each test set, float64[q, 1 + draws]; None where the scope has no row there."""
 
 
-def scope_sums(samples: Sequence[Sample], counts: Array) -> Iterator[tuple[str, Sums]]:
+def scope_sums(samples: Sequence[Sample], draws: Draws) -> Iterator[tuple[str, Sums]]:
     """Yield each scope and the sums of the columns of each test set in every draw.
 
-    The sums of a scope that consists of whole datasets are sums over these, so that they cost no product of their own; few are held
-    at a time.
+    Scopes that have the same rows of a stratum share the sums over these; a scope is yielded after its last stratum.
     """
-    masks = {name: [s.scopes.get(name) for s in samples] for s in samples for name in s.scopes}
-    whole: dict[str, list[frozenset[str]]] = {}
-    for name, members in masks.items():
-        parts = [s.parts(m) if m is not None else frozenset() for s, m in zip(samples, members, strict=True)]
-        if None not in parts:
-            whole[name] = [p for p in parts if p is not None]
-    held: dict[str, Sums] = {name: [None] * len(samples) for name in whole}
-    left = {name: frozenset().union(*parts) for name, parts in whole.items()}
-    for dataset in sorted({d for s in samples for d in s.datasets}):
-        found = [_sums_of(s, s.datasets.get(dataset), counts) for s in samples]
-        for name in [n for n in left if dataset in left[n]]:
-            held[name] = [
-                _add(a, b if dataset in p else None) for a, b, p in zip(held[name], found, whole[name], strict=True)
-            ]
-            left[name] -= {dataset}
-            if not left[name]:
-                yield name, held.pop(name)
-    for name in masks:
-        if name not in whole:
-            yield name, [_sums_of(s, m, counts) for s, m in zip(samples, masks[name], strict=True)]
+    strata = draws.of_strata()
+    of_groups = np.empty(draws.strata.size, dtype=np.intp)
+    for k, stratum in enumerate(strata):
+        of_groups[stratum.groups] = k
+    of_rows = [of_groups[s.groups] for s in samples]
+    last: dict[str, int] = {}
+    for sample, numbers in zip(samples, of_rows, strict=True):
+        for name, member in sample.scopes.items():
+            last[name] = max(last.get(name, -1), int(numbers[member].max(initial=-1)))
+    held: dict[str, Sums] = {name: [None] * len(samples) for name, k in last.items() if k >= 0}
+    for k, stratum in enumerate(strata):
+        parts = [p for i, s in enumerate(samples) for p in _parts(s, i, np.flatnonzero(of_rows[i] == k), stratum)]
+        for part, sums in zip(parts, _sums(parts, stratum), strict=True):
+            for name in part.scopes:
+                before = held[name][part.sample]
+                held[name][part.sample] = sums if before is None else before + sums
+        for name in [n for n in held if last[n] == k]:
+            yield name, held.pop(name)
 
 
-def _sums_of(sample: Sample, member: Array | None, counts: Array) -> Array | None:
-    return sample.drawn_sums(member, counts) if member is not None and member.any() else None
+@attrs.frozen(eq=False)
+class _Part:
+    """What some scopes have of a stratum: places int[g] of groups in it, and sums of the columns over each, float64[q, g]."""
+
+    sample: int
+    scopes: Sequence[str]
+    places: Array
+    sums: Array
 
 
-def _add(held: Array | None, more: Array | None) -> Array | None:
-    if held is None or more is None:
-        return more if held is None else held
-    return held + more
+def _parts(sample: Sample, number: int, rows: Array, stratum: Stratum) -> Iterator[_Part]:
+    """Yield the parts of a stratum's rows that a sample's scopes have."""
+    scopes: dict[bytes, list[str]] = {}
+    for name, member in sample.scopes.items():
+        if (inside := member[rows]).any():
+            scopes.setdefault(inside.tobytes(), []).append(name)
+    for chosen, names in scopes.items():
+        own = rows[np.frombuffer(chosen, dtype=bool)]
+        own = own[np.argsort(sample.groups[own], kind="stable")]
+        found, starts = np.unique(sample.groups[own], return_index=True)
+        sums = np.add.reduceat(sample.matrix[own], starts, axis=0).T
+        yield _Part(number, names, np.searchsorted(stratum.groups, found), sums)
+
+
+def _sums(parts: Sequence[_Part], stratum: Stratum) -> list[Array]:
+    """Return the sums of each part in every draw, float64[q, 1 + draws]."""
+    sums = [np.empty((p.sums.shape[0], 1 + stratum.draws)) for p in parts]
+    for columns, counts in stratum.blocks() if parts else ():
+        for part, total in zip(parts, sums, strict=True):
+            np.matmul(part.sums, counts[part.places].astype(np.float64), out=total[:, columns])
+    return sums

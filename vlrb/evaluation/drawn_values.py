@@ -13,7 +13,7 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.returned import FIX, checked_metric, plain_array
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, OfMeans, Undefined
 from vlrb.errors import PluginError, StorageError, VlrbError
-from vlrb.evaluation.bootstrap import OVERALL, Sample, scope_sums
+from vlrb.evaluation.bootstrap import OVERALL, Draws, Sample, scope_sums
 
 T = TypeVar("T")
 
@@ -106,7 +106,11 @@ class Drawn:
     undefined: Mapping[int, Undefined]
 
 
-FromRows = Callable[[Sequence[MeasuredMetric], Sequence[Row], Sequence[Array], Array], list[Drawn]]
+OfDraws = Callable[
+    [Sequence[MeasuredMetric], Sequence[Row], Sequence[Array], Array, Sequence[Mapping[int, Undefined]]],
+    list[list[Drawn]],
+]
+"""As :func:`values_of_draws`, maybe in several blocks of draws."""
 
 
 def drawn_values(
@@ -114,28 +118,28 @@ def drawn_values(
     rows: Sequence[Row],
     metrics: Sequence[MeasuredMetric],
     groups: Sequence[Array],
-    counts: Array,
-    from_rows: FromRows | None = None,
+    draws: Draws,
+    of_draws: OfDraws | None = None,
 ) -> Iterator[tuple[str, MeasuredMetric, Drawn]]:
     """Yield scope, metric and values; a metric that is not a function of means has values overall only.
 
-    :param groups: of each test set, the row of the counts that each sample's group has
-    :param from_rows: computes such metrics instead of :func:`values_from_rows`, to the same values
+    :param groups: of each test set, the place in the draws that each sample's group has
+    :param of_draws: computes such metrics instead of :func:`values_of_draws`, to the same values
     """
     by_means = [m for m in metrics if isinstance(m.metric, OfMeans)]
     tables = [ColumnTable.of(t, position, rows, by_means) for position, t in enumerate(tests)]
     samples = [t.sample(test, g) for t, test, g in zip(tables, tests, groups, strict=True)]
-    for scope, sums in scope_sums(samples, counts) if by_means else ():
+    for scope, sums in scope_sums(samples, draws) if by_means else ():
         means = [_means(s) for s in sums]
         for metric in by_means:
             if scope == OVERALL or metric.per_subset:
-                drawn = _from_means(metric, tests, tables, means, len(rows), counts.shape[1])
+                drawn = _from_means(metric, tests, tables, means, len(rows), draws.size)
                 if scope == OVERALL:
                     drawn = _compared(drawn, metric, rows)
                 yield scope, metric, _explained(drawn, metric, tests, rows, scope)
     others = [m for m in metrics if not isinstance(m.metric, OfMeans)]
     if others:
-        for metric, drawn in zip(others, (from_rows or values_from_rows)(others, rows, groups, counts), strict=True):
+        for metric, drawn in zip(others, values_from_rows(others, rows, groups, draws, of_draws), strict=True):
             yield OVERALL, metric, drawn
 
 
@@ -176,10 +180,8 @@ class ColumnTable:
 
     def sample(self, test: TestSet, groups: Array) -> Sample:
         """Return the test set with these columns, for sums in draws."""
-        names = np.asarray(test.datasets, dtype=str)
-        datasets = {d: names == d for d in np.unique(names).tolist()}
-        everything = np.ones(names.size, dtype=bool)
-        return Sample(groups, datasets, {OVERALL: everything, **test.scopes}, self.matrix)
+        everything = np.ones(groups.size, dtype=bool)
+        return Sample(groups, {OVERALL: everything, **test.scopes}, self.matrix)
 
 
 def _checked_columns(metric: MeasuredMetric, evaluation: Evaluation) -> dict[str, Array]:
@@ -295,10 +297,10 @@ def take_rows(evaluation: Evaluation, index: Array, taken: dict[Any, Any]) -> Ev
         evaluation,
         choices=take(evaluation.choices),
         quality=take(evaluation.quality),
-        score=take(evaluation.score),
+        score=lambda: take(evaluation.score),
         cost=take(evaluation.cost),
-        input_tokens=take(evaluation.input_tokens),
-        output_tokens=take(evaluation.output_tokens),
+        input_tokens=lambda: take(evaluation.input_tokens),
+        output_tokens=lambda: take(evaluation.output_tokens),
         best_single_choices=take(evaluation.best_single_choices),
         oracle_choices=take(evaluation.oracle_choices),
         best_single=accuracy(evaluation.best_single_choices),
@@ -312,16 +314,53 @@ def values_from_rows(
     metrics: Sequence[MeasuredMetric],
     rows: Sequence[Row],
     groups: Sequence[Array],
-    counts: Array,
-    known: Sequence[Mapping[int, Undefined]] | None = None,
+    draws: Draws,
+    of_draws: OfDraws | None = None,
 ) -> list[Drawn]:
     """Return the values of metrics that are computed again on the rows of every draw.
 
-    :param known: of each metric, position of a row -> why it has no value on the samples; then draw 0 is a draw like others
+    :param of_draws: as :func:`drawn_values` takes it
     """
-    shape = len(rows), counts.shape[1]
-    values = [np.full(shape, np.nan) for _ in metrics]
-    undefined = [dict(k) for k in known] if known is not None else [dict[int, Undefined]() for _ in metrics]
+    first = [_on_samples(metric, rows) for metric in metrics]
+    known = [d.undefined for d in first]
+    if all(len(undefined) == len(rows) for undefined in known):
+        blocks = [[Drawn(np.full((len(rows), draws.draws), np.nan), undefined) for undefined in known]]
+    else:
+        blocks = (of_draws or values_of_draws)(metrics, rows, groups, draws.counts()[:, 1:], known)
+    joined = []
+    for i, start in enumerate(first):
+        parts = [start, *(block[i] for block in blocks)]
+        undefined = {row: why for part in reversed(parts) for row, why in part.undefined.items()}
+        joined.append(Drawn(np.concatenate([p.values for p in parts], axis=1), undefined))
+    return joined
+
+
+def _on_samples(metric: MeasuredMetric, rows: Sequence[Row]) -> Drawn:
+    """Return the values of draw 0."""
+    values, undefined = np.full((len(rows), 1), np.nan), {}
+    for r, row in enumerate(rows):
+        found = _mean_value(metric, row.evaluations)
+        if isinstance(found, Undefined):
+            undefined[r] = _without_time(metric, row, found)
+        else:
+            values[r] = found
+    return Drawn(values, undefined)
+
+
+def values_of_draws(
+    metrics: Sequence[MeasuredMetric],
+    rows: Sequence[Row],
+    groups: Sequence[Array],
+    counts: Array,
+    known: Sequence[Mapping[int, Undefined]],
+) -> list[list[Drawn]]:
+    """Return the values of metrics in some draws, as one block.
+
+    :param counts: uint8[groups, draws]
+    :param known: of each metric, position of a row -> why it has no value on the samples
+    """
+    values = [np.full((len(rows), counts.shape[1]), np.nan) for _ in metrics]
+    undefined = [dict(k) for k in known]
     for draw in range(counts.shape[1]):
         if all(len(u) == len(rows) for u in undefined):
             break
@@ -339,9 +378,9 @@ def values_from_rows(
                 found = _mean_value(metrics[i], drawn)
                 if not isinstance(found, Undefined):
                     values[i][r, draw] = found
-                elif (draw == 0 and known is None) or found.kind == "failed":
-                    undefined[i][r] = _without_time(metrics[i], row, found)
-    return [Drawn(v, u) for v, u in zip(values, undefined, strict=True)]
+                elif found.kind == "failed":
+                    undefined[i][r] = found
+    return [[Drawn(v, u) for v, u in zip(values, undefined, strict=True)]]
 
 
 def _mean_value(metric: MeasuredMetric, evaluations: Sequence[Sequence[Evaluation]]) -> MetricValue:

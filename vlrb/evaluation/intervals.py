@@ -7,6 +7,7 @@ intervals; Holm, A Simple Sequentially Rejective Multiple Test Procedure (1979);
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -15,8 +16,8 @@ import numpy as np
 from vlrb.api.frozen import Array
 from vlrb.api.routing import Evaluation, Undefined
 from vlrb.api.statistics import Difference, Interval, RowStatistics, Statistics
-from vlrb.evaluation.bootstrap import OVERALL, draw_counts, strata_of
-from vlrb.evaluation.drawn_values import Drawn, FromRows, MeasuredMetric, Row, TestSet, drawn_values
+from vlrb.evaluation.bootstrap import OVERALL, Draws, strata_of
+from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, OfDraws, Row, TestSet, drawn_values
 
 TIE = 1e-13
 """Values that differ by less than this share of the largest are equal: what is left is the order of summation."""
@@ -50,20 +51,22 @@ def table_statistics(
     rows: Sequence[Row],
     metrics: Sequence[MeasuredMetric],
     settings: Settings,
-    from_rows: FromRows | None = None,
+    of_draws: OfDraws | None = None,
 ) -> Statistics:
     """Return the statistics of all rows of a table; cautions are left empty.
 
     A row's value is the mean over test sets of the mean over seeds, in each draw too.  Scopes and metrics without values in draws
     (those of parts, of a metric that is not a function of means) are left out.
 
-    :param from_rows: as :func:`drawn_values` takes it
+    :param of_draws: as :func:`drawn_values` takes it
     """
-    numbers, strata, groups, counts = _draw(tests, settings.draws, settings.seed)
+    numbers, groups, draws = _draw(tests, settings.draws, settings.seed)
     intervals: dict[str, dict[str, dict[str, Interval | Undefined]]] = {r.name: {} for r in rows}
     overall: dict[str, Drawn] = {}
-    fixed = {s: _without_variation(tests, groups, strata, s) for s in {OVERALL, *(s for t in tests for s in t.scopes)}}
-    for scope, metric, drawn in drawn_values(tests, rows, metrics, groups, counts, from_rows):
+    fixed = {
+        s: _without_variation(tests, groups, draws.strata, s) for s in {OVERALL, *(s for t in tests for s in t.scopes)}
+    }
+    for scope, metric, drawn in drawn_values(tests, rows, metrics, groups, draws, of_draws):
         for row, interval in zip(rows, _intervals(drawn, fixed[scope], settings.level), strict=True):
             intervals[row.name].setdefault(scope, {})[metric.name] = interval
         if scope == OVERALL:
@@ -81,24 +84,24 @@ def overall_intervals(
     rows: Sequence[Row],
     metrics: Sequence[MeasuredMetric],
     settings: Settings,
-    from_rows: FromRows | None = None,
+    of_draws: OfDraws | None = None,
 ) -> dict[str, dict[str, Interval | Undefined]]:
     """Return row -> metric -> interval, overall, from the draws of :func:`table_statistics`; parameters as there."""
     tests = [attrs.evolve(t, scopes={}) for t in tests]
-    _, strata, groups, counts = _draw(tests, settings.draws, settings.seed)
-    fixed = _without_variation(tests, groups, strata, OVERALL)
+    _, groups, draws = _draw(tests, settings.draws, settings.seed)
+    fixed = _without_variation(tests, groups, draws.strata, OVERALL)
     found: dict[str, dict[str, Interval | Undefined]] = {r.name: {} for r in rows}
-    for _, metric, drawn in drawn_values(tests, rows, metrics, groups, counts, from_rows):
+    for _, metric, drawn in drawn_values(tests, rows, metrics, groups, draws, of_draws):
         for row, interval in zip(rows, _intervals(drawn, fixed, settings.level), strict=True):
             found[row.name][metric.name] = interval
     return found
 
 
-def _draw(tests: Sequence[TestSet], draws: int, seed: int) -> tuple[Array, Array, list[Array], Array]:
-    """Return the groups of some test sets, their strata, the row of the counts of each sample, and the counts of all draws."""
+def _draw(tests: Sequence[TestSet], draws: int, seed: int) -> tuple[Array, list[Array], Draws]:
+    """Return the groups of some test sets, the place among them of each sample's, and their draws."""
     numbers, strata = strata_of([t.groups for t in tests], [t.datasets for t in tests])
     groups = [np.searchsorted(numbers, t.groups) for t in tests]
-    return numbers, strata, groups, draw_counts(strata, draws, seed)
+    return numbers, groups, Draws(strata, draws, seed)
 
 
 def standard_error(
@@ -108,9 +111,9 @@ def standard_error(
 
     It is NaN where fewer than two draws have a value.
     """
-    _, _, groups, counts = _draw([test], draws, seed)
+    _, groups, drawing = _draw([test], draws, seed)
     row = Row("", True, (tuple(evaluations),))
-    drawn = next(d for scope, _, d in drawn_values([test], [row], [metric], groups, counts) if scope == OVERALL)
+    drawn = next(d for scope, _, d in drawn_values([test], [row], [metric], groups, drawing) if scope == OVERALL)
     values = drawn.values[0, 1:]
     values = values[np.isfinite(values)]
     return float(values.std(ddof=1)) if values.size > 1 else float("nan")
@@ -296,8 +299,12 @@ class Table:
 
     def _is_paired(self, a: int, b: int) -> bool:
         """Return whether samples are independent and each row has one answer on each: what McNemar's test asks for."""
-        one_seed = all(len(self.rows[i].evaluations[0]) == 1 for i in (a, b))
-        return len(self.tests) == 1 and one_seed and np.unique(self.tests[0].groups).size == self.tests[0].groups.size
+        return self._independent and all(len(self.rows[i].evaluations[0]) == 1 for i in (a, b))
+
+    @cached_property
+    def _independent(self) -> bool:
+        """Whether there is one test set, and each of its samples is a group of its own."""
+        return len(self.tests) == 1 and np.unique(self.tests[0].groups).size == self.tests[0].groups.size
 
     def _mcnemar(self, metric: MeasuredMetric, a: int, b: int) -> float | Undefined:
         """Return the p-value of McNemar's exact test."""

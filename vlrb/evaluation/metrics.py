@@ -14,10 +14,10 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import Scores
 from vlrb.api.returned import checked_metric
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing
-from vlrb.benchmark.matrices import MATRICES, Benchmark
+from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
 from vlrb.evaluation.drawn_values import MeasuredMetric, failed_metric
-from vlrb.evaluation.reference import oracle_choices, strongest_model
+from vlrb.evaluation.reference import most_accurate, oracle_choices
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
@@ -29,14 +29,16 @@ def cost_bounds(benchmark: Benchmark, trains: Sequence[Array], rows: str) -> Cos
     :param trains: the train rows of the splits whose test rows are evaluated together; the mean over the splits counts
     :param rows: ``train``, or ``all`` as the paper does
     """
-    each = [benchmark.cost] if rows == "all" else [benchmark.cost[train] for train in trains]
-    means = np.mean([cost.mean(axis=0) for cost in each], axis=0)
+    each = [None] if rows == "all" else trains
+    means = np.mean([benchmark.mean_cost_and_right(own)[0] for own in each], axis=0)
     free = tuple(c.name for c, mean in zip(benchmark.candidates, means, strict=True) if mean == 0)
     return CostBounds(float(means.min()), float(means.max()), rows, free)
 
 
 LARGE = 5_000_000
-"""Sample-model pairs, each of 33 bytes, whose outcomes are kept no longer than they are needed."""
+"""Sample-model pairs, each of 9 bytes or more, whose outcomes are kept only for the split that is evaluated."""
+SELDOM = ("score", "input_tokens", "output_tokens")
+"""Matrices that are taken only when a metric asks for them."""
 
 
 @attrs.frozen(eq=False)
@@ -45,7 +47,7 @@ class EvaluatedRows:
 
     ``rows`` are the train, dev or test rows of one split, or of several, one after the other.  Whatever is evaluated on them shares
     their outcomes, so that these are taken, and drawn again, once.  ``parts`` is a cache that :class:`Evaluator` fills: scope ->
-    the places of its rows, and these rows.
+    the places of its rows, and these rows.  ``taken`` is a cache of matrices of the rows.
     """
 
     benchmark: Benchmark
@@ -53,6 +55,7 @@ class EvaluatedRows:
     best: Array
     bounds: CostBounds
     parts: dict[str, tuple[Array, EvaluatedRows]] = attrs.field(factory=dict, init=False)
+    taken: dict[str, Array] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, benchmark: Benchmark, splits: Sequence[Split], name: str, bounds_from: str) -> EvaluatedRows:
@@ -61,7 +64,7 @@ class EvaluatedRows:
         :param bounds_from: ``train`` or ``all`` (:func:`cost_bounds`)
         """
         rows = [split.rows(name) for split in splits]
-        best = [strongest_model(benchmark.quality[s.train], benchmark.cost[s.train]) for s in splits]
+        best = [most_accurate(*benchmark.mean_cost_and_right(s.train)) for s in splits]
         bounds = cost_bounds(benchmark, [s.train for s in splits], bounds_from)
         return cls(benchmark, np.concatenate(rows), np.repeat(best, [r.size for r in rows]), bounds)
 
@@ -69,15 +72,22 @@ class EvaluatedRows:
         """Return some of the rows, by their places or by bool[m]."""
         return attrs.evolve(self, rows=self.rows[inside], best=self.best[inside])
 
+    def matrix(self, name: str) -> Array:
+        """Return one of the benchmark's matrices on the rows, [m, k]."""
+        if name not in self.taken:
+            self.taken[name] = sealed(getattr(self.benchmark, name)[self.rows])
+        return self.taken[name]
+
     @cached_property
     def outcomes(self) -> Mapping[str, Any]:
-        """The fields of an :class:`vlrb.api.routing.Evaluation` that the choices do not change."""
-        taken = {name: sealed(getattr(self.benchmark, name)[self.rows]) for name in MATRICES}
-        quality = taken["quality"]
-        oracle = sealed(oracle_choices(quality, taken["cost"]))
+        """The arguments of an :class:`vlrb.api.routing.Evaluation` that the choices do not change."""
+        quality, cost = self.matrix("quality"), self.matrix("cost")
+        oracle = sealed(oracle_choices(quality, cost))
         best = sealed(self.best.copy())
         return {
-            **taken,
+            "quality": quality,
+            "cost": cost,
+            **{name: _OnDemand(self, name) for name in SELDOM},
             "bounds": self.bounds,
             "best_single": float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
             "oracle": float(np.take_along_axis(quality, oracle[:, None], axis=1).mean()),
@@ -85,6 +95,30 @@ class EvaluatedRows:
             "oracle_choices": oracle,
             "models": tuple(c.name for c in self.benchmark.candidates),
         }
+
+
+@attrs.frozen(eq=False)
+class _OnDemand:
+    """Takes a matrix when a metric asks for it; another process gets the matrix."""
+
+    rows: EvaluatedRows
+    name: str
+
+    def __call__(self) -> Array:
+        return self.rows.matrix(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Taken, (self(),)
+
+
+@attrs.frozen(eq=False)
+class _Taken:
+    """Returns a matrix."""
+
+    matrix: Array
+
+    def __call__(self) -> Array:
+        return self.matrix
 
 
 def is_large(on: EvaluatedRows) -> bool:
@@ -129,11 +163,7 @@ class Evaluator:
         """Yield scopes, the places of their rows, bool[m], and these rows; scopes without any are left out."""
         for scope, member in self.scopes.items():
             if scope not in on.parts and (inside := member[on.rows]).any():
-                part = inside, on.take(inside)
-                if is_large(on):
-                    yield scope, *part
-                    continue
-                on.parts[scope] = part
+                on.parts[scope] = inside, on.take(inside)
             if scope in on.parts:
                 yield scope, *on.parts[scope]
 
@@ -144,6 +174,12 @@ class Evaluator:
     def overall(self, evaluation: Evaluation) -> Mapping[str, MetricValue]:
         """Return the value of every metric."""
         return self._values(evaluation, self._metrics)
+
+    def value(self, name: str, evaluation: Evaluation) -> MetricValue:
+        """Return the value of one metric."""
+        return next(
+            self._value(chosen, metric, evaluation) for chosen, metric in self._metrics if chosen.spec.name == name
+        )
 
     def made(self, metric: ConfiguredComponent) -> Any:
         """Return one of the metrics as its factory made it."""

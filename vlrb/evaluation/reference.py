@@ -11,11 +11,18 @@ from vlrb.api.frozen import Array
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.evaluation.splits import Split
 
+ROWS_AT_ONCE = 100_000
+"""Samples whose choices are made together."""
+
 
 def oracle_choices(quality: Array, cost: Array) -> Array:
     """Return the cheapest correct model of every sample, else the cheapest model, int[n]; ties go to the first."""
-    solved = quality.any(axis=1, keepdims=True)
-    return np.asarray(np.where(quality | ~solved, cost, np.inf).argmin(axis=1))
+    found = np.empty(len(cost), dtype=np.intp)
+    for start in range(0, len(cost), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        right = quality[rows]
+        np.where(right | ~right.any(axis=1, keepdims=True), cost[rows], np.inf).argmin(axis=1, out=found[rows])
+    return found
 
 
 def strongest_model(quality: Array, cost: Array) -> int:
@@ -24,7 +31,7 @@ def strongest_model(quality: Array, cost: Array) -> int:
     :param quality: Y, bool[n, k]
     :param cost: C, float[n, k], USD per sample
     """
-    return int(np.lexsort((cost.mean(axis=0), -quality.sum(axis=0)))[0])
+    return most_accurate(cost.mean(axis=0), quality.sum(axis=0))
 
 
 def cheapest_model(quality: Array, cost: Array) -> int:
@@ -33,7 +40,17 @@ def cheapest_model(quality: Array, cost: Array) -> int:
     :param quality: Y, bool[n, k]
     :param cost: C, float[n, k], USD per sample
     """
-    return int(np.lexsort((-quality.sum(axis=0), cost.mean(axis=0)))[0])
+    return least_costly(cost.mean(axis=0), quality.sum(axis=0))
+
+
+def most_accurate(cost: Array, right: Array) -> int:
+    """Return the strongest model by each one's mean cost, float64[k], and its number of right answers, int[k]."""
+    return int(np.lexsort((cost, -right))[0])
+
+
+def least_costly(cost: Array, right: Array) -> int:
+    """Return the cheapest model by each one's mean cost, float64[k], and its number of right answers, int[k]."""
+    return int(np.lexsort((-right, cost))[0])
 
 
 def strongest_per_dataset(datasets: Array, train_datasets: Array, quality: Array, cost: Array) -> Array:
@@ -56,11 +73,11 @@ def reference_choices(benchmark: Benchmark, split: Split, rows: Array, best_by_m
     :param best_by_metric: the model with the best value of the selection metric on train
     """
     train, datasets = split.train, benchmark.datasets
-    quality, cost = benchmark.quality[train], benchmark.cost[train]
+    quality, cost, on_train = benchmark.quality[train], benchmark.cost[train], benchmark.mean_cost_and_right(train)
     return {
         "oracle": oracle_choices(benchmark.quality[rows], benchmark.cost[rows]),
         "strongest-per-dataset": strongest_per_dataset(datasets[rows], datasets[train], quality, cost),
-        "best-single": np.full(rows.size, strongest_model(quality, cost)),
+        "best-single": np.full(rows.size, most_accurate(*on_train)),
         "best-single-by-metric": np.full(rows.size, best_by_metric),
-        "cheapest-single": np.full(rows.size, cheapest_model(quality, cost)),
+        "cheapest-single": np.full(rows.size, least_costly(*on_train)),
     }

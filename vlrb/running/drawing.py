@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
-import numpy as np
 
 from vlrb.api.frozen import Array
 from vlrb.api.routing import Undefined
 from vlrb.errors import PluginError
-from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, values_from_rows
+from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, values_of_draws
 from vlrb.evaluation.metrics import Evaluator
 from vlrb.evaluation.splits import unpacked
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task
@@ -32,29 +31,33 @@ Known = Sequence[Mapping[int, Undefined]]
 
 @attrs.frozen(eq=False)
 class SharedDraws:
-    """Computes metrics on the rows of all draws, to the values of :func:`vlrb.evaluation.drawn_values.values_from_rows`."""
+    """Computes metrics on the rows of all draws, to the values of :func:`vlrb.evaluation.drawn_values.values_of_draws`."""
 
     context: RunContext
     jobs: int
     progress: Progress
 
     def __call__(
-        self, metrics: Sequence[MeasuredMetric], rows: Sequence[Row], groups: Sequence[Array], counts: Array
-    ) -> list[Drawn]:
+        self,
+        metrics: Sequence[MeasuredMetric],
+        rows: Sequence[Row],
+        groups: Sequence[Array],
+        counts: Array,
+        known: Known,
+    ) -> list[list[Drawn]]:
         """Return the values."""
-        began = time.perf_counter()
-        first = values_from_rows(metrics, rows, groups, counts[:, :1])
-        known, rest = [d.undefined for d in first], counts[:, 1:]
+        began, rest = time.perf_counter(), counts[:, 1:]
+        first = values_of_draws(metrics, rows, groups, counts[:, :1], known)
         if (time.perf_counter() - began) * rest.shape[1] < PATIENCE:
-            return _joined(first, [values_from_rows(metrics, rows, groups, rest, known)])
-        return _joined(first, self._blocks(_Drawing(metrics, rows, groups, rest, known)))
+            return first + values_of_draws(metrics, rows, groups, rest, known)
+        return first + self._blocks(_Drawing(metrics, rows, groups, rest, known))
 
     def _blocks(self, drawing: _Drawing) -> list[list[Drawn]]:
         """Return the values of each block of draws."""
         context, size = self.context, drawing.counts.shape[1]
         found: dict[str, list[Drawn]] = {}
         tasks = [
-            Task(f"draws {a + 1:,} to {min(a + BLOCK, size):,}", (a, min(a + BLOCK, size)))
+            Task(f"draws {a + 2:,} to {min(a + BLOCK, size) + 1:,}", (a, min(a + BLOCK, size)))
             for a in range(0, size, BLOCK)
         ]
 
@@ -104,17 +107,6 @@ def _unpacked(
 
 def _draw(drawing: _Drawing, _report: Report, start: int, end: int) -> tuple[list[Drawn], list[PluginError]]:
     """Return the values of a block of draws, and what metrics raised."""
-    values = values_from_rows(
-        drawing.metrics, drawing.rows, drawing.groups, drawing.counts[:, start:end], drawing.known
-    )
+    counts = drawing.counts[:, start:end]
+    (values,) = values_of_draws(drawing.metrics, drawing.rows, drawing.groups, counts, drawing.known)
     return values, list(drawing.errors)
-
-
-def _joined(first: list[Drawn], blocks: Sequence[list[Drawn]]) -> list[Drawn]:
-    """Return blocks of draws as one."""
-    joined = []
-    for i, start in enumerate(first):
-        parts = [start, *(b[i] for b in blocks)]
-        undefined = {row: why for part in reversed(parts) for row, why in part.undefined.items()}
-        joined.append(Drawn(np.concatenate([p.values for p in parts], axis=1), undefined))
-    return joined

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from vlrb.api.components import FigureSpec
 from vlrb.api.frozen import Array, FrozenDict, sealed
 from vlrb.api.results import CellResult, RouterResult, RunResult
 from vlrb.api.routing import Estimate, Undefined
-from vlrb.benchmark.matrices import MATRICES, Benchmark, load
+from vlrb.benchmark.matrices import Benchmark, load
 from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
@@ -35,7 +37,7 @@ class EvaluatedSamples:
 
     ``groups`` int[n] are the groups that a split keeps together, ``by`` the columns of ``[statistics] by``, None where a sample has
     no value.  The matrices are as in :class:`vlrb.Benchmark`: ``quality`` bool[n, k], ``score`` float64[n, k], ``cost``
-    float64[n, k] in USD per sample, tokens int64[n, k].
+    float64[n, k] in USD per sample, tokens int64[n, k]; each is read when it is asked for.
     """
 
     ids: tuple[str, ...]
@@ -43,20 +45,51 @@ class EvaluatedSamples:
     datasets: Array
     groups: Array
     by: Mapping[str, tuple[str | None, ...]]
-    quality: Array
-    score: Array
-    cost: Array
-    input_tokens: Array
-    output_tokens: Array
+    _matrix: Callable[[str], Array]
+
+    @cached_property
+    def quality(self) -> Array:
+        """Return Y, bool[n, k]."""
+        return self._matrix("quality")
+
+    @cached_property
+    def score(self) -> Array:
+        """Return the raw scores in [0, 1], float64[n, k]."""
+        return self._matrix("score")
+
+    @cached_property
+    def cost(self) -> Array:
+        """Return C, float64[n, k], USD per sample."""
+        return self._matrix("cost")
+
+    @cached_property
+    def input_tokens(self) -> Array:
+        """Return the input tokens, int64[n, k], -1 where the logs give costs instead."""
+        return self._matrix("input_tokens")
+
+    @cached_property
+    def output_tokens(self) -> Array:
+        """Return the output tokens, int64[n, k], -1 where the logs give costs instead."""
+        return self._matrix("output_tokens")
 
     @cached_property
     def row_of(self) -> Mapping[str, int]:
         """Return sample id -> row."""
         return FrozenDict({sample: row for row, sample in enumerate(self.ids)})
 
+    @cached_property
+    def _ids(self) -> pa.Array:
+        return pa.array(self.ids, pa.string())
+
     def rows(self, ids: pa.ChunkedArray) -> Array:
-        """Return the rows of some samples, int[m]."""
-        return np.array([self.row_of[i] for i in ids.to_pylist()], dtype=np.intp)
+        """Return the rows of some samples, int[m].
+
+        :raises KeyError: with the first id that is not among them
+        """
+        rows = pc.index_in(ids, value_set=self._ids)
+        if rows.null_count:
+            raise KeyError(ids.filter(rows.is_null())[0].as_py())
+        return np.asarray(rows.to_numpy(), dtype=np.intp)
 
 
 @attrs.frozen(eq=False)
@@ -64,7 +97,7 @@ class Choices:
     """What a router or a reference point chose on the dev or test rows of one split.
 
     ``rows`` int[m] and ``choices`` int[m] are rows and columns of :class:`EvaluatedSamples`; ``seed`` is None for a reference
-    point.  ``estimate`` holds the router's estimates, where it gave any.
+    point.
     """
 
     name: str
@@ -72,7 +105,17 @@ class Choices:
     seed: int | None
     rows: Array
     choices: Array
-    estimate: Estimate | None = None
+    _estimate: Estimate | Callable[[], Estimate | None] | None = None
+
+    @cached_property
+    def estimate(self) -> Estimate | None:
+        """Return the router's estimates, float64[m, k] each, read when they are asked for; None where it gave none."""
+        return self._estimate() if callable(self._estimate) else self._estimate
+
+
+def _equal(table: pa.Table, column: str, value: str) -> Array:
+    """Return where a column has a value, bool[m]."""
+    return np.asarray(pc.fill_null(pc.equal(table.column(column), value), fill_value=False).to_numpy())
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -121,23 +164,26 @@ class FinishedRun:
 
         :raises DataError: naming the file that is missing or broken
         """
-        table = self.table("evaluated.parquet")
+        file = "evaluated.parquet"
+        by = [name for name in self._column_names(file) if name.startswith("by:")]
+        table = self.table(file, ("id", "dataset", "group", *by))
+        return EvaluatedSamples(
+            ids=tuple(table.column("id").to_pylist()),
+            models=self.result.run.benchmark.models,
+            datasets=sealed(np.array(table.column("dataset").to_pylist(), dtype=np.str_)),
+            groups=sealed(table.column("group").to_numpy()),
+            by={name.removeprefix("by:"): tuple(table.column(name).to_pylist()) for name in by},
+            matrix=self._matrix,
+        )
+
+    def _matrix(self, name: str) -> Array:
+        """Return a matrix of all samples and models."""
         models = self.result.run.benchmark.models
-        try:
-            matrices = {
-                m: np.column_stack([table.column(f"{m}:{name}").to_numpy() for name in models]) for m in MATRICES
-            }
-            by = {c.removeprefix("by:"): table.column(c) for c in table.column_names if c.startswith("by:")}
-            return EvaluatedSamples(
-                ids=tuple(table.column("id").to_pylist()),
-                models=models,
-                datasets=sealed(np.array(table.column("dataset").to_pylist(), dtype=np.str_)),
-                groups=sealed(table.column("group").to_numpy()),
-                by={name: tuple(column.to_pylist()) for name, column in by.items()},
-                **{name: sealed(np.ascontiguousarray(matrix)) for name, matrix in matrices.items()},
-            )
-        except KeyError as error:
-            raise self.broken("evaluated.parquet", f"lacks a column: {error}") from None
+        table = self.table("evaluated.parquet", [f"{name}:{model}" for model in models])
+        matrix = np.empty((table.num_rows, len(models)), table.schema.types[0].to_pandas_dtype())
+        for j, model in enumerate(models):
+            matrix[:, j] = table.column(f"{name}:{model}").to_numpy()
+        return sealed(matrix)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -174,33 +220,39 @@ class FinishedRun:
         :raises DataError: naming a file that is missing or broken
         """
         file = f"cells/{result.directory.name}/{part}.parquet"
-        table, rows, choices = self._choices_of(file, "choice")
-        cell, estimate = result.cell, estimate_of(table, self.samples.models)
-        return Choices(cell.label, cell.outer_name, cell.seed, rows, sealed(choices), estimate)
+        _, rows, choices = self._choices_of(file, "choice")
+        cell, models = result.cell, self.samples.models
+        return Choices(
+            cell.label, cell.outer_name, cell.seed, rows, sealed(choices), lambda: estimate_of(self.table(file), models)
+        )
 
     def _reference_choices(self, name: str, part: str) -> tuple[Choices, ...]:
         file = "references.parquet"
-        table, rows, chosen = self._choices_of(file, name, "split")
-        parts = np.array(table.column("split").to_pylist(), dtype=object)
-        several = "split_name" in table.column_names
-        splits = np.array(table.column("split_name").to_pylist() if several else [""] * len(parts), dtype=object)
-        if unknown := set(splits) - {s.name for s in self.result.run.split.each}:
-            raise self.broken(file, f"names a split that results.json lacks: {unknown.pop()!r}")
-        inside = [(split, (splits == split) & (parts == part)) for split in dict.fromkeys(splits.tolist())]
-        return tuple(Choices(name, split, None, sealed(rows[m]), sealed(chosen[m])) for split, m in inside if m.any())
+        several = ["split_name"] if "split_name" in self._column_names(file) else []
+        table, rows, chosen = self._choices_of(file, name, "split", *several)
+        inside = {"": _equal(table, "split", part)}
+        if several:
+            splits = table.column("split_name").unique().to_pylist()
+            if unknown := set(splits) - {s.name for s in self.result.run.split.each}:
+                raise self.broken(file, f"names a split that results.json lacks: {unknown.pop()!r}")
+            inside = {split: inside[""] & _equal(table, "split_name", split) for split in splits}
+        return tuple(
+            Choices(name, split, None, sealed(rows[own]), sealed(chosen[own]))
+            for split, own in inside.items()
+            if own.any()
+        )
 
     def _choices_of(self, file: str, column: str, *others: str) -> tuple[pa.Table, Array, Array]:
         """Return a table of choices, the rows of its samples, and one of its columns, whose models exist.
 
         :param others: columns that it must have too
         """
-        table, models = self.table(file), len(self.samples.models)
+        table, models = self.table(file, ("id", column, *others)), len(self.samples.models)
         try:
-            rows, choices, *_ = self.samples.rows(table.column("id")), *map(table.column, (column, *others))
+            rows = self.samples.rows(table.column("id"))
         except KeyError as error:
-            what = f"holds a sample that evaluated.parquet lacks, or no such column: {error}"
-            raise self.broken(file, what) from None
-        chosen = choices.to_numpy()
+            raise self.broken(file, f"holds a sample that evaluated.parquet lacks: {error}") from None
+        chosen = table.column(column).to_numpy()
         if chosen.dtype.kind not in "iu" or (chosen.size and not 0 <= chosen.min() <= chosen.max() < models):
             raise self.broken(file, f"holds choices that are not among the {models} models")
         return table, rows, chosen
@@ -289,14 +341,21 @@ class FinishedRun:
                 raise TypeError(f"it returned {type(drawn).__name__} instead of a matplotlib Figure")
         return drawn
 
-    def table(self, name: str) -> pa.Table:
-        """Return a Parquet file of the directory.
+    def _column_names(self, name: str) -> list[str]:
+        """Return the names of the columns of a Parquet file of the directory; errors are those of :meth:`table`."""
+        try:
+            return list(pq.read_schema(self.directory / name).names)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise self.broken(name, f"cannot be read: {error}") from None
 
-        :raises DataError: when it is missing or broken
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return a Parquet file of the directory, or some of its columns.
+
+        :raises DataError: when it is missing or broken, or lacks a column
         """
         file = self.directory / name
         try:
-            return read_parquet(file)
+            return read_parquet(file, columns)
         except (OSError, pa.ArrowInvalid) as error:
             raise self.broken(name, f"cannot be read: {error}") from None
 

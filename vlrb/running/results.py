@@ -105,6 +105,10 @@ def write_plan(run: RunInfo, source: str, uses: Mapping[str, Sequence[str]]) -> 
     write_text(run.directory / "experiment.toml", without_secrets_in_toml(source))
 
 
+ROWS_AT_ONCE = 100_000
+"""Samples whose rows are written together."""
+
+
 def write_benchmark(context: RunContext, directory: Path) -> None:
     """Write the manifest, the splits, and what is known of every model on all samples, to compute any metric or test.
 
@@ -118,14 +122,31 @@ def write_benchmark(context: RunContext, directory: Path) -> None:
     if inner:
         parts = {name: context.split_of(cell).parts(len(benchmark)) for name, cell in inner.items()}
         _write_table(pa.table({"id": benchmark.ids, **parts}), directory / "inner_splits.parquet")
+    _write_evaluated(context, directory / "evaluated.parquet")
+
+
+def _write_evaluated(context: RunContext, file: Path) -> None:
+    """Write what is known of every model on all samples, some rows at a time, since columns of matrices are copied."""
+    benchmark = context.benchmark
     columns = {"id": benchmark.ids, "dataset": benchmark.datasets, "group": context.splitting.groups}
-    columns |= {
-        f"by:{name}": sample_column(benchmark.samples, name, "[statistics] by") for name in context.evaluator.by
-    }
-    for name in MATRICES:
-        matrix = getattr(benchmark, name)
-        columns |= {f"{name}:{c.name}": matrix[:, j] for j, c in enumerate(benchmark.candidates)}
-    _write_table(pa.table(columns), directory / "evaluated.parquet")
+    for name in context.evaluator.by:
+        columns[f"by:{name}"] = sample_column(benchmark.samples, name, "[statistics] by")
+    samples, models = pa.table(columns), [c.name for c in benchmark.candidates]
+
+    def rows_from(start: int) -> pa.Table:
+        rows = slice(start, start + ROWS_AT_ONCE)
+        matrices = {name: getattr(benchmark, name)[rows] for name in MATRICES}
+        of_models = {
+            f"{name}:{model}": matrix[:, j] for name, matrix in matrices.items() for j, model in enumerate(models)
+        }
+        some = samples[rows]
+        return pa.table({**{name: some.column(name) for name in some.column_names}, **of_models})
+
+    first = rows_from(0)
+    with new_file(file) as aside, pq.ParquetWriter(aside, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for start in range(ROWS_AT_ONCE, len(benchmark), ROWS_AT_ONCE):
+            writer.write_table(rows_from(start))
 
 
 def write_references(

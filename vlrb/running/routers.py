@@ -21,8 +21,9 @@ from vlrb.api.results import (
 )
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
 from vlrb.evaluation.metrics import EvaluatedRows
-from vlrb.evaluation.reference import cheapest_model, reference_choices
+from vlrb.evaluation.reference import least_costly, reference_choices
 from vlrb.evaluation.splits import Split
+from vlrb.running.cell_files import ROUTED
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import pool_cells
 from vlrb.running.selection import Selected, first_defined_metric, is_chosen
@@ -125,12 +126,14 @@ def _tested(
     return _Tested(tuple(scores), tuple(seen))
 
 
-def reference_choices_of(context: RunContext, part: str) -> dict[str, dict[str, Array]]:
-    """Return split -> reference point -> choices int[m] on its dev or test rows."""
-    return {
-        s.name: reference_choices(context.benchmark, s, s.rows(part), _best_by_metric(context, s))
-        for s in context.splitting.splits
-    }
+def reference_choices_of(context: RunContext) -> dict[str, dict[str, dict[str, Array]]]:
+    """Return dev or test -> split -> reference point -> choices int[m] on its rows."""
+    found: dict[str, dict[str, dict[str, Array]]] = {part: {} for part in ROUTED}
+    for split in context.splitting.splits:
+        best = _best_by_metric(context, split)
+        for part, of_splits in found.items():
+            of_splits[split.name] = reference_choices(context.benchmark, split, split.rows(part), best)
+    return found
 
 
 def _best_by_metric(context: RunContext, split: Split) -> int:
@@ -141,12 +144,13 @@ def _best_by_metric(context: RunContext, split: Split) -> int:
     evaluator = context.evaluator
     on = EvaluatedRows.of(context.benchmark, [split], "train", context.plan.general.cost_bounds)  # large, and used once
     models = range(len(context.benchmark.candidates))
-    each = [evaluator.overall(evaluator.evaluation(on, np.full(on.rows.size, j))) for j in models]
-    found = first_defined_metric(evaluator, models, lambda j, metric: each[j][metric])
-    if found is None:
-        return cheapest_model(context.benchmark.quality[split.train], context.benchmark.cost[split.train])
-    cost = context.benchmark.cost[split.train].mean(axis=0)
-    return max(found[1], key=lambda j: (found[1][j], -cost[j]))
+
+    def value(model: int, metric: str) -> MetricValue:
+        return evaluator.value(metric, evaluator.evaluation(on, np.full(on.rows.size, model)))
+
+    found = first_defined_metric(evaluator, models, value)
+    cost, right = context.benchmark.mean_cost_and_right(split.train)
+    return max(found[1], key=lambda j: (found[1][j], -cost[j])) if found else least_costly(cost, right)
 
 
 def reference_results(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +12,13 @@ import attrs
 
 from vlrb import __version__, interrupts
 from vlrb.api.json_data import to_json
-from vlrb.api.results import CellInfo, RunInfo, RunResult
+from vlrb.api.results import CellInfo, CellResult, ReferenceResult, RouterResult, RunInfo, RunResult
 from vlrb.api.routing import Undefined
+from vlrb.api.statistics import Statistics
 from vlrb.benchmark.build import build
 from vlrb.benchmark.matrices import Benchmark
 from vlrb.errors import ConfigError, ExitCode, PluginError, VlrbError, did_you_mean
+from vlrb.evaluation.drawn_values import OfDraws
 from vlrb.evaluation.metrics import Evaluator, cost_bounds
 from vlrb.evaluation.splits import limited_benchmark, make_splits
 from vlrb.executor import Failure, Progress, quiet, stage
@@ -26,14 +28,13 @@ from vlrb.plugins.observers import Observers
 from vlrb.plugins.sources import core_digest
 from vlrb.redact import without_secrets
 from vlrb.running import results
-from vlrb.running.cell_files import ROUTED
 from vlrb.running.context import RunContext
 from vlrb.running.drawing import SharedDraws
 from vlrb.running.execution import CellsInProgress
 from vlrb.running.finished import FinishedRun
 from vlrb.running.reports import Reports
 from vlrb.running.routers import reference_choices_of, reference_results, router_results
-from vlrb.running.selection import is_chosen, select_points
+from vlrb.running.selection import Selected, is_chosen, select_points
 from vlrb.running.statistics import run_statistics, with_intervals_of_curves
 from vlrb.storage import Places, sweep_run
 
@@ -257,14 +258,10 @@ def _run_cells(
         again = [context.refit(c.cell) for c in cells if c.status == "done" and is_chosen(c.cell, selected)]
         cells += in_progress.finish(again, jobs)
     results.check_directory(run.directory)
-    from_rows = SharedDraws(context, jobs, progress)
     with stage(progress, "statistics"):
-        choices = {part: reference_choices_of(context, part) for part in ROUTED}
-        results.write_references(context, choices, run.directory)
-        routers, seen, curves = router_results(context, cells, selected)
-        routers = with_intervals_of_curves(context, routers, curves, from_rows)
-        references, seen_references = reference_results(context, choices["test"])
-        found = run_statistics(context, {**seen, **seen_references}, tuple(seen), from_rows)
+        routers, references, found = _compared(
+            context, cells, selected, run.directory, SharedDraws(context, jobs, progress)
+        )
     result = RunResult(run, cells, routers, references, found, started, _now())
     finished = FinishedRun(result, context.places.cache, context.plan.registry)
     reports = _write_reports(context.plan, finished, progress)
@@ -273,6 +270,22 @@ def _run_cells(
     with stage(progress, TRACKING):
         observers.call("vlrb_run_end", result=result)
     return RunOutcome(finished, reports, (*context.evaluator.errors, *observers.errors), already_finished=False)
+
+
+def _compared(
+    context: RunContext,
+    cells: Sequence[CellResult],
+    selected: Mapping[str, Mapping[str, Selected]],
+    directory: Path,
+    of_draws: OfDraws,
+) -> tuple[tuple[RouterResult, ...], tuple[ReferenceResult, ...], Statistics]:
+    """Return the results of routers and reference points, and their statistics; write what the latter chose."""
+    choices = reference_choices_of(context)
+    results.write_references(context, choices, directory)
+    routers, seen, curves = router_results(context, cells, selected)
+    routers = with_intervals_of_curves(context, routers, curves, of_draws)
+    references, seen_references = reference_results(context, choices["test"])
+    return routers, references, run_statistics(context, {**seen, **seen_references}, tuple(seen), of_draws)
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ from vlrb.api.returned import checked_cautions
 from vlrb.api.routing import OfMeans, Undefined, WithCautions
 from vlrb.api.statistics import FEW_GROUPS, Interval, Statistics
 from vlrb.errors import ConfigError, DataError, PluginError
-from vlrb.evaluation.drawn_values import FromRows, MeasuredMetric, Row
+from vlrb.evaluation.drawn_values import MeasuredMetric, OfDraws, Row
 from vlrb.evaluation.intervals import Settings, overall_intervals, table_statistics
 from vlrb.running.context import RunContext
 from vlrb.running.pooled import test_set
@@ -22,13 +22,13 @@ from vlrb.texts import printable
 
 
 def run_statistics(
-    context: RunContext, seen: Mapping[str, Seen], routers: Sequence[str], from_rows: FromRows | None = None
+    context: RunContext, seen: Mapping[str, Seen], routers: Sequence[str], of_draws: OfDraws | None = None
 ) -> Statistics:
     """Return the statistics of a run.
 
     :param seen: name of a row -> what the metrics saw of it
     :param routers: those of the names that are routers
-    :param from_rows: computes metrics on the rows of all draws
+    :param of_draws: computes metrics on the rows of all draws
     """
     section, evaluator = context.plan.statistics, context.evaluator
     tests = [test_set(context, context.evaluated(splits, "test")) for splits in context.test_sets()]
@@ -39,7 +39,7 @@ def run_statistics(
     pairs = tuple((one, other) for one, other in section.pairs if one in seen and other in seen)
     others = tuple(dict.fromkeys((section.baseline, "best-single")))
     settings = Settings(others, selection, section.draws, section.level, section.seed, pairs)
-    found = table_statistics(tests, rows, metrics, settings, from_rows)
+    found = table_statistics(tests, rows, metrics, settings, of_draws)
     groups, sizes = min(np.unique(test.groups).size for test in tests), [t.groups.size for t in tests]
     samples = {
         s: float(np.mean([t.scopes[s].sum() for t in tests]))
@@ -55,12 +55,12 @@ def with_intervals_of_curves(
     context: RunContext,
     routers: Sequence[RouterResult],
     seen: Mapping[tuple[str, float], Seen],
-    from_rows: FromRows | None = None,
+    of_draws: OfDraws | None = None,
 ) -> tuple[RouterResult, ...]:
     """Return routers whose points of learning curves have intervals.
 
     :param seen: (label, share of train) -> what the metrics saw
-    :param from_rows: computes metrics on the rows of all draws
+    :param of_draws: computes metrics on the rows of all draws
     """
     section, evaluator = context.plan.statistics, context.evaluator
     settings = Settings((), evaluator.selection.spec.name, section.draws, section.level, section.seed)
@@ -69,7 +69,7 @@ def with_intervals_of_curves(
     for fraction in {share for _, share in seen}:
         tests = [test_set(context, context.evaluated(splits, "test")) for splits in context.test_sets(fraction)]
         rows = [Row(label, True, of_row) for (label, share), of_row in seen.items() if share == fraction]
-        found[fraction] = overall_intervals(tests, rows, metrics, settings, from_rows)
+        found[fraction] = overall_intervals(tests, rows, metrics, settings, of_draws)
     return tuple(
         attrs.evolve(r, curve=tuple(attrs.evolve(p, intervals=found[p.train_fraction][r.label]) for p in r.curve))
         for r in routers

@@ -113,7 +113,7 @@ def _recomputed_run(stored: StoredRun, cells: tuple[CellResult, ...]) -> RunResu
     selected = select_points(context, [c for c in cells if not c.cell.refit])
     routers, seen, curves = router_results(context, cells, selected)
     routers = with_intervals_of_curves(context, routers, curves)
-    references, seen_references = reference_results(context, reference_choices_of(context, "test"))
+    references, seen_references = reference_results(context, reference_choices_of(context)["test"])
     statistics = run_statistics(context, {**seen, **seen_references}, tuple(seen))
     trains = [s.train for s in context.splitting.splits]
     bounds = cost_bounds(context.benchmark, trains, context.plan.general.cost_bounds)
@@ -171,8 +171,7 @@ def _files(stored: StoredRun) -> list[tuple[Place, Any, Any]]:
     """Return the choices of reference points and the inner folds, as their files have them and as computed."""
     context, finished = stored.context, stored.finished
     found: list[tuple[Place, Any, Any]] = []
-    for part in ROUTED:
-        again = reference_choices_of(context, part)
+    for part, again in reference_choices_of(context).items():
         for reference in finished.result.references:
             for kept in finished.chosen(reference.name, part):
                 expected = again[kept.split][reference.name]

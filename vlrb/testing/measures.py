@@ -307,7 +307,8 @@ def cautions_are_texts(metric: MetricSubject) -> None:
 def evaluation_untouched(metric: MetricSubject) -> None:
     """The metric changes nothing that it is given."""
     sealed_one = evaluation()
-    values: dict[str, Any] = {f.name: getattr(sealed_one, f.name) for f in attrs.fields(Evaluation)}
+    names = [f.name.removeprefix("_") for f in attrs.fields(Evaluation)]
+    values: dict[str, Any] = {name: getattr(sealed_one, name) for name in names}
     copied: dict[str, Any] = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in values.items()}
     seen = Evaluation(**copied)
     with untouched(evaluation=seen):

@@ -7,20 +7,19 @@ import pytest
 
 from vlrb.api.frozen import Array
 from vlrb.evaluation import bootstrap
-from vlrb.evaluation.bootstrap import OVERALL, Sample, draw_counts, scope_sums, strata_of
+from vlrb.evaluation.bootstrap import OVERALL, Draws, Sample, scope_sums, strata_of
 
 STRATA = np.array(["b"] * 5 + ["a"] * 3 + ["b"] * 2 + ["c"])
 
 
-def make_sample(groups: list[int], datasets: list[str], matrix: Array, **scopes: Array) -> Sample:
-    names = np.array(datasets)
-    everything = {OVERALL: np.ones(names.size, dtype=bool), **scopes}
-    return Sample(np.array(groups), {str(d): names == d for d in np.unique(names)}, everything, matrix)
+def make_sample(groups: list[int], matrix: Array, **scopes: Array) -> Sample:
+    everything = {OVERALL: np.ones(len(groups), dtype=bool), **scopes}
+    return Sample(np.array(groups), everything, matrix)
 
 
 def test_a_draw_has_as_many_groups_of_each_dataset_as_the_sample() -> None:
     """Groups are drawn within datasets, with replacement; draw 0 is the sample itself."""
-    counts = draw_counts(STRATA, 500, seed=3)
+    counts = Draws(STRATA, 500, seed=3).counts()
 
     assert (counts[:, 0] == 1).all()
     for name, size in (("a", 3), ("b", 7), ("c", 1)):
@@ -31,7 +30,7 @@ def test_a_draw_has_as_many_groups_of_each_dataset_as_the_sample() -> None:
 
 def test_counts_are_those_of_a_multinomial() -> None:
     """Each group's count has mean 1 and variance 1 - 1/7, and two counts of a dataset of 7 have covariance -1/7."""
-    counts = draw_counts(STRATA, 40_000, seed=0)[STRATA == "b", 1:].astype(float)
+    counts = Draws(STRATA, 40_000, seed=0).counts()[STRATA == "b", 1:].astype(float)
     spread = np.cov(counts)
 
     assert counts.mean(axis=1) == pytest.approx(1, abs=0.02)
@@ -42,20 +41,20 @@ def test_counts_are_those_of_a_multinomial() -> None:
 def test_seeds_repeat_draws_and_datasets_differ() -> None:
     """The same seed gives the same draws; two datasets of the same size do not share theirs."""
     strata = np.array(["a"] * 6 + ["b"] * 6)
-    counts = draw_counts(strata, 50, seed=1)
+    counts = Draws(strata, 50, seed=1).counts()
 
-    assert np.array_equal(counts, draw_counts(strata, 50, seed=1))
-    assert not np.array_equal(counts, draw_counts(strata, 50, seed=2))
+    assert np.array_equal(counts, Draws(strata, 50, seed=1).counts())
+    assert not np.array_equal(counts, Draws(strata, 50, seed=2).counts())
     assert not np.array_equal(counts[:6], counts[6:])
 
 
 def test_how_much_is_drawn_at_once_changes_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts are the same however many numbers are drawn together; the first draws do not depend on how many follow."""
-    counts = draw_counts(STRATA, 300, seed=5)
+    counts = Draws(STRATA, 300, seed=5).counts()
     for several in (1, 7, 100):
         monkeypatch.setattr(bootstrap, "NUMBERS_AT_ONCE", several)
-        assert np.array_equal(draw_counts(STRATA, 300, seed=5), counts)
-    assert np.array_equal(draw_counts(STRATA, 200, seed=5), counts[:, :201])
+        assert np.array_equal(Draws(STRATA, 300, seed=5).counts(), counts)
+    assert np.array_equal(Draws(STRATA, 200, seed=5).counts(), counts[:, :201])
 
 
 def test_a_group_belongs_to_the_dataset_of_its_first_row() -> None:
@@ -83,9 +82,9 @@ def test_sums_are_those_of_resampled_rows(at_once: int, monkeypatch: pytest.Monk
         "part": np.arange(30) % 3 == 0,
         "none": np.zeros(30, dtype=bool),
     }
-    counts = draw_counts(strata_of([groups], [datasets])[1], 20, seed=0)
-    own = np.searchsorted(np.unique(groups), groups)
-    found = dict(scope_sums([make_sample(own.tolist(), datasets.tolist(), matrix, **scopes)], counts))
+    draws = Draws(strata_of([groups], [datasets])[1], 20, seed=0)
+    own, counts = np.searchsorted(np.unique(groups), groups), draws.counts()
+    found = dict(scope_sums([make_sample(own.tolist(), matrix, **scopes)], draws))
 
     assert set(found) == {OVERALL, "a", "bc", "part"}
     for name, (sums,) in found.items():
@@ -99,13 +98,25 @@ def test_sums_are_those_of_resampled_rows(at_once: int, monkeypatch: pytest.Monk
 def test_a_scope_may_be_whole_in_one_test_set_and_a_part_of_another() -> None:
     """A scope is the same rows whichever way its sums are made; a test set without it has none."""
     ones = np.ones((3, 1))
-    first = make_sample([0, 1, 2], ["a", "a", "b"], ones, s=np.array([True, True, False]))
-    second = make_sample([0, 1, 2], ["a", "a", "b"], ones, s=np.array([True, False, False]))
-    third = make_sample([0, 1, 2], ["a", "a", "b"], ones)
-    counts = np.array([[1, 2], [1, 0], [1, 1]], dtype=np.uint8)
+    first = make_sample([0, 1, 2], ones, s=np.array([True, True, False]))
+    second = make_sample([0, 1, 2], ones, s=np.array([True, False, False]))
+    third = make_sample([0, 1, 2], ones)
+    draws = Draws(np.array(["a", "a", "b"]), 5, seed=0)
 
-    sums = dict(scope_sums([first, second, third], counts))["s"]
+    sums = dict(scope_sums([first, second, third], draws))["s"]
 
-    assert [s if s is None else s.tolist() for s in sums] == [[[2.0, 2.0]], [[1.0, 2.0]], None]
-    whole = dict(scope_sums([first, third], counts))["s"]
-    assert [s if s is None else s.tolist() for s in whole] == [[[2.0, 2.0]], None]
+    drawn = draws.counts().astype(float)
+    assert [s if s is None else s.tolist() for s in sums] == [
+        [(drawn[0] + drawn[1]).tolist()],
+        [drawn[0].tolist()],
+        None,
+    ]
+
+
+def test_few_counts_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory follows the block: a dataset of many groups is drawn in blocks of few draws."""
+    monkeypatch.setattr(bootstrap, "COUNTS_AT_ONCE", 70)
+    blocks = [counts.shape for stratum in Draws(STRATA, 100, seed=0).of_strata() for _, counts in stratum.blocks()]
+
+    assert max(groups * draws for groups, draws in blocks) <= 70
+    assert (7, 10) in blocks

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vlrb.api.frozen import Array
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, Timing, Undefined
 from vlrb.errors import DataError, StorageError
-from vlrb.evaluation.bootstrap import OVERALL, draw_counts, strata_of
+from vlrb.evaluation.bootstrap import OVERALL, Draws, strata_of
 from vlrb.evaluation.drawn_values import Drawn, MeasuredMetric, Row, TestSet, drawn_values, take_rows
 
 TIMED = Timing(requests=5, route_seconds=1.0, encode_seconds=1.0)
@@ -27,7 +27,7 @@ def values(
     """Return (scope, metric) -> values in draws."""
     numbers, strata = strata_of([t.groups for t in tests], [t.datasets for t in tests])
     groups = [np.searchsorted(numbers, t.groups) for t in tests]
-    return {(s, m.name): d for s, m, d in drawn_values(tests, rows, metrics, groups, draw_counts(strata, draws, 0))}
+    return {(s, m.name): d for s, m, d in drawn_values(tests, rows, metrics, groups, Draws(strata, draws, 0))}
 
 
 def by_rows(measured: MeasuredMetric) -> MeasuredMetric:
@@ -66,7 +66,7 @@ def test_scopes_have_the_values_of_their_own_rows() -> None:
     once = MeasuredMetric("once", small.ACCURACY, per_subset=False)
     rows_only = by_rows(MeasuredMetric("rows", small.ACCURACY))
     found = values([test], [Row("r", True, [[evaluation]])], *small.measured(), once, rows_only)
-    counts = draw_counts(strata_of([groups], [datasets])[1], 20, 0)[np.searchsorted(np.unique(groups), groups)]
+    counts = Draws(strata_of([groups], [datasets])[1], 20, 0).counts()[np.searchsorted(np.unique(groups), groups)]
 
     assert {s for s, m in found if m == "once"} == {OVERALL}
     assert {s for s, m in found if m == "rows"} == {OVERALL}
@@ -87,7 +87,7 @@ def test_a_draw_without_a_row_of_the_scope_has_no_value() -> None:
     test = small.make_test_set(range(4), scope=np.array([True, False, False, False]))
     always = small.OfColumns(lambda e: {"right": small.right(e)}, lambda m, b: np.ones_like(m["right"]))
     found = values([test], [small.binary_row("r", [1, 0, 1, 0])], MeasuredMetric("always", always), draws=200)
-    empty = draw_counts(np.full(4, "d"), 200, 0)[0] == 0
+    empty = Draws(np.full(4, "d"), 200, 0).counts()[0] == 0
 
     assert np.isnan(found["scope", "always"].values[0][empty]).all()
     assert (found["scope", "always"].values[0][~empty] == 1).all()
@@ -100,7 +100,7 @@ def test_seeds_and_test_sets_are_averaged_in_each_draw() -> None:
     first, second = small.binary_row("r", [1, 0, 0], [1, 1, 0]), small.binary_row("r", [1, 0])
     row = Row("r", True, [*first.evaluations, *second.evaluations])
     found = values(tests, [row], MeasuredMetric("accuracy", small.ACCURACY))[OVERALL, "accuracy"].values[0]
-    counts = draw_counts(np.full(4, "d"), 20, 0).astype(float)
+    counts = Draws(np.full(4, "d"), 20, 0).counts().astype(float)
     for draw, (a, b, c, d) in enumerate(counts.T):
         one = np.mean([a / (a + b + c), (a + b) / (a + b + c)]) if a + b + c else np.nan
         two = c / (c + d) if c + d else np.nan
@@ -221,10 +221,10 @@ def test_means_that_give_another_quantity_are_a_failure() -> None:
 
     rows = [small.binary_row("a", [1, 0, 1, 1]), small.binary_row("b", [0, 0, 1, 1])]
     test = TestSet(np.arange(4), np.array(["d"] * 4), {}, small.BOUNDS)
-    counts = draw_counts(np.array(["d"] * 4), 20, 0)
+    draws = Draws(np.array(["d"] * 4), 20, 0)
     other = MeasuredMetric("other", Other(small.ACCURACY.make, small.ACCURACY.function))
     same = MeasuredMetric("same", small.ACCURACY)
-    found = {m.name: d for _, m, d in drawn_values([test], rows, [other, same], [np.arange(4)], counts)}
+    found = {m.name: d for _, m, d in drawn_values([test], rows, [other, same], [np.arange(4)], draws)}
 
     assert {u.kind for u in found["other"].undefined.values()} == {"failed"}
     assert "of_means gives 0.75 on the samples, where the metric is 1.5" in found["other"].undefined[0].reason

@@ -15,7 +15,7 @@ from vlrb.api.frozen import Array
 from vlrb.api.routing import Undefined
 from vlrb.api.statistics import Difference, Interval, Statistics
 from vlrb.evaluation import bootstrap
-from vlrb.evaluation.bootstrap import draw_counts, strata_of
+from vlrb.evaluation.bootstrap import Draws, strata_of
 from vlrb.evaluation.drawn_values import MeasuredMetric, Row, TestSet
 from vlrb.evaluation.intervals import (
     CONSTANT,
@@ -61,7 +61,7 @@ def random_table(rng: np.random.Generator, sets: int, seeds: int) -> tuple[list[
 def looped_values(tests: list[TestSet], row: Row, metric: MeasuredMetric, draws: int, seed: int) -> list[float]:
     """Return the value of a row in every draw, from rows that a loop repeats."""
     numbers, strata = strata_of([t.groups for t in tests], [t.datasets for t in tests])
-    counts = draw_counts(strata, draws, seed)
+    counts = Draws(strata, draws, seed).counts()
     values = []
     for draw in range(1, draws + 1):
         count = dict(zip(numbers.tolist(), counts[:, draw].tolist(), strict=True))
@@ -356,7 +356,7 @@ def test_an_interval_says_how_many_draws_have_a_value() -> None:
     outcomes = small.Outcomes(quality, quality * 1.0, np.ones((3, 2)))
     row = Row("base", True, [[outcomes.evaluation(np.array([0, 1, 0]))]])
     found = compare([row], metric=MeasuredMetric("accuracy", small.GAP)).rows["base"].intervals["overall"]["accuracy"]
-    with_gap = (draw_counts(np.full(3, "d"), 100, 4)[0, 1:] > 0).sum()
+    with_gap = (Draws(np.full(3, "d"), 100, 4).counts()[0, 1:] > 0).sum()
 
     assert isinstance(found, Interval)
     assert found.draws == with_gap < 100
@@ -394,7 +394,7 @@ def test_ranks_cover_the_level_of_the_draws() -> None:
 
 def test_ranks_are_those_of_the_draws() -> None:
     """The samples themselves are no draw: in the only draw here the order is the other way round."""
-    count = draw_counts(np.full(3, "d"), 1, 4)[:, 1]
+    count = Draws(np.full(3, "d"), 1, 4).counts()[:, 1]
     assert count.max() == 2
     rows = [small.binary_row("base", count == 2), small.binary_row("b", count != 2)]
     found = compare(rows, draws=1)

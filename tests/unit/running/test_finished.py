@@ -116,7 +116,7 @@ def _changed(file: Path, column: str, value: object) -> None:
     [
         ("", 3, "holds choices that are not among the 3 models"),
         ("", -1, "holds choices that are not among the 3 models"),
-        ("", None, "no such column"),
+        ("", None, "there is no column"),
         ("id", "tiny/unknown", "holds a sample that evaluated.parquet lacks"),
     ],
 )

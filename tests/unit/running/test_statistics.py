@@ -14,7 +14,7 @@ from split_runs import FOLDS, KEYED, SWEPT, SplitRun, experiment, run_splits
 from vlrb.api.routing import Undefined
 from vlrb.api.statistics import Interval
 from vlrb.errors import DataError
-from vlrb.evaluation.bootstrap import draw_counts
+from vlrb.evaluation.bootstrap import Draws
 from vlrb.experiment.resolve import make_plan
 from vlrb.running.leaderboard import NO_BASELINE, leaderboard
 from vlrb.running.results import read_result
@@ -41,7 +41,7 @@ def drawn_accuracies(run: SplitRun, label: str) -> Any:
     stratum: dict[int, str] = {}
     for i in order:
         stratum.setdefault(known[i]["group"], known[i]["dataset"])
-    counts = draw_counts(np.array([stratum[g] for g in groups]), 500, 3)
+    counts = Draws(np.array([stratum[g] for g in groups]), 500, 3).counts()
     values = []
     for seed in (1, 2):
         right, size = np.zeros(len(groups)), np.zeros(len(groups))
