@@ -6,6 +6,7 @@ The samples and their figures are those of the handmade benchmark: on test, larg
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,39 @@ def test_a_metric_that_returns_no_number_is_undefined_and_blamed_once(tmp_path: 
     assert scores["overall"]["accuracy"] == pytest.approx(4 / 6)
     assert len(made.errors) == 1
     assert "'tests/odd'" in str(made.errors[0])
+
+
+def test_matrices_that_no_metric_looks_at_are_not_taken(tmp_path: Path) -> None:
+    """Scores and tokens of a large benchmark are copied for a metric that asks for them, once for all scopes and rows."""
+
+    def mean_tokens(evaluation: Evaluation) -> float:
+        return float(evaluation.input_tokens.mean())
+
+    made = evaluator(tmp_path, ACCURACY, COST, metric(values.oracle_gap_closed, "oracle-gap-closed"))
+    on = made.on("test")
+    made.evaluator.scores(on, CHOICES)
+    assert sorted(on.taken) == ["cost", "quality"]
+
+    asking = evaluator(tmp_path / "asking", metric(mean_tokens, "mean-tokens", per_subset=False))
+    on = asking.on("test")
+    first = asking.evaluator.scores(on, CHOICES)["overall"]["mean-tokens"]
+    assert sorted(on.taken) == ["cost", "input_tokens", "quality"]
+    assert first == on.matrix("input_tokens").mean()
+    assert on.matrix("input_tokens") is on.taken["input_tokens"]
+
+
+def test_another_process_gets_the_matrices_that_are_taken_on_demand(tmp_path: Path) -> None:
+    """It has no rows of the benchmark to take them from; what several evaluations share is sent once."""
+    made = evaluator(tmp_path, ACCURACY)
+    on = made.on("test")
+    pair = [made.evaluator.evaluation(on, CHOICES), made.evaluator.evaluation(on, CHOICES[::-1])]
+
+    one, other = pickle.loads(pickle.dumps(pair))
+
+    for name in ("score", "input_tokens", "output_tokens"):
+        assert np.array_equal(getattr(one, name), on.matrix(name))
+        assert getattr(one, name) is getattr(other, name)
+        assert np.array_equal(getattr(attrs.evolve(one, timing=None), name), on.matrix(name))
 
 
 def test_a_metric_that_raises_is_undefined_and_blamed(tmp_path: Path) -> None:

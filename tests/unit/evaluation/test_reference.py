@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vlrb.api.results import REFERENCES
+from vlrb.evaluation import reference
 from vlrb.evaluation.reference import (
     cheapest_model,
     oracle_choices,
@@ -56,8 +57,12 @@ def test_a_dataset_without_train_samples_gets_the_best_model_of_all(tmp_path: Pa
     assert reference_choices(made, split, np.array([10, 11]), 0)["strongest-per-dataset"].tolist() == [1, 1]
 
 
-def test_the_oracle_takes_the_cheapest_right_model_else_the_cheapest() -> None:
-    """Of equally cheap ones the first."""
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_the_oracle_takes_the_cheapest_right_model_else_the_cheapest(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of equally cheap ones the first, however many rows are looked at together."""
+    monkeypatch.setattr(reference, "ROWS_AT_ONCE", at_once)
     quality = np.array([[1, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
     cost = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pyarrow.parquet as pq
 import pytest
+from cell_work import Work
 
 from vlrb.api.results import (
     AggregatedScores,
@@ -30,6 +32,7 @@ from vlrb.api.results import (
 from vlrb.api.routing import CostBounds, MetricValue, Timing, Undefined
 from vlrb.api.statistics import Difference, Interval, RowStatistics, Statistics
 from vlrb.errors import ConfigError, DataError
+from vlrb.running import results
 from vlrb.running.results import (
     SCHEMA_VERSION,
     adopt_cell,
@@ -236,3 +239,21 @@ def test_a_cells_files_stand_in_the_run(tmp_path: Path) -> None:
         found = {p.name: p.read_text(encoding="utf-8") for p in target.iterdir()}
         assert found == {n: f"{n} {number}" for n in ("cell.json", "test.parquet")}
     assert (target / "cell.json").samefile(cell / "cell.json")
+
+
+def test_what_is_known_of_samples_is_written_in_blocks(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many rows are written together changes no row; a benchmark may end in the middle of a block."""
+    context, tables = work.context(), []
+    for rows in (7, 1000):
+        monkeypatch.setattr(results, "ROWS_AT_ONCE", rows)
+        folder = tmp_path / str(rows)
+        folder.mkdir()
+        results.write_benchmark(context, folder)
+        file = pq.ParquetFile(folder / "evaluated.parquet")
+        tables.append(file.read())
+        assert file.num_row_groups == -(-18 // rows)
+
+    assert tables[0].equals(tables[1])
+    assert tables[0].num_rows == 18
