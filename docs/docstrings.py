@@ -7,7 +7,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -84,8 +84,8 @@ def annotation_of(owner: type, name: str) -> str:
 
 
 def fields_of(owner: type) -> list[attrs.Attribute[Any]]:
-    """Return the fields of an attrs class that a caller may give."""
-    return [f for f in attrs.fields(owner) if f.init and not f.name.startswith("_")]
+    """Return the fields of an attrs class that a caller may give; one that a property reads has the property's name as alias."""
+    return [f for f in attrs.fields(owner) if f.init and (not f.name.startswith("_") or hasattr(owner, str(f.alias)))]
 
 
 def default_of(field: attrs.Attribute[Any]) -> str:
@@ -171,19 +171,19 @@ def _written(annotation: Any) -> Any:
     return AsWritten(annotation) if isinstance(annotation, str) else annotation
 
 
-def methods_of(owner: type) -> list[tuple[str, Any]]:
-    """Return the public methods and properties that a class of vlrb itself defines, as functions, in the order of the source."""
+def members_of(owner: type) -> list[tuple[str, str]]:
+    """Return the public methods (with signatures) and properties of a class, and their docstrings, in the order of the source.
+
+    The source is asked, since attrs keeps no function of a cached property in a class with slots.
+    """
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
     found = []
-    for name, value in vars(owner).items():
-        function = getattr(value, "fget", None) or getattr(value, "func", None) or getattr(value, "__func__", value)
-        if not name.startswith("_") and inspect.isfunction(function) and function.__doc__:
-            found.append((name, function))
+    for node in body.body if isinstance(body, ast.ClassDef) else ():
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and (text := ast.get_docstring(node)):
+            is_property = any(ast.unparse(d) in ("property", "cached_property") for d in node.decorator_list)
+            shown = "" if is_property else signature_of(inspect.unwrap(getattr(owner, node.name)))
+            found.append((node.name + shown, text))
     return found
-
-
-def is_property(value: Any) -> bool:
-    """Return whether an attribute of a class is a property, cached or not."""
-    return isinstance(value, property | cached_property)
 
 
 @cache

@@ -22,8 +22,7 @@ from docstrings import (
     fields_of,
     fill,
     from_docstring,
-    is_property,
-    methods_of,
+    members_of,
     signature_of,
     summary,
     table,
@@ -78,7 +77,7 @@ def hooks() -> str:
 
 def attrs_class(owner: type, level: str = "###") -> str:
     """Return a section on an attrs class: its docstring, fields and methods."""
-    rows = [(code(f.name), code(annotation_of(owner, f.name)), default_of(f)) for f in fields_of(owner)]
+    rows = [(code(str(f.alias)), code(annotation_of(owner, f.name)), default_of(f)) for f in fields_of(owner)]
     given = table(("field", "type", "default"), rows)
     return joined(f"{level} {owner.__name__}", from_docstring(owner.__doc__), given, methods(owner))
 
@@ -86,9 +85,8 @@ def attrs_class(owner: type, level: str = "###") -> str:
 def methods(owner: type) -> str:
     """Return a list of the methods and properties of a class."""
     lines = []
-    for name, made in methods_of(owner):
-        shown = name if is_property(vars(owner)[name]) else name + signature_of(made)
-        lines.append(fill(f"`{shown}`: {summary(made.__doc__)}", "- ", "  "))
+    for shown, text in members_of(owner):
+        lines.append(fill(f"`{shown}`: {summary(text)}", "- ", "  "))
     return "\n".join(lines)
 
 
