@@ -289,8 +289,8 @@ class Evaluation:
 
     ``models`` are the candidates' names.  ``quality`` is bool[n, k]; ``score`` and ``cost`` are float64[n, k]; the tokens are
     integers [n, k].  ``best_single`` is the accuracy on these rows of the model that is most accurate on train, ``oracle`` that
-    of the Oracle; ``best_single_choices`` and ``oracle_choices`` int[n] are what these two choose.  Instead of matrices that few
-    metrics look at, a function that returns them may be given: the rows of large benchmarks are copied when a metric asks for them.
+    of the Oracle; ``best_single_choices`` and ``oracle_choices`` int[n] are what these two choose.  Instead of what few metrics
+    look at, a function that returns it may be given: scores, tokens and estimates are copied or read when a metric asks for them.
 
     Where points of a sweep are compared by ``rule = "predicted"``, ``quality`` and ``score`` are the router's calibrated estimates,
     float64[n, k], and the Oracle chooses by them.
@@ -309,7 +309,17 @@ class Evaluation:
     oracle_choices: Array
     models: tuple[str, ...]
     timing: Timing | None = None
-    estimate: Estimate | None = None
+    _estimate: Estimate | Callable[[], Estimate] | None = None
+
+    @property
+    def has_estimate(self) -> bool:
+        """Whether the router gives estimates."""
+        return self._estimate is not None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What the router estimated, None where it gives no estimates."""
+        return self._estimate() if callable(self._estimate) else self._estimate
 
     @property
     def score(self) -> Array:

@@ -292,7 +292,10 @@ def take_rows(evaluation: Evaluation, index: Array, taken: dict[Any, Any]) -> Ev
             taken[key] = float(np.take_along_axis(take(evaluation.quality), take(choices)[:, None], axis=1).mean())
         return taken[key]  # type: ignore[no-any-return]
 
-    estimate = evaluation.estimate
+    def estimate() -> Estimate:
+        whole: Any = evaluation.estimate
+        return Estimate(take(whole.p_correct), take(whole.cost))
+
     return attrs.evolve(
         evaluation,
         choices=take(evaluation.choices),
@@ -306,7 +309,7 @@ def take_rows(evaluation: Evaluation, index: Array, taken: dict[Any, Any]) -> Ev
         best_single=accuracy(evaluation.best_single_choices),
         oracle=accuracy(evaluation.oracle_choices),
         timing=None,
-        estimate=estimate and Estimate(take(estimate.p_correct), take(estimate.cost)),
+        estimate=estimate if evaluation.has_estimate else None,
     )
 
 

@@ -106,7 +106,8 @@ class Lacking:
             if new.size:
                 name = f"{self._what(number)}, group {1 + start // (CHUNK * GROUP)}"
                 group = self._group(store, contents[start : start + CHUNK * GROUP])
-                self.tasks.append(Task(name, (number, first[new], contents[new], group), int(new.size), group))
+                arguments = (number, first[new], contents[new], group)
+                self.tasks.append(Task(name, arguments, int(new.size), group, self.chosen.resources))
         self.done.append(len(contents) - int(is_new.sum()))
         self.total.append(len(contents))
         self.columns.append(chunks[0].columns if chunks else "")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import attrs
@@ -14,9 +14,10 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import Scores
 from vlrb.api.returned import checked_metric
 from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing
-from vlrb.benchmark.matrices import Benchmark
+from vlrb.benchmark.matrices import MATRICES, Benchmark
 from vlrb.errors import PluginError, StorageError, VlrbError
 from vlrb.evaluation.drawn_values import MeasuredMetric, failed_metric
+from vlrb.evaluation.on_demand import OnDemand
 from vlrb.evaluation.reference import most_accurate, oracle_choices
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import ConfiguredComponent
@@ -36,9 +37,7 @@ def cost_bounds(benchmark: Benchmark, trains: Sequence[Array], rows: str) -> Cos
 
 
 LARGE = 5_000_000
-"""Sample-model pairs, each of 9 bytes or more, whose outcomes are kept only for the split that is evaluated."""
-SELDOM = ("score", "input_tokens", "output_tokens")
-"""Matrices that are taken only when a metric asks for them."""
+"""Sample-model pairs, each of 9 bytes or more, whose outcomes are kept no longer than they are needed."""
 
 
 @attrs.frozen(eq=False)
@@ -47,7 +46,7 @@ class EvaluatedRows:
 
     ``rows`` are the train, dev or test rows of one split, or of several, one after the other.  Whatever is evaluated on them shares
     their outcomes, so that these are taken, and drawn again, once.  ``parts`` is a cache that :class:`Evaluator` fills: scope ->
-    the places of its rows, and these rows.  ``taken`` is a cache of matrices of the rows.
+    the places of its rows, and these rows.
     """
 
     benchmark: Benchmark
@@ -55,7 +54,6 @@ class EvaluatedRows:
     best: Array
     bounds: CostBounds
     parts: dict[str, tuple[Array, EvaluatedRows]] = attrs.field(factory=dict, init=False)
-    taken: dict[str, Array] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, benchmark: Benchmark, splits: Sequence[Split], name: str, bounds_from: str) -> EvaluatedRows:
@@ -72,22 +70,21 @@ class EvaluatedRows:
         """Return some of the rows, by their places or by bool[m]."""
         return attrs.evolve(self, rows=self.rows[inside], best=self.best[inside])
 
-    def matrix(self, name: str) -> Array:
-        """Return one of the benchmark's matrices on the rows, [m, k]."""
-        if name not in self.taken:
-            self.taken[name] = sealed(getattr(self.benchmark, name)[self.rows])
-        return self.taken[name]
+    @cached_property
+    def matrices(self) -> Mapping[str, OnDemand[Array]]:
+        """Return the benchmark's matrices on the rows, [m, k]; what no metric looks at is not copied."""
+        return {name: OnDemand(partial(_taken, getattr(self.benchmark, name), self.rows)) for name in MATRICES}
 
     @cached_property
     def outcomes(self) -> Mapping[str, Any]:
         """The arguments of an :class:`vlrb.api.routing.Evaluation` that the choices do not change."""
-        quality, cost = self.matrix("quality"), self.matrix("cost")
+        quality, cost = self.matrices["quality"](), self.matrices["cost"]()
         oracle = sealed(oracle_choices(quality, cost))
         best = sealed(self.best.copy())
         return {
+            **self.matrices,
             "quality": quality,
             "cost": cost,
-            **{name: _OnDemand(self, name) for name in SELDOM},
             "bounds": self.bounds,
             "best_single": float(np.take_along_axis(quality, best[:, None], axis=1).mean()),
             "oracle": float(np.take_along_axis(quality, oracle[:, None], axis=1).mean()),
@@ -97,33 +94,27 @@ class EvaluatedRows:
         }
 
 
-@attrs.frozen(eq=False)
-class _OnDemand:
-    """Takes a matrix when a metric asks for it; another process gets the matrix."""
-
-    rows: EvaluatedRows
-    name: str
-
-    def __call__(self) -> Array:
-        return self.rows.matrix(self.name)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Taken, (self(),)
+def _taken(matrix: Array, rows: Array) -> Array:
+    return sealed(matrix[rows])
 
 
-@attrs.frozen(eq=False)
-class _Taken:
-    """Returns a matrix."""
-
-    matrix: Array
-
-    def __call__(self) -> Array:
-        return self.matrix
+def _part(estimate: Callable[[], Estimate], inside: Array) -> Estimate:
+    whole = estimate()
+    return Estimate(sealed(whole.p_correct[inside]), sealed(whole.cost[inside]))
 
 
 def is_large(on: EvaluatedRows) -> bool:
     """Tell whether rows have so many outcomes that copies of them are not kept for later."""
     return on.rows.size * len(on.benchmark.candidates) > LARGE
+
+
+@attrs.frozen(eq=False)
+class Chosen:
+    """Choices int[m] of some rows, and where they are known, the time that they took and the router's estimates."""
+
+    choices: Array
+    timing: Timing | None = None
+    estimate: Callable[[], Estimate] | None = None
 
 
 @attrs.define(eq=False, slots=False)
@@ -144,28 +135,32 @@ class Evaluator:
         self._select = self.selection.make("__call__")
         self.scopes = self.benchmark.subsets(self.by)
 
-    def scores(
-        self, on: EvaluatedRows, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
-    ) -> Scores:
-        """Return scope -> metric -> value; scopes without samples among the rows are left out.
+    def scores(self, on: EvaluatedRows, several: Sequence[Chosen]) -> list[Scores]:
+        """Return scope -> metric -> value for each of several choices; scopes without samples among the rows are left out.
 
-        :param choices: int[m], of the rows in their order
-        :param estimate: what the router estimated on these rows, None where it gives no estimates
+        :param several: on the rows, in their order
         """
-        result = {"overall": self._values(self.evaluation(on, choices, timing, estimate), self._metrics)}
+        found: list[dict[str, Mapping[str, MetricValue]]] = [
+            {"overall": self._values(self.evaluation(on, chosen), self._metrics)} for chosen in several
+        ]
         subset_metrics = [(c, m) for c, m in self._metrics if c.spec.per_subset]
         for scope, inside, rows in self._parts(on):
-            part = Estimate(estimate.p_correct[inside], estimate.cost[inside]) if estimate is not None else None
-            result[scope] = self._values(self.evaluation(rows, choices[inside], estimate=part), subset_metrics)
-        return result
+            for scores, chosen in zip(found, several, strict=True):
+                estimate = chosen.estimate and OnDemand(partial(_part, chosen.estimate, inside))
+                part = Chosen(chosen.choices[inside], estimate=estimate)
+                scores[scope] = self._values(self.evaluation(rows, part), subset_metrics)
+        return list(found)
 
     def _parts(self, on: EvaluatedRows) -> Iterator[tuple[str, Array, EvaluatedRows]]:
         """Yield scopes, the places of their rows, bool[m], and these rows; scopes without any are left out."""
         for scope, member in self.scopes.items():
-            if scope not in on.parts and (inside := member[on.rows]).any():
-                on.parts[scope] = inside, on.take(inside)
             if scope in on.parts:
                 yield scope, *on.parts[scope]
+            elif (inside := member[on.rows]).any():
+                part = on if inside.all() else on.take(inside)
+                if part is not on and not is_large(on):
+                    on.parts[scope] = inside, part
+                yield scope, inside, part
 
     def select(self, evaluation: Evaluation) -> MetricValue:
         """Return the selection metric."""
@@ -185,16 +180,10 @@ class Evaluator:
         """Return one of the metrics as its factory made it."""
         return next(made for chosen, made in self._metrics if chosen is metric)
 
-    def evaluation(
-        self, on: EvaluatedRows, choices: Array, timing: Timing | None = None, estimate: Estimate | None = None
-    ) -> Evaluation:
+    def evaluation(self, on: EvaluatedRows, chosen: Chosen) -> Evaluation:
         """Return what a metric sees of some choices."""
-        return Evaluation(
-            choices=sealed(choices.copy()),
-            timing=timing,
-            estimate=Estimate(sealed(estimate.p_correct), sealed(estimate.cost)) if estimate is not None else None,
-            **on.outcomes,
-        )
+        choices = sealed(chosen.choices.copy())
+        return Evaluation(choices=choices, timing=chosen.timing, estimate=chosen.estimate, **on.outcomes)
 
     def _values(
         self, evaluation: Evaluation, metrics: Sequence[tuple[ConfiguredComponent, Any]]

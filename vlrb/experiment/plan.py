@@ -126,11 +126,15 @@ class ConfiguredComponent:
 
 @attrs.frozen(eq=False)
 class FeatureSet:
-    """A named feature set: encoders and how they are fused (Any: None while the problems of a file are collected)."""
+    """A named feature set: encoders and how they are fused (Any: None while the problems of a file are collected).
+
+    ``resources`` are what a worker must offer to encode with it; they count in no key.
+    """
 
     name: str
     encoders: tuple[ConfiguredComponent, ...]
     fusion: Any
+    resources: Mapping[str, float] = attrs.field(factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the features; without a revision where the weights cannot be identified, so that encoding fails."""
@@ -259,9 +263,11 @@ class Plan:
         }
 
     def _resources(self) -> dict[str, Any]:
-        """Return label -> resources; like the executor, they are not part of any key."""
-        found = {r.label: dict(r.resources) for r in self.routers if r.resources}
-        return {"resources": found} if found else {}
+        """Return the resources of routers by label, and of feature sets by name; like the executor, they are part of no key."""
+        routers = {r.label: dict(r.resources) for r in self.routers if r.resources}
+        features = {s.name: dict(s.resources) for s in self.feature_sets.values() if s.resources}
+        found = {"resources": routers, "features_resources": features}
+        return {key: value for key, value in found.items() if value}
 
     def _limited(self) -> dict[str, Any]:
         found = {"samples": self.limit, "routers_left_out": list(self.routers_left_out)}

@@ -23,6 +23,7 @@ from vlrb.experiment.strict import unknown_key, unstructure
 DEFAULT_SET = {"encoders": ["encoders/hashed-text", "encoders/image-statistics"]}
 DEFAULT_FUSION = "fusions/normalize-concat"
 ROUTER_KEYS = ("label", "features", "sweep", "resources")
+FEATURES_KEYS = ("encoders", "fusion", "resources")
 MOST_POINTS = 1000
 
 
@@ -42,14 +43,14 @@ def _feature_set(lookup: Lookup, name: str, value: Any) -> FeatureSet | None:
     section = lookup.table(value, path, f"write [features.{name}]")
     if section is None:
         return None
-    for key in sorted(section.keys() - {"encoders", "fusion"}):
-        lookup.problem(*unknown_key((*path, key), ("encoders", "fusion")))
+    for key in sorted(section.keys() - set(FEATURES_KEYS)):
+        lookup.problem(*unknown_key((*path, key), FEATURES_KEYS))
     before = len(lookup.problems)
     encoders = _encoders(lookup, section.get("encoders"), (*path, "encoders"))
     fusion = _named_component(lookup, "fusion", section.get("fusion", DEFAULT_FUSION), (*path, "fusion"))
     if len(lookup.problems) == before and fusion is not None:
         _check_fusion(lookup, fusion, encoders, (*path, "fusion"))
-    return FeatureSet(name, encoders, fusion)
+    return FeatureSet(name, encoders, fusion, _resources(lookup, section, path))
 
 
 def _named_component(lookup: Lookup, kind: Kind, given: Any, path: KeyPath) -> ConfiguredComponent | None:
@@ -148,7 +149,7 @@ def _features_of(
 
 
 def _resources(lookup: Lookup, table: Any, path: KeyPath) -> Mapping[str, float]:
-    """Return what a worker must offer to fit a router: names and amounts."""
+    """Return what a worker must offer to fit a router or to encode: names and amounts."""
     given, path = table.get("resources", {}), (*path, "resources")
     found = lookup.table(given, path, "write a table such as { GPU = 1 }") or {}
     for name, amount in found.items():

@@ -19,6 +19,7 @@ from vlrb.api.frozen import Array, sealed
 from vlrb.api.returned import INTEGERS
 from vlrb.api.routing import Estimate
 from vlrb.errors import DataError, StorageError
+from vlrb.evaluation.on_demand import OnDemand
 from vlrb.storage import read_parquet
 
 logger = logging.getLogger("vlrb")
@@ -36,10 +37,15 @@ Log = Callable[[int, Mapping[str, float]], None]
 
 @attrs.frozen(eq=False)
 class Routed:
-    """A router's choices int64[n] on the rows of a split, and its estimates where it gives any."""
+    """A router's choices int64[n] on the rows of a split, and what reads its estimates where it gives any."""
 
     choices: Array
-    estimate: Estimate | None
+    read_estimate: OnDemand[Estimate] | None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Return the estimates, float64[n, k] each."""
+        return self.read_estimate() if self.read_estimate is not None else None
 
 
 def read_routed(folder: Path, name: str, ids: Sequence[str], models: Sequence[str]) -> Routed:
@@ -51,29 +57,37 @@ def read_routed(folder: Path, name: str, ids: Sequence[str], models: Sequence[st
     """
     file = folder / f"{name}.parquet"
     table = _read_columns(file, ("id", "choice"))
-    if table.column("id").to_pylist() != list(ids):
+    if not table.column("id").equals(pa.chunked_array([pa.array(ids, pa.string())])):
         raise DataError(f"holds other samples than {name}", where=str(file), fix="run again with --fresh")
-    return Routed(table.column("choice").to_numpy(), estimate_of(table, models))
+    return Routed(table.column("choice").to_numpy(), estimate_in(file, models))
 
 
-def _read_columns(file: Path, needed: Sequence[str]) -> pa.Table:
+def _column_names(file: Path) -> list[str]:
     try:
-        table = read_parquet(file)
-        lacking = [n for n in needed if n not in table.column_names]
-        problem = f"has no column {lacking[0]!r}" if lacking else ""
+        return list(pq.read_schema(file).names)
     except (OSError, pa.ArrowInvalid) as error:
-        problem = f"cannot be read: {error}"
-    if problem:
-        raise DataError(problem, where=str(file), fix="run again with --fresh")
-    return table
+        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
 
 
-def estimate_of(table: pa.Table, models: Sequence[str]) -> Estimate | None:
-    """Return the estimates of a cell's table, float64[n, k] each; None where it has none."""
-    if f"p_correct:{models[0]}" not in table.column_names:
-        return None
-    matrices = (np.column_stack([table.column(f"{c}:{m}").to_numpy() for m in models]) for c in ("p_correct", "cost"))
-    return Estimate(*map(sealed, matrices))
+def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:
+    try:
+        return read_parquet(file, names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
+
+
+def estimate_in(file: Path, models: Sequence[str]) -> OnDemand[Estimate] | None:
+    """Return what reads the estimates of a cell's file, float64[n, k] each; None where it has none.
+
+    :raises DataError: naming the file when it is broken, also when it is read
+    """
+    names = [[f"{matrix}:{model}" for model in models] for matrix in ("p_correct", "cost")]
+
+    def read() -> Estimate:
+        tables = [(_read_columns(file, columns), columns) for columns in names]
+        return Estimate(*(sealed(np.column_stack([t.column(c).to_numpy() for c in columns])) for t, columns in tables))
+
+    return OnDemand(read) if names[0][0] in _column_names(file) else None
 
 
 def journaling_log(journal: Path, cell: str, log: Log) -> Log:

@@ -27,7 +27,7 @@ from vlrb.api.returned import FIX
 from vlrb.api.routing import FitContext, Fitted, MetricValue, Timing, Undefined
 from vlrb.errors import PluginError
 from vlrb.evaluation.features import Encoded
-from vlrb.evaluation.metrics import EvaluatedRows
+from vlrb.evaluation.metrics import Chosen, EvaluatedRows
 from vlrb.evaluation.splits import Split
 from vlrb.executor import Progress
 from vlrb.experiment.plan import DECISIONS, ConfiguredComponent
@@ -36,7 +36,7 @@ from vlrb.locks import locked
 from vlrb.plugins.blame import blame
 from vlrb.plugins.sources import check_sources
 from vlrb.plugins.surroundings import restore_surroundings
-from vlrb.running.cell_files import CURVE, JOURNAL, ROUTED, Log, estimate_of, journaling_log, write_curve
+from vlrb.running.cell_files import CURVE, JOURNAL, ROUTED, Log, estimate_in, journaling_log, write_curve
 from vlrb.running.cell_keys import DEVICE, SCHEMA_VERSION
 from vlrb.running.context import RunContext
 from vlrb.storage import new_directory, read_json, read_parquet, remove_folder, write_json
@@ -209,7 +209,7 @@ class _CellRun:
         """Return the selection metric on dev, with its sign turned where smaller is better."""
         evaluator, models = self.context.evaluator, len(self.context.benchmark.candidates)
         checked = returned.checked_choices(choices, self.dev.rows.size, models, self.who)
-        value = evaluator.select(evaluator.evaluation(self.dev, checked))
+        value = evaluator.select(evaluator.evaluation(self.dev, Chosen(checked)))
         return value if isinstance(value, Undefined) or evaluator.selection.spec.higher_is_better else -value
 
     def route(self, fitted: Fitted, name: str, encoded: Encoded | None, folder: Path) -> Timing | None:
@@ -255,9 +255,9 @@ class _CellRun:
         with new_directory(target) as aside:
             for name in ROUTED:
                 table = read_parquet(base / f"{name}.parquet")
-                if (estimate := estimate_of(table, models)) is None:
+                if (read := estimate_in(base / f"{name}.parquet", models)) is None:
                     raise PluginError(f"{self.who}: its decision parameters are swept without an estimate", fix=FIX)
-                choices = decide(estimate, lambda_=asked.get("lambda"), budget=asked.get("budget"))
+                choices = decide(read(), lambda_=asked.get("lambda"), budget=asked.get("budget"))
                 kept = {c: table.column(c) for c in table.column_names if c.startswith(("p_correct:", "cost:"))}
                 _write_routed(aside / f"{name}.parquet", table.column("id"), choices, models, kept)
             chosen = {k: v for k, v in about["chosen"].items() if k not in DECISIONS}

@@ -12,7 +12,7 @@ import numpy as np
 from vlrb.api.results import CellInfo, CellResult, RunInfo
 from vlrb.api.routing import Timing
 from vlrb.errors import ConfigError, DataError, StorageError, VlrbError
-from vlrb.evaluation.metrics import Evaluator
+from vlrb.evaluation.metrics import Chosen, Evaluator
 from vlrb.evaluation.splits import Splitting, unpacked
 from vlrb.executor import Failure, Job, Limits, Listener, Progress, Report, Task, quiet, stage
 from vlrb.experiment.portable import PortablePlan, do_tasks, plan_versions
@@ -160,7 +160,7 @@ def cell_result(context: RunContext, cell: CellInfo, directory: Path, reused: bo
     for name in ROUTED:
         routed = read_routed(directory, name, context.ids(split, name), models)
         on = context.evaluated([split], name)
-        scores[name] = context.evaluator.scores(on, routed.choices, timing.get(name), routed.estimate)
+        (scores[name],) = context.evaluator.scores(on, [Chosen(routed.choices, timing.get(name), routed.read_estimate)])
         counts[name] = np.bincount(routed.choices, minlength=len(models)).tolist()
     return CellResult(
         cell=cell,

@@ -22,7 +22,7 @@ from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
 from vlrb.plugins.registry import Registry
-from vlrb.running.cell_files import estimate_of
+from vlrb.running.cell_files import estimate_in
 from vlrb.running.results import read_result
 from vlrb.running.views import Plots, choices_frame, comparison_frame, curve_frame, leaderboard_frame, leaderboard_html
 from vlrb.storage import read_json, read_parquet
@@ -105,12 +105,12 @@ class Choices:
     seed: int | None
     rows: Array
     choices: Array
-    _estimate: Estimate | Callable[[], Estimate | None] | None = None
+    read_estimate: Callable[[], Estimate] | None = None
 
-    @cached_property
+    @property
     def estimate(self) -> Estimate | None:
         """Return the router's estimates, float64[m, k] each, read when they are asked for; None where it gave none."""
-        return self._estimate() if callable(self._estimate) else self._estimate
+        return self.read_estimate() if self.read_estimate is not None else None
 
 
 def _equal(table: pa.Table, column: str, value: str) -> Array:
@@ -221,10 +221,8 @@ class FinishedRun:
         """
         file = f"cells/{result.directory.name}/{part}.parquet"
         _, rows, choices = self._choices_of(file, "choice")
-        cell, models = result.cell, self.samples.models
-        return Choices(
-            cell.label, cell.outer_name, cell.seed, rows, sealed(choices), lambda: estimate_of(self.table(file), models)
-        )
+        cell, estimate = result.cell, estimate_in(self.directory / file, self.samples.models)
+        return Choices(cell.label, cell.outer_name, cell.seed, rows, sealed(choices), estimate)
 
     def _reference_choices(self, name: str, part: str) -> tuple[Choices, ...]:
         file = "references.parquet"

@@ -11,12 +11,12 @@ import numpy as np
 
 from vlrb.api.comparison import ChangedChoices, ComparedRow
 from vlrb.api.frozen import Array
-from vlrb.api.routing import Estimate, Evaluation, MetricValue, Undefined
+from vlrb.api.routing import Evaluation, MetricValue, Undefined
 from vlrb.api.statistics import Statistics
 from vlrb.evaluation.drawn_values import Row
 from vlrb.evaluation.intervals import Settings, table_statistics
-from vlrb.evaluation.metrics import EvaluatedRows
-from vlrb.running.pooled import joined_estimate, test_set
+from vlrb.evaluation.metrics import Chosen, EvaluatedRows
+from vlrb.running.pooled import joined_estimates, test_set
 from vlrb.running.routers import aggregate_scores
 from vlrb.running.statistics import is_binary
 from vlrb.running.stored import StoredRun
@@ -98,10 +98,8 @@ def _evaluation(first: StoredRun, on: EvaluatedRows, chosen: Sequence[Choices]) 
     order = np.argsort(rows)
     places = order[np.searchsorted(rows[order], on.rows)]
     choices: Array = np.concatenate([c.choices for c in chosen])[places]
-    estimate = joined_estimate([c.estimate for c in chosen])
-    if estimate is not None:
-        estimate = Estimate(estimate.p_correct[places], estimate.cost[places])
-    return first.context.evaluator.evaluation(on, choices, None, estimate)
+    estimate = joined_estimates([c.read_estimate for c in chosen], places)
+    return first.context.evaluator.evaluation(on, Chosen(choices, estimate=estimate))
 
 
 def _statistics(

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
 
-from vlrb.api.frozen import Array
+from vlrb.api.frozen import Array, sealed
 from vlrb.api.results import CellResult
 from vlrb.api.routing import Estimate, Evaluation, Timing
 from vlrb.evaluation.drawn_values import TestSet
-from vlrb.evaluation.metrics import EvaluatedRows
+from vlrb.evaluation.metrics import Chosen, EvaluatedRows
+from vlrb.evaluation.on_demand import OnDemand
 from vlrb.running.cell_files import read_routed
 from vlrb.running.context import RunContext
 
 
 @attrs.frozen(eq=False)
 class Pooled:
-    """Choices int[m] on rows that are evaluated together, with estimates if every cell has them."""
+    """Choices on rows that are evaluated together, with estimates if every cell has them."""
 
     on: EvaluatedRows
-    choices: Array
-    timing: Timing | None
-    estimate: Estimate | None
+    chosen: Chosen
 
     def evaluation(self, context: RunContext) -> Evaluation:
         """Return what a metric sees."""
-        return context.evaluator.evaluation(self.on, self.choices, self.timing, self.estimate)
+        return context.evaluator.evaluation(self.on, self.chosen)
 
 
 def pool_cells(context: RunContext, results: Sequence[CellResult], name: str = "test") -> Pooled:
@@ -41,18 +40,28 @@ def pool_cells(context: RunContext, results: Sequence[CellResult], name: str = "
         read_routed(r.directory, name, context.ids(split, name), models)
         for r, split in zip(results, splits, strict=True)
     ]
-    estimate = joined_estimate([r.estimate for r in routed])
+    estimate = joined_estimates([r.read_estimate for r in routed])
     timings = [r.timing for r in results if r.timing is not None] if name == "test" else []
     timing = _total(timings) if timings else None
-    return Pooled(context.evaluated(splits, name), np.concatenate([r.choices for r in routed]), timing, estimate)
+    chosen = Chosen(np.concatenate([r.choices for r in routed]), timing, estimate)
+    return Pooled(context.evaluated(splits, name), chosen)
 
 
-def joined_estimate(each: Sequence[Estimate | None]) -> Estimate | None:
-    """Return the estimates of several cells, one after the other; None where one of them has none."""
-    known = [e for e in each if e is not None]
-    if len(known) < len(each):
-        return None
-    return Estimate(*(np.concatenate([getattr(e, name) for e in known]) for name in ("p_correct", "cost")))
+def joined_estimates(
+    each: Sequence[Callable[[], Estimate] | None], places: Array | None = None
+) -> OnDemand[Estimate] | None:
+    """Return what reads the estimates of several cells, one after the other; None where one of them has none.
+
+    :param places: int[m]: the places that are kept of these, in this order
+    """
+    known = [read for read in each if read is not None]
+
+    def read() -> Estimate:
+        parts = [one() for one in known]
+        joined = [np.concatenate([getattr(p, name) for p in parts]) for name in ("p_correct", "cost")]
+        return Estimate(*(sealed(m if places is None else m[places]) for m in joined))
+
+    return OnDemand(read) if len(known) == len(each) else None
 
 
 def test_set(context: RunContext, on: EvaluatedRows) -> TestSet:

@@ -20,7 +20,7 @@ from vlrb.api.results import (
     SweepPoint,
 )
 from vlrb.api.routing import Evaluation, MetricValue, Undefined
-from vlrb.evaluation.metrics import EvaluatedRows
+from vlrb.evaluation.metrics import Chosen, EvaluatedRows
 from vlrb.evaluation.reference import least_costly, reference_choices
 from vlrb.evaluation.splits import Split
 from vlrb.running.cell_files import ROUTED
@@ -121,8 +121,7 @@ def _tested(
         if len(splits) == 1:
             scores.append(tuple(those[0].scores["test"] for those in by_seed))
         else:
-            score = context.evaluator.scores
-            scores.append(tuple(score(p.on, p.choices, p.timing, p.estimate) for p in joined))
+            scores.append(tuple(context.evaluator.scores(joined[0].on, [p.chosen for p in joined])))
     return _Tested(tuple(scores), tuple(seen))
 
 
@@ -146,7 +145,7 @@ def _best_by_metric(context: RunContext, split: Split) -> int:
     models = range(len(context.benchmark.candidates))
 
     def value(model: int, metric: str) -> MetricValue:
-        return evaluator.value(metric, evaluator.evaluation(on, np.full(on.rows.size, model)))
+        return evaluator.value(metric, evaluator.evaluation(on, Chosen(np.full(on.rows.size, model))))
 
     found = first_defined_metric(evaluator, models, value)
     cost, right = context.benchmark.mean_cost_and_right(split.train)
@@ -160,17 +159,17 @@ def reference_results(
 
     :param choices: split -> name -> int[m], on the test rows of the split
     """
-    references: list[ReferenceResult] = []
-    seen: dict[str, Seen] = {}
-    for name in next(iter(choices.values())):
-        joined = [
-            (context.evaluated(splits, "test"), np.concatenate([choices[s.name][name] for s in splits]))
-            for splits in context.test_sets()
-        ]
-        scores = tuple((context.evaluator.scores(on, those),) for on, those in joined)
-        seen[name] = tuple((context.evaluator.evaluation(on, those),) for on, those in joined)
-        references.append(ReferenceResult(name, REFERENCES[name], aggregate_scores(scores)))
-    return tuple(references), seen
+    evaluator, names = context.evaluator, list(next(iter(choices.values())))
+    scores: dict[str, list[list[Scores]]] = {name: [] for name in names}
+    seen: dict[str, list[tuple[Evaluation]]] = {name: [] for name in names}
+    for splits in context.test_sets():
+        on = context.evaluated(splits, "test")
+        several = [Chosen(np.concatenate([choices[s.name][name] for s in splits])) for name in names]
+        for name, chosen, found in zip(names, several, evaluator.scores(on, several), strict=True):
+            scores[name].append([found])
+            seen[name].append((evaluator.evaluation(on, chosen),))
+    references = tuple(ReferenceResult(n, REFERENCES[n], aggregate_scores(scores[n])) for n in names)
+    return references, {name: tuple(those) for name, those in seen.items()}
 
 
 def aggregate_scores(scores: Sequence[Sequence[Scores]]) -> AggregatedScores:

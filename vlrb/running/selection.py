@@ -80,7 +80,9 @@ def _select(context: RunContext, points: Mapping[str, Sequence[CellResult]]) -> 
     if len(points) == 1:
         return Selected(next(iter(points)), first, "", {})
     rows = {n: _rows(context, cells) for n, cells in finished.items()}
-    predicted = section.rule == "predicted" and all(p.estimate is not None for those in rows.values() for p in those)
+    predicted = section.rule == "predicted" and all(
+        p.chosen.estimate is not None for those in rows.values() for p in those
+    )
     rule = "best" if section.rule == "predicted" and not predicted else section.rule
     candidates = [_Point(n, those, [_values(context, p, predicted) for p in those]) for n, those in rows.items()]
     values = {p.name: p.values for p in candidates}
@@ -129,9 +131,10 @@ def _seen(context: RunContext, chose: Pooled, predicted: bool) -> Evaluation:
     The Oracle then is the model with the highest estimate, the cheapest of equals.
     """
     evaluation = chose.evaluation(context)
-    if not predicted or chose.estimate is None:
+    estimate = evaluation.estimate if predicted else None
+    if estimate is None:
         return evaluation
-    quality = sealed(calibrate_estimates(chose.estimate.p_correct, evaluation.quality))
+    quality = sealed(calibrate_estimates(estimate.p_correct, evaluation.quality))
     oracle = sealed(oracle_choices(quality == quality.max(axis=1, keepdims=True), evaluation.cost))
     best, highest = (
         float(np.take_along_axis(quality, choices[:, None], axis=1).mean())
@@ -162,4 +165,4 @@ def _cheapest_within_error(
 def _cost(context: RunContext, chose: Pooled) -> float:
     """Return the mean cost of choices, USD per sample."""
     cost = context.benchmark.cost[chose.on.rows]
-    return float(np.take_along_axis(cost, chose.choices[:, None], axis=1).mean())
+    return float(np.take_along_axis(cost, chose.chosen.choices[:, None], axis=1).mean())

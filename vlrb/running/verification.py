@@ -14,7 +14,7 @@ from vlrb.api.json_data import to_json
 from vlrb.api.results import CellResult, RunResult
 from vlrb.api.routing import Timing
 from vlrb.errors import ConfigError, DataError
-from vlrb.evaluation.metrics import cost_bounds
+from vlrb.evaluation.metrics import Chosen, cost_bounds
 from vlrb.evaluation.splits import leaking
 from vlrb.executor import Progress, quiet
 from vlrb.running.cell_files import ROUTED
@@ -102,7 +102,9 @@ def _recomputed_cell(stored: StoredRun, result: CellResult) -> CellResult:
             file = f"cells/{result.directory.name}/{name}.parquet"
             raise stored.finished.broken(file, f"holds other samples than {name}")
         on = context.evaluated([split], name)
-        scores[name] = context.evaluator.scores(on, routed.choices, timings.get(name), routed.estimate)
+        (scores[name],) = context.evaluator.scores(
+            on, [Chosen(routed.choices, timings.get(name), routed.read_estimate)]
+        )
         counts[name] = dict(zip(models, np.bincount(routed.choices, minlength=len(models)).tolist(), strict=True))
     return attrs.evolve(result, scores=scores, choices=counts)
 
@@ -197,7 +199,7 @@ def _timed(stored: StoredRun, cells: list[CellResult]) -> tuple[str, ...]:
         return ()
     split = stored.context.scored_split(one.cell)
     on = stored.context.evaluated([split], "test")
-    without = evaluator.overall(evaluator.evaluation(on, np.zeros(on.rows.size, dtype=np.int64)))
+    without = evaluator.overall(evaluator.evaluation(on, Chosen(np.zeros(on.rows.size, dtype=np.int64))))
     return tuple(
         n
         for n, v in one.scores["test"]["overall"].items()

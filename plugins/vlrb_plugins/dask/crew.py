@@ -192,7 +192,7 @@ class Crew:
                     else "there is no worker"
                 )
                 option = " ".join(f"{name}={amount:g}" for name, amount in need)
-                how = f' with --resources "{option}", or change resources of the router' if need else ""
+                how = f' with --resources "{option}", or change resources of the router or the features' if need else ""
                 found.append(Problem(f"{what}, and these wait: {names}", "executor", f"start a worker{how}"))
         return found
 

@@ -120,10 +120,11 @@ def requests_per_second(evaluation: Evaluation) -> MetricValue:
 def tokens_per_second(evaluation: Evaluation) -> MetricValue:
     """Return input tokens (mean over the models) of the queries per second, encoding included."""
     timing = evaluation.timing
+    if timing is None or _seconds(timing) <= 0:
+        return NOT_ROUTED
     if (evaluation.input_tokens < 0).any():
         return Undefined("the logs give costs instead of tokens")
-    tokens = float(evaluation.input_tokens.mean(axis=1).sum())
-    return tokens / _seconds(timing) if timing is not None and _seconds(timing) > 0 else NOT_ROUTED
+    return float(evaluation.input_tokens.mean(axis=1).sum()) / _seconds(timing)
 
 
 def routing_ms(evaluation: Evaluation) -> MetricValue:

@@ -45,9 +45,13 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 def test_results_are_those_of_the_local_executor(project: Any, cluster: Cluster) -> None:
-    """Byte for byte but for times, under the same key; a router's resources change neither."""
-    local = project.vlrb("--cache", "a", "--runs", "one", "run", project.experiment(ROUTERS, "seeds = [1, 2]"))
+    """Byte for byte but for times, under the same key; resources of a router and of features change neither."""
+    features = '[features.default]\nencoders = ["hashed-text"]\n'
+    local = project.vlrb(
+        "--cache", "a", "--runs", "one", "run", project.experiment(ROUTERS + features, "seeds = [1, 2]")
+    )
     routers = ROUTERS.replace('use = "random"', 'use = "random"\nresources = { GPU = 1 }')
+    routers += features + "resources = { GPU = 1 }\n"
     file = project.experiment(routers, "seeds = [1, 2]", more=on(cluster))
     shown = project.vlrb("--cache", "b", "--runs", "two", "run", file)
 
@@ -63,12 +67,13 @@ def test_results_are_those_of_the_local_executor(project: Any, cluster: Cluster)
 
 
 def test_resources_are_checked(project: Any) -> None:
-    """An amount must be a positive number."""
-    shown = project.vlrb(
-        "check", project.experiment('[[router]]\nuse = "cheapest"\nresources = { GPU = 0, x = "1" }\n')
-    )
+    """An amount must be a positive number, of a router or of features."""
+    features = '[features.f]\nencoders = ["hashed-text"]\nresources = { GPU = -1 }\n'
+    routers = '[[router]]\nuse = "cheapest"\nresources = { GPU = 0, x = "1" }\n'
+    shown = project.vlrb("check", project.experiment(routers + features))
 
     assert shown.status == 4
+    assert "features.f.resources.GPU: must be a number above 0, not -1" in shown.err
     assert "router[0].resources.GPU: must be a number above 0, not 0" in shown.err
     assert "router[0].resources.x: must be a number above 0" in shown.err
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from encoding_case import Case
 
+from vlrb.benchmark.build import build
 from vlrb.errors import DataError, PluginError
 from vlrb.evaluation import encoding
+from vlrb.evaluation.features import encode
+from vlrb.executor import Job, Task, quiet
 
 
 @pytest.mark.parametrize(
@@ -101,3 +107,25 @@ def test_a_streaming_encoder_gives_the_same(case: Case) -> None:
 
     assert np.array_equal(plain.features.matrix, streamed.features.matrix)
     assert len(caught.value.problems) == 2
+
+
+def test_tasks_ask_for_what_the_features_need(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An executor with several machines encodes where the resources are; they decide neither the features nor their key."""
+    asked = []
+    do_tasks = encoding.do_tasks
+
+    def noted(executor: object, job: Job, tasks: Sequence[Task], *more: Any) -> None:
+        asked.extend(task.resources for task in tasks)
+        do_tasks(executor, job, tasks, *more)
+
+    monkeypatch.setattr(encoding, "do_tasks", noted)
+    table = 'encoders = ["e-text"]\nfusion = "concat"\n'
+    plan = case.plan(table + "resources = { GPU = 1 }\n")
+    built = build(plan, case.places)
+    encoded = encode(plan, "f", built, case.places, quiet, jobs=1)
+
+    assert {frozenset(r.items()) for r in asked} == {frozenset({("GPU", 1)})}
+    kept = case.chunks()
+    again = encode(case.plan(table), "f", built, case.places, quiet, jobs=1)
+    assert np.array_equal(again.features.matrix, encoded.features.matrix)
+    assert case.chunks() == kept

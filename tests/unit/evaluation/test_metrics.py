@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from vlrb.api.components import MetricSpec, NoParams
-from vlrb.api.routing import CostBounds, Evaluation, MetricValue, Timing, Undefined
+from vlrb.api.routing import CostBounds, Estimate, Evaluation, MetricValue, Timing, Undefined
 from vlrb.errors import PluginError
-from vlrb.evaluation.metrics import EvaluatedRows, Evaluator, cost_bounds
+from vlrb.evaluation.metrics import Chosen, EvaluatedRows, Evaluator, cost_bounds
+from vlrb.evaluation.on_demand import OnDemand
 from vlrb.evaluation.splits import Split
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.plugin import Plugin
@@ -57,12 +58,13 @@ class Case:
         return attrs.evolve(rows, bounds=self.bounds or rows.bounds)
 
     def scores(self, name: str, choices: Any, timing: Timing | None = None) -> Any:
-        return self.evaluator.scores(self.on(name), choices, timing)
+        (found,) = self.evaluator.scores(self.on(name), [Chosen(np.asarray(choices), timing)])
+        return found
 
     def select(self, rows: list[int], choices: list[int]) -> MetricValue:
         """Return the selection metric on any rows."""
         on = EvaluatedRows(self.evaluator.benchmark, np.array(rows), np.full(len(rows), 1), CostBounds(1, 2))
-        return self.evaluator.select(self.evaluator.evaluation(on, np.array(choices)))
+        return self.evaluator.select(self.evaluator.evaluation(on, Chosen(np.array(choices))))
 
 
 def evaluator(folder: Path, *metrics: ConfiguredComponent, bounds: CostBounds | None = None) -> Case:
@@ -232,29 +234,34 @@ def test_matrices_that_no_metric_looks_at_are_not_taken(tmp_path: Path) -> None:
 
     made = evaluator(tmp_path, ACCURACY, COST, metric(values.oracle_gap_closed, "oracle-gap-closed"))
     on = made.on("test")
-    made.evaluator.scores(on, CHOICES)
-    assert sorted(on.taken) == ["cost", "quality"]
+    made.evaluator.scores(on, [Chosen(CHOICES)])
+    assert sorted(name for name, matrix in on.matrices.items() if matrix.is_made) == ["cost", "quality"]
 
     asking = evaluator(tmp_path / "asking", metric(mean_tokens, "mean-tokens", per_subset=False))
     on = asking.on("test")
-    first = asking.evaluator.scores(on, CHOICES)["overall"]["mean-tokens"]
-    assert sorted(on.taken) == ["cost", "input_tokens", "quality"]
-    assert first == on.matrix("input_tokens").mean()
-    assert on.matrix("input_tokens") is on.taken["input_tokens"]
+    both = asking.evaluator.scores(on, [Chosen(CHOICES), Chosen(CHOICES)])
+    assert sorted(name for name, matrix in on.matrices.items() if matrix.is_made) == ["cost", "input_tokens", "quality"]
+    tokens = on.matrices["input_tokens"]()
+    assert [scores["overall"]["mean-tokens"] for scores in both] == [tokens.mean()] * 2
+    assert on.matrices["input_tokens"]() is tokens
 
 
 def test_another_process_gets_the_matrices_that_are_taken_on_demand(tmp_path: Path) -> None:
     """It has no rows of the benchmark to take them from; what several evaluations share is sent once."""
     made = evaluator(tmp_path, ACCURACY)
     on = made.on("test")
-    pair = [made.evaluator.evaluation(on, CHOICES), made.evaluator.evaluation(on, CHOICES[::-1])]
+    estimate = OnDemand(lambda: Estimate(np.full((6, 3), 0.5), np.ones((6, 3))))
+    pair = [made.evaluator.evaluation(on, Chosen(c, estimate=estimate)) for c in (CHOICES, CHOICES[::-1])]
 
     one, other = pickle.loads(pickle.dumps(pair))
 
     for name in ("score", "input_tokens", "output_tokens"):
-        assert np.array_equal(getattr(one, name), on.matrix(name))
+        assert np.array_equal(getattr(one, name), on.matrices[name]())
         assert getattr(one, name) is getattr(other, name)
-        assert np.array_equal(getattr(attrs.evolve(one, timing=None), name), on.matrix(name))
+        assert np.array_equal(getattr(attrs.evolve(one, timing=None), name), on.matrices[name]())
+    assert one.has_estimate
+    assert one.estimate is other.estimate
+    assert one.estimate.p_correct.mean() == 0.5
 
 
 def test_a_metric_that_raises_is_undefined_and_blamed(tmp_path: Path) -> None:

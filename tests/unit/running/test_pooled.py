@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from split_runs import FOLDS, KEYED, SplitRun, accuracy, run_splits
 
-from vlrb.evaluation.metrics import EvaluatedRows, Evaluator
+from vlrb.evaluation.metrics import Chosen, EvaluatedRows, Evaluator
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.discovery import load
 from vlrb.plugins.plugin import Selection
@@ -71,7 +71,7 @@ def test_the_best_single_model_is_that_of_each_fold(tmp_path: Path) -> None:
 
     assert on.best.tolist() == [1, 1, 2, 2, 2, 2]
     evaluator = Evaluator(made, (), ConfiguredComponent.default(load(Selection()), "metric", "accuracy"))
-    seen = evaluator.evaluation(on, np.zeros(6, dtype=np.int64))
+    seen = evaluator.evaluation(on, Chosen(np.zeros(6, dtype=np.int64)))
     assert seen.best_single_choices.tolist() == on.best.tolist()
     assert seen.best_single == pytest.approx(made.quality[on.rows, on.best].mean())
 
@@ -80,13 +80,13 @@ def test_time_of_folds_is_the_sum(folds: SplitRun) -> None:
     """Requests and seconds of all folds: throughput is of all test samples together."""
     cells = folds.standing(seed=1)
     timings = [c.timing for c in cells if c.timing is not None]
-    found = pool_cells(folds.context, cells).timing
+    found = pool_cells(folds.context, cells).chosen.timing
 
     assert len(timings) == 3
     assert found is not None
     assert found.requests == 120
     assert found.route_seconds == pytest.approx(sum(t.route_seconds for t in timings))
-    assert pool_cells(folds.context, cells, "dev").timing is None
+    assert pool_cells(folds.context, cells, "dev").chosen.timing is None
 
 
 def test_estimates_are_pooled_where_every_cell_has_them(folds: SplitRun) -> None:
@@ -94,10 +94,11 @@ def test_estimates_are_pooled_where_every_cell_has_them(folds: SplitRun) -> None
     cells = folds.standing(seed=2)
     joined = pool_cells(folds.context, cells)
     each = [pool_cells(folds.context, [c]) for c in cells]
+    estimate = joined.evaluation(folds.context).estimate
 
-    assert joined.estimate is not None
-    assert joined.choices.tolist() == [j for p in each for j in p.choices.tolist()]
-    expected = np.concatenate([p.estimate.p_correct for p in each if p.estimate is not None])
-    assert np.array_equal(joined.estimate.p_correct, expected)
-    assert pool_cells(folds.context, folds.standing("cheapest", 2)).estimate is None
-    assert pool_cells(folds.context, [*cells[:2], folds.standing("cheapest", 2)[2]]).estimate is None
+    assert estimate is not None
+    assert joined.chosen.choices.tolist() == [j for p in each for j in p.chosen.choices.tolist()]
+    expected = np.concatenate([p.chosen.estimate().p_correct for p in each if p.chosen.estimate is not None])
+    assert np.array_equal(estimate.p_correct, expected)
+    assert pool_cells(folds.context, folds.standing("cheapest", 2)).chosen.estimate is None
+    assert pool_cells(folds.context, [*cells[:2], folds.standing("cheapest", 2)[2]]).chosen.estimate is None
