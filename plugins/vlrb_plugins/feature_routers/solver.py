@@ -75,17 +75,27 @@ class Binary:
 
     def slopes(self, margins: Array) -> Array:
         """Return the derivatives by the margins."""
-        return np.asarray(self.weights * (sigmoid(margins) - self.right))
+        slopes = sigmoid(margins)
+        slopes -= self.right
+        slopes *= self.weights
+        return slopes
 
     def curvature(self, margins: Array, slopes: Array, along: Array) -> Array:  # noqa: ARG002
         """Return the second derivatives along a direction."""
-        p = slopes / self.weights + self.right
-        return np.asarray(np.einsum("ij,ij->j", self.weights * p * (1 - p), along**2))
+        return np.asarray(np.einsum("ij,ij->j", self._bends(slopes), along**2))
 
     def bends(self, slopes: Array) -> Array:
         """Return the sums of weighted p (1 - p)."""
-        p = slopes / self.weights + self.right
-        return np.asarray((self.weights * p * (1 - p)).sum(axis=0))
+        return np.asarray(self._bends(slopes).sum(axis=0))
+
+    def _bends(self, slopes: Array) -> Array:
+        """Return weighted p (1 - p), float64[n, p], in place where it can be: the matrices may be as large as the benchmark."""
+        p = slopes / self.weights
+        p += self.right
+        weighted: Array = self.weights * p
+        np.subtract(1, p, out=p)
+        weighted *= p
+        return weighted
 
     def only(self, columns: Array) -> Binary:
         """Return some of the questions."""
