@@ -72,23 +72,25 @@ def locked(target: Path, *, to_read: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lock_within(target: Path, seconds: float) -> Iterator[bool]:
+def lock_within(target: Path, seconds: float, *, to_read: bool = False) -> Iterator[bool]:
     """Hold the lock of ``target`` unless it is held elsewhere, or in another part of this process, for so long; yield whether.
 
+    :param to_read: as in :func:`locked`
     :raises StorageError: when there can be no lock
     """
     with _lease(target) as lease:
-        yield lease.acquire(seconds)
+        yield lease.acquire(seconds, to_read)
 
 
-def lock_if_free(target: Path) -> contextlib.AbstractContextManager[bool]:
+def lock_if_free(target: Path, *, to_read: bool = False) -> contextlib.AbstractContextManager[bool]:
     """Hold the lock of ``target`` unless another process, or another part of this one, does; yield whether it is held.
 
     A holder on another machine is found dead only after this process has looked repeatedly.
 
+    :param to_read: as in :func:`locked`
     :raises StorageError: when there can be no lock
     """
-    return lock_within(target, 0)
+    return lock_within(target, 0, to_read=to_read)
 
 
 def remove_lock(target: Path) -> bool:

@@ -278,6 +278,12 @@ def test_a_read_only_cache_gives_what_it_holds(project: Any) -> None:
     assert all(cell["reused"] for cell in json.loads(done.stdout)["cells"])
     assert sorted(project.folder.glob(".vlrb-cache/**/*")) == before
 
+    shutil.rmtree(project.folder / "runs")
+    done = read_only(project, "cache", "prune", "--older-than", "0", "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {"cells", "features"} <= {entry["kind"] for entry in json.loads(done.stdout)["removed"]}
+    assert sorted(project.folder.glob(".vlrb-cache/**/*")) == before
+
     more = project.experiment(routers + '[[router]]\nuse = "cheapest"\n', logs="samples = 20")
     done = read_only(project, "run", more, "--jobs", "2")
     assert done.returncode == 4

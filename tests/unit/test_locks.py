@@ -330,9 +330,10 @@ def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pyt
             pass
         assert caught.value.problems[0].where == str(tmp_path / "t.lock")
         assert caught.value.problems[0].fix
-    reads = pytest.raises(StorageError) if number == errno.ENOSPC else contextlib.nullcontext()
-    with reads, locked(tmp_path / "t", to_read=True):
-        pass
+    for hold in (locked, lock_if_free):
+        reads = pytest.raises(StorageError) if number == errno.ENOSPC else contextlib.nullcontext()
+        with reads, hold(tmp_path / "t", to_read=True):
+            pass
 
 
 def test_a_folder_below_a_file_is_an_error(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def prune(places: Places, days: float, *, dry_run: bool = False) -> Pruned:
     in_use: list[Entry] = []
     for entry in sorted(unneeded, key=lambda e: CACHE_KINDS.index(e.kind)):
         with contextlib.ExitStack() as locks:
-            held = all(locks.enter_context(lock_if_free(path)) for path in _guarded(entry))
+            held = all(locks.enter_context(lock_if_free(path, to_read=dry_run)) for path in _guarded(entry))
             if held and (dry_run or discard_unless_used(entry.path, limit)):
                 gone.append(entry)
             elif not held:
@@ -191,7 +191,7 @@ def _clean(cache: Path, dry_run: bool) -> tuple[list[Path], int]:
     """Remove what killed processes left: half-made folders and files, and locks of what is not there."""
     gone: list[Path] = []
     freed = 0
-    for path in _leftovers(cache):
+    for path in _leftovers(cache, dry_run):
         size = sum(s.st_size for s in _files(path))
         if dry_run or _removed(path):
             gone.append(path)
@@ -199,14 +199,14 @@ def _clean(cache: Path, dry_run: bool) -> tuple[list[Path], int]:
     return gone, freed
 
 
-def _leftovers(cache: Path) -> Iterator[Path]:
+def _leftovers(cache: Path, dry_run: bool) -> Iterator[Path]:
     """Yield half-made folders that nobody is working on, old half-written files, and locks of nothing."""
     now = _now(cache)
     for folder in _folders(cache):
         for path in sorted(folder.iterdir()):
             half = _PARTIAL.fullmatch(path.name)
             if half and path.is_dir():
-                with lock_if_free(path.with_name(half["name"])) as held:
+                with lock_if_free(path.with_name(half["name"]), to_read=dry_run) as held:
                     if held:
                         yield path
             elif path.suffix == ".lock" and not path.with_suffix("").exists():
