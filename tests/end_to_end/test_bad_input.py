@@ -200,13 +200,13 @@ def test_a_table_of_a_dataset_or_model_that_the_logs_lack(project: Any) -> None:
     project.file(tables.replace("TinyAA", "Elsewhere").replace("tiny-smal", "elsewhere"), "shared.toml")
     file = project.experiment(more=f'[benchmark]\ndatasets = ["TinyA", "TinyB", "TinyAA"]\n{tables}')
     file.write_text(f'include = ["shared.toml"]\n{file.read_text(encoding="utf-8")}', encoding="utf-8")
-    for command in ("check", "build"):
+    for command in ("check", "build", "run"):
         shown = project.vlrb(command, file)
         assert shown.status == 0
         said = shown.out + shown.err
-        what = "so this table changes nothing"
-        assert f"{file}: dataset[0].name: the logs have no dataset 'TinyAA', {what} (did you mean 'TinyA'?)" in said
-        assert f"{file}: model[0].name: the logs have no model 'tiny-smal', {what} (did you mean 'tiny-small'?)" in said
+        what = "which this table describes"
+        assert f"{file}: dataset[0].name: the logs have no dataset 'TinyAA', {what} (did you mean 'TinyA'" in said
+        assert f"{file}: model[0].name: the logs have no model 'tiny-smal', {what} (did you mean 'tiny-small'" in said
         assert "elsewhere" not in said.lower()
     assert len(project.vlrb("check", file, "--json").json["warnings"]) == 2
 

@@ -104,7 +104,7 @@ def _dealt(
 ) -> Array:
     """Return the part of each row, int[n]: see ``choose``.
 
-    Lists are asked a group at a time, which takes numpy's arrays ten times as long.
+    Lists are used, since looking up single entries of numpy's arrays takes longer.
 
     :param choose: returns the part of a group by its dataset, the numbers of that dataset's rows and of all rows in each part, and
         the group's size

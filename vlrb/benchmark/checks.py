@@ -106,7 +106,7 @@ def unused_tables(plan: Plan, datasets: Collection[str], models: Collection[str]
             name, path = table["name"], (kind, i, "name")
             asked = wanted is None or name in wanted
             if asked and name not in names and document.origin(path) == document.path:
-                what = f"the logs have no {kind} {name!r}, so this table changes nothing"
+                what = f"the logs have no {kind} {name!r}, which this table describes"
                 found.append(f"{document.where(path)}: {what} ({did_you_mean(name, names)})")
     return found
 

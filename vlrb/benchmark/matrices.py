@@ -30,7 +30,7 @@ from vlrb.storage import read_parquet
 MATRICES = ("quality", "score", "cost", "input_tokens", "output_tokens")
 MOST_VALUES = 100
 """Values of a column for each of which metrics are computed."""
-_TYPES = {"quality": "|b1", "score": "<f8", "cost": "<f8", "input_tokens": "<i8", "output_tokens": "<i8"}
+TYPES = {"quality": "|b1", "score": "<f8", "cost": "<f8", "input_tokens": "<i8", "output_tokens": "<i8"}
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -232,7 +232,7 @@ def write(directory: Path, manifest: Manifest, samples: pa.Table, matrices: Mapp
     names = [m.name for m in manifest.models]
     pq.write_table(samples, directory / "samples.parquet", compression="zstd")
     for matrix in MATRICES:
-        np.save(directory / f"{matrix}.npy", np.ascontiguousarray(matrices[matrix], _TYPES[matrix]))
+        np.save(directory / f"{matrix}.npy", np.ascontiguousarray(matrices[matrix], TYPES[matrix]))
     fingerprint = _fingerprint(names, samples, matrices)
     write_record(directory / "manifest.json", attrs.evolve(manifest, fingerprint=fingerprint))
 
@@ -243,7 +243,7 @@ def load(directory: Path) -> Benchmark:
     try:
         samples = read_parquet(directory / "samples.parquet")
         shape = samples.num_rows, len(manifest.models)
-        matrices = {m: _mapped(directory / f"{m}.npy", shape, _TYPES[m]) for m in MATRICES}
+        matrices = {m: _mapped(directory / f"{m}.npy", shape, TYPES[m]) for m in MATRICES}
     except (OSError, ValueError, EOFError) as error:  # pyarrow.ArrowInvalid is a ValueError
         fix = "delete the folder and build again"
         raise DataError(f"cannot be read: {error}", where=str(directory), fix=fix) from None

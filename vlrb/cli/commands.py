@@ -164,10 +164,8 @@ def check(given: Given, file: Path, as_json: bool) -> int:
         echo_json(found)
     else:
         counts = {"dataset{}": len(datasets), "model{}": len(models), "file{} of several datasets or models": several}
-        counts = {word: n for word, n in counts.items() if n} | {
-            "cell{} on each split": cells,
-            "router{}": len(plan.routers),
-        }
+        counts = {word: n for word, n in counts.items() if n}
+        counts |= {"cell{} on each split": cells, "router{}": len(plan.routers)}
         echo(f"{file}: OK (names checked; `vlrb build` reads the contents)")
         echo("  " + ", ".join(f"{n} {word.format('s' * (n != 1))}" for word, n in counts.items()))
         notes = [] if plan.routers else ["there is no [[router]]: enough for `vlrb build`, not for `vlrb run`"]

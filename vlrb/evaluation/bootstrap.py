@@ -17,6 +17,8 @@ DRAWS_AT_ONCE = 1000
 """Draws whose counts are held together, unless there are many groups."""
 COUNTS_AT_ONCE = 2**25
 """Counts that are turned into floats together."""
+SUMS_AT_ONCE = 2**22
+"""Sums of scopes, columns and draws that are held together."""
 NUMBERS_AT_ONCE = 2**18
 """Random numbers that are drawn together."""
 
@@ -29,7 +31,7 @@ def strata_of(groups: Sequence[Array], datasets: Sequence[Array]) -> tuple[Array
 
 @attrs.frozen(eq=False)
 class Stratum:
-    """The groups int[g] of one dataset, and the seed of their draws."""
+    """The groups int[g] of one dataset; ``draws`` draws of them are made from ``source``, the same ones each time."""
 
     groups: Array
     draws: int
@@ -58,7 +60,7 @@ def _draw_into(counts: Array, rng: np.random.Generator) -> None:
 
 @attrs.frozen(eq=False)
 class Draws:
-    """The samples themselves and ``draws`` draws, of as many groups as each dataset has.
+    """Draws of groups, of each dataset as many as it has; draw 0 is the samples themselves, and ``draws`` others follow.
 
     ``strata`` str[groups] are the datasets.
     """
@@ -109,13 +111,28 @@ Sums = list[Array | None]
 def scope_sums(samples: Sequence[Sample], draws: Draws) -> Iterator[tuple[str, Sums]]:
     """Yield each scope and the sums of the columns of each test set in every draw.
 
-    Scopes that have the same rows of a stratum share the sums over these; a scope is yielded after its last stratum.
+    Some scopes are done together, with the same counts; those that have the same rows of a stratum share the sums over these.
     """
     strata = draws.of_strata()
     of_groups = np.empty(draws.strata.size, dtype=np.intp)
     for k, stratum in enumerate(strata):
         of_groups[stratum.groups] = k
     of_rows = [of_groups[s.groups] for s in samples]
+    scopes = list(dict.fromkeys(name for s in samples for name in s.scopes))
+    together = max(1, SUMS_AT_ONCE // (max(s.matrix.shape[1] for s in samples) * draws.size))
+    for start in range(0, len(scopes), together):
+        names = frozenset(scopes[start : start + together])
+        some = [attrs.evolve(s, scopes={n: m for n, m in s.scopes.items() if n in names}) for s in samples]
+        yield from _sums_of_scopes(some, of_rows, strata)
+
+
+def _sums_of_scopes(
+    samples: Sequence[Sample], of_rows: Sequence[Array], strata: Sequence[Stratum]
+) -> Iterator[tuple[str, Sums]]:
+    """Yield each scope and its sums, after its last stratum.
+
+    :param of_rows: of each test set, the number of each row's stratum, int[m]
+    """
     last: dict[str, int] = {}
     for sample, numbers in zip(samples, of_rows, strict=True):
         for name, member in sample.scopes.items():

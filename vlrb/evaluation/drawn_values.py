@@ -283,8 +283,8 @@ def take_rows(evaluation: Evaluation, index: Array, taken: dict[Any, Any]) -> Ev
 
     def take(array: Array) -> Array:
         if id(array) not in taken:
-            taken[id(array)] = sealed(array[index])
-        return taken[id(array)]  # type: ignore[no-any-return]
+            taken[id(array)] = array, sealed(array[index])  # no other array has this identity while this one is held
+        return taken[id(array)][1]  # type: ignore[no-any-return]
 
     def accuracy(choices: Array) -> float:
         key = id(evaluation.quality), id(choices)

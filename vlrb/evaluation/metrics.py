@@ -98,11 +98,6 @@ def _taken(matrix: Array, rows: Array) -> Array:
     return sealed(matrix[rows])
 
 
-def _part(estimate: Callable[[], Estimate], inside: Array) -> Estimate:
-    whole = estimate()
-    return Estimate(sealed(whole.p_correct[inside]), sealed(whole.cost[inside]))
-
-
 def is_large(on: EvaluatedRows) -> bool:
     """Tell whether rows have so many outcomes that copies of them are not kept for later."""
     return on.rows.size * len(on.benchmark.candidates) > LARGE
@@ -115,6 +110,17 @@ class Chosen:
     choices: Array
     timing: Timing | None = None
     estimate: Callable[[], Estimate] | None = None
+
+
+def _part(chosen: Chosen, inside: Array) -> Chosen:
+    """Return what was chosen on some of the rows, without a time."""
+    estimate = chosen.estimate and OnDemand(partial(_estimate_of_part, chosen.estimate, inside))
+    return Chosen(chosen.choices[inside], estimate=estimate)
+
+
+def _estimate_of_part(estimate: Callable[[], Estimate], inside: Array) -> Estimate:
+    whole = estimate()
+    return Estimate(sealed(whole.p_correct[inside]), sealed(whole.cost[inside]))
 
 
 @attrs.define(eq=False, slots=False)
@@ -146,8 +152,7 @@ class Evaluator:
         subset_metrics = [(c, m) for c, m in self._metrics if c.spec.per_subset]
         for scope, inside, rows in self._parts(on):
             for scores, chosen in zip(found, several, strict=True):
-                estimate = chosen.estimate and OnDemand(partial(_part, chosen.estimate, inside))
-                part = Chosen(chosen.choices[inside], estimate=estimate)
+                part = _part(chosen, inside) if rows is not on else attrs.evolve(chosen, timing=None)
                 scores[scope] = self._values(self.evaluation(rows, part), subset_metrics)
         return list(found)
 

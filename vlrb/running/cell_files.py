@@ -57,7 +57,7 @@ def read_routed(folder: Path, name: str, ids: Sequence[str], models: Sequence[st
     """
     file = folder / f"{name}.parquet"
     table = _read_columns(file, ("id", "choice"))
-    if not table.column("id").equals(pa.chunked_array([pa.array(ids, pa.string())])):
+    if not table.column("id").cast(pa.string()).equals(pa.chunked_array([pa.array(ids, pa.string())])):
         raise DataError(f"holds other samples than {name}", where=str(file), fix="run again with --fresh")
     return Routed(table.column("choice").to_numpy(), estimate_in(file, models))
 
@@ -79,12 +79,17 @@ def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:
 def estimate_in(file: Path, models: Sequence[str]) -> OnDemand[Estimate] | None:
     """Return what reads the estimates of a cell's file, float64[n, k] each; None where it has none.
 
-    :raises DataError: naming the file when it is broken, also when it is read
+    Where the file cannot be read later, that ends the run, whichever metric asked: StorageError.
+
+    :raises DataError: naming the file when it is broken
     """
     names = [[f"{matrix}:{model}" for model in models] for matrix in ("p_correct", "cost")]
 
     def read() -> Estimate:
-        tables = [(_read_columns(file, columns), columns) for columns in names]
+        try:
+            tables = [(_read_columns(file, columns), columns) for columns in names]
+        except DataError as error:
+            raise StorageError(error.problems) from None
         return Estimate(*(sealed(np.column_stack([t.column(c).to_numpy() for c in columns])) for t, columns in tables))
 
     return OnDemand(read) if names[0][0] in _column_names(file) else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from vlrb.api.components import FigureSpec
 from vlrb.api.frozen import Array, FrozenDict, sealed
 from vlrb.api.results import CellResult, RouterResult, RunResult
 from vlrb.api.routing import Estimate, Undefined
-from vlrb.benchmark.matrices import Benchmark, load
+from vlrb.benchmark.matrices import TYPES, Benchmark, load
 from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
@@ -105,12 +106,50 @@ class Choices:
     seed: int | None
     rows: Array
     choices: Array
-    read_estimate: Callable[[], Estimate] | None = None
+    _estimate: Estimate | Callable[[], Estimate] | None = None
 
     @property
     def estimate(self) -> Estimate | None:
         """Return the router's estimates, float64[m, k] each, read when they are asked for; None where it gave none."""
-        return self.read_estimate() if self.read_estimate is not None else None
+        return self._estimate() if callable(self._estimate) else self._estimate
+
+    @property
+    def read_estimate(self) -> Callable[[], Estimate] | None:
+        """Return what reads the estimates; None where the router gave none."""
+        given = self._estimate
+        return given if given is None or callable(given) else lambda: given
+
+
+def _broken(directory: Path, name: str, what: str) -> DataError:
+    fix = "run the experiment again with --fresh, or restore the run's directory"
+    return DataError(what, where=str(directory / name), fix=fix)
+
+
+@contextlib.contextmanager
+def _readable(directory: Path, name: str) -> Iterator[None]:
+    """Blame a file of a run's directory for what Arrow raises in a block."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise _broken(directory, name, f"cannot be read: {error}") from None
+
+
+def _read_matrix(directory: Path, models: Sequence[str], name: str) -> Array:
+    """Return a matrix of all samples and models, [n, k].
+
+    :raises DataError: when a value is missing or of another type
+    """
+    file, names = "evaluated.parquet", [f"{name}:{model}" for model in models]
+    with _readable(directory, file):
+        table = read_parquet(directory / file, names)
+    matrix = np.empty((table.num_rows, len(models)), TYPES[name])
+    for j, column in enumerate(map(table.column, names)):
+        values = column.to_numpy()
+        if column.null_count or values.dtype != matrix.dtype:
+            what = f"holds {column.type} with {column.null_count:,} missing values in {names[j]!r} instead of {matrix.dtype}"
+            raise _broken(directory, file, what)
+        matrix[:, j] = values
+    return sealed(matrix)
 
 
 def _equal(table: pa.Table, column: str, value: str) -> Array:
@@ -173,17 +212,8 @@ class FinishedRun:
             datasets=sealed(np.array(table.column("dataset").to_pylist(), dtype=np.str_)),
             groups=sealed(table.column("group").to_numpy()),
             by={name.removeprefix("by:"): tuple(table.column(name).to_pylist()) for name in by},
-            matrix=self._matrix,
+            matrix=partial(_read_matrix, self.directory, self.result.run.benchmark.models),
         )
-
-    def _matrix(self, name: str) -> Array:
-        """Return a matrix of all samples and models."""
-        models = self.result.run.benchmark.models
-        table = self.table("evaluated.parquet", [f"{name}:{model}" for model in models])
-        matrix = np.empty((table.num_rows, len(models)), table.schema.types[0].to_pandas_dtype())
-        for j, model in enumerate(models):
-            matrix[:, j] = table.column(f"{name}:{model}").to_numpy()
-        return sealed(matrix)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -228,7 +258,8 @@ class FinishedRun:
         file = "references.parquet"
         several = ["split_name"] if "split_name" in self._column_names(file) else []
         table, rows, chosen = self._choices_of(file, name, "split", *several)
-        inside = {"": _equal(table, "split", part)}
+        with _readable(self.directory, file):  # a column that holds no texts
+            inside = {"": _equal(table, "split", part)}
         if several:
             splits = table.column("split_name").unique().to_pylist()
             if unknown := set(splits) - {s.name for s in self.result.run.split.each}:
@@ -250,6 +281,8 @@ class FinishedRun:
             rows = self.samples.rows(table.column("id"))
         except KeyError as error:
             raise self.broken(file, f"holds a sample that evaluated.parquet lacks: {error}") from None
+        except pa.ArrowException as error:
+            raise self.broken(file, f"holds ids that are not texts: {error}") from None
         chosen = table.column(column).to_numpy()
         if chosen.dtype.kind not in "iu" or (chosen.size and not 0 <= chosen.min() <= chosen.max() < models):
             raise self.broken(file, f"holds choices that are not among the {models} models")
@@ -341,23 +374,17 @@ class FinishedRun:
 
     def _column_names(self, name: str) -> list[str]:
         """Return the names of the columns of a Parquet file of the directory; errors are those of :meth:`table`."""
-        try:
+        with _readable(self.directory, name):
             return list(pq.read_schema(self.directory / name).names)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise self.broken(name, f"cannot be read: {error}") from None
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return a Parquet file of the directory, or some of its columns.
 
         :raises DataError: when it is missing or broken, or lacks a column
         """
-        file = self.directory / name
-        try:
-            return read_parquet(file, columns)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise self.broken(name, f"cannot be read: {error}") from None
+        with _readable(self.directory, name):
+            return read_parquet(self.directory / name, columns)
 
     def broken(self, name: str, what: str) -> DataError:
         """Return an error about a file of the directory."""
-        fix = "run the experiment again with --fresh, or restore the run's directory"
-        return DataError(what, where=str(self.directory / name), fix=fix)
+        return _broken(self.directory, name, what)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -111,6 +113,44 @@ def test_a_scope_may_be_whole_in_one_test_set_and_a_part_of_another() -> None:
         [drawn[0].tolist()],
         None,
     ]
+
+
+@pytest.mark.parametrize(("several", "most"), [(1, 10**6), (13, 10**6), (1000, 30), (1000, 7)])
+def test_blocks_of_draws_change_no_draw(several: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many draws or counts are held together; nor do they change if they are drawn again."""
+    draws = Draws(STRATA, 100, seed=5)
+    counts = draws.counts()
+    monkeypatch.setattr(bootstrap, "DRAWS_AT_ONCE", several)
+    monkeypatch.setattr(bootstrap, "COUNTS_AT_ONCE", most)
+
+    assert np.array_equal(draws.counts(), counts)
+    (stratum, *_) = draws.of_strata()
+    again = [np.concatenate([block for _, block in stratum.blocks()], axis=1) for _ in range(2)]
+    assert np.array_equal(again[0], counts[STRATA == "a"])
+    assert np.array_equal(again[1], again[0])
+
+
+def test_few_sums_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column of many values makes many scopes, of which few are done together, to the same sums."""
+    rng = np.random.default_rng(1)
+    matrix, own = rng.random((40, 3)), rng.integers(11, size=40)
+    scopes = {f"by/{i}": rng.random(40) < 0.5 for i in range(20)}
+    sample, draws, held = make_sample(own.tolist(), matrix, **scopes), Draws(STRATA, 30, seed=2), []
+    expected = dict(scope_sums([sample], draws))
+    inner = bootstrap._sums_of_scopes
+
+    def noted(samples: list[Sample], *more: Any) -> Any:
+        held.append(len(samples[0].scopes))
+        return inner(samples, *more)
+
+    monkeypatch.setattr(bootstrap, "_sums_of_scopes", noted)
+    monkeypatch.setattr(bootstrap, "SUMS_AT_ONCE", 3 * 31 * 4)
+    found = dict(scope_sums([sample], draws))
+
+    assert max(held) == 4
+    assert found.keys() == expected.keys() == {OVERALL, *scopes}
+    for name in found:
+        assert np.array_equal(found[name][0], expected[name][0])  # type: ignore[arg-type]
 
 
 def test_few_counts_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,20 @@ def test_means_that_give_another_quantity_are_a_failure() -> None:
     assert found["same"].undefined == {}
 
 
+def test_matrices_that_are_made_anew_are_not_mixed_up() -> None:
+    """What was taken of an array is remembered by its identity, which another array has once the first is gone."""
+    seen = attrs.evolve(
+        small.binary_row("r", [1, 0, 1]).evaluations[0][0],
+        score=lambda: np.full((3, 2), 1.0),
+        input_tokens=lambda: np.full((3, 2), 7),
+        output_tokens=lambda: np.full((3, 2), 9),
+    )
+    taken = take_rows(seen, np.array([0, 0, 2]), {})
+
+    for _ in range(3):
+        assert [m.mean() for m in (taken.score, taken.input_tokens, taken.output_tokens)] == [1.0, 7.0, 9.0]
+
+
 def test_a_full_disk_is_not_the_metrics_failure() -> None:
     """Errors of storage end the run, as everywhere."""
 

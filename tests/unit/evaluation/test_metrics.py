@@ -246,6 +246,40 @@ def test_matrices_that_no_metric_looks_at_are_not_taken(tmp_path: Path) -> None:
     assert on.matrices["input_tokens"]() is tokens
 
 
+def test_a_scope_of_all_rows_is_not_taken_again(tmp_path: Path) -> None:
+    """It is evaluated on the same matrices, without the time, which is that of all scopes together."""
+    made = evaluator(tmp_path, ACCURACY)
+    on = made.on("test")
+    made.evaluator.scopes = {"group/all": np.ones(18, dtype=bool), "group/half": np.arange(18) < 9}
+    estimate = OnDemand(lambda: Estimate(np.full((6, 3), 0.5), np.ones((6, 3))))
+    seen: list[Evaluation] = []
+    made.evaluator._metrics = [(ACCURACY, lambda e: seen.append(e) or 0.5)]
+
+    made.evaluator.scores(on, [Chosen(CHOICES, Timing(6, 1.0, 1.0), estimate)])
+
+    overall, whole, half = seen
+    assert whole.quality is overall.quality
+    assert [e.timing for e in seen] == [Timing(6, 1.0, 1.0), None, None]
+    assert len(half.quality) < 6
+    assert not estimate.is_made
+    assert all(e.has_estimate for e in seen)
+    assert not estimate.is_made
+    assert half.estimate is not None
+    assert half.estimate.cost.shape == half.cost.shape
+    assert sorted(on.parts) == ["group/half"]
+
+
+def test_means_of_a_split_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each model's mean cost and right answers on some rows are those of the matrices, and computed once."""
+    made = handmade.make(tmp_path)
+    for rows in (np.array([3, 1, 7]), np.array([1, 3]), None):
+        own = slice(None) if rows is None else rows
+        cost, right = made.mean_cost_and_right(rows)
+        assert np.array_equal(cost, made.cost[own].mean(axis=0))
+        assert np.array_equal(right, made.quality[own].sum(axis=0))
+        assert made.mean_cost_and_right(rows)[0] is cost
+
+
 def test_another_process_gets_the_matrices_that_are_taken_on_demand(tmp_path: Path) -> None:
     """It has no rows of the benchmark to take them from; what several evaluations share is sent once."""
     made = evaluator(tmp_path, ACCURACY)

@@ -84,6 +84,20 @@ def test_a_router_without_estimates_has_none(work: Work) -> None:
     assert read_routed(folder, "test", TEST, handmade.MODELS).estimate is None
 
 
+def test_estimates_are_read_when_they_are_asked_for(work: Work) -> None:
+    """Whether there are any is known before; a file that was damaged meanwhile ends the run, whichever metric asked."""
+    folder = work.run(Fitted(more={"estimate": estimated}))
+    first, second = (read_routed(folder, "test", TEST, handmade.MODELS) for _ in range(2))
+    assert first.read_estimate is not None
+    assert not first.read_estimate.is_made
+    assert first.estimate is first.estimate
+
+    (folder / "test.parquet").write_bytes(b"cut off")
+    with pytest.raises(StorageError, match=r"test\.parquet") as caught:
+        _ = second.estimate
+    assert caught.value.problems[0].fix == "run again with --fresh"
+
+
 def test_an_estimate_is_read_from_its_own_columns(tmp_path: Path) -> None:
     """By the models' names, whatever the order of the columns."""
     columns: dict[str, Any] = {"id": DEV, "choice": [0, 1, 2]}

@@ -147,6 +147,34 @@ def test_reference_points_are_of_the_splits_of_the_run(
         FinishedRun.read(copy).chosen("oracle")
 
 
+@pytest.mark.parametrize(
+    ("file", "column", "values"),
+    [
+        ("evaluated.parquet", "quality:", pa.array([None] * 120, pa.bool_())),
+        ("evaluated.parquet", "input_tokens:", pa.array([None] * 120, pa.int64())),
+        ("evaluated.parquet", "cost:", pa.array([1] * 120, pa.int64())),
+        ("references.parquet", "id", pa.array([1] * 120, pa.int64())),
+        ("references.parquet", "split", pa.array([1] * 120, pa.int64())),
+    ],
+)
+def test_values_of_another_kind_are_an_error(
+    run: FinishedRun, tmp_path: Path, file: str, column: str, values: pa.Array
+) -> None:
+    """A missing value does not become a number, and Arrow's errors name the file."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run.directory, copy)
+    table = pq.read_table(copy / file)
+    name = next(c for c in table.column_names if c.startswith(column))
+    values = pa.concat_arrays([values] * (table.num_rows // 120 + 1))[: table.num_rows]
+    pq.write_table(table.set_column(table.column_names.index(name), name, values), copy / file)
+    damaged = FinishedRun.read(copy)
+
+    with pytest.raises(DataError, match=rf"{file}: (holds|cannot be read)"):
+        for matrix in ("quality", "cost", "input_tokens"):
+            getattr(damaged.samples, matrix)
+        damaged.chosen("oracle")
+
+
 def with_figure(run: FinishedRun, spec: FigureSpec) -> FinishedRun:
     """Return a run with a plugin that offers one figure."""
     record = Registered(spec, Plugin("mine", "mine", "1", "here"))

@@ -135,7 +135,7 @@ def test_choices_are_put_into_the_order_of_the_test_rows(first: FinishedRun) -> 
         chosen[0],
         rows=chosen[0].rows[order],
         choices=chosen[0].choices[order],
-        read_estimate=lambda: Estimate(*(m[order] for m in attrs.astuple(chosen[0].estimate, recurse=False))),  # type: ignore[arg-type]
+        estimate=Estimate(*(m[order] for m in attrs.astuple(chosen[0].estimate, recurse=False))),  # type: ignore[arg-type]
     )
     found = _evaluation(stored, on, [*chosen[:0:-1], turned])
     of = {int(row): int(c) for one in chosen for row, c in zip(one.rows, one.choices, strict=True)}
