@@ -194,7 +194,7 @@ def test_a_log_source_that_returns_what_was_not_asked_for(project: Any) -> None:
     assert project.vlrb("run", project.experiment(more=asked["more"])).status == 0
 
 
-def test_a_table_of_a_dataset_or_model_that_the_logs_lack(project: Any) -> None:
+def test_a_table_of_a_dataset_or_model_that_the_logs_lack(project: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A name that is written wrong would change nothing in silence: it is named with its place and the closest names."""
     tables = '[[dataset]]\nname = "TinyAA"\nsamples = 7\n[[model]]\nname = "tiny-smal"\nparameters = 1.0\n'
     project.file(tables.replace("TinyAA", "Elsewhere").replace("tiny-smal", "elsewhere"), "shared.toml")
@@ -203,7 +203,8 @@ def test_a_table_of_a_dataset_or_model_that_the_logs_lack(project: Any) -> None:
     for command in ("check", "build", "run"):
         shown = project.vlrb(command, file)
         assert shown.status == 0
-        said = shown.out + shown.err
+        said = shown.out + caplog.text
+        caplog.clear()
         what = "which this table describes"
         assert f"{file}: dataset[0].name: the logs have no dataset 'TinyAA', {what} (did you mean 'TinyA'" in said
         assert f"{file}: model[0].name: the logs have no model 'tiny-smal', {what} (did you mean 'tiny-small'" in said
