@@ -283,9 +283,9 @@ def _compared(
     choices = reference_choices_of(context)
     results.write_references(context, choices, directory)
     routers, seen, curves = router_results(context, cells, selected)
-    routers = with_intervals_of_curves(context, routers, curves, of_draws)
     references, seen_references = reference_results(context, choices["test"])
-    return routers, references, run_statistics(context, {**seen, **seen_references}, tuple(seen), of_draws)
+    found = run_statistics(context, {**seen, **seen_references}, tuple(seen), of_draws)
+    return with_intervals_of_curves(context, routers, curves, found, of_draws), references, found
 
 
 def _now() -> str:

@@ -13,6 +13,7 @@ from vlrb.api.returned import checked_cautions
 from vlrb.api.routing import OfMeans, Undefined, WithCautions
 from vlrb.api.statistics import FEW_GROUPS, Interval, Statistics
 from vlrb.errors import ConfigError, DataError, PluginError
+from vlrb.evaluation.bootstrap import OVERALL
 from vlrb.evaluation.drawn_values import MeasuredMetric, OfDraws, Row
 from vlrb.evaluation.intervals import Settings, overall_intervals, table_statistics
 from vlrb.running.context import RunContext
@@ -55,18 +56,22 @@ def with_intervals_of_curves(
     context: RunContext,
     routers: Sequence[RouterResult],
     seen: Mapping[tuple[str, float], Seen],
+    whole: Statistics,
     of_draws: OfDraws | None = None,
 ) -> tuple[RouterResult, ...]:
     """Return routers whose points of learning curves have intervals.
 
     :param seen: (label, share of train) -> what the metrics saw
+    :param whole: the statistics of the run, whose intervals are those of the points with all of train
     :param of_draws: computes metrics on the rows of all draws
     """
     section, evaluator = context.plan.statistics, context.evaluator
     settings = Settings((), evaluator.selection.spec.name, section.draws, section.level, section.seed)
     metrics = [evaluator.measured(metric) for metric in context.plan.metrics]
-    found: dict[float, dict[str, dict[str, Interval | Undefined]]] = {}
-    for fraction in {share for _, share in seen}:
+    found: dict[float, Mapping[str, Mapping[str, Interval | Undefined]]] = {
+        1.0: {name: row.intervals.get(OVERALL, {}) for name, row in whole.rows.items()}
+    }
+    for fraction in sorted({share for _, share in seen} - {1.0}):
         tests = [test_set(context, context.evaluated(splits, "test")) for splits in context.test_sets(fraction)]
         rows = [Row(label, True, of_row) for (label, share), of_row in seen.items() if share == fraction]
         found[fraction] = overall_intervals(tests, rows, metrics, settings, of_draws)

@@ -114,9 +114,9 @@ def _recomputed_run(stored: StoredRun, cells: tuple[CellResult, ...]) -> RunResu
     context, result = stored.context, stored.finished.result
     selected = select_points(context, [c for c in cells if not c.cell.refit])
     routers, seen, curves = router_results(context, cells, selected)
-    routers = with_intervals_of_curves(context, routers, curves)
     references, seen_references = reference_results(context, reference_choices_of(context)["test"])
     statistics = run_statistics(context, {**seen, **seen_references}, tuple(seen))
+    routers = with_intervals_of_curves(context, routers, curves, statistics)
     trains = [s.train for s in context.splitting.splits]
     bounds = cost_bounds(context.benchmark, trains, context.plan.general.cost_bounds)
     splits = [
