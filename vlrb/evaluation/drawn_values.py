@@ -293,8 +293,7 @@ def take_rows(evaluation: Evaluation, index: Array, taken: dict[Any, Any]) -> Ev
         return taken[key]  # type: ignore[no-any-return]
 
     def estimate() -> Estimate:
-        whole: Any = evaluation.estimate
-        return Estimate(take(whole.p_correct), take(whole.cost))
+        return Estimate(take(evaluation.estimate.p_correct), take(evaluation.estimate.cost))  # type: ignore[union-attr]
 
     return attrs.evolve(
         evaluation,
@@ -320,10 +319,7 @@ def values_from_rows(
     draws: Draws,
     of_draws: OfDraws | None = None,
 ) -> list[Drawn]:
-    """Return the values of metrics that are computed again on the rows of every draw.
-
-    :param of_draws: as :func:`drawn_values` takes it
-    """
+    """Return the values of metrics that are computed again on the rows of every draw; ``of_draws`` as in :func:`drawn_values`."""
     first = [_on_samples(metric, rows) for metric in metrics]
     known = [d.undefined for d in first]
     if all(len(undefined) == len(rows) for undefined in known):
@@ -331,8 +327,7 @@ def values_from_rows(
     else:
         blocks = (of_draws or values_of_draws)(metrics, rows, groups, draws.counts()[:, 1:], known)
     joined = []
-    for i, start in enumerate(first):
-        parts = [start, *(block[i] for block in blocks)]
+    for parts in zip(first, *blocks, strict=True):
         undefined = {row: why for part in reversed(parts) for row, why in part.undefined.items()}
         joined.append(Drawn(np.concatenate([p.values for p in parts], axis=1), undefined))
     return joined

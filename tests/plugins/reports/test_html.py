@@ -159,12 +159,8 @@ def test_telling_samples_by_hand(tmp_path: Path) -> None:
     """Won, lost, missed, overpaid; each by what weighs most, in turns over the datasets, none twice."""
     run = made_run(tmp_path, Made(samples=6))
     quality = np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0], [1, 0, 1]], dtype=bool)
-    samples = attrs.evolve(
-        run.samples,
-        quality=quality,
-        cost=np.tile([1.0, 2.0, 4.0], (6, 1)),
-        datasets=np.array(["D", "D", "D", "D", "D", "E"]),
-    )
+    matrices = {"quality": quality, "cost": np.tile([1.0, 2.0, 4.0], (6, 1))}
+    samples = attrs.evolve(run.samples, matrix=matrices.__getitem__, datasets=np.array(["D", "D", "D", "D", "D", "E"]))
     seen: Any = type("Run", (), {"samples": samples})()
     leader, single = np.array([0, 1, 0, 1, 0, 0]), np.full(6, 2)
 
