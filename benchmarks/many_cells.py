@@ -51,7 +51,7 @@ class Measured:
 
 def measure(folder: Path) -> Measured:
     """Run the experiment in a separate process."""
-    command = [sys.executable, "-c", MEASURE, "-p", "no:mlflow", "run", "many.toml", "--json"]
+    command = [sys.executable, "-c", MEASURE, "-p", "no:mlflow", "run", "many.toml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     found = re.search(r"cpu ([0-9.]+) peak ([0-9]+)", done.stderr)
     assert found is not None, done.stderr

@@ -263,8 +263,10 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write strict JSON (no NaN, no Infinity) by write-then-rename."""
-    write_text(target, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write strict JSON (no NaN, no Infinity) by write-then-rename, piece by piece, since it may be large."""
+    with new_file(target) as aside, aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(value, file, indent=1, allow_nan=False, ensure_ascii=False)
+        file.write("\n")
 
 
 def read_json(path: Path) -> Any:

@@ -33,10 +33,12 @@ def result_to_json(result: RunResult) -> dict[str, Any]:
     Settings are plugins' own objects and may hold addresses with passwords: they are for the running process only.
     """
     run = attrs.evolve(result.run, directory=Path(result.run.directory.name), settings={})
-    cells = tuple(attrs.evolve(c, directory=Path("cells", c.directory.name)) for c in result.cells)
-    tree = to_json(attrs.evolve(result, run=run, cells=cells))
+    tree = to_json(attrs.evolve(result, run=run, cells=()))
     del tree["run"]["settings"]
-    return {"schema": SCHEMA_VERSION, **without_secrets(tree)}
+    tree = without_secrets(tree)
+    for cell in result.cells:  # one by one: there may be thousands
+        tree["cells"].append(without_secrets(to_json(attrs.evolve(cell, directory=Path("cells", cell.directory.name)))))
+    return {"schema": SCHEMA_VERSION, **tree}
 
 
 def read_result(directory: Path) -> RunResult:
