@@ -71,7 +71,7 @@ def write_logs(folder: Path, samples: int) -> None:
 
 
 def measure(folder: Path, samples: int, more: str = "") -> tuple[float, float, dict[str, float]]:
-    """Return seconds and peak memory (GB) of a whole run, and the seconds of the build's stages.
+    """Return seconds and peak memory (GiB) of a whole run, and the seconds of the build's stages.
 
     :param more: of the experiment file
     """
@@ -104,7 +104,7 @@ def folds(folder: Path, samples: int, single: float) -> None:
     own = work_of_routers(folder, samples)
     rest = f"{seconds - own:.1f} s, {(seconds - own) / single:.2f} x the single run"
     print(
-        f"{'':>9} five folds, two routers: {seconds:7.1f} s, without the routers' own {own:.1f} s: {rest}, peak {peak:.2f} GB"
+        f"{'':>9} five folds, two routers: {seconds:7.1f} s, without the routers' own {own:.1f} s: {rest}, peak {peak:.2f} GiB"
     )
 
 
@@ -122,7 +122,7 @@ def main() -> None:
         parts = ", ".join(f"{name} {taken:.1f} s" for name, taken in stages.items())
         grown = f"   {seconds / before:.1f} x the size before" if before else ""
         print(
-            f"{samples:>9,} samples x {MODELS} models: {seconds:7.1f} s ({parts}), peak {peak:.2f} GB{grown}",
+            f"{samples:>9,} samples x {MODELS} models: {seconds:7.1f} s ({parts}), peak {peak:.2f} GiB{grown}",
             flush=True,
         )
         before = seconds
