@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vlrb.api.images import Images
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -283,6 +285,11 @@ class Timing:
     encode_seconds: float
 
 
+def given(value: T | Callable[[], T]) -> T:
+    """Return a value that may be given as a function that returns it."""
+    return value() if callable(value) else value
+
+
 @attrs.frozen(eq=False)
 class Evaluation:
     """What a metric sees: a router's choices int[n] on some rows, and the outcomes of all candidates on them.
@@ -319,22 +326,22 @@ class Evaluation:
     @property
     def estimate(self) -> Estimate | None:
         """What the router estimated, None where it gives no estimates."""
-        return self._estimate() if callable(self._estimate) else self._estimate
+        return given(self._estimate)
 
     @property
     def score(self) -> Array:
         """The scores, float64[n, k]."""
-        return self._score() if callable(self._score) else self._score
+        return given(self._score)
 
     @property
     def input_tokens(self) -> Array:
         """The input tokens, int[n, k]; -1 where the logs give costs instead."""
-        return self._input_tokens() if callable(self._input_tokens) else self._input_tokens
+        return given(self._input_tokens)
 
     @property
     def output_tokens(self) -> Array:
         """The output tokens, int[n, k]; -1 where the logs give costs instead."""
-        return self._output_tokens() if callable(self._output_tokens) else self._output_tokens
+        return given(self._output_tokens)
 
     def chosen(self, matrix: Array) -> Array:
         """Return the entries [n] of a matrix [n, k] at the chosen models."""

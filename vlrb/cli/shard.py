@@ -80,9 +80,7 @@ def shard_of(text: str, environment: Mapping[str, str]) -> dict[str, int]:
         found = int(match[1]), int(match[2])
     index, count = found
     if not 1 <= index <= count:
-        raise click.BadParameter(
-            f"there is no shard {index} of {count}: shards are 1/{count} to {count}/{count}", param_hint="--shard"
-        )
+        raise _refused(f"there is no shard {index} of {count}: shards are 1/{count} to {count}/{count}")
     return {"index": index, "count": count}
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +62,18 @@ def read_routed(folder: Path, name: str, ids: Sequence[str], models: Sequence[st
     return Routed(table.column("choice").to_numpy(), estimate_in(file, models))
 
 
-def _column_names(file: Path) -> list[str]:
+@contextlib.contextmanager
+def readable(file: Path, fix: str = "run again with --fresh") -> Iterator[None]:
+    """Blame a Parquet file for what the system or Arrow raises in a block."""
     try:
-        return list(pq.read_schema(file).names)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"cannot be read: {error}", where=str(file), fix=fix) from None
 
 
 def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:
-    try:
+    with readable(file):
         return read_parquet(file, names)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"cannot be read: {error}", where=str(file), fix="run again with --fresh") from None
 
 
 def estimate_in(file: Path, models: Sequence[str]) -> OnDemand[Estimate] | None:
@@ -92,7 +92,9 @@ def estimate_in(file: Path, models: Sequence[str]) -> OnDemand[Estimate] | None:
             raise StorageError(error.problems) from None
         return Estimate(*(sealed(np.column_stack([t.column(c).to_numpy() for c in columns])) for t, columns in tables))
 
-    return OnDemand(read) if names[0][0] in _column_names(file) else None
+    with readable(file):
+        has_estimates = names[0][0] in pq.read_schema(file).names
+    return OnDemand(read) if has_estimates else None
 
 
 def journaling_log(journal: Path, cell: str, log: Log) -> Log:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,13 @@ import pyarrow.parquet as pq
 from vlrb.api.components import FigureSpec
 from vlrb.api.frozen import Array, FrozenDict, sealed
 from vlrb.api.results import CellResult, RouterResult, RunResult
-from vlrb.api.routing import Estimate, Undefined
+from vlrb.api.routing import Estimate, Undefined, given
 from vlrb.benchmark.matrices import TYPES, Benchmark, load
 from vlrb.errors import ConfigError, DataError, VlrbError, did_you_mean
 from vlrb.experiment.plan import ConfiguredComponent
 from vlrb.plugins.blame import blame
 from vlrb.plugins.registry import Registry
-from vlrb.running.cell_files import estimate_in
+from vlrb.running.cell_files import estimate_in, readable
 from vlrb.running.results import read_result
 from vlrb.running.views import Plots, choices_frame, comparison_frame, curve_frame, leaderboard_frame, leaderboard_html
 from vlrb.storage import read_json, read_parquet
@@ -111,43 +110,32 @@ class Choices:
     @property
     def estimate(self) -> Estimate | None:
         """Return the router's estimates, float64[m, k] each, read when they are asked for; None where it gave none."""
-        return self._estimate() if callable(self._estimate) else self._estimate
+        return given(self._estimate)
 
     @property
     def read_estimate(self) -> Callable[[], Estimate] | None:
         """Return what reads the estimates; None where the router gave none."""
-        given = self._estimate
-        return given if given is None or callable(given) else lambda: given
+        estimate = self._estimate
+        return None if estimate is None else lambda: given(estimate)
 
 
-def _broken(directory: Path, name: str, what: str) -> DataError:
-    fix = "run the experiment again with --fresh, or restore the run's directory"
-    return DataError(what, where=str(directory / name), fix=fix)
+RESTORE = "run the experiment again with --fresh, or restore the run's directory"
 
 
-@contextlib.contextmanager
-def _readable(directory: Path, name: str) -> Iterator[None]:
-    """Blame a file of a run's directory for what Arrow raises in a block."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise _broken(directory, name, f"cannot be read: {error}") from None
-
-
-def _read_matrix(directory: Path, models: Sequence[str], name: str) -> Array:
+def _read_matrix(file: Path, models: Sequence[str], name: str) -> Array:
     """Return a matrix of all samples and models, [n, k].
 
     :raises DataError: when a value is missing or of another type
     """
-    file, names = "evaluated.parquet", [f"{name}:{model}" for model in models]
-    with _readable(directory, file):
-        table = read_parquet(directory / file, names)
+    names = [f"{name}:{model}" for model in models]
+    with readable(file, RESTORE):
+        table = read_parquet(file, names)
     matrix = np.empty((table.num_rows, len(models)), TYPES[name])
     for j, column in enumerate(map(table.column, names)):
         values = column.to_numpy()
         if column.null_count or values.dtype != matrix.dtype:
             what = f"holds {column.type} with {column.null_count:,} missing values in {names[j]!r} instead of {matrix.dtype}"
-            raise _broken(directory, file, what)
+            raise DataError(what, where=str(file), fix=RESTORE)
         matrix[:, j] = values
     return sealed(matrix)
 
@@ -212,7 +200,7 @@ class FinishedRun:
             datasets=sealed(np.array(table.column("dataset").to_pylist(), dtype=np.str_)),
             groups=sealed(table.column("group").to_numpy()),
             by={name.removeprefix("by:"): tuple(table.column(name).to_pylist()) for name in by},
-            matrix=partial(_read_matrix, self.directory, self.result.run.benchmark.models),
+            matrix=partial(_read_matrix, self.directory / file, self.result.run.benchmark.models),
         )
 
     @property
@@ -258,7 +246,7 @@ class FinishedRun:
         file = "references.parquet"
         several = ["split_name"] if "split_name" in self._column_names(file) else []
         table, rows, chosen = self._choices_of(file, name, "split", *several)
-        with _readable(self.directory, file):  # a column that holds no texts
+        with readable(self.directory / file, RESTORE):  # a column that holds no texts
             inside = {"": _equal(table, "split", part)}
         if several:
             splits = table.column("split_name").unique().to_pylist()
@@ -374,7 +362,7 @@ class FinishedRun:
 
     def _column_names(self, name: str) -> list[str]:
         """Return the names of the columns of a Parquet file of the directory; errors are those of :meth:`table`."""
-        with _readable(self.directory, name):
+        with readable(self.directory / name, RESTORE):
             return list(pq.read_schema(self.directory / name).names)
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -382,9 +370,9 @@ class FinishedRun:
 
         :raises DataError: when it is missing or broken, or lacks a column
         """
-        with _readable(self.directory, name):
+        with readable(self.directory / name, RESTORE):
             return read_parquet(self.directory / name, columns)
 
     def broken(self, name: str, what: str) -> DataError:
         """Return an error about a file of the directory."""
-        return _broken(self.directory, name, what)
+        return DataError(what, where=str(self.directory / name), fix=RESTORE)

@@ -85,7 +85,7 @@ class OracleGapClosed:
     def columns(self, evaluation: Evaluation) -> Mapping[str, Array]:
         """Return whether the choice, the best single model and the Oracle are right."""
         others = {"best-single-correct": evaluation.best_single_choices, "oracle-correct": evaluation.oracle_choices}
-        right = {n: np.take_along_axis(evaluation.quality, c[:, None], axis=1)[:, 0] for n, c in others.items()}
+        right = {name: attrs.evolve(evaluation, choices=c).chosen(evaluation.quality) for name, c in others.items()}
         return {**accuracy.columns(evaluation), **{name: _floats(column) for name, column in right.items()}}
 
     def of_means(self, means: Mapping[str, Array], bounds: CostBounds) -> Array:  # noqa: ARG002
